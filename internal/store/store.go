@@ -1,0 +1,44 @@
+// Package store keeps the state: an ordered map of keys to values in named buckets, changed by whole transactions, each
+// with a revision one higher than the last. It knows nothing of what it keeps.
+//
+// It is trusted: whoever can change the store can have anything certified. It holds no key in the clear.
+package store
+
+import "iter"
+
+// Revision numbers the committed states of a store, from 1.
+type Revision uint64
+
+// Any is given to Update by one who does not care which revision the change lands on.
+const Any Revision = 0
+
+// Reader sees one committed state. What it returns must not be changed nor kept beyond the transaction.
+type Reader interface {
+	// Get returns the value of a key, nil where there is none.
+	Get(bucket string, key []byte) []byte
+	// Scan goes through the keys that begin with prefix, in byte order.
+	Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte]
+	// Revision is the revision of the state that is seen; within Update, the one that is being made.
+	Revision() Revision
+}
+
+// Writer changes the state that it sees; all of it or nothing is kept.
+type Writer interface {
+	Reader
+	Put(bucket string, key, value []byte) error
+	Delete(bucket string, key []byte) error
+}
+
+// Store is what the rest of the house knows of a store.
+type Store interface {
+	// View shows one committed state to fn.
+	View(fn func(Reader) error) error
+	// Update makes one revision out of what fn does, and returns it. When expect is not Any and not the current
+	// revision, nothing is done and the error is of kind Conflict. fn must not sign, wait or talk to anyone.
+	Update(expect Revision, fn func(Writer) error) (Revision, error)
+	// Revision is the newest committed revision.
+	Revision() Revision
+	// Size is the bytes that the store takes on disk.
+	Size() int64
+	Close() error
+}
