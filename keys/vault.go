@@ -1,0 +1,159 @@
+// Package keys keeps private keys: long-lived ones sealed at rest in a Vault, one-time ones in a Pool that fills while
+// there is nothing else to do.
+//
+// It is trusted with every private key. Keys leave it only as crypto.Signer; none is ever logged, and no error text
+// carries one. Whoever has a vault's file and its passphrase has the keys; whoever has the file alone has to guess the
+// passphrase against argon2id.
+package keys
+
+import (
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"sync"
+
+	"golang.org/x/crypto/argon2"
+
+	"cadastre/internal/fault"
+)
+
+// Cost of argon2id for a new vault, as RFC 9106, section 4 recommends for machines that have the memory: about a tenth
+// of a second, once at each start.
+const (
+	argonTime      = 3
+	argonMemoryKiB = 64 * 1024
+	argonThreads   = 4
+)
+
+// header is a vault at rest: how the passphrase becomes the key that wraps the vault's own key.
+type header struct {
+	Version int    `json:"version"`
+	KDF     string `json:"kdf"`
+	Salt    []byte `json:"salt"`
+	Time    uint32 `json:"time"`
+	Memory  uint32 `json:"memory_kib"`
+	Threads uint8  `json:"threads"`
+	Wrapped []byte `json:"wrapped_key"`
+}
+
+// Vault seals and opens private keys with AES-256-GCM under one key, which itself is sealed with a passphrase.
+type Vault struct {
+	aead cipher.AEAD
+
+	mu     sync.Mutex
+	opened map[string]crypto.Signer // keys used lately, by name; guarded by mu
+}
+
+// keptOpen is how many opened keys a vault remembers, about 5 kB each.
+const keptOpen = 4096
+
+// NewVault makes a vault and the header that opens it again with the passphrase.
+func NewVault(passphrase []byte) (*Vault, []byte, error) {
+	if len(passphrase) == 0 {
+		return nil, nil, fault.New(fault.Secret, "the passphrase is empty; choose one, in a file or in CADASTRE_PASSPHRASE")
+	}
+	h := header{Version: 1, KDF: "argon2id", Salt: make([]byte, 16), Time: argonTime, Memory: argonMemoryKiB, Threads: argonThreads}
+	key := make([]byte, 32)
+	_, _ = rand.Read(h.Salt)
+	_, _ = rand.Read(key)
+	wrapping, err := h.wrapping(passphrase)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.Wrapped = seal(wrapping, key, []byte(h.KDF))
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := newVault(key)
+	return v, text, err
+}
+
+// OpenVault opens a vault by its header. A wrong passphrase is of kind Secret, a damaged header Corrupt.
+func OpenVault(text, passphrase []byte) (*Vault, error) {
+	var h header
+	if err := json.Unmarshal(text, &h); err != nil || h.KDF != "argon2id" || h.Time == 0 || h.Threads == 0 || h.Memory > 4<<20 {
+		return nil, fault.New(fault.Corrupt, "the key vault's header is damaged: restore it from a backup")
+	}
+	if h.Version != 1 {
+		return nil, fault.New(fault.TooNew, "the key vault has version %d and this program knows 1: use the newer program", h.Version)
+	}
+	wrapping, err := h.wrapping(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	key, err := unseal(wrapping, h.Wrapped, []byte(h.KDF))
+	if err != nil {
+		return nil, fault.New(fault.Secret, "the passphrase is wrong: the key vault does not open with it")
+	}
+	return newVault(key)
+}
+
+func newVault(key []byte) (*Vault, error) {
+	aead, err := newAEAD(key)
+	return &Vault{aead: aead, opened: map[string]crypto.Signer{}}, err
+}
+
+func (h *header) wrapping(passphrase []byte) (cipher.AEAD, error) {
+	return newAEAD(argon2.IDKey(passphrase, h.Salt, h.Time, h.Memory, h.Threads, 32))
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func seal(aead cipher.AEAD, plain, name []byte) []byte { return aead.Seal(nil, nil, plain, name) }
+
+func unseal(aead cipher.AEAD, sealed, name []byte) ([]byte, error) {
+	return aead.Open(nil, nil, sealed, name)
+}
+
+// Seal encrypts a key so that it opens only under the same name, and remembers it open.
+func (v *Vault) Seal(name string, key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	v.remember(name, key)
+	return seal(v.aead, der, []byte(name)), nil
+}
+
+// Open decrypts what Seal made, or hands out the key that it remembers under this name.
+func (v *Vault) Open(name string, sealed []byte) (crypto.Signer, error) {
+	v.mu.Lock()
+	key := v.opened[name]
+	v.mu.Unlock()
+	if key != nil {
+		return key, nil
+	}
+	der, err := unseal(v.aead, sealed, []byte(name))
+	if err != nil {
+		return nil, fault.New(fault.Corrupt, "the sealed key %s is damaged or belongs to another vault: restore the store from a backup", name)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fault.New(fault.Corrupt, "the sealed key %s holds no private key: restore the store from a backup", name)
+	}
+	signer, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fault.New(fault.Corrupt, "the sealed key %s cannot sign", name)
+	}
+	v.remember(name, signer)
+	return signer, nil
+}
+
+func (v *Vault) remember(name string, key crypto.Signer) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.opened) >= keptOpen {
+		clear(v.opened)
+	}
+	v.opened[name] = key
+}
