@@ -1,0 +1,83 @@
+// Package relying is a relying party for any RPKI repository: it reads a trust anchor locator, fetches what the
+// certificates point to over RRDP (RFC 8182) or rsync, keeps it in a cache, has internal/validate walk it, and reports
+// VRPs and findings. Verify does that once; Follow keeps on doing it, one RRDP serial after the other.
+//
+// Trusted are the TAL and, for whom it talks to, the TLS roots. Nothing that a repository sends is trusted: sizes and
+// times are bounded, every hash is checked, references leave the origin of the notification never (RFC 9674), and what
+// one repository publishes is seen only by the CAs that name this repository. The cache is trusted as far as its own
+// checksums go: one that is damaged is thrown away and fetched again, and what is read from it is validated as if it
+// had come from the network.
+package relying
+
+import (
+	"time"
+
+	"cadastre/internal/validate"
+)
+
+// Options say what to verify and how. Only TAL and Cache are needed.
+type Options struct {
+	TAL   string // path of the trust anchor locator (RFC 8630)
+	Cache string // folder of the cache, made if it does not exist; one process at a time uses it
+
+	TLSRoots  string // path of a PEM file with authorities to trust besides the system's; "" for none
+	RsyncOnly bool   // leave RRDP alone
+	NoRsync   bool   // leave rsync alone
+	Offline   bool   // validate what is cached and use no network
+	Rsync     string // the rsync program; "" looks for "rsync"
+
+	Now     time.Time      // the time to validate at; zero is the present
+	Workers int            // goroutines that validate; 0 is one for each core
+	P256    bool           // take ECDSA P-256 signatures too
+	Memo    *validate.Memo // remembers verified signatures between runs; may be nil
+
+	Limits Limits
+}
+
+// suite is the algorithms that keys may be of.
+func (o Options) suite() validate.Suite {
+	if o.P256 {
+		return validate.P256
+	}
+	return validate.RSA
+}
+
+// Limits bound what a repository can cost. A zero field means its default.
+type Limits struct {
+	Object     int           // bytes of one object; 8,000,000
+	Objects    int           // objects in one repository; 2,000,000
+	File       int64         // bytes of one snapshot or delta, unpacked; 2 GiB
+	Notice     int64         // bytes of one notification, unpacked; 8 MiB
+	Deltas     int           // deltas to apply before a snapshot is preferred; 300
+	Connect    time.Duration // until a connection stands; 15 s
+	Stall      time.Duration // without a single byte; 30 s
+	Repository time.Duration // for all that one repository sends in one run; 15 min
+}
+
+// withDefaults is the limits with every zero field at its default.
+func (l Limits) withDefaults() Limits {
+	orInt := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orBytes := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orInt(&l.Object, 8_000_000)
+	orInt(&l.Objects, 2_000_000)
+	orBytes(&l.File, 2<<30)
+	orBytes(&l.Notice, 8<<20)
+	orInt(&l.Deltas, 300)
+	orTime(&l.Connect, 15*time.Second)
+	orTime(&l.Stall, 30*time.Second)
+	orTime(&l.Repository, 15*time.Minute)
+	return l
+}

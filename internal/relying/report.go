@@ -1,0 +1,121 @@
+package relying
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/relying/ccr"
+	"cadastre/internal/validate"
+)
+
+// Report is what one run found.
+type Report struct {
+	TAL          string                     `json:"tal"`          // path of the locator
+	TrustAnchor  string                     `json:"trust_anchor"` // URI that its certificate came from
+	At           time.Time                  `json:"at"`           // the time that was validated at
+	Took         time.Duration              `json:"took_ns"`      // of all
+	Walk         time.Duration              `json:"walk_ns"`      // of validation, which fetches on its way
+	Objects      int                        `json:"objects"`      // that were validated
+	Earliest     time.Time                  `json:"earliest"`     // the first notAfter or nextUpdate of any chain
+	Repositories []Repository               `json:"repositories"`
+	Findings     []validate.Finding         `json:"findings"`
+	VRPs         []validate.VRP             `json:"vrps"`
+	Authorities  []validate.AuthorityResult `json:"-"`
+
+	anchorKeys []ccr.KeyID // of the trust anchor, if its certificate is valid
+}
+
+// Errors is how many findings are errors.
+func (r *Report) Errors() int {
+	n := 0
+	for _, f := range r.Findings {
+		if f.Severity == validate.Error {
+			n++
+		}
+	}
+	return n
+}
+
+// Err is Invalid where any finding is an error, and nil where none is.
+func (r *Report) Err() error {
+	if n := r.Errors(); n > 0 {
+		return fault.New(fault.Invalid, "%d findings are errors: see the findings of the report", n)
+	}
+	return nil
+}
+
+// WriteText writes the report for people: how each repository was fetched, the findings, and the sums. VRPs are not in
+// it; see WriteVRPs.
+func (r *Report) WriteText(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "trust anchor  %s\n", r.TrustAnchor)
+	for _, p := range r.Repositories {
+		fmt.Fprintf(out, "repository    %s\n              %s", p.URI, p.How)
+		if p.Serial > 0 {
+			fmt.Fprintf(out, ", session %s, serial %d, %d objects", p.Session, p.Serial, p.Objects)
+		}
+		if p.Deltas > 0 {
+			fmt.Fprintf(out, ", %d applied", p.Deltas)
+		}
+		fmt.Fprintf(out, ", %s\n", p.Took.Round(time.Millisecond))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintln(out, f)
+	}
+	fmt.Fprintf(out, "validated     %d objects of %d authorities in %s, %d VRPs, %d errors, %d warnings\n", r.Objects,
+		len(r.Authorities), r.Took.Round(time.Millisecond), len(r.VRPs), r.Errors(), len(r.Findings)-r.Errors())
+	if !r.Earliest.IsZero() {
+		fmt.Fprintf(out, "valid until   %s unless renewed\n", r.Earliest.UTC().Format(time.RFC3339))
+	}
+	return out.Flush()
+}
+
+// WriteVRPs writes one "prefix,maxlength,ASn" a line, in order.
+func (r *Report) WriteVRPs(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	for _, v := range r.VRPs {
+		fmt.Fprintln(out, v)
+	}
+	return out.Flush()
+}
+
+// CCR is the canonical cache representation of what was accepted. It speaks of manifests, ROA payloads and the trust
+// anchor, and not of ASPAs and router keys, which this relying party does not read.
+func (r *Report) CCR() *ccr.Cache {
+	c := &ccr.Cache{
+		ProducedAt:   r.At.Add(r.Took).Truncate(time.Second),
+		Manifests:    []ccr.Manifest{},
+		ROAs:         make([]ccr.VRP, len(r.VRPs)),
+		TrustAnchors: r.anchorKeys,
+	}
+	for i, v := range r.VRPs {
+		c.ROAs[i] = ccr.VRP{ASN: v.ASN, Prefix: v.Prefix, MaxLength: v.MaxLength}
+	}
+	for _, a := range r.Authorities {
+		m := ccr.Manifest{
+			Hash: a.ManifestHash, Size: a.ManifestSize, AKI: a.SKI, Number: a.ManifestNumber,
+			ThisUpdate: a.ThisUpdate, Location: a.ManifestURI,
+		}
+		for _, key := range a.Subordinates {
+			m.Subordinates = append(m.Subordinates, key)
+		}
+		c.Manifests = append(c.Manifests, m)
+	}
+	return c
+}
+
+// FromReport is the canonical cache representation of a report in DER.
+func FromReport(r *Report) ([]byte, error) { return r.CCR().Encode() }
+
+// CompareCCR compares a report with the CCR that another relying party wrote, plain or gzip. It fails with Invalid
+// where that cannot be read.
+func CompareCCR(r *Report, theirs []byte) ([]ccr.Difference, error) {
+	other, err := ccr.Decode(theirs)
+	if err != nil {
+		return nil, err
+	}
+	return ccr.Compare(r.CCR(), other), nil
+}

@@ -1,0 +1,128 @@
+package relying
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/relying/ccr"
+	"cadastre/internal/validate"
+)
+
+// Verify fetches and validates once. That something is wrong with a repository is a finding and no error; the error
+// is for what keeps it from validating at all: a TAL that cannot be read, a trust anchor that cannot be had, a cache
+// that cannot be used.
+func Verify(ctx context.Context, o Options) (*Report, error) {
+	r, err := newRun(o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	return r.verify(ctx)
+}
+
+// run is a relying party at work, with its cache locked.
+type run struct {
+	options Options
+	tal     *validate.TAL
+	fetcher *fetcher
+	lock    *os.File
+}
+
+func newRun(o Options) (*run, error) {
+	if o.RsyncOnly && o.NoRsync {
+		return nil, fault.New(fault.BadInput, "rsync alone and no rsync cannot both be asked for: leave one out")
+	}
+	o.Limits = o.Limits.withDefaults()
+	if o.Memo == nil {
+		o.Memo = validate.NewMemo()
+	}
+	tal, err := readTAL(o.TAL, o.suite())
+	if err != nil {
+		return nil, err
+	}
+	if o.Rsync == "" {
+		o.Rsync = "rsync"
+	}
+	if _, err := exec.LookPath(o.Rsync); err != nil && !o.Offline && !o.NoRsync {
+		if o.RsyncOnly {
+			return nil, fault.New(fault.BadInput, "the program %s is needed and not there: install rsync", o.Rsync)
+		}
+		o.NoRsync = true
+	}
+	f, err := newFetcher(o.TLSRoots, o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{options: o, tal: tal, fetcher: f}
+	return r, r.lockCache()
+}
+
+// lockCache makes sure that no other process works on the cache. The lock goes with the process.
+func (r *run) lockCache() error {
+	for _, folder := range []string{"rrdp", "rsync", "ta"} {
+		if err := os.MkdirAll(filepath.Join(r.options.Cache, folder), 0o755); err != nil {
+			return fault.Wrap(err, "the cache cannot be made")
+		}
+	}
+	file, err := os.OpenFile(filepath.Join(r.options.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return fault.Wrap(err, "the cache cannot be locked")
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return fault.New(fault.Busy, "the cache %s is in use: wait for the other process or name another folder", r.options.Cache)
+	}
+	r.lock = file
+	return nil
+}
+
+func (r *run) close() {
+	r.lock.Close()
+	r.fetcher.client.CloseIdleConnections()
+}
+
+func (r *run) verify(ctx context.Context) (*Report, error) {
+	start := time.Now()
+	s := newSource(r.options, r.fetcher)
+	der, uri, err := s.trustAnchor(ctx, r.tal)
+	if err != nil {
+		return nil, err
+	}
+	report, err := r.walk(ctx, der, s)
+	if err != nil {
+		return nil, err
+	}
+	report.TrustAnchor, report.Took = uri, time.Since(start)
+	report.Repositories = s.repositories()
+	report.Findings = append(s.findings, report.Findings...)
+	return report, nil
+}
+
+// walk validates all that can be reached from a trust anchor's certificate.
+func (r *run) walk(ctx context.Context, der []byte, s validate.Source) (*Report, error) {
+	now := r.options.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	start := time.Now()
+	result := validate.Tree(ctx, r.tal, der, s, validate.Options{
+		Now: now, Workers: r.options.Workers, P256: r.options.P256, Memo: r.options.Memo,
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, fault.New(fault.Unreachable, "the walk was broken off: %w", err)
+	}
+	report := &Report{
+		TAL: r.options.TAL, At: now.UTC(), Walk: time.Since(start),
+		VRPs: result.VRPs, Findings: result.Findings, Objects: result.Objects, Earliest: result.Earliest,
+		Authorities: result.Authorities,
+	}
+	if anchor, _ := validate.ParseCertificate(der, r.options.suite()); anchor != nil {
+		report.anchorKeys = []ccr.KeyID{anchor.SKI}
+	}
+	return report, nil
+}

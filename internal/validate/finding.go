@@ -1,0 +1,130 @@
+// Package validate is the strict validator: it reads the bytes of an RPKI repository as a relying party does, from the
+// trust anchor down, and says what is valid in it and what is wrong with the rest.
+//
+// It is the second opinion on everything that Cadastre signs, so it is other code than the issuer: it parses bytes with
+// cryptobyte and shares nothing with the builders but the sets of internal/inr. It is stricter than any one relying
+// party. What an RFC forbids is an Error, and the object that does it is not used. What an RFC allows, but relying parties
+// are known to differ on, is a Warning.
+//
+// Nothing that is read is trusted but the trust anchor locator (RFC 8630), the clock, and in a Gate what a caller has
+// accepted before. All bytes may come from an enemy: parsers return nothing on an error, never panic, and allocate no
+// more than a small multiple of what they are given.
+//
+// There are three ways in: ParseCertificate, ParseCRL, ParseManifest, ParseROA and ParseTAL look at one object alone;
+// Tree walks a whole repository; a Gate checks a change of one before it is published.
+package validate
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Severity says how bad a finding is.
+type Severity int
+
+// The severities.
+const (
+	Error   Severity = iota // an RFC forbids it; the object is not used
+	Warning                 // an RFC allows it, but it is not what Cadastre publishes and some relying parties refuse it
+)
+
+// String is "error" or "warning", as in JSON.
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// MarshalText writes the severity's name.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Severity) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "error":
+		*s = Error
+	case "warning":
+		*s = Warning
+	default:
+		return fmt.Errorf("%q is no severity: write error or warning", text)
+	}
+	return nil
+}
+
+var (
+	_ json.Marshaler = VRP{}
+	_ fmt.Stringer   = Finding{}
+)
+
+// Finding is one thing that is wrong, or worth a warning, at one URI.
+type Finding struct {
+	URI      string   `json:"uri"`      // the object's rsync URI; empty where one object was parsed alone
+	Severity Severity `json:"severity"` // error or warning
+	Rule     string   `json:"rule"`     // RFC and section, "6487-4.8.3"; or "profile-…" and "limit-…" for our own
+	Text     string   `json:"text"`     // one sentence
+}
+
+// String is one line of text: severity, URI, rule and sentence.
+func (f Finding) String() string {
+	if f.URI == "" {
+		return fmt.Sprintf("%s: %s (%s)", f.Severity, f.Text, f.Rule)
+	}
+	return fmt.Sprintf("%s: %s: %s (%s)", f.Severity, f.URI, f.Text, f.Rule)
+}
+
+// Suite is a set of algorithms for keys and signatures.
+type Suite int
+
+// The suites. RSA is the only one of RFC 7935; P256 is what rpki-client takes with -x, and what fast tests use.
+const (
+	RSA  Suite = iota // RSA-2048 with e=65537 and SHA-256
+	P256              // RSA, and ECDSA on P-256 with SHA-256 beside it
+)
+
+// check collects what is found in one object.
+type check struct {
+	uri      string
+	suite    Suite
+	strict   bool // a warning is an error
+	findings []Finding
+	failed   bool
+}
+
+func (c *check) add(s Severity, rule, format string, args []any) {
+	if c.strict {
+		s = Error
+	}
+	if s == Error {
+		c.failed = true
+	}
+	c.findings = append(c.findings, Finding{URI: c.uri, Severity: s, Rule: rule, Text: fmt.Sprintf(format, args...)})
+}
+
+// fail notes an error. It gives false, so that a parser can return it.
+func (c *check) fail(rule, format string, args ...any) bool {
+	c.add(Error, rule, format, args)
+	return false
+}
+
+// warn notes a warning.
+func (c *check) warn(rule, format string, args ...any) { c.add(Warning, rule, format, args) }
+
+// at makes a check of another object by the same rules; take adds what it found.
+func (c *check) at(uri string) *check {
+	return &check{uri: uri, suite: c.suite, strict: c.strict}
+}
+
+func (c *check) take(other *check) {
+	c.findings = append(c.findings, other.findings...)
+	c.failed = c.failed || other.failed
+}
+
+// alone makes the check of one object outside any tree.
+func alone(suites []Suite) *check {
+	c := new(check)
+	for _, s := range suites {
+		c.suite = max(c.suite, s)
+	}
+	return c
+}
