@@ -1,0 +1,129 @@
+package holdings
+
+import (
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// Enrol resolves that an organisation is added, or that its name, country, statistics or countries change. It fails
+// with BadInput, NotFound (its parent) or Conflict (its kind or parent would change). The outcome is empty when it is there
+// just so.
+func (l *Ledger) Enrol(by By, o Organisation) (*Outcome, error) {
+	o = o.normal()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	d := l.draft(by)
+	if n := l.orgs[o.Handle]; n != nil {
+		if n.Parent != o.Parent || n.Kind != o.Kind {
+			return nil, fault.New(fault.Conflict, "%s is there already, a %s below %s; choose another handle", o.Handle, n.Kind, n.Parent)
+		}
+		if o.equal(n.Organisation) {
+			return d.outcome()
+		}
+	}
+	if o.Kind == Root {
+		if o.Handle != l.root {
+			return nil, fault.New(fault.Conflict, "%s is the root; a tree has one", l.root)
+		}
+	} else if err := l.checkPlace(o); err != nil {
+		return nil, err
+	}
+	d.enrol(o)
+	return d.outcome()
+}
+
+// Delegate resolves that an organisation gets resources from its parent. Of want, To, Resources, Status, Ground and,
+// if not zero, Since (else the time of the decision), Until and Country are taken. It fails with NotFound, BadInput,
+// Conflict (a sibling holds some of it) or NotHeld (the parent may not give it).
+func (l *Ledger) Delegate(by By, want Delegation) (*Outcome, error) {
+	n := l.orgs[Fold(want.To)]
+	if n == nil {
+		return nil, unknown(want.To)
+	}
+	add := &Delegation{
+		From: n.Parent, To: n.Handle, Resources: want.Resources, Status: want.Status, Ground: strings.TrimSpace(want.Ground),
+		Since: want.Since, Until: want.Until, Country: want.Country,
+	}
+	if add.Since.IsZero() {
+		add.Since = by.Time
+	}
+	// certificates know no parts of a second
+	add.Since, add.Until = add.Since.UTC().Truncate(time.Second), add.Until.UTC().Truncate(time.Second)
+	switch {
+	case n.Kind == Root:
+		return nil, fault.New(fault.BadInput, "%s is the root and holds everything; delegate to an organisation below it", n.Handle)
+	case add.Resources.Empty():
+		return nil, fault.New(fault.BadInput, "no resources are named to delegate to %s", n.Handle)
+	case add.Status != Allocated && add.Status != Assigned:
+		return nil, fault.New(fault.BadInput, "%q is no status of a delegation; use allocated or assigned", add.Status)
+	case add.Ground == "":
+		return nil, fault.New(fault.BadInput, "name the ground on which %s gets %s", n.Handle, add.Resources)
+	case due(add, by.Time):
+		return nil, fault.New(fault.BadInput, "the delegation to %s would end at %s, which is past", n.Handle, add.Until.Format(time.RFC3339))
+	}
+	if err := refuseSpecial(add.Resources); err != nil {
+		return nil, err
+	}
+	d := l.draft(by)
+	d.start(add)
+	return d.outcome()
+}
+
+// Return resolves that an organisation gives resources back to its parent. It fails with NotFound, BadInput (nothing is
+// named) or NotHeld (it does not hold all of them). What it delegated on of them ends too, to any depth.
+func (l *Ledger) Return(by By, handle string, resources inr.Set) (*Outcome, error) {
+	if resources.Empty() {
+		return nil, fault.New(fault.BadInput, "name the resources that %s returns", Fold(handle))
+	}
+	return l.take(by, handle, resources)
+}
+
+// Revoke resolves that resources are taken from an organisation, all that it holds when none are named. It fails as
+// Return does.
+func (l *Ledger) Revoke(by By, handle string, resources inr.Set) (*Outcome, error) {
+	if resources.Empty() {
+		resources = l.Holding(handle)
+	}
+	return l.take(by, handle, resources)
+}
+
+func (l *Ledger) take(by By, handle string, resources inr.Set) (*Outcome, error) {
+	n := l.orgs[Fold(handle)]
+	if n == nil {
+		return nil, unknown(handle)
+	}
+	if n.Kind == Root {
+		return nil, fault.New(fault.BadInput, "%s is the root: nothing can be taken from it", n.Handle)
+	}
+	if missing := resources.Minus(n.holding); !missing.Empty() {
+		if who := l.PartHolders(missing); len(who) > 0 {
+			return nil, fault.New(fault.NotHeld, "%s does not hold %s; it is held by %s", n.Handle, missing, strings.Join(who, ", "))
+		}
+		return nil, fault.New(fault.NotHeld, "%s does not hold %s; no one does", n.Handle, missing)
+	}
+	d := l.draft(by)
+	for _, x := range l.orgs[n.Parent].given.overlapping(resources) {
+		d.shrink(x, x.Resources.Minus(resources))
+	}
+	return d.outcome()
+}
+
+// Expire resolves that what is due at the time of the decision ends. The outcome is empty when nothing is.
+func (l *Ledger) Expire(by By) (*Outcome, error) {
+	d := l.draft(by)
+	for _, x := range l.expiries {
+		if !due(x, by.Time) {
+			break
+		}
+		d.end(x)
+	}
+	return d.outcome()
+}
+
+func unknown(handle string) error {
+	return fault.New(fault.NotFound, "there is no organisation %s", Fold(handle))
+}

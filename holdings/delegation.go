@@ -1,0 +1,75 @@
+package holdings
+
+import (
+	"time"
+
+	"cadastre/internal/inr"
+)
+
+// Status says whether what is delegated may be delegated on.
+type Status string
+
+// The two statuses of a delegation.
+const (
+	Allocated Status = "allocated" // for distribution: its recipient may delegate it on
+	Assigned  Status = "assigned"  // for use by its recipient alone
+)
+
+// Delegation is resources that went from an organisation to one directly below it. It is never edited: a change ends
+// it and starts another in its place.
+type Delegation struct {
+	ID        uint64    `json:"id"`
+	From      string    `json:"from"`
+	To        string    `json:"to"`
+	Resources inr.Set   `json:"resources"`
+	Status    Status    `json:"status"`
+	Since     time.Time `json:"since,omitzero"` // UTC; zero where a registry's file does not say
+	Until     time.Time `json:"until,omitzero"` // UTC; zero: with no end
+	Ground    string    `json:"ground"`         // a contract, a policy, an imported file
+	Country   string    `json:"country,omitempty"`
+	Decision  uint64    `json:"decision"`           // the one that started it
+	Ended     uint64    `json:"ended,omitempty"`    // the decision that ended it, 0 while it is in force
+	Replaces  uint64    `json:"replaces,omitempty"` // the delegation whose remainder this is, if any
+	// Record names the record of the registry's file that it came from, so that a later import finds it again; empty
+	// when it was made by hand.
+	Record string `json:"record,omitempty"`
+}
+
+// DelegatedExtended is the ground of delegations that came from a registry's file.
+const DelegatedExtended = "delegated-extended"
+
+// Imported tells whether the delegation came from a registry's file and so follows it.
+func (d *Delegation) Imported() bool { return d.Record != "" }
+
+// derived tells whether the delegation was made by an import to a registry, as the sum of its records.
+func (d *Delegation) derived() bool { return d.Record == poolRecord }
+
+// Decision is one accepted change of the ledger. The log of decisions is its history.
+type Decision struct {
+	ID      uint64    `json:"id"` // from 1, without a gap
+	Actor   string    `json:"actor"`
+	Reason  string    `json:"reason"`
+	Time    time.Time `json:"time"`
+	Changes []Change  `json:"changes"`
+}
+
+// What a change did.
+const (
+	Enrolled = "enrolled" // an organisation was added, or its record changed
+	Started  = "started"  // a delegation began
+	Ended    = "ended"    // a delegation ended
+)
+
+// Change is one thing that a decision did. The delegation itself is kept for ever under its recipient and number.
+type Change struct {
+	What         string `json:"what"`
+	Organisation string `json:"organisation"` // of a delegation, its recipient
+	Delegation   uint64 `json:"delegation,omitempty"`
+}
+
+// By says who decides, why, and when. It goes into the log.
+type By struct {
+	Actor  string
+	Reason string
+	Time   time.Time
+}

@@ -1,0 +1,282 @@
+package holdings
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// draft is an Outcome in the making, laid over the ledger, which it does not change.
+type draft struct {
+	ledger  *Ledger
+	by      By
+	orgs    map[string]Organisation // new or changed
+	ended   map[uint64]*Delegation
+	started []*Delegation
+	got     map[string][]*Delegation // started, by recipient
+	touched map[int]map[string]bool  // recipients by depth
+	before  map[string]inr.Set
+	after   map[string]account
+	imports []Mark
+	cut     map[uint64]bool // ended because the ground was lost
+}
+
+// account is what an organisation holds and what of it may be delegated on.
+type account struct{ holding, allocated inr.Set }
+
+// clash is a delegation that a draft would start on what another already has.
+type clash struct {
+	add, with *Delegation
+	shared    inr.Set
+}
+
+func (l *Ledger) draft(by By) *draft {
+	return &draft{
+		ledger: l, by: by,
+		orgs:    map[string]Organisation{},
+		ended:   map[uint64]*Delegation{},
+		got:     map[string][]*Delegation{},
+		touched: map[int]map[string]bool{},
+		before:  map[string]inr.Set{},
+		after:   map[string]account{},
+		cut:     map[uint64]bool{},
+	}
+}
+
+func (d *draft) enrol(o Organisation) { d.orgs[o.Handle] = o }
+
+func (d *draft) end(old *Delegation) {
+	d.ended[old.ID] = old
+	d.touch(old.To)
+}
+
+func (d *draft) start(add *Delegation) {
+	d.started = append(d.started, add)
+	d.got[add.To] = append(d.got[add.To], add)
+	d.touch(add.To)
+}
+
+// shrink ends a delegation and starts what is left of it, if anything.
+func (d *draft) shrink(old *Delegation, rest inr.Set) {
+	d.end(old)
+	if rest.Empty() {
+		return
+	}
+	add := *old
+	add.ID, add.Decision, add.Replaces, add.Resources = 0, 0, old.ID, rest
+	d.start(&add)
+}
+
+func (d *draft) touch(handle string) {
+	depth := d.depth(handle)
+	if d.touched[depth] == nil {
+		d.touched[depth] = map[string]bool{}
+	}
+	d.touched[depth][handle] = true
+}
+
+func (d *draft) depth(handle string) int {
+	if o, changed := d.orgs[handle]; changed && d.ledger.orgs[handle] == nil {
+		return d.depth(o.Parent) + 1
+	}
+	return d.ledger.Depth(handle)
+}
+
+// settle carries losses down the tree, from the top. What it visits is what was touched and what hangs on that.
+func (d *draft) settle() {
+	for depth := 1; len(d.touched) > 0; depth++ {
+		for _, handle := range slices.Sorted(maps.Keys(d.touched[depth])) {
+			d.settleOne(handle)
+		}
+		delete(d.touched, depth)
+	}
+}
+
+func (d *draft) settleOne(handle string) {
+	var held, allocated []inr.Set
+	add := func(x *Delegation) {
+		held = append(held, x.Resources)
+		if x.Status == Allocated {
+			allocated = append(allocated, x.Resources)
+		}
+	}
+	n := d.ledger.orgs[handle]
+	if n != nil {
+		for _, x := range n.received {
+			if d.ended[x.ID] == nil {
+				add(x)
+			}
+		}
+	}
+	for _, x := range d.got[handle] {
+		add(x)
+	}
+	now := account{inr.Sum(held...), inr.Sum(allocated...)}
+	d.after[handle] = now
+	if n == nil {
+		d.before[handle] = inr.Set{}
+		return
+	}
+	d.before[handle] = n.holding
+	for _, x := range n.given.overlapping(n.allocated.Minus(now.allocated)) {
+		if d.ended[x.ID] == nil {
+			d.cut[x.ID] = true
+			d.shrink(x, x.Resources.Intersect(now.allocated))
+		}
+	}
+}
+
+// account is what an organisation will have.
+func (d *draft) account(handle string) account {
+	if a, touched := d.after[handle]; touched {
+		return a
+	}
+	if n := d.ledger.orgs[handle]; n != nil {
+		return account{n.holding, n.allocated}
+	}
+	return account{}
+}
+
+// clashes is where what was started overlaps a sibling, old or new. It is called after settle.
+func (d *draft) clashes() []clash {
+	var found []clash
+	added := map[string]*index{}
+	for _, x := range d.started {
+		var with []*Delegation
+		if n := d.ledger.orgs[x.From]; n != nil {
+			with = n.given.overlapping(x.Resources)
+		}
+		if added[x.From] == nil {
+			added[x.From] = &index{}
+		}
+		fresh := added[x.From].overlapping(x.Resources)
+		for _, y := range append(with, fresh...) {
+			if y.ID == 0 || d.ended[y.ID] == nil {
+				found = append(found, clash{add: x, with: y, shared: x.Resources.Intersect(y.Resources)})
+			}
+		}
+		if len(fresh) == 0 {
+			added[x.From].insert(x)
+		}
+	}
+	return found
+}
+
+// exceeds is the first delegation that was started on what its donor may not give, and what that is.
+func (d *draft) exceeds() (*Delegation, inr.Set) {
+	for _, x := range d.started {
+		if missing := x.Resources.Minus(d.account(x.From).allocated); !missing.Empty() {
+			return x, missing
+		}
+	}
+	return nil, inr.Set{}
+}
+
+// outcome settles the draft, checks it and numbers what it starts.
+func (d *draft) outcome() (*Outcome, error) {
+	d.settle()
+	if c := d.clashes(); len(c) > 0 {
+		return nil, fault.New(fault.Conflict, "%s is held by %s already; it must be returned or revoked first", c[0].shared, c[0].with.To)
+	}
+	if x, missing := d.exceeds(); x != nil {
+		return nil, d.notGivable(x.From, missing)
+	}
+	l := d.ledger
+	o := &Outcome{
+		Decision: Decision{ID: l.lastDecision + 1, Actor: d.by.Actor, Reason: d.by.Reason, Time: d.by.Time.UTC().Round(0)},
+		Before:   d.before, After: make(map[string]inr.Set, len(d.after)),
+		Imports:        d.imports,
+		nextDelegation: l.nextDelegation,
+	}
+	o.Started = make([]Delegation, 0, len(d.started))
+	o.Decision.Changes = make([]Change, 0, len(d.orgs)+len(d.ended)+len(d.started))
+	for handle, a := range d.after {
+		o.After[handle] = a.holding
+	}
+	for _, handle := range slices.Sorted(maps.Keys(d.orgs)) {
+		o.Organisations = append(o.Organisations, d.orgs[handle])
+		o.Decision.Changes = append(o.Decision.Changes, Change{What: Enrolled, Organisation: handle})
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.ended)) {
+		x := *d.ended[id]
+		x.Ended = o.Decision.ID
+		o.Ended = append(o.Ended, x)
+		o.Decision.Changes = append(o.Decision.Changes, Change{What: Ended, Organisation: x.To, Delegation: id})
+	}
+	for _, x := range d.started {
+		x.ID, x.Decision = o.nextDelegation, o.Decision.ID
+		o.nextDelegation++
+		o.Started = append(o.Started, *x)
+		o.Decision.Changes = append(o.Decision.Changes, Change{What: Started, Organisation: x.To, Delegation: x.ID})
+	}
+	for i := range o.Imports {
+		o.Imports[i].Decision = o.Decision.ID
+	}
+	o.Counts = d.count(o)
+	o.Digest = o.digest()
+	return o, nil
+}
+
+// notGivable says why an organisation can't give what it was not allocated.
+func (d *draft) notGivable(from string, missing inr.Set) error {
+	if assigned := missing.Intersect(d.account(from).holding); !assigned.Empty() {
+		return fault.New(fault.NotHeld, "%s was assigned to %s for its own use and can't be delegated on; only allocated resources can", assigned, from)
+	}
+	who := d.ledger.PartHolders(missing)
+	if len(who) == 0 {
+		return fault.New(fault.NotHeld, "%s does not hold %s; no one does", from, missing)
+	}
+	return fault.New(fault.NotHeld, "%s does not hold %s; it is held by %s", from, missing, strings.Join(who, ", "))
+}
+
+// count tells what became of the delegations.
+func (d *draft) count(o *Outcome) Counts {
+	var c Counts
+	for handle := range d.orgs {
+		if d.ledger.orgs[handle] == nil {
+			c.Organisations++
+		}
+	}
+	var lost, gained []inr.Set
+	for _, x := range o.Ended {
+		if !x.derived() {
+			lost = append(lost, x.Resources.Minus(o.After[x.To]))
+		}
+	}
+	for _, x := range o.Started {
+		if !x.derived() {
+			gained = append(gained, x.Resources.Minus(o.Before[x.To]))
+		}
+	}
+	allLost, allGained := inr.Sum(lost...), inr.Sum(gained...)
+	for _, x := range o.Ended {
+		if x.derived() {
+			continue
+		}
+		switch gone := x.Resources.Minus(o.After[x.To]); {
+		case gone.Empty():
+			c.Kept++
+			continue
+		case !gone.Minus(allGained).Equal(gone):
+			c.Moved++
+		default:
+			c.Gone++
+		}
+		if d.cut[x.ID] {
+			c.Cut++
+		}
+	}
+	for _, s := range gained {
+		if !s.Minus(allLost).Empty() {
+			c.New++
+		}
+	}
+	return c
+}
+
+// due tells whether a delegation has come to its end.
+func due(d *Delegation, now time.Time) bool { return !d.Until.IsZero() && !d.Until.After(now) }

@@ -1,0 +1,101 @@
+package holdings
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"iter"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+)
+
+// Load reads the ledger. It fails with NotFound where there is none yet, and Corrupt.
+func Load(r store.Reader) (*Ledger, error) {
+	c, err := readCounters(r)
+	if err != nil {
+		return nil, err
+	}
+	if c.LastDecision == 0 {
+		return nil, fault.New(fault.NotFound, "the store holds no ledger; make one with 'cadastre init'")
+	}
+	var orgs []Organisation
+	for o, err := range all[Organisation](r, organisationBucket, nil) {
+		if err != nil {
+			return nil, err
+		}
+		orgs = append(orgs, o)
+	}
+	l, err := newTree(orgs)
+	if err != nil {
+		return nil, damaged("its organisations", err)
+	}
+	l.lastDecision, l.nextDelegation, l.imports = c.LastDecision, c.NextDelegation, map[string]Mark{}
+	for d, err := range all[Delegation](r, delegationBucket, nil) {
+		if err != nil {
+			return nil, err
+		}
+		to := l.orgs[d.To]
+		if to == nil || to.Parent != d.From || d.ID == 0 || d.ID >= l.nextDelegation {
+			return nil, damaged("delegation to "+d.To, errors.New("it fits no organisation"))
+		}
+		l.add(&d)
+	}
+	for m, err := range all[Mark](r, importBucket, nil) {
+		if err != nil {
+			return nil, err
+		}
+		l.imports[m.Registry] = m
+	}
+	for _, n := range l.orgs {
+		n.sum()
+	}
+	return l, nil
+}
+
+// Past is the delegations that an organisation had and has no more, oldest first.
+func Past(r store.Reader, handle string) iter.Seq2[Delegation, error] {
+	return all[Delegation](r, endedBucket, append([]byte(Fold(handle)), 0))
+}
+
+// Decisions is the log from a number on.
+func Decisions(r store.Reader, from uint64) iter.Seq2[Decision, error] {
+	return func(yield func(Decision, error) bool) {
+		for id := max(from, 1); ; id++ {
+			d, err := ReadDecision(r, id)
+			if fault.KindOf(err) == fault.NotFound && err != nil {
+				return
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// ReadDecision is one decision of the log. It fails with NotFound and Corrupt.
+func ReadDecision(r store.Reader, id uint64) (Decision, error) {
+	data := r.Get(decisionBucket, numberKey(id))
+	if data == nil {
+		return Decision{}, fault.New(fault.NotFound, "there is no decision %d", id)
+	}
+	var d Decision
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, damaged("a decision", err)
+	}
+	return d, nil
+}
+
+// Imported is the last file that was imported of each registry, by its handle.
+func (l *Ledger) Imported() map[string]Mark {
+	marks := make(map[string]Mark, len(l.imports))
+	for k, m := range l.imports {
+		marks[k] = m
+	}
+	return marks
+}
+
+// older tells whether a mark is of an older file than another.
+func (m Mark) older(than Mark) bool {
+	return cmp.Or(m.Date.Compare(than.Date), cmp.Compare(m.Serial, than.Serial)) < 0
+}

@@ -1,0 +1,73 @@
+package holdings_test
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"cadastre/holdings"
+	"cadastre/internal/store"
+)
+
+// memory is a store.Writer in a map, for tests that need many.
+type memory map[string][]byte
+
+func (m memory) Revision() store.Revision { return 1 }
+
+func (m memory) Get(bucket string, key []byte) []byte { return m[bucket+"/"+string(key)] }
+
+func (m memory) Put(bucket string, key, value []byte) error {
+	m[bucket+"/"+string(key)] = value
+	return nil
+}
+
+func (m memory) Delete(bucket string, key []byte) error {
+	delete(m, bucket+"/"+string(key))
+	return nil
+}
+
+func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if in, found := strings.CutPrefix(key, bucket+"/"); found && strings.HasPrefix(in, string(prefix)) {
+				if !yield([]byte(in), m[key]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func ledgerOf(t testing.TB, tree []holdings.Organisation) *holdings.Ledger {
+	m := memory{}
+	if err := holdings.Create(m, tree, "tester", noon); err != nil {
+		t.Fatal(err)
+	}
+	l, err := holdings.Load(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestLoadSaysWhatIsDamaged(t *testing.T) {
+	tree, err := holdings.ParseTree([]byte(world))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holdings.Load(memory{}); err == nil || !strings.Contains(err.Error(), "cadastre init") {
+		t.Errorf("without a ledger: %v", err)
+	}
+	for _, key := range []string{"organisation/lacnic", "organisation/iana", "ledger/counters", "delegation/\x00\x00\x00\x00\x00\x00\x00\x01"} {
+		m := memory{}
+		if err := holdings.Create(m, tree, "tester", noon); err != nil {
+			t.Fatal(err)
+		}
+		m[key] = []byte(`{"handle": "x`)
+		if _, err := holdings.Load(m); err == nil || !strings.Contains(err.Error(), "restore it from a backup") {
+			t.Errorf("with %s damaged: %v", key, err)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package holdings
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"time"
+
+	"cadastre/internal/inr"
+)
+
+// Outcome is a decision with all that follows from it for the ledger. It is good for the state that it was resolved
+// from alone: Write refuses it when another decision came first.
+type Outcome struct {
+	Decision      Decision
+	Organisations []Organisation // those that are new, or whose record changed
+	Started       []Delegation
+	Ended         []Delegation // with Ended set
+	// Before and After are the holding of each organisation that a delegation of it touched, which may be the same.
+	Before, After map[string]inr.Set
+	Counts        Counts
+	Imports       []Mark // the files that this outcome imports
+	// Digest is SHA-256 of the difference: who gains and loses what, under which status. It does not depend on numbers,
+	// times, actors or reasons, so that the same change resolved again has the same digest.
+	Digest [sha256.Size]byte
+
+	nextDelegation uint64
+}
+
+// Counts sums an outcome up. Delegations that an import derives (IANA to a registry, a registry to its NIR) are left out.
+type Counts struct {
+	Organisations int // added
+	New           int // started, with resources that no one held before
+	Gone          int // ended, with resources that its recipient lost and no one else got
+	Moved         int // ended, with resources that its recipient lost and another got: changed hands
+	Kept          int // ended and replaced without loss: another date, status or cut into records
+	Cut           int // of those gone or moved: delegated on by a holder that lost the ground under them
+}
+
+// Empty tells whether nothing would change; such an outcome is neither a decision nor written.
+func (o *Outcome) Empty() bool {
+	return len(o.Started)+len(o.Ended)+len(o.Organisations) == 0
+}
+
+// Losers is the organisations that hold less after than before, sorted.
+func (o *Outcome) Losers() []string {
+	var losers []string
+	for h, before := range o.Before {
+		if !o.After[h].Contains(before) {
+			losers = append(losers, h)
+		}
+	}
+	slices.Sort(losers)
+	return losers
+}
+
+// digest computes Digest from the rest.
+func (o *Outcome) digest() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, org := range o.Organisations {
+		fmt.Fprintf(h, "organisation %q %q %s\n", org.Handle, org.Parent, org.Kind)
+	}
+	for _, handle := range slices.Sorted(maps.Keys(o.Before)) {
+		before, after := o.Before[handle], o.After[handle]
+		fmt.Fprintf(h, "holding %q\n- %s\n+ %s\n", handle, before.Minus(after), after.Minus(before))
+	}
+	digestDelegations(h, "ended", o.Ended)
+	digestDelegations(h, "started", o.Started)
+	copy(sum[:], h.Sum(nil))
+	return sum
+}
+
+func digestDelegations(h hash.Hash, what string, list []Delegation) {
+	lines := make([]string, len(list))
+	for i, d := range list {
+		until := ""
+		if !d.Until.IsZero() {
+			until = d.Until.UTC().Format(time.RFC3339)
+		}
+		lines[i] = fmt.Sprintf("%s %q %q %s %s %s\n", what, d.From, d.To, d.Status, until, d.Resources)
+	}
+	slices.Sort(lines)
+	for _, line := range lines {
+		_, _ = h.Write([]byte(line)) // a hash takes every write
+	}
+}

@@ -1,0 +1,126 @@
+package holdings
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"iter"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+)
+
+// The buckets of the ledger. Values are JSON.
+const (
+	organisationBucket = "organisation"     // handle
+	delegationBucket   = "delegation"       // number, big-endian: those in force
+	endedBucket        = "delegation-ended" // recipient, 0, number: never removed
+	decisionBucket     = "decision"         // number, big-endian: append-only
+	importBucket       = "import"           // registry: its last file
+	ledgerBucket       = "ledger"           // one key, counters
+)
+
+var countersKey = []byte("counters")
+
+// counters is what the next decision and delegation are numbered from.
+type counters struct {
+	LastDecision   uint64 `json:"lastDecision"`
+	NextDelegation uint64 `json:"nextDelegation"`
+}
+
+func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func endedKey(handle string, id uint64) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte(handle), 0), id)
+}
+
+// Write adds the outcome to the store; an empty one adds nothing. It fails with Conflict when another decision was
+// written since the outcome was resolved: resolve it again then.
+func (o *Outcome) Write(w store.Writer) error {
+	if o.Empty() {
+		return nil
+	}
+	was, err := readCounters(w)
+	if err != nil {
+		return err
+	}
+	if was.LastDecision+1 != o.Decision.ID {
+		return fault.New(fault.Conflict, "another decision, %d, came first; look again and repeat", was.LastDecision)
+	}
+	puts := puts{w: w}
+	for _, org := range o.Organisations {
+		puts.put(organisationBucket, []byte(org.Handle), org)
+	}
+	for _, d := range o.Ended {
+		puts.put(endedBucket, endedKey(d.To, d.ID), d)
+		puts.remove(delegationBucket, numberKey(d.ID))
+	}
+	for _, d := range o.Started {
+		puts.put(delegationBucket, numberKey(d.ID), d)
+	}
+	for _, m := range o.Imports {
+		puts.put(importBucket, []byte(m.Registry), m)
+	}
+	puts.put(decisionBucket, numberKey(o.Decision.ID), o.Decision)
+	puts.put(ledgerBucket, countersKey, counters{o.Decision.ID, o.nextDelegation})
+	return puts.err
+}
+
+// puts writes until the first error.
+type puts struct {
+	w   store.Writer
+	err error
+}
+
+func (p *puts) put(bucket string, key []byte, value any) {
+	var data []byte
+	if p.err == nil {
+		data, p.err = json.Marshal(value)
+	}
+	if p.err == nil {
+		p.err = p.w.Put(bucket, key, data)
+	}
+}
+
+func (p *puts) remove(bucket string, key []byte) {
+	if p.err == nil {
+		p.err = p.w.Delete(bucket, key)
+	}
+}
+
+func readCounters(r store.Reader) (counters, error) {
+	var c counters
+	data := r.Get(ledgerBucket, countersKey)
+	if data == nil {
+		return c, nil
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, damaged("its counters", err)
+	}
+	return c, nil
+}
+
+func damaged(what string, err error) error {
+	return fault.New(fault.Corrupt, "the ledger is damaged at %s (%w): restore it from a backup", what, err)
+}
+
+// all decodes the values whose keys begin with prefix, in the order of their keys.
+func all[T any](r store.Reader, bucket string, prefix []byte) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for key, data := range r.Scan(bucket, prefix) {
+			var v T
+			err := json.Unmarshal(data, &v)
+			if err != nil {
+				err = damaged(bucket+" "+printable(key), err)
+			}
+			if !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// printable shows a key: its text, and a number where one ends it.
+func printable(key []byte) string {
+	data, _ := json.Marshal(string(key)) // any string can be marshalled
+	return string(data)
+}

@@ -1,0 +1,249 @@
+package holdings_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+)
+
+const world = `
+[[organisation]]
+handle = "iana"
+kind = "root"
+
+[[organisation]]
+handle = "afrinic"
+parent = "iana"
+kind = "rir"
+
+[[organisation]]
+handle = "lacnic"
+parent = "iana"
+kind = "rir"
+
+[[organisation]]
+handle = "nic.br"
+parent = "lacnic"
+kind = "nir"
+countries = ["BR"]
+
+[[organisation]]
+handle = "nic.mx"
+parent = "lacnic"
+kind = "nir"
+countries = ["MX"]
+`
+
+const (
+	afrinic2023 = "delegated-afrinic-extended-20230324.gz"
+	afrinic2026 = "delegated-afrinic-extended-20260505.gz"
+	lacnic2024  = "delegated-lacnic-extended-20240106.gz"
+)
+
+var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func by(reason string) holdings.By {
+	return holdings.By{Actor: "tester", Reason: reason, Time: noon}
+}
+
+// registryFile is one of the real files, or the test is skipped.
+func registryFile(t testing.TB, name string) *holdings.File {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "shared", "data", "registries", name))
+	if err != nil {
+		t.Skipf("the real registries are not here: %v", err)
+	}
+	f, err := holdings.ReadFile(name, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// house is a ledger with its store, which must agree.
+type house struct {
+	testing.TB
+	store  store.Store
+	ledger *holdings.Ledger
+}
+
+func newHouse(t testing.TB, tree string) *house {
+	t.Helper()
+	orgs, err := holdings.ParseTree([]byte(tree))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(filepath.Join(t.TempDir(), "store"), store.Options{Create: true, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	h := &house{TB: t, store: s}
+	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, "tester", noon) }); err != nil {
+		t.Fatal(err)
+	}
+	h.ledger = h.reload()
+	return h
+}
+
+func (h *house) reload() *holdings.Ledger {
+	h.Helper()
+	var l *holdings.Ledger
+	err := h.store.View(func(r store.Reader) (err error) {
+		l, err = holdings.Load(r)
+		return err
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return l
+}
+
+// commit writes and applies what was resolved.
+func (h *house) commit(o *holdings.Outcome, err error) *holdings.Outcome {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+	if _, err := h.store.Update(store.Any, o.Write); err != nil {
+		h.Fatal(err)
+	}
+	h.ledger.Apply(o)
+	return o
+}
+
+func (h *house) imports(names ...string) *holdings.Outcome {
+	h.Helper()
+	var files []*holdings.File
+	for _, name := range names {
+		files = append(files, registryFile(h, name))
+	}
+	return h.commit(h.ledger.Import(by("import"), files, holdings.ImportOptions{}))
+}
+
+func (h *house) sameAs(other *holdings.Ledger) {
+	h.Helper()
+	same(h, h.ledger, other)
+}
+
+// same checks that two ledgers say the same of every organisation.
+func same(t rapid.TB, one, other *holdings.Ledger) {
+	t.Helper()
+	handles := one.Organisations()
+	if !slices.Equal(handles, other.Organisations()) {
+		t.Fatal("the ledgers have different organisations")
+	}
+	for _, handle := range handles {
+		if a, b := one.Holding(handle), other.Holding(handle); !a.Equal(b) {
+			t.Fatalf("%s holds %s in one ledger and %s in the other", handle, a, b)
+		}
+		if a, b := one.Delegations(handle), other.Delegations(handle); len(a) != len(b) {
+			t.Fatalf("%s has %d delegations in one ledger and %d in the other", handle, len(a), len(b))
+		}
+	}
+	if one.NextExpiry() != other.NextExpiry() || one.LastDecision() != other.LastDecision() {
+		t.Fatal("the ledgers have different clocks")
+	}
+}
+
+// sound checks the rules on every organisation, with sums of its own.
+func sound(t rapid.TB, l *holdings.Ledger) {
+	t.Helper()
+	for _, handle := range l.Organisations() {
+		org, _ := l.Organisation(handle)
+		var allocated []inr.Set
+		for _, d := range l.Delegations(handle) {
+			if d.Status == holdings.Allocated {
+				allocated = append(allocated, d.Resources)
+			}
+			if d.From != org.Parent || d.To != handle || d.Ended != 0 || d.Resources.Empty() {
+				t.Fatalf("delegation %d does not fit %s", d.ID, handle)
+			}
+		}
+		may := inr.Sum(allocated...)
+		if org.Kind == holdings.Root {
+			may = inr.Everything()
+		} else if found := holdings.Specials(l.Holding(handle)); len(found) > 0 {
+			t.Fatalf("%s holds special-purpose space: %s", handle, found[0].Name)
+		}
+		var given []inr.Set
+		for _, child := range l.Children(handle) {
+			for _, d := range l.Delegations(child) {
+				given = append(given, d.Resources)
+			}
+		}
+		all := inr.Sum(given...)
+		if !may.Contains(all) {
+			t.Fatalf("%s gave %s beyond what it was allocated", handle, all.Minus(may))
+		}
+		if size(given...) != size(all) {
+			t.Fatalf("children of %s overlap", handle)
+		}
+	}
+}
+
+// size counts numbers, which tells disjoint sets from overlapping ones.
+func size(sets ...inr.Set) (n [3]uint64) {
+	for _, s := range sets {
+		v4, v6, as := s.Addresses()
+		n[0], n[1], n[2] = n[0]+v4, n[1]+v6, n[2]+as
+	}
+	return n
+}
+
+func TestImportRealRegistries(t *testing.T) {
+	h := newHouse(t, world)
+	first := h.imports(afrinic2023)
+	t.Logf("%+v, %d touched", first.Counts, len(first.After))
+	if want := (holdings.Counts{Organisations: 2481, New: 8161}); first.Counts != want {
+		t.Errorf("AFRINIC of 2023 gives %+v, want %+v", first.Counts, want)
+	}
+	again, err := h.ledger.Import(by("again"), []*holdings.File{registryFile(t, afrinic2023)}, holdings.ImportOptions{})
+	if err != nil || !again.Empty() {
+		t.Fatalf("the same file again is %v, %+v", err, again.Counts)
+	}
+	next := h.imports(afrinic2026)
+	t.Logf("%+v, %d touched, %d losers", next.Counts, len(next.After), len(next.Losers()))
+	lacnic := h.imports(lacnic2024)
+	t.Logf("%+v, %d touched", lacnic.Counts, len(lacnic.After))
+	h.sameAs(h.reload())
+	sound(t, h.ledger)
+	v4, v6, as := h.ledger.Holding("nic.br").Addresses()
+	t.Log(v4, v6, as, h.ledger.Holding("afrinic"))
+	if _, err := h.ledger.Import(by("old"), []*holdings.File{registryFile(t, afrinic2023)}, holdings.ImportOptions{}); err == nil {
+		t.Error("an older file was taken")
+	} else {
+		t.Log(err)
+	}
+}
+
+func BenchmarkImport(b *testing.B) {
+	h := newHouse(b, world)
+	for _, name := range []string{afrinic2023, lacnic2024} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f := registryFile(b, name)
+				if _, err := h.ledger.Import(by("bench"), []*holdings.File{f}, holdings.ImportOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	h.imports(afrinic2023, lacnic2024)
+	b.Run("load", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h.reload()
+		}
+	})
+}

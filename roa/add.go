@@ -1,0 +1,170 @@
+package roa
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// Options for Add.
+type Options struct {
+	File     string // where the rows are from, for errors; empty: typed
+	Holder   string // who wants them; empty: of each, the most specific that holds its whole prefix
+	OnlyHeld bool   // leave out what is not held, prefix or AS number, rather than refuse everything
+	AllowAS0 bool   // AS 0 is meant as an origin: nobody may announce the prefix (RFC 6483, section 4)
+	Actor    string
+	Time     time.Time
+	// Announced is prefixes as they are announced now, by AS number; it spares warnings of what they account for.
+	Announced map[uint32][]netip.Prefix
+}
+
+// Left is a row that was passed over, and why.
+type Left struct {
+	Row      Row
+	Reason   string
+	NoOrigin bool // its prefix was not looked at, since its AS number can be held by no one
+}
+
+// Add resolves that these rows become intents. It fails with NotFound (no such holder), NotHeld (what no one holds, or
+// the named holder does not; the error says who does) or BadInput (an origin that can't be), with the lines at fault.
+func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error) {
+	if opt.Holder != "" {
+		org, ok := l.Organisation(opt.Holder)
+		if !ok {
+			return nil, fault.New(fault.NotFound, "there is no organisation %s", opt.Holder)
+		}
+		opt.Holder = org.Handle
+	}
+	out := &Outcome{}
+	lines := fault.NewLines(opt.File)
+	var typed error // the first error of a row without a line
+	var taken []Row
+	fresh := map[string]bool{}
+	for _, row := range rows {
+		holder, err := place(l, row, opt)
+		switch {
+		case err != nil && opt.OnlyHeld && (fault.KindOf(err) == fault.NotHeld || reserved(row.Origin) != nil):
+			out.Left = append(out.Left, Left{Row: row, Reason: err.Error(), NoOrigin: fault.KindOf(err) != fault.NotHeld})
+		case err != nil && row.Line == 0 && typed == nil:
+			typed = err
+		case err != nil:
+			lines.Add(row.Line, err)
+		default:
+			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Actor, Added: opt.Time.UTC()}
+			taken = append(taken, row)
+			if key := string(in.key()); b.has(in) || fresh[key] {
+				out.Duplicates++
+			} else {
+				fresh[key] = true
+				out.Added = append(out.Added, in)
+			}
+		}
+	}
+	if typed != nil {
+		return nil, typed
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	out.Warnings = b.warnings(taken, opt.Announced)
+	return out, nil
+}
+
+// place finds whose intent a row is to be.
+func place(l *holdings.Ledger, row Row, opt Options) (string, error) {
+	if err := row.check(); err != nil {
+		return "", err
+	}
+	if err := checkOrigin(row, opt.AllowAS0); err != nil {
+		return "", err
+	}
+	if opt.Holder == "" {
+		for _, handle := range l.Holders(row.Prefix) {
+			if org, _ := l.Organisation(handle); !org.Kind.IsRegistry() {
+				return handle, nil
+			}
+		}
+		return "", notHeld(l, row.Prefix, "")
+	}
+	if org, _ := l.Organisation(opt.Holder); org.Kind != holdings.Root && l.Holding(opt.Holder).ContainsPrefix(row.Prefix) {
+		return opt.Holder, nil
+	}
+	return "", notHeld(l, row.Prefix, opt.Holder)
+}
+
+// notHeld says who does hold a prefix: for nobody, where holder is empty, else for the one who doesn't.
+func notHeld(l *holdings.Ledger, p netip.Prefix, holder string) error {
+	who := "no one"
+	if holder == "" {
+		if parts := holdersOnly(l, l.PartHolders(inr.OfPrefix(p))); len(parts) > 0 {
+			return fault.New(fault.NotHeld, "%s is held by no one as a whole; parts of it are held by %s", p, strings.Join(parts, ", "))
+		}
+		if registries := l.PartHolders(inr.OfPrefix(p)); len(registries) > 0 {
+			return fault.New(fault.NotHeld, "%s is held by no one; it is in the pool of %s", p, strings.Join(registries, ", "))
+		}
+		return fault.New(fault.NotHeld, "%s is held by no one", p)
+	}
+	if parts := l.PartHolders(inr.OfPrefix(p)); len(parts) > 0 {
+		who = strings.Join(parts, ", ")
+	}
+	return fault.New(fault.NotHeld, "%s does not hold %s; it is held by %s", holder, p, who)
+}
+
+// holdersOnly leaves registries out.
+func holdersOnly(l *holdings.Ledger, handles []string) []string {
+	return slices.DeleteFunc(handles, func(h string) bool {
+		org, _ := l.Organisation(h)
+		return org.Kind.IsRegistry()
+	})
+}
+
+// checkOrigin refuses AS numbers that no one can hold (IANA's special registry; RFC 7607 for AS 0).
+func checkOrigin(row Row, allowAS0 bool) error {
+	if row.Origin == 0 {
+		if allowAS0 {
+			return nil
+		}
+		return fault.New(fault.BadInput, "AS0 means that nobody may announce %s; say that AS0 is meant if you want that", row.Prefix)
+	}
+	if why := reserved(row.Origin); why != nil {
+		return fault.New(fault.BadInput, "AS%d can't be an origin: it is %s (%s)", row.Origin, why.Name, why.RFC)
+	}
+	return nil
+}
+
+// reserved is why an AS number other than 0 can be held by no one, nil when it can be.
+func reserved(origin uint32) *holdings.Special {
+	if origin == 0 {
+		return nil
+	}
+	if found := holdings.Specials(inr.OfAS(origin, origin)); len(found) > 0 {
+		return &found[0]
+	}
+	return nil
+}
+
+// Remove resolves that intents end. Holder, Prefix, MaxLength and Origin of each name it. It fails with NotFound, naming
+// the first that is not there.
+func (b *Book) Remove(intents []Intent) (*Outcome, error) {
+	out := &Outcome{}
+	seen := map[string]bool{}
+	for _, in := range intents {
+		in.Holder = holdings.Fold(in.Holder)
+		at, found := slices.BinarySearchFunc(b.of[in.Holder], in, compareIntents)
+		switch {
+		case !found:
+			return nil, fault.New(fault.NotFound, "there is no intent %s", in)
+		case seen[string(in.key())]:
+			out.Duplicates++
+		default:
+			seen[string(in.key())] = true
+			out.Removed = append(out.Removed, b.of[in.Holder][at])
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,154 @@
+package roa
+
+import (
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+)
+
+// intentBucket keeps the intents as JSON by Intent.key.
+const intentBucket = "intent"
+
+// Book is all intents, live and parked. It has no lock: the caller keeps Apply apart from everything else.
+type Book struct {
+	of      map[string][]Intent // by holder, in the order of compareIntents
+	origins map[uint32]routes   // the prefixes of the intents of an AS
+	count   int
+}
+
+// Load reads the book. A store without one has an empty one. It fails with Corrupt.
+func Load(r store.Reader) (*Book, error) {
+	b := &Book{of: map[string][]Intent{}, origins: map[uint32]routes{}}
+	for _, data := range r.Scan(intentBucket, nil) {
+		var in Intent
+		if err := json.Unmarshal(data, &in); err != nil {
+			return nil, fault.New(fault.Corrupt, "an intent is damaged (%w): restore the store from a backup", err)
+		}
+		b.of[in.Holder] = append(b.of[in.Holder], in)
+		b.origins[in.Origin] = append(b.origins[in.Origin], in.Prefix)
+		b.count++
+	}
+	for _, list := range b.of {
+		slices.SortFunc(list, compareIntents)
+	}
+	for _, list := range b.origins {
+		list.sort()
+	}
+	return b, nil
+}
+
+// Len is how many intents there are.
+func (b *Book) Len() int { return b.count }
+
+// Holders is the handles that have intents, sorted.
+func (b *Book) Holders() []string { return slices.Sorted(maps.Keys(b.of)) }
+
+// Of is the intents of a holder, in order. It must not be changed.
+func (b *Book) Of(holder string) []Intent { return b.of[holder] }
+
+// VRPs is what of a holder's intents stands while it has holding, sorted, each once.
+func (b *Book) VRPs(holder string, holding inr.Set) []VRP {
+	var vrps []VRP
+	for _, in := range b.of[holder] {
+		v, _ := Authorised(in, holding)
+		vrps = append(vrps, v...)
+	}
+	return Unique(vrps)
+}
+
+// Outcome is a change of intents, resolved and not yet made.
+type Outcome struct {
+	Added      []Intent
+	Removed    []Intent
+	Duplicates int       // rows that were there already, or twice
+	Left       []Left    // rows that OnlyHeld passed over
+	Warnings   []Warning // of rows that were taken
+}
+
+// Empty tells whether nothing would change.
+func (o *Outcome) Empty() bool { return len(o.Added)+len(o.Removed) == 0 }
+
+// Holders is the handles whose intents change, sorted.
+func (o *Outcome) Holders() []string {
+	touched := map[string]bool{}
+	for _, in := range slices.Concat(o.Added, o.Removed) {
+		touched[in.Holder] = true
+	}
+	return slices.Sorted(maps.Keys(touched))
+}
+
+// Write makes the change in the store.
+func (o *Outcome) Write(w store.Writer) error {
+	for _, in := range o.Removed {
+		if err := w.Delete(intentBucket, in.key()); err != nil {
+			return err
+		}
+	}
+	for _, in := range o.Added {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		if err := w.Put(intentBucket, in.key(), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Apply makes the change, once it was written, in memory.
+func (b *Book) Apply(o *Outcome) {
+	for _, in := range o.Removed {
+		list := b.of[in.Holder]
+		at, found := slices.BinarySearchFunc(list, in, compareIntents)
+		if !found {
+			continue
+		}
+		if list = slices.Delete(slices.Clone(list), at, at+1); len(list) == 0 {
+			delete(b.of, in.Holder)
+		} else {
+			b.of[in.Holder] = list
+		}
+		b.origins[in.Origin] = b.origins[in.Origin].without(in.Prefix)
+		b.count--
+	}
+	grown := map[string][]Intent{}
+	for _, in := range o.Added {
+		grown[in.Holder] = append(grown[in.Holder], in)
+		b.origins[in.Origin] = b.origins[in.Origin].with(in.Prefix)
+		b.count++
+	}
+	for holder, added := range grown {
+		list := slices.Concat(b.of[holder], added)
+		slices.SortFunc(list, compareIntents)
+		b.of[holder] = list
+	}
+}
+
+// has tells whether an intent is in the book.
+func (b *Book) has(in Intent) bool {
+	_, found := slices.BinarySearchFunc(b.of[in.Holder], in, compareIntents)
+	return found
+}
+
+// routes is prefixes in the order of netip.Prefix.Compare, some perhaps twice.
+type routes []netip.Prefix
+
+func (r routes) sort() { slices.SortFunc(r, netip.Prefix.Compare) }
+
+func (r routes) with(p netip.Prefix) routes {
+	at, _ := slices.BinarySearchFunc(r, p, netip.Prefix.Compare)
+	return slices.Insert(r, at, p)
+}
+
+func (r routes) without(p netip.Prefix) routes {
+	if at, found := slices.BinarySearchFunc(r, p, netip.Prefix.Compare); found {
+		return slices.Delete(r, at, at+1)
+	}
+	return r
+}

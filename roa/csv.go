@@ -1,0 +1,147 @@
+package roa
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/csv"
+	"errors"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// Row is an intent as it was asked for, before its holder is known.
+type Row struct {
+	Prefix    netip.Prefix
+	Origin    uint32
+	MaxLength int // the prefix's own length where none was said
+	Comment   string
+	Line      int // in its file, 0 when it came from none
+}
+
+// ParseCSV reads lines of prefix,ASn[,maxlength[,comment]], plain or gzip. A first line of other words is a header;
+// spaces, quotes, CRLF, a byte order mark, blank lines and lines that begin with # are understood. It fails with
+// BadInput and names the first ten wrong lines.
+func ParseCSV(name string, in io.Reader) ([]Row, error) {
+	buffered := bufio.NewReader(in)
+	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		unpacked, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, fault.New(fault.BadInput, "%s can't be unpacked (%w): fetch it again", name, err)
+		}
+		buffered = bufio.NewReader(unpacked)
+	}
+	lines := fault.NewLines(name)
+	scan := bufio.NewScanner(buffered)
+	var rows []Row
+	number, first := 0, true
+	for scan.Scan() {
+		number++
+		text := scan.Text()
+		if number == 1 {
+			text = strings.TrimPrefix(text, "\ufeff")
+		}
+		if text = strings.TrimSpace(text); text == "" || text[0] == '#' {
+			continue
+		}
+		fields, err := split(text)
+		if err == nil && first && isHeader(fields) {
+			first = false
+			continue
+		}
+		first = false
+		row := Row{Line: number}
+		if err == nil {
+			row, err = ParseRow(fields...)
+			row.Line = number
+		}
+		lines.Add(number, err)
+		rows = append(rows, row)
+	}
+	if err := scan.Err(); err != nil {
+		return nil, fault.New(fault.BadInput, "%s can't be read beyond line %d (%w)", name, number, err)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// split takes a line of CSV apart.
+func split(text string) ([]string, error) {
+	r := csv.NewReader(strings.NewReader(text))
+	r.TrimLeadingSpace = true
+	fields, err := r.Read()
+	if err != nil {
+		var at *csv.ParseError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return nil, fault.New(fault.BadInput, "it is no line of CSV (%w)", err)
+	}
+	for i, f := range fields {
+		fields[i] = strings.TrimSpace(f)
+	}
+	return fields, nil
+}
+
+// isHeader tells whether fields are names of columns: the first one says prefix, or there is no digit in them, as there
+// is in every prefix and AS number.
+func isHeader(fields []string) bool {
+	return strings.Contains(strings.ToLower(fields[0]), "prefix") || !strings.ContainsAny(strings.Join(fields, ""), "0123456789")
+}
+
+// ParseRow reads what one intent is: prefix, AS number, and if present maxLength (may be empty) and a comment. It fails
+// with BadInput.
+func ParseRow(fields ...string) (Row, error) {
+	if len(fields) < 2 || len(fields) > 4 {
+		return Row{}, fault.New(fault.BadInput, "it has %d fields; write prefix,ASn or prefix,ASn,maxlength", len(fields))
+	}
+	p, err := parsePrefix(fields[0])
+	if err != nil {
+		return Row{}, err
+	}
+	origin, err := inr.ParseAS(fields[1])
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{Prefix: p, Origin: origin, MaxLength: p.Bits()}
+	if len(fields) > 3 {
+		row.Comment = fields[3]
+	}
+	if len(fields) > 2 && fields[2] != "" {
+		n, err := strconv.Atoi(fields[2])
+		if err != nil {
+			return Row{}, fault.New(fault.BadInput, "%q is no maxLength; it is a number of bits", fields[2])
+		}
+		row.MaxLength = n
+	}
+	return row, row.check()
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Addr().Is4In6() {
+		return p, fault.New(fault.BadInput, "%q is no prefix; write 192.0.2.0/24 or 2001:db8::/32", text)
+	}
+	return p, nil
+}
+
+// check says what is wrong with a row by itself, its origin apart.
+func (r Row) check() error {
+	if !r.Prefix.IsValid() {
+		return fault.New(fault.BadInput, "it names no prefix")
+	}
+	if r.Prefix != r.Prefix.Masked() {
+		return fault.New(fault.BadInput, "%s has bits set beyond its length; the prefix is %s", r.Prefix, r.Prefix.Masked())
+	}
+	if longest := r.Prefix.Addr().BitLen(); r.MaxLength < r.Prefix.Bits() || r.MaxLength > longest {
+		return fault.New(fault.BadInput, "the maxLength of %s can't be %d; it is from %d to %d", r.Prefix, r.MaxLength, r.Prefix.Bits(), longest)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+// Package roa is what holders want authorised: intents for route origin authorisations (RFC 9582), and what of them the
+// ledger lets stand.
+//
+// An intent is kept for as long as its holder wants it, whatever becomes of the holding. What is authorised is computed
+// anew from intent and holding each time: all of it, the part that is still held, or nothing, when the intent is parked
+// and comes back with the resources. So the book of intents needs no trust: it can narrow what a holder's certificate
+// allows and never widen it.
+package roa
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"cadastre/internal/inr"
+)
+
+// Intent is that the holder wants Origin to announce Prefix, and its more specifics up to MaxLength. Holder, Prefix,
+// MaxLength and Origin together are its identity.
+type Intent struct {
+	Holder    string       `json:"holder"` // handle
+	Prefix    netip.Prefix `json:"prefix"` // masked
+	MaxLength int          `json:"maxLength"`
+	Origin    uint32       `json:"origin"` // AS number; 0 disavows the prefix (RFC 6483, section 4)
+	Comment   string       `json:"comment,omitempty"`
+	Actor     string       `json:"actor"`
+	Added     time.Time    `json:"added"`
+}
+
+// String is the intent as a VRP, with its holder.
+func (in Intent) String() string { return fmt.Sprintf("%s for %s", in.vrp(), in.Holder) }
+
+func (in Intent) vrp() VRP { return VRP{in.Prefix, in.MaxLength, in.Origin} }
+
+// compareIntents orders intents of one holder as the store does: by prefix, length, maxLength and origin.
+func compareIntents(a, b Intent) int {
+	return cmp.Or(cmp.Compare(a.Holder, b.Holder), a.vrp().Compare(b.vrp()))
+}
+
+// key is the intent's key in the store: holder, 0, then numbers that sort as compareIntents does.
+func (in Intent) key() []byte {
+	key := append([]byte(in.Holder), 0, byte(in.Prefix.Addr().BitLen()))
+	key = append(key, in.Prefix.Addr().AsSlice()...)
+	key = append(key, byte(in.Prefix.Bits()), byte(in.MaxLength)) //nolint:gosec // both are at most 128
+	return binary.BigEndian.AppendUint32(key, in.Origin)
+}
+
+// Authorised is what of an intent stands while its holder has holding. Where the whole prefix is held that is one VRP.
+// Where a part of it is lost, the rest stands as the fewest prefixes, each with the intent's maxLength or its own length
+// if that is longer, so that no announcement that the rest covers loses its authorisation. Where nothing is left the
+// intent is parked.
+func Authorised(in Intent, holding inr.Set) (vrps []VRP, parked bool) {
+	if holding.ContainsPrefix(in.Prefix) {
+		return []VRP{in.vrp()}, false
+	}
+	for _, p := range inr.OfPrefix(in.Prefix).Intersect(holding).Prefixes() {
+		vrps = append(vrps, VRP{p, max(in.MaxLength, p.Bits()), in.Origin})
+	}
+	return vrps, len(vrps) == 0
+}

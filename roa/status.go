@@ -1,0 +1,66 @@
+package roa
+
+import (
+	"fmt"
+	"strings"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+)
+
+// State says how much of an intent stands.
+type State string
+
+// The states of an intent.
+const (
+	Live   State = "live"   // all of its prefix is held
+	Part   State = "part"   // what is held of it stands
+	Parked State = "parked" // nothing of it is held; it comes back with the resources
+)
+
+// Status is how an intent stands and why.
+type Status struct {
+	State    State    `json:"state"`
+	VRPs     []VRP    `json:"vrps,omitempty"`
+	Lost     inr.Set  `json:"lost,omitzero"`      // what of the prefix is not held
+	Decision uint64   `json:"decision,omitempty"` // the newest that took of it, 0 where none is known
+	To       []string `json:"to,omitempty"`       // who holds what was lost, most specific, sorted
+	Reason   string   `json:"reason,omitempty"`   // all that in a sentence
+}
+
+// StatusOf tells how an intent stands. It fails with Corrupt alone.
+func StatusOf(in Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
+	holding := l.Holding(in.Holder)
+	vrps, parked := Authorised(in, holding)
+	s := Status{State: Live, VRPs: vrps, Lost: inr.OfPrefix(in.Prefix).Minus(holding)}
+	if s.Lost.Empty() {
+		return s, nil
+	}
+	if s.State = Part; parked {
+		s.State = Parked
+	}
+	for past, err := range holdings.Past(r, in.Holder) {
+		if err != nil {
+			return s, err
+		}
+		if past.Resources.Overlaps(s.Lost) {
+			s.Decision = max(s.Decision, past.Ended)
+		}
+	}
+	s.To = l.PartHolders(s.Lost)
+	s.Reason = fmt.Sprintf("%s does not hold %s", in.Holder, s.Lost)
+	if s.Decision != 0 {
+		d, err := holdings.ReadDecision(r, s.Decision)
+		if err != nil {
+			return s, err
+		}
+		s.Reason = fmt.Sprintf("%s lost %s by decision %d of %s (%s)", in.Holder, s.Lost, d.ID, d.Time.Format("2006-01-02"), d.Reason)
+	}
+	if len(s.To) > 0 {
+		s.Reason += "; it is held by " + strings.Join(s.To, ", ")
+	} else {
+		s.Reason += "; no one holds it"
+	}
+	return s, nil
+}

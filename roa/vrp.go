@@ -1,0 +1,45 @@
+package roa
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// VRP is a validated ROA payload (RFC 6811, section 2): what a validator must find.
+type VRP struct {
+	Prefix    netip.Prefix `json:"prefix"`
+	MaxLength int          `json:"maxLength"`
+	ASN       uint32       `json:"asn"`
+}
+
+// String is "prefix,maxlength,ASn".
+func (v VRP) String() string { return fmt.Sprintf("%s,%d,AS%d", v.Prefix, v.MaxLength, v.ASN) }
+
+// Compare orders VRPs by family, address, length, maxLength and AS number.
+func (v VRP) Compare(w VRP) int {
+	return cmp.Or(
+		v.Prefix.Addr().Compare(w.Prefix.Addr()),
+		cmp.Compare(v.Prefix.Bits(), w.Prefix.Bits()),
+		cmp.Compare(v.MaxLength, w.MaxLength),
+		cmp.Compare(v.ASN, w.ASN),
+	)
+}
+
+// Unique sorts VRPs by Compare and drops those that are there twice.
+func Unique(vrps []VRP) []VRP {
+	slices.SortFunc(vrps, VRP.Compare)
+	return slices.Compact(vrps)
+}
+
+// Lines is the VRPs as text, each once, in the order of LC_ALL=C sort: what 'cadastre vrps' prints.
+func Lines(vrps []VRP) []string {
+	lines := make([]string, len(vrps))
+	for i, v := range vrps {
+		lines[i] = v.String()
+	}
+	slices.SortFunc(lines, strings.Compare)
+	return slices.Compact(lines)
+}

@@ -1,0 +1,100 @@
+package roa
+
+import (
+	"fmt"
+	"math/big"
+	"net/netip"
+	"slices"
+
+	"cadastre/internal/inr"
+)
+
+// Warning is something unwise about a row that was taken.
+type Warning struct {
+	Row  Row
+	Text string
+	// Opened is the space within which anyone could announce unannounced more specifics in the origin's name (RFC 9319,
+	// section 3); empty for other warnings.
+	Opened inr.Set
+}
+
+// The longest prefixes that networks generally accept from each other.
+const (
+	longestV4 = 24
+	longestV6 = 48
+)
+
+// warnings looks at rows beside each other, the book and what is announced.
+func (b *Book) warnings(rows []Row, announced map[uint32][]netip.Prefix) []Warning {
+	var found []Warning
+	known := map[uint32]routes{} // by origin, gathered for those that need it
+	for _, row := range rows {
+		if row.MaxLength > row.Prefix.Bits() {
+			known[row.Origin] = nil
+		}
+	}
+	for _, row := range rows {
+		if _, needed := known[row.Origin]; needed {
+			known[row.Origin] = append(known[row.Origin], row.Prefix)
+		}
+	}
+	for origin := range known {
+		all := slices.Concat(known[origin], b.origins[origin])
+		for _, p := range announced[origin] {
+			all = append(all, p.Masked())
+		}
+		all.sort()
+		known[origin] = slices.Compact(all)
+	}
+	for _, row := range rows {
+		longest := longestV4
+		if row.Prefix.Addr().Is6() {
+			longest = longestV6
+		}
+		if row.Prefix.Bits() > longest {
+			found = append(found, Warning{Row: row, Text: fmt.Sprintf("%s is longer than /%d and will hardly be accepted anywhere", row.Prefix, longest)})
+		}
+		if opened := opens(row, known[row.Origin]); !opened.Empty() {
+			found = append(found, Warning{Row: row, Opened: opened, Text: fmt.Sprintf(
+				"maxLength %d of %s lets anyone who forges AS%d announce more specifics of %s that are not announced (RFC 9319)",
+				row.MaxLength, row.Prefix, row.Origin, amount(opened, row))})
+		}
+	}
+	return found
+}
+
+// opens is what of a row's prefix a forger could take: all but what is announced, or about to be, as prefixes of the
+// maxLength or longer, than which nothing that the row authorises is more specific.
+func opens(row Row, known routes) inr.Set {
+	whole := inr.OfPrefix(row.Prefix)
+	if row.MaxLength == row.Prefix.Bits() {
+		return inr.Set{}
+	}
+	var taken []inr.IPRange
+	at, _ := slices.BinarySearchFunc(known, row.Prefix, netip.Prefix.Compare)
+	for _, p := range known[at:] {
+		if !row.Prefix.Contains(p.Addr()) {
+			break
+		}
+		if p.Bits() >= row.MaxLength {
+			taken = append(taken, inr.RangeOf(p))
+		}
+	}
+	return whole.Minus(inr.Of(taken, nil))
+}
+
+// amount says how much a set is: how many prefixes of the row's maxLength.
+func amount(opened inr.Set, row Row) string {
+	var slots big.Int
+	for _, p := range opened.Prefixes() {
+		if bits := row.MaxLength - p.Bits(); bits >= 0 {
+			slots.Add(&slots, new(big.Int).Lsh(big.NewInt(1), uint(bits)))
+		} else {
+			slots.Add(&slots, big.NewInt(1))
+		}
+	}
+	if opened.Equal(inr.OfPrefix(row.Prefix)) {
+		return fmt.Sprintf("all of its %s /%d", &slots, row.MaxLength)
+	}
+	return fmt.Sprintf("%s of its /%d", &slots, row.MaxLength)
+}
