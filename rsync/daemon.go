@@ -1,0 +1,219 @@
+package rsync
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cadastre/internal/fault"
+)
+
+// DaemonConfig says how the daemon is run.
+type DaemonConfig struct {
+	Dir            string // for its configuration and lock file
+	Address        string // to listen on: "host:port", the host an IP address or empty for all
+	Program        string // "rsync" where empty
+	MaxConnections int    // 0 for 500
+	Log            *slog.Logger
+}
+
+// Daemon runs rsync as a daemon and watches it: when it ends, it is started again, after a wait that grows from one
+// second to a minute. The rsync program reads its configuration anew for each connection, so SetModule needs no signal,
+// and no connection that is under way notices.
+type Daemon struct {
+	cfg     DaemonConfig
+	program string
+	host    string
+	port    int
+	cancel  context.CancelFunc
+	done    chan struct{}
+	ended   chan error   // tells of the end of the first child, if Start still waits for it
+	pid     atomic.Int64 // of the child, 0 while there is none
+
+	mu      sync.Mutex // guards modules
+	modules map[string]module
+}
+
+// Waits of the watch, in order, the last again and again; and how long a child must have run to begin anew.
+var waits = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute}
+
+const (
+	settled  = time.Minute
+	patience = 5 * time.Second // for the child to listen, and to end
+)
+
+// Start starts the daemon with no module and waits until it answers. It fails with NotFound when there is no rsync
+// program, and with Busy when the port is taken; the caller may then go on without.
+func Start(cfg DaemonConfig) (*Daemon, error) {
+	if cfg.Program == "" {
+		cfg.Program = "rsync"
+	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = 500
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	program, err := exec.LookPath(cfg.Program)
+	if err != nil {
+		return nil, fault.New(fault.NotFound, "there is no rsync program (%q) on this machine: install it ('apt-get install rsync') to serve over rsync too", cfg.Program)
+	}
+	d := &Daemon{cfg: cfg, program: program, modules: map[string]module{}, done: make(chan struct{}), ended: make(chan error, 1)}
+	if err := d.address(); err != nil {
+		return nil, err
+	}
+	if err := d.configure(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	go d.watch(ctx)
+	if err := d.await(); err != nil {
+		d.Stop()
+		return nil, err
+	}
+	return d, nil
+}
+
+// address takes the address apart and makes sure that nobody listens there.
+func (d *Daemon) address() error {
+	host, port, err := net.SplitHostPort(d.cfg.Address)
+	if err == nil {
+		d.port, err = strconv.Atoi(port)
+	}
+	if err != nil || d.port < 1 || d.port > 65535 || host != "" && net.ParseIP(host) == nil {
+		return fault.New(fault.BadInput, "%q is no address for the rsync daemon: give IP:PORT or :PORT", d.cfg.Address)
+	}
+	d.host = host
+	probe, err := net.Listen("tcp", d.cfg.Address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fault.New(fault.Busy, "the rsync daemon cannot listen on %s, because another program does: stop that one or choose another port", d.cfg.Address)
+	case errors.Is(err, os.ErrPermission):
+		return fault.New(fault.BadInput, "the rsync daemon may not listen on %s: choose a port above 1023 or start as root", d.cfg.Address)
+	case err != nil:
+		return fault.Wrap(err, "the rsync daemon cannot listen on %s", d.cfg.Address)
+	}
+	return fault.Wrap(probe.Close(), "the rsync daemon cannot listen on %s", d.cfg.Address)
+}
+
+// await waits until something answers on the port.
+func (d *Daemon) await() error {
+	host := d.host
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(d.port)))
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case err := <-d.ended:
+			return fault.New(fault.Unreachable, "the rsync daemon has ended at once (%v): its words are in the log", err)
+		case <-ctx.Done():
+			return fault.New(fault.Unreachable, "the rsync daemon does not answer on %s after %v: its words are in the log", d.cfg.Address, patience)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop ends the daemon and its connections and waits for that.
+func (d *Daemon) Stop() {
+	d.cancel()
+	<-d.done
+}
+
+// watch runs the child again and again. It keeps to one thread, because the kernel sends the signal that ends the child
+// when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG), not when the process does.
+func (d *Daemon) watch(ctx context.Context) {
+	defer close(d.done)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for failures := 0; ; failures++ {
+		begun := time.Now()
+		err := d.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case d.ended <- err:
+		default:
+		}
+		if time.Since(begun) > settled {
+			failures = 0
+		}
+		wait := waits[min(failures, len(waits)-1)]
+		d.cfg.Log.Error("the rsync daemon has ended and is started again", "error", err, "in", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// run is one life of the child.
+func (d *Daemon) run(ctx context.Context) error {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	//nolint:gosec // the program is the operator's choice, the arguments are ours
+	cmd := exec.CommandContext(ctx, d.program, "--daemon", "--no-detach", "--config="+d.configPath(), "--log-file=/dev/stderr")
+	cmd.Stdout, cmd.Stderr = in, in
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	// its connections are its children, in its group
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = patience
+	err = cmd.Start()
+	_ = in.Close()
+	if err != nil {
+		_ = out.Close()
+		return err
+	}
+	d.pid.Store(int64(cmd.Process.Pid))
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		d.relay(out)
+	}()
+	err = cmd.Wait()
+	d.pid.Store(0)
+	// what is left of its group: transfers of a child that was killed
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	<-read
+	_ = out.Close()
+	if err == nil {
+		err = errors.New("it ended without an error")
+	}
+	return err
+}
+
+// relay passes on what the daemon says.
+func (d *Daemon) relay(from io.Reader) {
+	lines := bufio.NewScanner(from)
+	for lines.Scan() {
+		line := lines.Text()
+		level := slog.LevelDebug
+		if strings.Contains(line, "error") || strings.Contains(line, "failed") || strings.Contains(line, "vanished") {
+			level = slog.LevelWarn
+		}
+		d.cfg.Log.Log(context.Background(), level, "rsync: "+line)
+	}
+}
