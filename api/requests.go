@@ -1,0 +1,131 @@
+package api
+
+import (
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// By is who asks, and why; both go into the log of decisions.
+type By struct {
+	Actor  string `json:"actor"`
+	Reason string `json:"reason"`
+}
+
+func (b By) holdings() holdings.By {
+	return holdings.By{Actor: b.Actor, Reason: b.Reason, Time: time.Now().UTC()}
+}
+
+// Upload is a file that a command read on its own side.
+type Upload struct {
+	Name string `json:"name"`
+	Data []byte `json:"data"`
+}
+
+// HoldingsImport asks to take registries' files.
+type HoldingsImport struct {
+	By
+	ca.Consent
+	Files []Upload `json:"files"`
+	Force bool     `json:"force,omitempty"`
+}
+
+// HoldingsTake asks to return or revoke resources.
+type HoldingsTake struct {
+	By
+	ca.Consent
+	Holder    string  `json:"holder"`
+	Resources inr.Set `json:"resources"`
+}
+
+// HoldingsDelegate asks to give resources to an organisation, which is enrolled below From if it is not there.
+type HoldingsDelegate struct {
+	By
+	ca.Consent
+	From      string          `json:"from"`
+	To        string          `json:"to"`
+	Name      string          `json:"name,omitempty"`
+	Resources inr.Set         `json:"resources"`
+	Status    holdings.Status `json:"status"`
+	Since     time.Time       `json:"since,omitzero"`
+	Until     time.Time       `json:"until,omitzero"`
+	Ground    string          `json:"ground"`
+}
+
+// HoldingsExpire asks for what has ended to end now.
+type HoldingsExpire struct {
+	By
+	ca.Consent
+}
+
+// HoldingsList asks who holds what: of one holder, of those that hold some resources, or of all.
+type HoldingsList struct {
+	Holder    string  `json:"holder,omitempty"`
+	Resources inr.Set `json:"resources,omitzero"`
+}
+
+// Holding is what one organisation holds.
+type Holding struct {
+	Organisation holdings.Organisation `json:"organisation"`
+	Resources    inr.Set               `json:"resources"`
+	Delegations  []holdings.Delegation `json:"delegations,omitempty"` // where one holder was asked for
+}
+
+// Enrol asks to add an organisation.
+type Enrol struct {
+	By
+	Organisation holdings.Organisation `json:"organisation"`
+}
+
+// ROAImport asks to take files of intents.
+type ROAImport struct {
+	By
+	ca.Consent
+	Files     []Upload `json:"files"`
+	Announced []Upload `json:"announced,omitempty"` // what is announced now, for warnings
+	Holder    string   `json:"holder,omitempty"`
+	OnlyHeld  bool     `json:"only_held,omitempty"`
+	AllowAS0  bool     `json:"allow_as0,omitempty"`
+}
+
+// ROAChange asks to add or remove intents, each as the words "prefix ASn [maxlength]".
+type ROAChange struct {
+	By
+	ca.Consent
+	Intents  [][]string `json:"intents"`
+	Holder   string     `json:"holder,omitempty"`
+	AllowAS0 bool       `json:"allow_as0,omitempty"`
+}
+
+// ROAList asks for the intents of a holder, or of all.
+type ROAList struct {
+	Holder string `json:"holder,omitempty"`
+	Parked bool   `json:"parked,omitempty"` // only those of which something does not stand
+}
+
+// ROAIntent is an intent and how it stands.
+type ROAIntent struct {
+	roa.Intent
+	Status roa.Status `json:"status"`
+}
+
+// VRPs is what a validator must print.
+type VRPs struct {
+	Lines []string `json:"lines"` // "prefix,maxlength,ASn", sorted
+}
+
+// DecisionsList asks for the decisions from a number on.
+type DecisionsList struct {
+	From uint64 `json:"from"`
+}
+
+// Nothing is an empty request or answer.
+type Nothing struct{}
+
+// Text is an answer of words.
+type Text struct {
+	Text string `json:"text"`
+}

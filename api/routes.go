@@ -1,0 +1,219 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/netip"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// New is the handler of an engine.
+func New(e *ca.Engine) http.Handler {
+	s := server{e}
+	mux := http.NewServeMux()
+	handle(mux, "/holdings/import", s.holdingsImport)
+	handle(mux, "/holdings/delegate", s.holdingsDelegate)
+	handle(mux, "/holdings/return", func(_ context.Context, q HoldingsTake) (*ca.Effect, error) {
+		return e.Return(q.holdings(), q.Holder, q.Resources, q.Consent)
+	})
+	handle(mux, "/holdings/revoke", func(_ context.Context, q HoldingsTake) (*ca.Effect, error) {
+		return e.Revoke(q.holdings(), q.Holder, q.Resources, q.Consent)
+	})
+	handle(mux, "/holdings/expire", func(_ context.Context, q HoldingsExpire) (*ca.Effect, error) {
+		return e.Expire(q.holdings(), q.Consent)
+	})
+	handle(mux, "/holdings/list", s.holdingsList)
+	handle(mux, "/organisations/enrol", func(_ context.Context, q Enrol) (*ca.Effect, error) {
+		return e.Enrol(q.holdings(), q.Organisation)
+	})
+	handle(mux, "/roas/import", s.roasImport)
+	handle(mux, "/roas/add", s.roasAdd)
+	handle(mux, "/roas/remove", s.roasRemove)
+	handle(mux, "/roas/list", s.roasList)
+	handle(mux, "/vrps", func(context.Context, Nothing) (VRPs, error) {
+		lines, err := e.VRPs()
+		return VRPs{lines}, err
+	})
+	handle(mux, "/status", func(context.Context, Nothing) (*ca.Status, error) { return e.Status() })
+	handle(mux, "/wait", func(ctx context.Context, _ Nothing) (*ca.Status, error) {
+		if err := e.WaitSettled(ctx); err != nil {
+			return nil, err
+		}
+		return e.Status()
+	})
+	handle(mux, "/decisions", func(_ context.Context, q DecisionsList) ([]holdings.Decision, error) { return e.Decisions(q.From) })
+	handle(mux, "/tal", func(context.Context, Nothing) (Text, error) {
+		text, err := e.TAL()
+		return Text{text}, err
+	})
+	return mux
+}
+
+type server struct{ engine *ca.Engine }
+
+func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect, error) {
+	var files []*holdings.File
+	for _, upload := range q.Files {
+		f, err := holdings.ReadFile(upload.Name, bytes.NewReader(upload.Data))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	if q.Reason == "" && len(files) > 0 {
+		q.Reason = "import of " + files[0].Name
+	}
+	return s.engine.Import(q.holdings(), files, holdings.ImportOptions{Force: q.Force}, q.Consent)
+}
+
+// holdingsDelegate enrols a recipient that is not there yet, as an end user where it is assigned resources and as an
+// LIR where it may delegate on.
+func (s server) holdingsDelegate(_ context.Context, q HoldingsDelegate) (*ca.Effect, error) {
+	o, exists, err := s.engine.Organisation(q.To)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case exists && q.From != "" && o.Parent != holdings.Fold(q.From):
+		return nil, fault.New(fault.Conflict, "%s stands below %s, not below %s; delegate from %s", o.Handle, o.Parent, q.From, o.Parent)
+	case !exists && q.From == "":
+		return nil, fault.New(fault.NotFound, "there is no organisation %q; name the one that it is to stand below with --from", q.To)
+	case !exists:
+		kind := holdings.LIR
+		if q.Status == holdings.Assigned {
+			kind = holdings.EndUser
+		}
+		if q.DryRun {
+			return nil, fault.New(fault.NotFound, "there is no organisation %q yet, so its delegation cannot be tried; enrol it with 'cadastre organisations add'", q.To)
+		}
+		if _, err := s.engine.Enrol(q.holdings(), holdings.Organisation{Handle: q.To, Parent: q.From, Kind: kind, Name: q.Name}); err != nil {
+			return nil, err
+		}
+	}
+	return s.engine.Delegate(q.holdings(), holdings.Delegation{
+		To: q.To, Resources: q.Resources, Status: q.Status, Since: q.Since, Until: q.Until, Ground: q.Ground,
+	}, q.Consent)
+}
+
+func (s server) holdingsList(_ context.Context, q HoldingsList) ([]Holding, error) {
+	var out []Holding
+	err := s.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		handles := l.Organisations()
+		if q.Holder != "" {
+			if _, ok := l.Organisation(q.Holder); !ok {
+				return fault.New(fault.NotFound, "there is no organisation %q", q.Holder)
+			}
+			handles = []string{holdings.Fold(q.Holder)}
+		}
+		for _, handle := range handles {
+			h := Holding{Resources: l.Holding(handle)}
+			if !q.Resources.Empty() && !h.Resources.Overlaps(q.Resources) {
+				continue
+			}
+			h.Organisation, _ = l.Organisation(handle)
+			if q.Holder != "" {
+				h.Delegations = l.Delegations(handle)
+			}
+			out = append(out, h)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s server) roasImport(_ context.Context, q ROAImport) (*ca.Effect, error) {
+	var rows []roa.Row
+	for _, upload := range q.Files {
+		more, err := roa.ParseCSV(upload.Name, bytes.NewReader(upload.Data))
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	opt := roa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Actor: q.Actor, Time: q.holdings().Time}
+	if len(q.Files) == 1 {
+		opt.File = q.Files[0].Name
+	}
+	for _, upload := range q.Announced {
+		more, err := roa.ParseCSV(upload.Name, bytes.NewReader(upload.Data))
+		if err != nil {
+			return nil, err
+		}
+		if opt.Announced == nil {
+			opt.Announced = map[uint32][]netip.Prefix{}
+		}
+		for _, row := range more {
+			opt.Announced[row.Origin] = append(opt.Announced[row.Origin], row.Prefix)
+		}
+	}
+	return s.engine.AddIntents(rows, opt, q.Consent)
+}
+
+func parseRows(words [][]string) ([]roa.Row, error) {
+	var rows []roa.Row
+	for _, fields := range words {
+		row, err := roa.ParseRow(fields...)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func (s server) roasAdd(_ context.Context, q ROAChange) (*ca.Effect, error) {
+	rows, err := parseRows(q.Intents)
+	if err != nil {
+		return nil, err
+	}
+	opt := roa.Options{Holder: q.Holder, AllowAS0: q.AllowAS0, Actor: q.Actor, Time: q.holdings().Time}
+	return s.engine.AddIntents(rows, opt, q.Consent)
+}
+
+// roasRemove finds the intents that say what the words say: of the named holder, or of whoever has them.
+func (s server) roasRemove(_ context.Context, q ROAChange) (*ca.Effect, error) {
+	rows, err := parseRows(q.Intents)
+	if err != nil {
+		return nil, err
+	}
+	var intents []roa.Intent
+	err = s.engine.Read(func(_ *holdings.Ledger, book *roa.Book) error {
+		holders := book.Holders()
+		if q.Holder != "" {
+			holders = []string{holdings.Fold(q.Holder)}
+		}
+		for _, row := range rows {
+			before := len(intents)
+			for _, holder := range holders {
+				for _, in := range book.Of(holder) {
+					if in.Prefix == row.Prefix && in.Origin == row.Origin && in.MaxLength == row.MaxLength {
+						intents = append(intents, in)
+					}
+				}
+			}
+			if len(intents) == before {
+				return fault.New(fault.NotFound, "there is no intent %s,%d,AS%d; 'cadastre roa list' shows those that there are", row.Prefix, row.MaxLength, row.Origin)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.engine.RemoveIntents(intents, q.Consent)
+}
+
+func (s server) roasList(_ context.Context, q ROAList) ([]ROAIntent, error) {
+	out := []ROAIntent{}
+	err := s.engine.Intents(q.Holder, func(in roa.Intent, status roa.Status) {
+		if !q.Parked || status.State != roa.Live {
+			out = append(out, ROAIntent{in, status})
+		}
+	})
+	return out, err
+}

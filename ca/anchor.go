@@ -1,0 +1,151 @@
+package ca
+
+import (
+	"crypto"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+	"cadastre/keys"
+	"cadastre/rrdp"
+)
+
+// anchorFile is the trust anchor's key, apart from the store and under a passphrase of its own, so that it can be kept
+// elsewhere. Only the root's certificate and the anchor's own manifest and CRL need it.
+type anchorFile struct {
+	Vault  json.RawMessage `json:"vault"`
+	KeyID  string          `json:"key_id"`
+	Sealed []byte          `json:"sealed_key"`
+}
+
+func anchorPath(dir string) string { return filepath.Join(dir, "anchor.key") }
+
+func openAnchor(dir string, passphrase []byte) (crypto.Signer, error) {
+	text, err := os.ReadFile(anchorPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "the trust anchor's key %s is not there: bring it, or start without its passphrase", anchorPath(dir))
+	}
+	var f anchorFile
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Corrupt, "the trust anchor's key %s cannot be read (%w): restore it from a backup", anchorPath(dir), err)
+	}
+	vault, err := keys.OpenVault(f.Vault, passphrase)
+	if err != nil {
+		return nil, fault.Wrap(err, "couldn't open the trust anchor's key")
+	}
+	return vault.Open(f.KeyID, f.Sealed)
+}
+
+// firstRevision is the revision that Init leaves.
+const firstRevision store.Revision = 1
+
+// Init makes a new installation in an empty store: the organisations, a key vault, an empty repository for each
+// registry, and the trust anchor with its self-signed certificate.
+func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, actor string) error {
+	now := time.Now().UTC().Truncate(time.Second)
+	_, header, err := keys.NewVault(passphrase)
+	if err != nil {
+		return err
+	}
+	installation := newInstallation()
+	anchor, certificate, file, err := newAnchor(&policy, installation, tree, anchorPassphrase, now)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(anchorPath(dir), file); err != nil {
+		return err
+	}
+	_, err = st.Update(store.Any, func(w store.Writer) error {
+		if err := holdings.Create(w, tree, actor, now); err != nil {
+			return err
+		}
+		for _, o := range tree {
+			if !o.Kind.IsRegistry() {
+				continue
+			}
+			if err := rrdp.Create(w, repositoryConfig(dir, &policy, o.Handle)); err != nil {
+				return err
+			}
+		}
+		for key, value := range map[string][]byte{
+			string(installationKey): []byte(installation), string(vaultKey): header, string(anchorKey): certificate,
+		} {
+			if err := w.Put(engineBucket, []byte(key), value); err != nil {
+				return err
+			}
+		}
+		return put(w, authorityBucket, []byte(AnchorName), anchor)
+	})
+	return err
+}
+
+// newAnchor makes the trust anchor's key and certificate. It holds everything, so that it never has to change with
+// what anyone below it holds.
+func newAnchor(policy *Policy, installation string, tree []holdings.Organisation, passphrase []byte, now time.Time) (*Authority, []byte, []byte, error) {
+	root := slices.IndexFunc(tree, func(o holdings.Organisation) bool { return o.Kind == holdings.Root })
+	if root < 0 {
+		return nil, nil, nil, fault.New(fault.BadInput, "the tree has no organisation of kind root; name one, such as iana")
+	}
+	key, err := policy.Algorithm.Generate()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	public, err := object.PublicKeyOf(key)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	vault, header, err := keys.NewVault(passphrase)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sealed, err := vault.Seal(public.ID.String(), key)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	file, err := json.Marshal(anchorFile{header, public.ID.String(), sealed})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	a := &Authority{
+		Holder: AnchorName, Issuer: AnchorName, Repository: tree[root].Handle, Path: pathOf(installation, AnchorName),
+		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.anchorURI(),
+		CertSerial: object.NewSerial(), CertExpires: now.Add(anchorLife.Life),
+	}
+	certificate := object.Certificate{
+		Serial: a.CertSerial, Issuer: public.ID, Key: public, NotBefore: now.Add(-backdate), NotAfter: a.CertExpires, Resources: a.Certified,
+		Repository: policy.place(a), Manifest: policy.place(a) + a.manifestName(), Notify: policy.notify(a.Repository),
+	}
+	der, err := certificate.Sign(key)
+	return a, der, file, err
+}
+
+// Anchor is the trust anchor's certificate, DER, as it is served beside the repositories.
+func (e *Engine) Anchor() ([]byte, error) {
+	var der []byte
+	err := e.store.View(func(r store.Reader) error {
+		der = slices.Clone(r.Get(engineBucket, anchorKey))
+		return nil
+	})
+	return der, err
+}
+
+// TAL is the trust anchor locator that validators are given (RFC 8630).
+func (e *Engine) TAL() (string, error) {
+	a, err := e.issuedTo(AnchorName)
+	if err != nil {
+		return "", err
+	}
+	return object.TAL{URIs: []string{e.policy.AnchorURL, e.policy.anchorURI()}, Key: a.publicKey()}.Text(), nil
+}

@@ -1,0 +1,147 @@
+package ca
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"math/big"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+)
+
+// AnchorName is the name under which the trust anchor stands among the authorities. No organisation can have it.
+const AnchorName = "#anchor"
+
+const (
+	authorityBucket = "authority" // holder -> Authority
+	productBucket   = "product"   // holder 0x00 file name -> Product
+	revokedBucket   = "revoked"   // holder 0x00 serial -> Revocation
+	keyBucket       = "key"       // hex of the key identifier -> sealed private key
+	engineBucket    = "engine"    // single values: installation, vault, anchor's certificate, clock
+)
+
+// Authority is what is kept of a CA: its key, its certificate, and how far its manifests have come. What it issued are
+// its products.
+type Authority struct {
+	Holder     string               // the organisation, or AnchorName
+	Issuer     string               // the holder of the issuing authority; the anchor's is itself
+	Repository string               // handle of the registry in whose repository it publishes
+	Path       string               // its folder there
+	KeyID      object.KeyIdentifier // of its key
+	KeyInfo    []byte               // SubjectPublicKeyInfo
+
+	Certified      inr.Set   // what its certificate names
+	CertificateURI string    // where that certificate is published
+	CertSerial     *big.Int  // of that certificate
+	CertExpires    time.Time // notAfter of that certificate
+
+	Number         uint64    // of the newest manifest and of the CRL beside it
+	ThisUpdate     time.Time // of both
+	NextUpdate     time.Time // of both
+	ManifestSerial *big.Int  // of the manifest's EE certificate
+
+	ROAs     int       // how many it has issued and not withdrawn
+	FirstROA time.Time // when the first of them ends; zero where it has none
+}
+
+// ProductKind says what a product is.
+type ProductKind string
+
+// The kinds of products that are listed in a manifest, besides the CRL.
+const (
+	CertificateProduct ProductKind = "certificate"
+	ROAProduct         ProductKind = "roa"
+)
+
+// Product is an object that an authority issued and lists in its manifest.
+type Product struct {
+	Name    string // file name
+	Kind    ProductKind
+	Hash    [sha256.Size]byte
+	Serial  *big.Int // of the certificate, or of the signed object's EE certificate
+	Expires time.Time
+	Says    string // a certificate: the holder certified; a ROA: its VRP
+}
+
+// Revocation is a serial number that a CRL has to list until the certificate would have ended.
+type Revocation struct {
+	Serial  *big.Int
+	At      time.Time
+	Expires time.Time
+}
+
+// issued is all that is kept of one authority.
+type issued struct {
+	Authority
+	products map[string]Product // by file name
+	revoked  []Revocation
+}
+
+func (a *Authority) publicKey() object.PublicKey {
+	return object.PublicKey{Info: a.KeyInfo, ID: a.KeyID}
+}
+func (a *Authority) manifestName() string    { return a.KeyID.FileName() + ".mft" }
+func (a *Authority) crlName() string         { return a.KeyID.FileName() + ".crl" }
+func (a *Authority) certificateName() string { return a.KeyID.FileName() + ".cer" }
+
+// place is where an authority's folder is.
+func (p *Policy) place(a *Authority) string { return p.RsyncBase + a.Repository + "/" + a.Path + "/" }
+
+// notify is the notification file of a registry's repository.
+func (p *Policy) notify(registry string) string { return p.RRDPBase + registry + "/notification.xml" }
+
+// anchorURI is the trust anchor's certificate over rsync.
+func (p *Policy) anchorURI() string { return p.RsyncBase + "ta/ta.cer" }
+
+func within(holder, name string) []byte { return []byte(holder + "\x00" + name) }
+
+func put(w store.Writer, bucket string, key []byte, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return w.Put(bucket, key, text)
+}
+
+func get[T any](r store.Reader, bucket string, key []byte) (*T, error) {
+	text := r.Get(bucket, key)
+	if text == nil {
+		return nil, nil
+	}
+	return decoded[T](text, bucket, key)
+}
+
+func decoded[T any](text []byte, bucket string, key []byte) (*T, error) {
+	value := new(T)
+	if err := json.Unmarshal(text, value); err != nil {
+		return nil, fault.New(fault.Corrupt, "the record %q in %q of the store is damaged (%w): restore it from a backup", key, bucket, err)
+	}
+	return value, nil
+}
+
+// readIssued reads all that is kept of an authority; nil where there is none.
+func readIssued(r store.Reader, holder string) (*issued, error) {
+	a, err := get[Authority](r, authorityBucket, []byte(holder))
+	if a == nil || err != nil {
+		return nil, err
+	}
+	in := &issued{Authority: *a, products: map[string]Product{}}
+	for key, text := range r.Scan(productBucket, within(holder, "")) {
+		p, err := decoded[Product](text, productBucket, key)
+		if err != nil {
+			return nil, err
+		}
+		in.products[p.Name] = *p
+	}
+	for key, text := range r.Scan(revokedBucket, within(holder, "")) {
+		rev, err := decoded[Revocation](text, revokedBucket, key)
+		if err != nil {
+			return nil, err
+		}
+		in.revoked = append(in.revoked, *rev)
+	}
+	return in, nil
+}

@@ -1,0 +1,73 @@
+package ca
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/object"
+	"cadastre/internal/validate"
+	"cadastre/roa"
+)
+
+// validation is how the gate looks at what we sign: as strictly as it can.
+func (e *Engine) validation() validate.Options {
+	return validate.Options{P256: e.policy.Algorithm == object.P256}
+}
+
+// check has the gate walk the state that would be, and compares the VRPs that it finds with those that were meant.
+// The verdict is to be accepted once the state is committed.
+func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*validate.Verdict, error) {
+	byURI := map[string]*change{}
+	for _, c := range b.changes {
+		if !c.gone {
+			byURI[c.next.CertificateURI] = c
+		}
+	}
+	verdict, err := e.gate.Check(ctx, time.Now(), would, slices.Sorted(maps.Keys(byURI)))
+	if err != nil {
+		return nil, err
+	}
+	if len(verdict.Findings) > 0 {
+		e.Observer.Findings(len(verdict.Findings))
+		return nil, fault.New(fault.Invalid, "what would be published is not valid, so it is not published: %s", firstFindings(verdict.Findings))
+	}
+	for uri, c := range byURI {
+		if found, meant := textOf(verdict.VRPs[uri]), c.meant(); !slices.Equal(found, meant) {
+			return nil, fault.New(fault.Invalid, "what would be published for %s says %d VRPs where %d are meant, so it is not published", c.next.Holder, len(found), len(meant))
+		}
+	}
+	return verdict, nil
+}
+
+// meant is the VRPs of an authority's ROAs as text, sorted, each once.
+func (c *change) meant() []string {
+	var says []string
+	for _, p := range c.next.products {
+		if p.Kind == ROAProduct {
+			says = append(says, p.Says)
+		}
+	}
+	slices.Sort(says)
+	return slices.Compact(says)
+}
+
+func textOf(vrps []validate.VRP) []string {
+	var says []string
+	for _, v := range vrps {
+		says = append(says, roa.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}.String())
+	}
+	slices.Sort(says)
+	return slices.Compact(says)
+}
+
+func firstFindings(findings []validate.Finding) string {
+	var out []string
+	for _, f := range findings[:min(3, len(findings))] {
+		out = append(out, f.String())
+	}
+	return strings.Join(out, "; ")
+}

@@ -1,0 +1,206 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+	"cadastre/rrdp"
+)
+
+// moduleOf is the registry in whose repository a URI lies.
+func (e *Engine) moduleOf(uri string) string {
+	module, _, _ := strings.Cut(strings.TrimPrefix(uri, e.policy.RsyncBase), "/")
+	return module
+}
+
+// Get is the newest committed object at a URI; with it the engine is the state that the gate walks.
+func (e *Engine) Get(uri string) ([]byte, bool) {
+	repository := e.repositories[e.moduleOf(uri)]
+	if repository == nil {
+		return nil, false
+	}
+	return repository.Get(uri)
+}
+
+// candidate is the state that would be: what a batch changes, over what is committed.
+type candidate struct {
+	engine *Engine
+	files  map[string][]byte
+}
+
+func (c candidate) Get(uri string) ([]byte, bool) {
+	if der, changes := c.files[uri]; changes {
+		return der, der != nil
+	}
+	return c.engine.Get(uri)
+}
+
+// commit checks a batch and makes it the state: one transaction for the authorities, their products and revocations
+// and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
+// serial is closed in the same transaction.
+func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
+	files := map[string][]byte{}
+	for _, c := range b.changes {
+		maps.Copy(files, c.files)
+	}
+	verdict, err := e.check(ctx, b, candidate{e, files})
+	if err != nil {
+		return err
+	}
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	prepared, err := e.prepare(files, closing)
+	if err != nil {
+		return err
+	}
+	_, err = e.store.Update(store.Any, func(w store.Writer) error {
+		for _, holder := range slices.Sorted(maps.Keys(b.changes)) {
+			if err := e.write(w, b.changes[holder], b.now); err != nil {
+				return err
+			}
+		}
+		for _, p := range prepared {
+			if err := p.Write(w); err != nil {
+				return err
+			}
+		}
+		return put(w, engineBucket, clockKey, b.now)
+	})
+	if err != nil {
+		for _, p := range prepared {
+			p.Abandon()
+		}
+		return fault.Wrap(err, "couldn't commit")
+	}
+	verdict.Accept()
+	for _, p := range prepared {
+		p.Apply()
+	}
+	e.remember(b)
+	return nil
+}
+
+// prepare makes ready what each repository has to write.
+func (e *Engine) prepare(files map[string][]byte, closing bool) ([]*rrdp.Batch, error) {
+	perRepository := map[string][]rrdp.Change{}
+	for _, uri := range slices.Sorted(maps.Keys(files)) {
+		module := e.moduleOf(uri)
+		perRepository[module] = append(perRepository[module], rrdp.Change{URI: uri, Object: files[uri]})
+	}
+	var prepared []*rrdp.Batch
+	for _, module := range slices.Sorted(maps.Keys(perRepository)) {
+		repository := e.repositories[module]
+		if repository == nil {
+			return nil, fault.New(fault.Internal, "there is no repository for %q", module)
+		}
+		p, err := repository.Prepare(perRepository[module], closing && len(perRepository) == 1)
+		if err != nil {
+			for _, p := range prepared {
+				p.Abandon()
+			}
+			return nil, fault.Wrap(err, "couldn't write the objects of %s", module)
+		}
+		prepared = append(prepared, p)
+	}
+	return prepared, nil
+}
+
+// write puts an authority's new state into the store.
+func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
+	a := &c.next.Authority
+	if c.gone {
+		return e.erase(w, a)
+	}
+	if err := put(w, authorityBucket, []byte(a.Holder), a); err != nil {
+		return err
+	}
+	for _, p := range c.removed {
+		if err := w.Delete(productBucket, within(a.Holder, p.Name)); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.added {
+		if err := put(w, productBucket, within(a.Holder, p.Name), p); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.revoked {
+		if err := put(w, revokedBucket, within(a.Holder, string(r.Serial.Bytes())), r); err != nil {
+			return err
+		}
+	}
+	if c.touched {
+		if err := forgetRevocations(w, a.Holder, now); err != nil {
+			return err
+		}
+	}
+	if !c.created {
+		return nil
+	}
+	sealed, err := e.sealKey(a, c.key)
+	if err != nil {
+		return err
+	}
+	return w.Put(keyBucket, []byte(a.KeyID.String()), sealed)
+}
+
+// forgetRevocations drops those that no CRL has to list any more because the certificates have ended.
+func forgetRevocations(w store.Writer, holder string, now time.Time) error {
+	var past [][]byte
+	for key, text := range w.Scan(revokedBucket, within(holder, "")) {
+		var r Revocation
+		if err := json.Unmarshal(text, &r); err != nil {
+			return err
+		}
+		if !r.Expires.After(now) {
+			past = append(past, bytes.Clone(key))
+		}
+	}
+	for _, key := range past {
+		if err := w.Delete(revokedBucket, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase takes an authority and everything of it out of the store, its key included.
+func (e *Engine) erase(w store.Writer, a *Authority) error {
+	for _, bucket := range []string{productBucket, revokedBucket} {
+		var keys [][]byte
+		for key := range w.Scan(bucket, within(a.Holder, "")) {
+			keys = append(keys, bytes.Clone(key))
+		}
+		for _, key := range keys {
+			if err := w.Delete(bucket, key); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.Delete(keyBucket, []byte(a.KeyID.String())); err != nil {
+		return err
+	}
+	return w.Delete(authorityBucket, []byte(a.Holder))
+}
+
+// remember keeps what was committed where plans and clocks look for it.
+func (e *Engine) remember(b *batch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for holder, c := range b.changes {
+		if c.gone {
+			delete(e.known, holder)
+			delete(e.clocks, holder)
+			continue
+		}
+		e.known[holder] = c.next
+		e.clocks[holder] = clock{c.next.Authority, e.ledgerKind(holder)}
+	}
+}

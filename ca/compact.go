@@ -1,0 +1,32 @@
+package ca
+
+import (
+	"context"
+
+	"cadastre/internal/store"
+)
+
+// Compact drops from the repositories what no reader can ask for any more. It runs beside the engine's own work, one
+// repository after another.
+func (e *Engine) Compact(ctx context.Context) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	for _, registry := range e.bottomUp() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b, err := e.repositories[registry].Compact()
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			continue
+		}
+		if _, err := e.store.Update(store.Any, b.Write); err != nil {
+			b.Abandon()
+			return err
+		}
+		b.Apply()
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package ca
+
+import (
+	"errors"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// Consent is how far a decision may go: only as far as saying what it would do, or past the brake with its code.
+type Consent struct {
+	DryRun bool   `json:"dry_run,omitempty"`
+	Code   string `json:"code,omitempty"`
+}
+
+// Import takes registries' files as what they delegate now.
+func (e *Engine) Import(by holdings.By, files []*holdings.File, opt holdings.ImportOptions, consent Consent) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Import(by, files, opt) })
+}
+
+// Delegate gives resources to an organisation from its parent.
+func (e *Engine) Delegate(by holdings.By, d holdings.Delegation, consent Consent) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Delegate(by, d) })
+}
+
+// Return gives resources of an organisation back to its parent.
+func (e *Engine) Return(by holdings.By, holder string, resources inr.Set, consent Consent) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Return(by, holder, resources) })
+}
+
+// Revoke takes resources from an organisation: all where none are named.
+func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consent Consent) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Revoke(by, holder, resources) })
+}
+
+// Expire ends what was delegated until now or before. The engine does it by itself; it is a command for when the brake
+// held it.
+func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Expire(by) })
+}
+
+// Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
+// own, which a running daemon does not open.
+func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error) {
+	if _, exists := e.ledger.Organisation(o.Handle); o.Kind.IsRegistry() && !exists && e.gate != nil {
+		return nil, fault.New(fault.Busy, "%s is a registry: stop the daemon, add it, and start again", o.Handle)
+	}
+	return e.decide(Consent{}, func() (*holdings.Outcome, error) { return e.ledger.Enrol(by, o) })
+}
+
+// decide resolves a decision and looks at its effect. Unless it is a dry run, changes nothing, or is held by the brake,
+// it makes it durable and wakes the engine. A decision that is held is an error of kind Refused, and comes with its
+// effect.
+func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, error)) (*Effect, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o, err := resolve()
+	if err != nil {
+		return nil, err
+	}
+	f := e.effectOf(o)
+	f.DryRun = consent.DryRun
+	if consent.DryRun || o.Empty() {
+		return f, nil
+	}
+	if err := f.passes(consent); err != nil {
+		e.Observer.Refused(fault.Refused)
+		return f, err
+	}
+	if _, err := e.store.Update(store.Any, o.Write); err != nil {
+		return nil, fault.Wrap(err, "couldn't record the decision")
+	}
+	e.ledger.Apply(o)
+	f.Decision = o.Decision.ID
+	for holder := range o.After {
+		e.touch(holder)
+	}
+	e.poke()
+	return f, nil
+}
+
+// AddIntents has rows authorised, as far as the ledger lets them.
+func (e *Engine) AddIntents(rows []roa.Row, opt roa.Options, consent Consent) (*Effect, error) {
+	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.book.Add(e.ledger, rows, opt) })
+}
+
+// RemoveIntents ends intents, and with them what they authorise.
+func (e *Engine) RemoveIntents(intents []roa.Intent, consent Consent) (*Effect, error) {
+	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.book.Remove(intents) })
+}
+
+func (e *Engine) decideIntents(consent Consent, resolve func() (*roa.Outcome, error)) (*Effect, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o, err := resolve()
+	if err != nil {
+		return nil, err
+	}
+	f := e.effectOfIntents(o)
+	f.DryRun = consent.DryRun
+	if consent.DryRun || o.Empty() {
+		return f, nil
+	}
+	if err := f.passes(consent); err != nil {
+		e.Observer.Refused(fault.Refused)
+		return f, err
+	}
+	if _, err := e.store.Update(store.Any, o.Write); err != nil {
+		return nil, fault.Wrap(err, "couldn't record the intents")
+	}
+	e.book.Apply(o)
+	for _, holder := range o.Holders() {
+		e.touch(holder)
+	}
+	e.poke()
+	return f, nil
+}
+
+// passes lets an effect through that the brake does not hold, or whose code was given.
+func (f *Effect) passes(consent Consent) error {
+	switch {
+	case f.Held == "" || consent.Code == f.Code:
+		return nil
+	case consent.Code != "":
+		return fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again, then repeat with --code %s", consent.Code, f.Held, f.Code)
+	}
+	return fault.New(fault.Refused, "the brake holds this: %s; look at the plan, then repeat with --code %s", f.Held, f.Code)
+}
+
+// touch has the engine plan for an organisation. The engine's mu is held.
+func (e *Engine) touch(holder string) { e.dirty[holder] = true }
+
+// expire ends by itself what was delegated until now. What the brake holds waits for the operator, and is tried again
+// each hour.
+func (e *Engine) expire(now time.Time) error {
+	e.mu.RLock()
+	next := e.ledger.NextExpiry()
+	e.mu.RUnlock()
+	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
+		return nil
+	}
+	by := holdings.By{Actor: "clock", Reason: "the time until which it was delegated has come", Time: now}
+	effect, err := e.Expire(by, Consent{})
+	var f *fault.Error
+	if errors.As(err, &f) && f.Kind == fault.Refused {
+		e.expiryHeld = now.Add(time.Hour)
+		e.log.Error("delegations have ended, and the brake holds what follows: look with 'cadastre holdings expire --dry-run'", "why", effect.Held, "code", effect.Code)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,194 @@
+package ca
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+	"cadastre/rrdp"
+)
+
+// frozen is why the engine signs nothing, while all that is published stays served.
+type frozen struct {
+	mu    sync.Mutex
+	cause error
+}
+
+func (f *frozen) err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cause
+}
+
+func (e *Engine) freeze(cause error) {
+	e.frozen.mu.Lock()
+	first := e.frozen.cause == nil
+	e.frozen.cause = cause
+	e.frozen.mu.Unlock()
+	if first {
+		e.log.Error("frozen: nothing is signed, what is published stays served", "error", cause)
+		e.Observer.Refused(fault.KindOf(cause))
+		e.watchers.failed(cause)
+	}
+}
+
+// Frozen is why nothing is signed, nil when all is well.
+func (e *Engine) Frozen() error { return e.frozen.err() }
+
+// clockTolerance is how far a clock may be set without being doubted.
+const clockTolerance = 5 * time.Minute
+
+// maxAbsence is how long after its last work the engine believes a clock at its start: anything published is stale by
+// then, so a start that is really that late has all the time to be asked for.
+const maxAbsence = 60 * day
+
+// CheckClock freezes the engine when the clock is before the last commit, or so long after it that it is more likely
+// wrong.
+func (e *Engine) CheckClock(now time.Time) {
+	var last time.Time
+	err := e.store.View(func(r store.Reader) error {
+		if text := r.Get(engineBucket, clockKey); text != nil {
+			return json.Unmarshal(text, &last)
+		}
+		return nil
+	})
+	switch {
+	case err != nil || last.IsZero():
+	case now.Before(last.Add(-clockTolerance)):
+		e.freeze(fault.New(fault.Clock, "the clock says %s, but the last commit was at %s: set the clock, then start again", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
+	case now.After(last.Add(maxAbsence)):
+		e.freeze(fault.New(fault.Clock, "the clock says %s, and the last commit was at %s: if that is right start with --accept-clock, else set the clock and start again", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
+	}
+}
+
+// steadyClock notices when the wall clock jumps against the monotonic one.
+type steadyClock struct{ start time.Time }
+
+func newSteadyClock() *steadyClock { return &steadyClock{time.Now()} }
+
+func (s *steadyClock) check(now time.Time) error {
+	wall, steady := now.Round(0).Sub(s.start.Round(0)), now.Sub(s.start)
+	jump := wall - steady
+	if jump.Abs() > time.Hour {
+		return fault.New(fault.Clock, "the clock jumped by %s to %s: set it, or start again with --accept-clock if it is right now", jump.Round(time.Second), now.UTC().Format(time.RFC3339))
+	}
+	*s = steadyClock{now}
+	return nil
+}
+
+// highWater is how far the published state has come, kept apart from the store so that a store that was restored from
+// a backup is recognised.
+type highWater struct {
+	Installation string         `json:"installation"`
+	Revision     store.Revision `json:"revision"`
+	Time         time.Time      `json:"time"`
+}
+
+// HighWaterPath is the file beside a data directory that remembers how far it had come.
+func HighWaterPath(dir string) string { return filepath.Clean(dir) + ".highwater" }
+
+// raiseHighWater replaces the mark as a whole, so that a crash leaves the old or the new.
+func (e *Engine) raiseHighWater() error {
+	text, err := json.Marshal(highWater{e.installation, e.store.Revision(), time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	return replaceFile(HighWaterPath(e.dir), text)
+}
+
+func replaceFile(path string, text []byte) error {
+	temporary := path + ".new"
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return fault.Wrap(err, "couldn't write %s", path)
+	}
+	return os.Rename(temporary, path)
+}
+
+// CheckHighWater compares the store with the mark. A store that is older than what was published is refused, unless
+// restored says that it comes from a backup on purpose: then every repository begins a new session, because serials
+// that were used must not come again with other content (RFC 9697), and manifests are numbered past any that were
+// published.
+func (e *Engine) CheckHighWater(restored bool) error {
+	text, err := os.ReadFile(HighWaterPath(e.dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		if e.store.Revision() <= firstRevision {
+			return e.raiseHighWater()
+		}
+		if !restored {
+			return fault.New(fault.Corrupt, "the high-water mark %s is missing, so nothing shows that %s is the newest state: put it back, or start with --restored if this is a restored backup", HighWaterPath(e.dir), e.dir)
+		}
+		return e.restart(newerThanAnyBackup)
+	}
+	var mark highWater
+	if err == nil {
+		err = json.Unmarshal(text, &mark)
+	}
+	switch {
+	case err != nil:
+		return fault.New(fault.Corrupt, "the high-water mark %s is damaged (%w): remove it and start with --restored", HighWaterPath(e.dir), err)
+	case mark.Installation != e.installation:
+		return fault.New(fault.Corrupt, "the high-water mark %s belongs to another installation than %s: move one of them away", HighWaterPath(e.dir), e.dir)
+	case mark.Revision <= e.store.Revision():
+		return nil
+	case !restored:
+		return fault.New(fault.Corrupt, "the store in %s is at revision %d, but revision %d was published: start with --restored if this is a restored backup, else find the newer one", e.dir, e.store.Revision(), mark.Revision)
+	}
+	return e.restart(uint64(mark.Revision - e.store.Revision()))
+}
+
+// newerThanAnyBackup is more manifests than can have been published since any backup was made, where the mark that
+// would say how many is lost.
+const newerThanAnyBackup = 1 << 32
+
+// restart begins new sessions and numbers on past what was lost: since each revision makes at most one manifest of an
+// authority, lost revisions are at least the lost manifests.
+func (e *Engine) restart(lost uint64) error {
+	e.log.Warn("this is a restored backup: every repository begins a new session", "lost_revisions", lost)
+	var sessions []*rrdp.Batch
+	for _, repository := range e.repositories {
+		session, err := repository.NewSession()
+		if err != nil {
+			return err
+		}
+		sessions = append(sessions, session)
+	}
+	_, err := e.store.Update(store.Any, func(w store.Writer) error {
+		for _, session := range sessions {
+			if err := session.Write(w); err != nil {
+				return err
+			}
+		}
+		for holder, c := range e.clocks {
+			a := c.Authority
+			a.Number += lost
+			a.NextUpdate = time.Unix(0, 0).UTC() // due at once, with a number that every reader takes
+			if err := put(w, authorityBucket, []byte(holder), a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, session := range sessions {
+		session.Apply()
+	}
+	clear(e.known)
+	if err := e.loadClocks(); err != nil {
+		return err
+	}
+	return e.raiseHighWater()
+}

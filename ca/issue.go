@@ -1,0 +1,395 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"maps"
+	"math/big"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/roa"
+)
+
+// change is what becomes of one authority in a batch: its record and products as they will be, and what is written
+// for it. A change with gone set ends the authority.
+type change struct {
+	next    *issued
+	key     crypto.Signer // the authority's own
+	created bool
+	gone    bool
+	touched bool // the authority makes a new CRL and manifest; else only its certificate changed
+
+	added   []Product
+	removed []Product
+	revoked []Revocation
+	files   map[string][]byte // by URI; nil for what is withdrawn
+}
+
+// batch is changes that become visible together.
+type batch struct {
+	now     time.Time
+	changes map[string]*change // by holder
+}
+
+// batcher makes one batch: it signs, and touches no state.
+type batcher struct {
+	*batch
+	policy *Policy
+	mu     sync.Mutex // guards what the tasks add to changes
+	tasks  []func() error
+}
+
+// issue signs what the updates ask for. Nothing is visible or stored when it returns.
+func (e *Engine) issue(ctx context.Context, updates []update, now time.Time) (*batch, error) {
+	b := &batcher{batch: &batch{now: now, changes: map[string]*change{}}, policy: &e.policy}
+	stock, err := e.oneTimeKeys(ctx, updates)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range updates {
+		if u.Create {
+			if err := b.create(e, u.Holder, stock.next()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, u := range updates {
+		if err := b.update(e, u, stock); err != nil {
+			return nil, err
+		}
+	}
+	if err := inParallel(b.tasks); err != nil {
+		return nil, err
+	}
+	b.tasks = nil
+	for _, holder := range slices.Sorted(maps.Keys(b.changes)) {
+		if c := b.changes[holder]; c.touched {
+			if err := b.waitForNewSecond(ctx, c); err != nil {
+				return nil, err
+			}
+			oneTime := stock.next()
+			b.tasks = append(b.tasks, func() error { return b.close(c, oneTime) })
+		}
+	}
+	return b.batch, inParallel(b.tasks)
+}
+
+// stock is keys that were taken from the pool for one batch.
+type stock []crypto.Signer
+
+func (s *stock) next() crypto.Signer {
+	key := (*s)[0]
+	*s = (*s)[1:]
+	return key
+}
+
+// oneTimeKeys takes from the pool what the updates need: a key for each ROA, each manifest and each new authority.
+func (e *Engine) oneTimeKeys(ctx context.Context, updates []update) (*stock, error) {
+	n := 0
+	for _, u := range updates {
+		n += 1 + len(u.Authorise)
+		if u.Create {
+			n++
+		}
+	}
+	if ready, _ := e.pool.Depth(); ready >= n {
+		defer e.pool.Hold()()
+	}
+	taken, err := e.pool.Take(ctx, n)
+	return (*stock)(&taken), err
+}
+
+// inParallel runs tasks on all cores and returns the first error.
+func inParallel(tasks []func() error) error {
+	var wg sync.WaitGroup
+	queue := make(chan func() error)
+	failed := make(chan error, len(tasks))
+	for range min(runtime.GOMAXPROCS(0), len(tasks)) {
+		wg.Go(func() {
+			for task := range queue {
+				if err := task(); err != nil {
+					failed <- err
+				}
+			}
+		})
+	}
+	for _, task := range tasks {
+		if len(failed) > 0 {
+			break
+		}
+		queue <- task
+	}
+	close(queue)
+	wg.Wait()
+	close(failed)
+	return <-failed
+}
+
+// change is the change of an authority that exists, or is being made in this batch.
+func (b *batcher) change(e *Engine, holder string) (*change, error) {
+	if c := b.changes[holder]; c != nil {
+		return c, nil
+	}
+	is, err := e.issuedTo(holder)
+	if err != nil {
+		return nil, err
+	}
+	next := &issued{Authority: is.Authority, products: is.products, revoked: is.revoked}
+	c := &change{next: next, files: map[string][]byte{}}
+	b.changes[holder] = c
+	return c, nil
+}
+
+func (b *batcher) create(e *Engine, holder string, key crypto.Signer) error {
+	public, err := object.PublicKeyOf(key)
+	if err != nil {
+		return err
+	}
+	b.changes[holder] = &change{
+		key: key, created: true, files: map[string][]byte{},
+		next: &issued{Authority: Authority{
+			Holder: holder, Issuer: e.parentOf(holder), Repository: e.registryOf(holder), Path: pathOf(e.installation, holder),
+			KeyID: public.ID, KeyInfo: public.Info,
+		}},
+	}
+	return nil
+}
+
+// update adds the tasks of one authority.
+func (b *batcher) update(e *Engine, u update, stock *stock) error {
+	c, err := b.change(e, u.Holder)
+	if err != nil {
+		return err
+	}
+	c.touched = true
+	if c.key == nil {
+		if c.key, err = e.openKey(&c.next.Authority); err != nil {
+			return err
+		}
+	}
+	for _, name := range u.Withdraw {
+		b.withdraw(c, c.next.products[name])
+	}
+	for _, holder := range u.Revoke {
+		if err := b.revoke(e, c, holder); err != nil {
+			return err
+		}
+	}
+	for _, order := range u.Certify {
+		child, err := b.change(e, order.Holder)
+		if err != nil {
+			return err
+		}
+		b.certify(c, child, order.Resources, e.lifetimeOf(order.Holder))
+	}
+	for _, vrp := range u.Authorise {
+		oneTime := stock.next()
+		b.tasks = append(b.tasks, func() error { return b.authorise(c, vrp, oneTime) })
+	}
+	return nil
+}
+
+// withdraw takes a product out of the manifest and puts it on the CRL.
+func (b *batcher) withdraw(c *change, p Product) {
+	c.removed = append(c.removed, p)
+	c.files[b.policy.place(&c.next.Authority)+p.Name] = nil
+	b.revokeSerial(c, p.Serial, p.Expires)
+}
+
+func (b *batcher) revokeSerial(c *change, serial *big.Int, expires time.Time) {
+	if serial != nil && expires.After(b.now) {
+		c.revoked = append(c.revoked, Revocation{Serial: serial, At: b.now, Expires: expires})
+	}
+}
+
+// revoke ends the authority below c that holder has: its certificate is revoked, and all that it published withdrawn.
+func (b *batcher) revoke(e *Engine, c *change, holder string) error {
+	child, err := b.change(e, holder)
+	if err != nil {
+		return err
+	}
+	child.gone, child.touched = true, false
+	place := b.policy.place(&child.next.Authority)
+	for name := range child.next.products {
+		child.files[place+name] = nil
+	}
+	child.files[place+child.next.manifestName()] = nil
+	child.files[place+child.next.crlName()] = nil
+	b.withdraw(c, c.next.products[child.next.certificateName()])
+	return nil
+}
+
+// certify issues a certificate; one that replaces another has its name, and the other is revoked.
+func (b *batcher) certify(c, child *change, resources inr.Set, l Lifetime) {
+	sub := &child.next.Authority
+	name := sub.certificateName()
+	if old, replaces := c.next.products[name]; replaces {
+		b.revokeSerial(c, old.Serial, old.Expires)
+	}
+	own := &c.next.Authority
+	serial, ends := object.NewSerial(), earlier(b.now.Add(l.Life), own.CertExpires)
+	sub.Certified, sub.CertSerial, sub.CertExpires = resources, serial, ends
+	sub.CertificateURI = b.policy.place(own) + name
+	certificate := object.Certificate{
+		Serial: serial, Issuer: own.KeyID, Key: sub.publicKey(),
+		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: resources,
+		CRL: b.policy.place(own) + own.crlName(), Issued: own.CertificateURI,
+		Repository: b.policy.place(sub), Manifest: b.policy.place(sub) + sub.manifestName(), Notify: b.policy.notify(sub.Repository),
+	}
+	b.tasks = append(b.tasks, func() error {
+		der, err := certificate.Sign(c.key)
+		if err != nil {
+			return err
+		}
+		if err := vetoCertificate(sub.CertificateURI, der, &certificate); err != nil {
+			return err
+		}
+		b.add(c, der, Product{Name: name, Kind: CertificateProduct, Serial: serial, Expires: ends, Says: sub.Holder})
+		return nil
+	})
+}
+
+// authorise issues the ROA of one VRP.
+func (b *batcher) authorise(c *change, vrp roa.VRP, oneTime crypto.Signer) error {
+	key, err := object.PublicKeyOf(oneTime)
+	if err != nil {
+		return err
+	}
+	own := &c.next.Authority
+	name := key.ID.FileName() + ".roa" // a new name for each issuance (RFC 6481, section 2.2)
+	statement := object.ROA{
+		Place:     b.place(own, name),
+		ASN:       vrp.ASN,
+		Prefixes:  []object.ROAPrefix{{Prefix: vrp.Prefix, MaxLength: vrp.MaxLength}},
+		NotBefore: b.now.Add(-backdate), NotAfter: earlier(b.now.Add(b.policy.ROA.Life), own.CertExpires),
+	}
+	der, serial, err := statement.Sign(c.key, oneTime, b.now)
+	if err != nil {
+		return err
+	}
+	if err := vetoROA(statement.Object, der, &statement); err != nil {
+		return err
+	}
+	b.add(c, der, Product{Name: name, Kind: ROAProduct, Serial: serial, Expires: statement.NotAfter, Says: vrp.String()})
+	return nil
+}
+
+func (b *batcher) place(a *Authority, name string) object.Place {
+	place := b.policy.place(a)
+	return object.Place{Issuer: a.KeyID, CRL: place + a.crlName(), Issued: a.CertificateURI, Object: place + name}
+}
+
+// add notes what a task made.
+func (b *batcher) add(c *change, der []byte, p Product) {
+	p.Hash = sha256.Sum256(der)
+	uri := b.policy.place(&c.next.Authority) + p.Name
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.files[uri] = der
+	c.added = append(c.added, p)
+}
+
+// waitForNewSecond waits until the authority's next manifest can have a later thisUpdate than the last, which readers
+// insist on. Times in signed objects are whole seconds; that begin in the past leaves room for many in one second.
+func (b *batcher) waitForNewSecond(ctx context.Context, c *change) error {
+	wait := b.thisUpdate(c).Sub(b.now)
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *batcher) thisUpdate(c *change) time.Time {
+	at := b.now.Add(-backdate)
+	if last := c.next.ThisUpdate; !last.IsZero() && !at.After(last) {
+		at = last.Add(time.Second)
+	}
+	return at
+}
+
+// close makes an authority's next CRL and manifest, over its products as they will be.
+func (b *batcher) close(c *change, oneTime crypto.Signer) error {
+	c.settle(b.now)
+	own := &c.next.Authority
+	b.replaceManifest(c)
+	this := b.thisUpdate(c)
+	number := own.Number + 1
+	life, _ := b.policy.manifestLife(own.Holder, number)
+	next := earlier(b.now.Add(life), own.CertExpires)
+
+	crl := object.CRL{Issuer: own.KeyID, Number: number, ThisUpdate: this, NextUpdate: next}
+	for _, r := range c.next.revoked {
+		crl.Revoked = append(crl.Revoked, object.Revoked{Serial: r.Serial, At: r.At})
+	}
+	list, err := crl.Sign(c.key)
+	if err != nil {
+		return err
+	}
+	place := b.policy.place(own)
+	if err := vetoCRL(place+own.crlName(), list, &crl); err != nil {
+		return err
+	}
+	manifest := object.Manifest{Place: b.place(own, own.manifestName()), Number: number, ThisUpdate: this, NextUpdate: next}
+	manifest.Files = append(manifest.Files, object.File{Name: own.crlName(), Hash: sha256.Sum256(list)})
+	for _, p := range c.next.products {
+		manifest.Files = append(manifest.Files, object.File{Name: p.Name, Hash: p.Hash})
+	}
+	slices.SortFunc(manifest.Files, func(a, b object.File) int { return cmp.Compare(a.Name, b.Name) })
+	der, serial, err := manifest.Sign(c.key, oneTime, b.now)
+	if err != nil {
+		return err
+	}
+	if err := vetoManifest(manifest.Object, der, &manifest); err != nil {
+		return err
+	}
+	c.files[place+own.crlName()], c.files[place+own.manifestName()] = list, der
+	own.Number, own.ThisUpdate, own.NextUpdate, own.ManifestSerial = number, this, next, serial
+	return nil
+}
+
+// replaceManifest revokes the EE certificate of the manifest that is being replaced (RFC 9286, section 5.1).
+func (b *batcher) replaceManifest(c *change) {
+	before := len(c.revoked)
+	b.revokeSerial(c, c.next.ManifestSerial, c.next.NextUpdate)
+	c.next.revoked = append(c.next.revoked, c.revoked[before:]...)
+}
+
+// settle computes the products and revocations as they will be. What it starts from is shared and left alone.
+func (c *change) settle(now time.Time) {
+	products := make(map[string]Product, len(c.next.products)+len(c.added))
+	maps.Copy(products, c.next.products)
+	for _, p := range c.removed {
+		delete(products, p.Name)
+	}
+	for _, p := range c.added {
+		products[p.Name] = p
+	}
+	revoked := make([]Revocation, 0, len(c.next.revoked)+len(c.revoked)+1)
+	for _, r := range slices.Concat(c.next.revoked, c.revoked) {
+		if r.Expires.After(now) {
+			revoked = append(revoked, r)
+		}
+	}
+	c.next.products, c.next.revoked = products, revoked
+	c.next.ROAs, c.next.FirstROA = 0, time.Time{}
+	for _, p := range products {
+		if p.Kind == ROAProduct {
+			c.next.ROAs++
+			c.next.FirstROA = sooner(p.Expires, c.next.FirstROA)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package ca
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/object"
+)
+
+// Policy is what an operator decides about the certification authorities: how long things live, where they are
+// published, and how much may go at once.
+type Policy struct {
+	Algorithm object.Algorithm
+
+	RsyncBase string // "rsync://host/": a module for each registry follows
+	RRDPBase  string // "https://host/rrdp/": a folder for each registry follows
+	AnchorURL string // "https://host/ta/ta.cer"
+
+	ManifestLife  time.Duration // from now to the nextUpdate of manifest and CRL
+	ManifestSlack time.Duration // what is left of it when they are made anew: how long a failure may last unharmed
+	Jitter        time.Duration // up to this much is added to ManifestLife, so that not all fall due at once
+	Grid          time.Duration // manifests are made anew at whole multiples of it, so that few serials carry many
+
+	AnchorManifestLife, AnchorManifestSlack time.Duration // the same for the trust anchor, which may be offline
+
+	Root, Registry, Holder, ROA Lifetime
+
+	Brake float64 // the share of VRPs, holders or addresses that one decision may take away without its code
+}
+
+// Lifetime is how long a certificate lives, and how long before its end it is made anew.
+type Lifetime struct{ Life, Lead time.Duration }
+
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
+
+// anchorLife is the life of the trust anchor's own certificate. Relying parties hold its key, not its certificate.
+var anchorLife = Lifetime{Life: 20 * year, Lead: 10 * year}
+
+// DefaultPolicy is what init writes. Each level lives at least as long, when it is made anew, as what is below it
+// lives at the longest, so that a renewal is rarely cut short by the issuer's own end.
+func DefaultPolicy() Policy {
+	return Policy{
+		Algorithm:     object.RSA,
+		ManifestLife:  48 * time.Hour,
+		ManifestSlack: 24 * time.Hour,
+		Jitter:        6 * time.Hour,
+		Grid:          10 * time.Minute,
+
+		AnchorManifestLife: 90 * day, AnchorManifestSlack: 45 * day,
+
+		Root:     Lifetime{10 * year, 5 * year},
+		Registry: Lifetime{4 * year, 2 * year},
+		Holder:   Lifetime{548 * day, 183 * day},
+		ROA:      Lifetime{year, 91 * day},
+		Brake:    0.01,
+	}
+}
+
+// backdate is how far in the past what is signed begins, for readers whose clocks are slow.
+const backdate = 5 * time.Minute
+
+// lifetime is that of an organisation's certificate.
+func (p *Policy) lifetime(kind holdings.Kind) Lifetime {
+	switch kind {
+	case holdings.Root:
+		return p.Root
+	case holdings.RIR, holdings.NIR:
+		return p.Registry
+	default:
+		return p.Holder
+	}
+}
+
+// manifestLife is how long the manifest numbered n of an authority lives: a little more or less for each.
+func (p *Policy) manifestLife(holder string, n uint64) (life, slack time.Duration) {
+	if holder == AnchorName {
+		return p.AnchorManifestLife, p.AnchorManifestSlack
+	}
+	if p.Jitter <= 0 {
+		return p.ManifestLife, p.ManifestSlack
+	}
+	h := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(holder), n))
+	jitter := time.Duration(binary.BigEndian.Uint64(h[:8]) % uint64(p.Jitter))
+	return p.ManifestLife + jitter.Truncate(time.Second), p.ManifestSlack
+}
+
+// pathOf is an authority's folder below its registry's module: opaque, and the same for good.
+func pathOf(installation, holder string) string {
+	h := sha256.Sum256([]byte(installation + "/" + holder))
+	return hex.EncodeToString(h[:8])
+}

@@ -1,0 +1,217 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"cadastre/rrdp"
+)
+
+// staged lists the registries whose repositories have something committed and not yet published.
+func (e *Engine) staged() []string {
+	var out []string
+	for name, repository := range e.repositories {
+		if repository.Staged() {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// mayClose tells whether a batch that ends a plan can close its serial in its own transaction: nothing else waits to be
+// published, and its repository may have a serial now.
+func (e *Engine) mayClose(b *batch) bool {
+	registries := map[string]bool{}
+	for _, c := range b.changes {
+		if len(c.files) > 0 {
+			registries[c.next.Repository] = true
+		}
+	}
+	for _, registry := range e.staged() {
+		registries[registry] = true
+	}
+	if len(registries) != 1 {
+		return false
+	}
+	for registry := range registries {
+		return !e.repositories[registry].NextSerialAt().After(time.Now())
+	}
+	return false
+}
+
+// crosses tells whether two waves change different repositories, so that the first has to be published before the
+// second is. Within one repository a serial shows both or neither.
+func (e *Engine) crosses(a, b wave) bool {
+	one := map[string]bool{}
+	for _, w := range []wave{a, b} {
+		for _, u := range w.Updates {
+			one[e.repositoryOf(u.Holder)] = true
+			for _, holder := range u.Revoke {
+				one[e.repositoryOf(holder)] = true
+			}
+		}
+	}
+	return len(one) > 1
+}
+
+func (e *Engine) repositoryOf(holder string) string {
+	if holder == AnchorName {
+		return e.ledger.Root()
+	}
+	return e.registryOf(holder)
+}
+
+// publishStaged closes a serial in each repository that has something staged and may have one now. In the middle of
+// longer work it does so only now and then.
+func (e *Engine) publishStaged(midway bool) error {
+	if midway && time.Since(e.lastClose) < closeEvery {
+		return nil
+	}
+	for _, registry := range e.bottomUp() {
+		if repository := e.repositories[registry]; repository.Staged() && !repository.NextSerialAt().After(time.Now()) {
+			if err := e.closeSerial(repository); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// publishInOrder publishes all that is staged, and waits where a repository may not have a serial yet. What is above
+// comes last, so that a certificate is seen after what it leads to; when certificates go, it comes first.
+func (e *Engine) publishInOrder(ctx context.Context, step Step) error {
+	order := e.bottomUp()
+	if step == Shrink {
+		slices.Reverse(order)
+	}
+	for _, registry := range order {
+		repository := e.repositories[registry]
+		if !repository.Staged() {
+			continue
+		}
+		timer := time.NewTimer(time.Until(repository.NextSerialAt()))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		if err := e.closeSerial(repository); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bottomUp is the registries with those deepest in the tree first.
+func (e *Engine) bottomUp() []string {
+	names := slices.Collect(maps.Keys(e.repositories))
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(e.ledger.Depth(b), e.ledger.Depth(a)), cmp.Compare(a, b))
+	})
+	return names
+}
+
+func (e *Engine) closeSerial(repository *rrdp.Repository) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	start := time.Now()
+	b, err := repository.Prepare(nil, true)
+	if err != nil {
+		return err
+	}
+	if _, err := e.store.Update(0, b.Write); err != nil {
+		b.Abandon()
+		return err
+	}
+	b.Apply()
+	return e.published(start)
+}
+
+// published tells those who serve and those who wait that there is a new serial, and raises the high-water mark.
+func (e *Engine) published(start time.Time) error {
+	e.lastClose = time.Now()
+	for name, repository := range e.repositories {
+		if _, serial, at := repository.Published(); !at.Before(start.Truncate(time.Second)) {
+			e.Observer.Published(name, serial, time.Since(start))
+		}
+	}
+	return e.raiseHighWater()
+}
+
+// settled tells whether nothing is waiting: no decision unplanned, nothing staged.
+func (e *Engine) settled() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return len(e.dirty)+len(e.backlog) == 0 && len(e.staged()) == 0
+}
+
+// untilNext is how long there is nothing to do: until something falls due, ends, or may be published.
+func (e *Engine) untilNext(now time.Time) time.Duration {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if len(e.dirty)+len(e.backlog) > 0 {
+		return 0
+	}
+	e.knownMu.Lock()
+	next := e.clocks.next(&e.policy)
+	e.knownMu.Unlock()
+	next = sooner(now.Add(time.Hour), next)
+	next = sooner(next, e.ledger.NextExpiry())
+	for _, registry := range e.staged() {
+		next = earlier(next, e.repositories[registry].NextSerialAt())
+	}
+	return next.Sub(now)
+}
+
+// watchers are those who wait for the engine to have nothing left to do.
+type watchers struct {
+	mu      sync.Mutex
+	waiting []chan error
+}
+
+func (w *watchers) settled(yes bool) {
+	if yes {
+		w.tell(nil)
+	}
+}
+
+func (w *watchers) failed(err error) { w.tell(err) }
+
+func (w *watchers) tell(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.waiting {
+		c <- err
+	}
+	w.waiting = nil
+}
+
+// WaitSettled returns when all decisions so far are published, or with the error that keeps them from it. The engine
+// has to be running.
+func (e *Engine) WaitSettled(ctx context.Context) error {
+	c := make(chan error, 1)
+	e.watchers.mu.Lock()
+	e.watchers.waiting = append(e.watchers.waiting, c)
+	e.watchers.mu.Unlock()
+	e.poke()
+	select {
+	case err := <-c:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// poke wakes the engine if it sleeps.
+func (e *Engine) poke() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,292 @@
+package ca
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"cadastre/internal/fault"
+)
+
+const (
+	batchKeys  = 192              // about as many new keys go into one batch
+	closeEvery = 10 * time.Second // while more is to come, a serial is closed about this often
+	retryAfter = 30 * time.Second // after a failure
+)
+
+// Run does what is due until ctx ends. A failure is logged and tried again; what is published stays.
+func (e *Engine) Run(ctx context.Context) error {
+	steady := newSteadyClock()
+	for ctx.Err() == nil {
+		if err := steady.check(time.Now()); err != nil {
+			e.freeze(err)
+		}
+		wait, err := e.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			e.log.Error("the work that is due failed and will be tried again; what was published stays", "error", err, "kind", fault.KindOf(err))
+			e.Observer.Refused(fault.KindOf(err))
+			e.watchers.failed(err)
+			wait = retryAfter
+		}
+		e.sleep(ctx, wait)
+	}
+	return nil
+}
+
+// Settle does all that is due now and returns when it is published.
+func (e *Engine) Settle(ctx context.Context) error {
+	for {
+		wait, err := e.Step(ctx)
+		if err != nil {
+			return err
+		}
+		if e.settled() {
+			return nil
+		}
+		e.sleep(ctx, min(wait, time.Second))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+func (e *Engine) sleep(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(max(wait, 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-e.wake:
+	case <-ctx.Done():
+	}
+}
+
+// Step does one round of what is due, and says how long there is nothing more to do.
+func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
+	if err := e.frozen.err(); err != nil {
+		return time.Hour, nil //nolint:nilerr // it was said when it froze, and status says it
+	}
+	now := time.Now()
+	if err := e.expire(now); err != nil {
+		return 0, err
+	}
+	set, urgent := e.take(now)
+	if len(set) > 0 {
+		if err := e.work(ctx, set, urgent); err != nil {
+			e.giveBack(set)
+			return 0, err
+		}
+	}
+	if err := e.publishStaged(false); err != nil {
+		return 0, err
+	}
+	e.watchers.settled(e.settled())
+	return e.untilNext(time.Now()), nil
+}
+
+// take is the organisations to plan for next: those that a decision touched or a clock, before those of the backlog.
+func (e *Engine) take(now time.Time) (set []string, urgent bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.knownMu.Lock()
+	for _, holder := range e.clocks.due(&e.policy, now) {
+		if holder != AnchorName || e.anchor != nil {
+			e.dirty[holder] = true
+		}
+	}
+	e.knownMu.Unlock()
+	if len(e.dirty) == 0 {
+		set = slices.Sorted(maps.Keys(e.backlog))
+		clear(e.backlog)
+		return set, false
+	}
+	for holder := range e.dirty {
+		e.close(holder)
+	}
+	set = slices.Sorted(maps.Keys(e.dirty))
+	clear(e.dirty)
+	return set, true
+}
+
+// close adds to dirty the ancestors and descendants of an organisation that wait in the backlog: what they need has to
+// be planned together. The engine's mu is held.
+func (e *Engine) close(holder string) {
+	if len(e.backlog) == 0 || holder == AnchorName {
+		return
+	}
+	delete(e.backlog, holder)
+	for up := e.parentOf(holder); up != AnchorName; up = e.parentOf(up) {
+		if e.backlog[up] {
+			delete(e.backlog, up)
+			e.dirty[up] = true
+		}
+	}
+	if is := e.clocks[holder]; is.Holder == "" || e.ledger.Holding(holder).Contains(is.Certified) {
+		return // nothing of it shrinks, so what is below can wait
+	}
+	for _, child := range e.ledger.Children(holder) {
+		if e.backlog[child] {
+			e.dirty[child] = true
+			e.close(child)
+		}
+	}
+}
+
+func (e *Engine) giveBack(set []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, holder := range set {
+		e.backlog[holder] = true
+	}
+}
+
+// interrupted tells whether something more urgent than the backlog has come.
+func (e *Engine) interrupted() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return len(e.dirty) > 0
+}
+
+// work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
+// between, the rest is left to the backlog and planned again.
+func (e *Engine) work(ctx context.Context, set []string, urgent bool) error {
+	view := &ledgerView{Engine: e}
+	e.mu.RLock()
+	waves := plan(view, &e.policy, set, time.Now())
+	e.mu.RUnlock()
+	if view.failure != nil {
+		return view.failure
+	}
+	for i, w := range waves {
+		chunks := w.chunks()
+		for j, updates := range chunks {
+			last := i == len(waves)-1 && j == len(chunks)-1
+			if err := e.doBatch(ctx, updates, last); err != nil {
+				return err
+			}
+			e.Observer.Idle(e.remaining(waves, i, chunks, j))
+			if !last && e.interrupted() {
+				e.giveBack(set)
+				return nil
+			}
+		}
+		if i+1 < len(waves) && e.crosses(w, waves[i+1]) {
+			if err := e.publishInOrder(ctx, w.Step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// remaining is how many organisations the rest of a plan is about.
+func (e *Engine) remaining(waves []wave, i int, chunks [][]update, j int) int {
+	n := 0
+	for _, updates := range chunks[j+1:] {
+		n += len(updates)
+	}
+	for _, w := range waves[i+1:] {
+		n += len(w.Updates)
+	}
+	return n
+}
+
+func (e *Engine) doBatch(ctx context.Context, updates []update, last bool) error {
+	start := time.Now()
+	b, err := e.issue(ctx, updates, start.Truncate(time.Second))
+	if err != nil {
+		return err
+	}
+	closing := last && e.mayClose(b)
+	if err := e.commit(ctx, b, closing); err != nil {
+		return err
+	}
+	objects := 0
+	for _, c := range b.changes {
+		objects += len(c.files)
+	}
+	e.Observer.Signed(objects, time.Since(start))
+	if closing {
+		return e.published(start)
+	}
+	return e.publishStaged(true)
+}
+
+// chunks cuts a wave into batches of bounded work. What an authority does for those below it goes with them: each
+// chunk has at most one part of each issuer's certificates, and the new authorities that these are for.
+func (w *wave) chunks() [][]update {
+	if w.Step != Create {
+		return cut(w.Updates)
+	}
+	own := map[string]update{}
+	for _, u := range w.Updates {
+		if u.Create {
+			own[u.Holder] = u
+		}
+	}
+	var out [][]update
+	for _, u := range w.Updates {
+		if u.Create {
+			continue
+		}
+		for rest := u.Certify; len(rest) > 0; {
+			part := update{Holder: u.Holder}
+			chunk := []update{}
+			var more []update
+			for work := 0; len(rest) > 0 && work < batchKeys; rest = rest[1:] {
+				child := own[rest[0].Holder]
+				first, later := child.split(batchKeys)
+				if later != nil {
+					more = append(more, *later)
+				}
+				first.Create = true
+				work += 2 + len(first.Authorise)
+				part.Certify = append(part.Certify, rest[0])
+				chunk = append(chunk, first)
+			}
+			out = append(out, append([]update{part}, chunk...))
+			for _, u := range more {
+				u.Create = false
+				out = append(out, cut([]update{u})...)
+			}
+		}
+	}
+	return out
+}
+
+// cut makes batches of about batchKeys keys; a single large update is cut too.
+func cut(updates []update) [][]update {
+	var out [][]update
+	var chunk []update
+	work := 0
+	for _, u := range updates {
+		for {
+			part, rest := u.split(batchKeys)
+			chunk = append(chunk, part)
+			if work += part.work(); work >= batchKeys {
+				out, chunk, work = append(out, chunk), nil, 0
+			}
+			if rest == nil {
+				break
+			}
+			u = *rest
+		}
+	}
+	if len(chunk) > 0 {
+		out = append(out, chunk)
+	}
+	return out
+}
+
+func (u *update) work() int { return 1 + len(u.Authorise) + len(u.Certify) }
+
+// split takes at most n new ROAs and n certificates off an update. What is withdrawn goes with the last part, after
+// what replaces it.
+func (u update) split(n int) (update, *update) {
+	if len(u.Authorise) <= n && len(u.Certify) <= n {
+		return u, nil
+	}
+	part := update{Holder: u.Holder, Authorise: u.Authorise[:min(n, len(u.Authorise))], Certify: u.Certify[:min(n, len(u.Certify))]}
+	u.Authorise, u.Certify = u.Authorise[len(part.Authorise):], u.Certify[len(part.Certify):]
+	return part, &u
+}

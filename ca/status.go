@@ -1,0 +1,137 @@
+package ca
+
+import (
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// Status is how the house stands.
+type Status struct {
+	Revision     store.Revision              `json:"revision"`
+	Running      bool                        `json:"running"` // a daemon holds the data directory
+	Settled      bool                        `json:"settled"` // every decision so far is published
+	Waiting      int                         `json:"waiting"` // organisations that still have to be planned for
+	Frozen       string                      `json:"frozen,omitempty"`
+	Organisation int                         `json:"organisations"`
+	Delegations  int                         `json:"delegations"`
+	Intents      int                         `json:"intents"`
+	Authorities  int                         `json:"authorities"`
+	FirstExpiry  time.Time                   `json:"first_expiry,omitzero"` // of anything in the whole tree
+	FirstHolder  string                      `json:"first_expiry_of,omitempty"`
+	PoolReady    int                         `json:"pool_ready"`
+	PoolSize     int                         `json:"pool_size"`
+	Repositories map[string]RepositoryStatus `json:"repositories"`
+}
+
+// RepositoryStatus is how one registry's repository stands.
+type RepositoryStatus struct {
+	Session   string    `json:"session"`
+	Serial    uint64    `json:"serial"`
+	Published time.Time `json:"published,omitzero"`
+	Objects   int       `json:"objects"`
+	Staged    bool      `json:"staged"` // something is committed and not yet published
+	Notify    string    `json:"notify"`
+}
+
+// Status tells how things stand.
+func (e *Engine) Status() (*Status, error) {
+	s := &Status{Revision: e.store.Revision(), Running: e.gate != nil, Settled: e.settled(), Repositories: map[string]RepositoryStatus{}}
+	if err := e.frozen.err(); err != nil {
+		s.Frozen = err.Error()
+	}
+	e.mu.RLock()
+	s.Waiting, s.Intents = len(e.dirty)+len(e.backlog), e.book.Len()
+	s.Organisation, s.Delegations = e.ledger.Len()
+	e.mu.RUnlock()
+	s.FirstExpiry, s.FirstHolder, s.Authorities = e.FirstExpiry()
+	if e.pool != nil {
+		s.PoolReady, s.PoolSize = e.pool.Depth()
+	}
+	for name, repository := range e.repositories {
+		session, serial, at := repository.Published()
+		s.Repositories[name] = RepositoryStatus{session, serial, at, repository.Objects(), repository.Staged(), e.policy.notify(name)}
+	}
+	return s, nil
+}
+
+// FirstExpiry is when the first thing in the whole tree ends to be valid, whose it is, and how many authorities there
+// are.
+func (e *Engine) FirstExpiry() (at time.Time, holder string, authorities int) {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	at, holder = e.clocks.first()
+	return at, holder, len(e.clocks)
+}
+
+// VRPCount is how many VRPs are issued.
+func (e *Engine) VRPCount() int {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	n := 0
+	for _, c := range e.clocks {
+		n += c.ROAs
+	}
+	return n
+}
+
+// Organisation is the one of a handle, and whether there is one.
+func (e *Engine) Organisation(handle string) (holdings.Organisation, bool, error) {
+	if handle == "" {
+		return holdings.Organisation{}, false, fault.New(fault.BadInput, "no organisation is named")
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	o, ok := e.ledger.Organisation(handle)
+	return o, ok, nil
+}
+
+// Read shows ledger and intents as they stand to fn, which must not keep nor change them.
+func (e *Engine) Read(fn func(*holdings.Ledger, *roa.Book) error) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return fn(e.ledger, e.book)
+}
+
+// Intents goes through the intents of a holder, or of all when none is named, with how each stands.
+func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	holders := e.book.Holders()
+	if holder != "" {
+		if _, ok := e.ledger.Organisation(holder); !ok {
+			return fault.New(fault.NotFound, "there is no organisation %q", holder)
+		}
+		holders = []string{holdings.Fold(holder)}
+	}
+	return e.store.View(func(r store.Reader) error {
+		for _, name := range holders {
+			for _, in := range e.book.Of(name) {
+				status, err := roa.StatusOf(in, e.ledger, r)
+				if err != nil {
+					return err
+				}
+				each(in, status)
+			}
+		}
+		return nil
+	})
+}
+
+// Decisions reads the log of decisions from a number on.
+func (e *Engine) Decisions(from uint64) ([]holdings.Decision, error) {
+	out := []holdings.Decision{}
+	err := e.store.View(func(r store.Reader) error {
+		for d, err := range holdings.Decisions(r, from) {
+			if err != nil {
+				return err
+			}
+			out = append(out, d)
+		}
+		return nil
+	})
+	return out, err
+}

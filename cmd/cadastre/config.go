@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"cadastre/ca"
+	"cadastre/internal/fault"
+	"cadastre/internal/object"
+)
+
+// config is config.toml of a data directory: what a relying party sees of us, where we listen, and policy.
+type config struct {
+	RRDPBase  string `toml:"rrdp_base"`
+	RsyncBase string `toml:"rsync_base"`
+	AnchorURL string `toml:"anchor_url"`
+
+	Listen listenConfig `toml:"listen"`
+	TLS    tlsConfig    `toml:"tls"`
+	Policy policyConfig `toml:"policy"`
+
+	policy ca.Policy
+}
+
+type listenConfig struct {
+	HTTPS   string `toml:"https"`
+	Rsync   string `toml:"rsync"`   // empty: no rsync
+	Metrics string `toml:"metrics"` // empty: no metrics
+}
+
+type tlsConfig struct {
+	Certificate string `toml:"certificate"` // PEM chain; empty: one of our own making
+	Key         string `toml:"key"`
+}
+
+type policyConfig struct {
+	Algorithm     string   `toml:"algorithm"`
+	ManifestLife  duration `toml:"manifest_life"`
+	ManifestSlack duration `toml:"manifest_slack"`
+	BrakePercent  float64  `toml:"brake_percent"`
+	Pool          int      `toml:"pool"`
+}
+
+// duration is a time.Duration that reads and writes as text.
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = duration(parsed)
+	return err
+}
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// defaultPool is how many one-time keys are kept ready: what some 600 changes need, half a minute of two cores.
+const defaultPool = 1500
+
+func newConfig(host string, httpsPort, rsyncPort int) *config {
+	policy := ca.DefaultPolicy()
+	https, rsync := hostPort(host, httpsPort, 443), hostPort(host, rsyncPort, 873)
+	return &config{
+		RRDPBase: "https://" + https + "/rrdp/", RsyncBase: "rsync://" + rsync + "/", AnchorURL: "https://" + https + "/ta/ta.cer",
+		Listen: listenConfig{HTTPS: listenOn(host, httpsPort), Rsync: listenOn(host, rsyncPort)},
+		Policy: policyConfig{
+			Algorithm: policy.Algorithm.Name(), ManifestLife: duration(policy.ManifestLife), ManifestSlack: duration(policy.ManifestSlack),
+			BrakePercent: policy.Brake * 100, Pool: defaultPool,
+		},
+	}
+}
+
+func hostPort(host string, port, usual int) string {
+	if port == usual {
+		return host
+	}
+	return net.JoinHostPort(host, fmt.Sprint(port))
+}
+
+// listenOn keeps a demonstration on loopback and has everything else listen on all addresses.
+func listenOn(host string, port int) string {
+	ip := net.ParseIP(host)
+	switch {
+	case host == "localhost":
+		host = "127.0.0.1"
+	case ip == nil || !ip.IsLoopback():
+		host = ""
+	}
+	return net.JoinHostPort(host, fmt.Sprint(port))
+}
+
+func configPath(dir string) string { return filepath.Join(dir, "config.toml") }
+
+func (c *config) write(dir string) error {
+	var b bytes.Buffer
+	b.WriteString("# Cadastre, written by 'cadastre init'. The three addresses stand in every certificate: changing them later means\n# issuing everything anew.\n\n")
+	if err := toml.NewEncoder(&b).Encode(c); err != nil {
+		return err
+	}
+	return os.WriteFile(configPath(dir), b.Bytes(), 0o600)
+}
+
+func readConfig(dir string) (*config, error) {
+	path := configPath(dir)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "%s is not there: %s is no data directory; make one with 'cadastre init'", path, dir)
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, "couldn't read the configuration")
+	}
+	c := &config{}
+	meta, err := toml.Decode(string(text), c)
+	if err != nil {
+		return nil, fault.New(fault.BadInput, "%s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return nil, fault.New(fault.BadInput, "%s has a key %q that means nothing; remove it", path, unknown[0].String())
+	}
+	if err := c.check(); err != nil {
+		return nil, fault.Wrap(err, "%s", path)
+	}
+	return c, nil
+}
+
+// check makes the policy of the configuration, or says what is wrong with it.
+func (c *config) check() error {
+	for _, base := range []struct{ key, value, scheme string }{
+		{"rrdp_base", c.RRDPBase, "https"}, {"rsync_base", c.RsyncBase, "rsync"}, {"anchor_url", c.AnchorURL + "/", "https"},
+	} {
+		u, err := url.Parse(base.value)
+		if err != nil || u.Scheme != base.scheme || u.Host == "" || !strings.HasSuffix(base.value, "/") {
+			return fault.New(fault.BadInput, "%s is %q; it must be an %s URI with a host that ends in a slash", base.key, base.value, base.scheme)
+		}
+	}
+	p := ca.DefaultPolicy()
+	p.RRDPBase, p.RsyncBase, p.AnchorURL = c.RRDPBase, c.RsyncBase, c.AnchorURL
+	if p.Algorithm = object.AlgorithmNamed(c.Policy.Algorithm); p.Algorithm == nil {
+		return fault.New(fault.BadInput, "policy.algorithm is %q; use rsa-2048 (or p-256 for trials that no relying party follows by default)", c.Policy.Algorithm)
+	}
+	p.ManifestLife, p.ManifestSlack = time.Duration(c.Policy.ManifestLife), time.Duration(c.Policy.ManifestSlack)
+	if p.ManifestSlack <= 0 || p.ManifestLife <= p.ManifestSlack {
+		return fault.New(fault.BadInput, "policy.manifest_life must be longer than policy.manifest_slack, and both more than nothing")
+	}
+	if c.Policy.BrakePercent <= 0 || c.Policy.BrakePercent > 100 {
+		return fault.New(fault.BadInput, "policy.brake_percent is %g; it must be more than 0 and at most 100", c.Policy.BrakePercent)
+	}
+	p.Brake = c.Policy.BrakePercent / 100
+	c.policy = p
+	return nil
+}

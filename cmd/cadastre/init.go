@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+)
+
+// initOptions is what a new data directory is made from.
+type initOptions struct {
+	tree                 string
+	host                 string
+	httpsPort, rsyncPort int
+	metrics              string
+	algorithm            string
+	secrets              secretFlags
+}
+
+// secretFlags name where passphrases come from.
+type secretFlags struct{ file, anchorFile string }
+
+func (s *secretFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.file, "passphrase-file", "", "file with the passphrase of the keys (else CADASTRE_PASSPHRASE, else it is asked for)")
+	cmd.Flags().StringVar(&s.anchorFile, "anchor-passphrase-file", "", "file with the passphrase of the trust anchor's key (else CADASTRE_ANCHOR_PASSPHRASE, else the same as that of the keys)")
+}
+
+// read reads both; own tells whether the anchor was given one of its own.
+func (s *secretFlags) read(confirm bool) (keys, anchor []byte, own bool, err error) {
+	if keys, err = passphrase(s.file, "CADASTRE_PASSPHRASE", "keys", confirm); err != nil {
+		return nil, nil, false, err
+	}
+	if s.anchorFile == "" && os.Getenv("CADASTRE_ANCHOR_PASSPHRASE") == "" {
+		return keys, keys, false, nil
+	}
+	anchor, err = passphrase(s.anchorFile, "CADASTRE_ANCHOR_PASSPHRASE", "trust anchor's key", confirm)
+	return keys, anchor, true, err
+}
+
+func newInit(g *global) *cobra.Command {
+	o := initOptions{}
+	cmd := &cobra.Command{
+		Use:   "init --tree FILE",
+		Short: "Make a new data directory: store, trust anchor, registries, configuration",
+		Long: "Makes a new data directory. The tree file names the organisations at the top:\n\n" +
+			"  [[organisation]]\n  handle = \"iana\"\n  kind = \"root\"\n\n" +
+			"  [[organisation]]\n  handle = \"lacnic\"          # also its name in delegated-extended files, unless statistics = \"…\"\n  kind = \"rir\"\n  parent = \"iana\"\n\n" +
+			"  [[organisation]]\n  handle = \"nic.br\"          # serves records of these countries in its RIR's file\n  kind = \"nir\"\n  parent = \"lacnic\"\n  countries = [\"BR\"]\n",
+		Example: "  cadastre init --data /var/lib/cadastre --tree tree.toml --host rpki.example.net --passphrase-file /etc/cadastre/passphrase\n  cadastre init --data trial --tree tree.toml   # serves on localhost",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := g.initialise(cmd, &o); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready; look at %s, then: cadastre serve --data %s\n", g.data, configPath(g.data), g.data)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&o.tree, "tree", "", "TOML file of the root, the RIRs and the NIRs")
+	cmd.Flags().StringVar(&o.host, "host", "localhost", "the host that relying parties know")
+	cmd.Flags().IntVar(&o.httpsPort, "https-port", 8443, "port of RRDP")
+	cmd.Flags().IntVar(&o.rsyncPort, "rsync-port", 8873, "port of rsync; 0 for none")
+	cmd.Flags().StringVar(&o.metrics, "metrics", "", "address for Prometheus metrics, such as localhost:9880")
+	cmd.Flags().StringVar(&o.algorithm, "algorithm", object.RSA.Name(), "rsa-2048, or p-256 for trials that relying parties follow only when told to")
+	o.secrets.add(cmd)
+	_ = cmd.MarkFlagRequired("tree")
+	return cmd
+}
+
+// initialise makes everything in the data directory, and issues what needs the trust anchor's key, so that it can be
+// taken away at once. When it fails, what it made is removed.
+func (g *global) initialise(cmd *cobra.Command, o *initOptions) (err error) {
+	text, err := os.ReadFile(o.tree)
+	if err != nil {
+		return fault.New(fault.BadInput, "couldn't read the tree: %w", err)
+	}
+	tree, err := holdings.ParseTree(text)
+	if err != nil {
+		return fault.Wrap(err, "%s", o.tree)
+	}
+	c := newConfig(o.host, o.httpsPort, o.rsyncPort)
+	c.Listen.Metrics, c.Policy.Algorithm = o.metrics, o.algorithm
+	if o.rsyncPort == 0 {
+		c.Listen.Rsync = ""
+		c.RsyncBase = "rsync://" + o.host + "/"
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	if entries, err := os.ReadDir(g.data); err == nil && len(entries) > 0 {
+		return fault.New(fault.Conflict, "%s is not empty; choose another directory or remove that one", g.data)
+	}
+	if _, err := os.Stat(ca.HighWaterPath(g.data)); !errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.Conflict, "%s remembers an installation that was in %s; remove it if that one is gone for good", ca.HighWaterPath(g.data), g.data)
+	}
+	keys, anchor, _, err := o.secrets.read(true)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(g.data, 0o700); err != nil {
+		return fault.New(fault.BadInput, "couldn't make the data directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(g.data)
+			_ = os.Remove(ca.HighWaterPath(g.data))
+		}
+	}()
+	if err := c.write(g.data); err != nil {
+		return fault.Wrap(err, "couldn't write the configuration")
+	}
+	if c.TLS.Certificate == "" {
+		if err := makeTLS(filepath.Join(g.data, "tls"), o.host); err != nil {
+			return err
+		}
+	}
+	st, err := store.Open(g.storePath(), store.Options{Create: true})
+	if err != nil {
+		return err
+	}
+	err = ca.Init(st, g.data, c.policy, tree, keys, anchor, g.actor)
+	if closeErr := st.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return g.firstIssue(cmd, keys, anchor)
+}
+
+// firstIssue publishes the trust anchor's own objects and the root's certificate.
+func (g *global) firstIssue(cmd *cobra.Command, keys, anchor []byte) error {
+	h, err := g.open(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	if err := h.engine.CheckHighWater(false); err != nil {
+		return err
+	}
+	if err := h.engine.Unseal(cmd.Context(), keys, anchor, 4); err != nil {
+		return err
+	}
+	return h.engine.Settle(cmd.Context())
+}

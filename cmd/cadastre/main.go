@@ -1,0 +1,106 @@
+// Command cadastre keeps the registry of Internet number resources, and the certificate authority that proves what the
+// registry says. It is the daemon, the client of the daemon's API, and a relying party of its own; this package only
+// wires.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"os/user"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/internal/fault"
+)
+
+// global is the flags that every command has.
+type global struct {
+	data   string // --data
+	output string // -o
+	actor  string // --actor
+	reason string // --reason
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run runs one command line and returns its exit status.
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "cadastre: "+err.Error())
+	var classified *fault.Error
+	if !errors.As(err, &classified) && isUsage(err) {
+		return fault.BadInput.Exit()
+	}
+	return fault.KindOf(err).Exit()
+}
+
+// isUsage recognises what cobra says about a command line; its errors have no types.
+func isUsage(err error) bool {
+	for _, words := range []string{"unknown command", "unknown flag", "unknown shorthand", "accepts ", "requires ", "required flag", "invalid argument", "flag needs", "if any flags in the group"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
+}
+
+func newRoot() *cobra.Command {
+	g := &global{}
+	root := &cobra.Command{
+		Use:           "cadastre",
+		Short:         "The registry of Internet number resources, and the RPKI that proves what it says",
+		Long:          "Cadastre keeps who holds which Internet number resources, and publishes the RPKI that follows from it.\n\n" + exitStatuses(),
+		Example:       "  cadastre init --data DIR --tree tree.toml --passphrase-file FILE\n  cadastre holdings import --data DIR delegated-afrinic-extended-20230324.gz\n  cadastre roa import --data DIR announcements.csv\n  cadastre serve --data DIR --passphrase-file FILE\n  cadastre vrps --data DIR",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().StringVar(&g.data, "data", defaultData(), "data directory")
+	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "how to print: text or json")
+	root.PersistentFlags().StringVar(&g.actor, "actor", defaultActor(), "who decides, for the log of decisions")
+	root.PersistentFlags().StringVar(&g.reason, "reason", "", "why, for the log of decisions")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if g.output != "text" && g.output != "json" {
+			return fault.New(fault.BadInput, "%q is no output; use -o text or -o json", g.output)
+		}
+		return nil
+	}
+	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newVRPs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDemo(g))
+	return root
+}
+
+func exitStatuses() string {
+	var b strings.Builder
+	b.WriteString("Exit status:\n   0  all is well\n")
+	for _, kind := range fault.Kinds() {
+		fmt.Fprintf(&b, "  %2d  %s\n", kind.Exit(), kind.Meaning())
+	}
+	return b.String()
+}
+
+func defaultData() string {
+	if dir := os.Getenv("CADASTRE_DATA"); dir != "" {
+		return dir
+	}
+	return "cadastre-data"
+}
+
+func defaultActor() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "operator"
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"cadastre/ca"
+	"cadastre/internal/fault"
+)
+
+// metrics is what wakes an operator. Counters and histograms are fed by the engine as its Observer; everything that is
+// a state is read when it is asked for.
+type metrics struct {
+	registry  *prometheus.Registry
+	signed    prometheus.Counter
+	signing   prometheus.Histogram
+	published *prometheus.HistogramVec
+	refused   *prometheus.CounterVec
+	findings  prometheus.Counter
+	progress  func(remaining int) // told how much is left; may be nil
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		signed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "cadastre_objects_changed_total", Help: "Objects that were issued or withdrawn."}),
+		signing: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "cadastre_batch_duration_seconds", Help: "From the start of a batch to its commit: signing, checking, storing.", NativeHistogramBucketFactor: 1.1,
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
+		}),
+		published: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "cadastre_publication_duration_seconds", Help: "From the beginning of a change's last step to its serial being served.", NativeHistogramBucketFactor: 1.1,
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
+		}, []string{"registry"}),
+		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cadastre_plans_refused_total", Help: "Plans and decisions that were refused or failed, by kind of error."}, []string{"kind"}),
+		findings: prometheus.NewCounter(prometheus.CounterOpts{Name: "cadastre_gate_findings_total", Help: "What the gate found wrong with what would have been published."}),
+	}
+	for _, kind := range fault.Kinds() {
+		m.refused.WithLabelValues(kind.String())
+	}
+	m.registry.MustRegister(m.signed, m.signing, m.published, m.refused, m.findings,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Signed and the following implement ca.Observer.
+func (m *metrics) Signed(objects int, took time.Duration) {
+	m.signed.Add(float64(objects))
+	m.signing.Observe(took.Seconds())
+}
+
+func (m *metrics) Published(registry string, _ uint64, took time.Duration) {
+	m.published.WithLabelValues(registry).Observe(took.Seconds())
+}
+func (m *metrics) Refused(kind fault.Kind) { m.refused.WithLabelValues(kind.String()).Inc() }
+func (m *metrics) Findings(n int)          { m.findings.Add(float64(n)) }
+func (m *metrics) Idle(remaining int) {
+	if m.progress != nil {
+		m.progress(remaining)
+	}
+}
+
+// houseCollector reads the state of an engine when metrics are asked for.
+type houseCollector struct {
+	engine *ca.Engine
+	tls    func() time.Time // when the served TLS certificate ends
+
+	firstExpiry, authorities, vrps, poolReady, poolSize, frozen, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+}
+
+func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("cadastre_"+name, help, labels, nil)
+	}
+	return &houseCollector{
+		engine: e, tls: tls,
+		firstExpiry: desc("first_expiry_seconds", "Seconds until the first thing in the whole tree ends to be valid."),
+		authorities: desc("authorities", "Certification authorities, the trust anchor included."),
+		vrps:        desc("vrps", "Validated ROA payloads that are issued."),
+		poolReady:   desc("key_pool_ready", "One-time keys that are ready."),
+		poolSize:    desc("key_pool_capacity", "One-time keys that a full pool has."),
+		frozen:      desc("frozen", "1 while nothing is signed because something is wrong."),
+		waiting:     desc("organisations_waiting", "Organisations that a decision touched and that are not planned for yet."),
+		tlsExpiry:   desc("tls_expiry_seconds", "Seconds until the served TLS certificate ends."),
+		serial:      desc("repository_serial", "Serial of a repository.", "registry"),
+		age:         desc("repository_age_seconds", "Seconds since a repository last got a serial.", "registry"),
+		objects:     desc("repository_objects", "Objects in a repository.", "registry"),
+		staged:      desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *houseCollector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
+
+// Collect implements prometheus.Collector.
+func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	status, err := c.engine.Status()
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(c.frozen, err)
+		return
+	}
+	gauge(c.firstExpiry, time.Until(status.FirstExpiry).Seconds())
+	gauge(c.authorities, float64(status.Authorities))
+	gauge(c.vrps, float64(c.engine.VRPCount()))
+	gauge(c.poolReady, float64(status.PoolReady))
+	gauge(c.poolSize, float64(status.PoolSize))
+	gauge(c.waiting, float64(status.Waiting))
+	gauge(c.frozen, oneIf(status.Frozen != ""))
+	gauge(c.tlsExpiry, time.Until(c.tls()).Seconds())
+	for name, r := range status.Repositories {
+		gauge(c.serial, float64(r.Serial), name)
+		gauge(c.age, time.Since(r.Published).Seconds(), name)
+		gauge(c.objects, float64(r.Objects), name)
+		gauge(c.staged, oneIf(r.Staged), name)
+	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/ca"
+	"cadastre/internal/fault"
+)
+
+// finish prints the effect of a decision, and returns the error that came with it.
+func (g *global) finish(cmd *cobra.Command, f *ca.Effect, err error) error {
+	if f == nil || err != nil && fault.KindOf(err) != fault.Refused {
+		return err
+	}
+	if printErr := g.print(cmd.OutOrStdout(), f, func(w io.Writer) { printEffect(w, f) }); printErr != nil {
+		return printErr
+	}
+	return err
+}
+
+func printEffect(w io.Writer, f *ca.Effect) {
+	for _, warning := range f.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
+	switch {
+	case f.Decision != 0:
+		fmt.Fprintf(w, "decision %d is taken\n", f.Decision)
+	case f.DryRun:
+		fmt.Fprintln(w, "nothing was changed; this is what would be:")
+	case f.Held != "":
+		fmt.Fprintln(w, "nothing was changed; the brake holds this:")
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\tnew\tgone\tchanged\t")
+	for _, row := range []struct {
+		what string
+		d    ca.Delta
+	}{{"delegations", f.Delegations}, {"holders", f.Holders}, {"certificates", f.Certificates}} {
+		if row.d != (ca.Delta{}) {
+			fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", row.what, row.d.New, row.d.Gone, row.d.Changed)
+		}
+	}
+	fmt.Fprintf(table, "VRPs\t%d\t%d\t\t\n", len(f.Gained), len(f.Lost))
+	_ = table.Flush()
+	if f.Duplicates > 0 {
+		fmt.Fprintf(w, "%d were there already\n", f.Duplicates)
+	}
+	if len(f.Largest) > 0 {
+		fmt.Fprintln(w, "the largest losses:")
+		losses := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, loss := range f.Largest {
+			fmt.Fprintf(losses, "  %s\t%s\t%d VRPs\t%s\n", loss.Holder, loss.Name, loss.VRPs, shortened(loss.Resources.String(), 70))
+		}
+		_ = losses.Flush()
+	}
+	if len(f.Left) > 0 {
+		fmt.Fprintf(w, "%d were left out, because no one holds them or others do:\n", len(f.Left))
+		for _, left := range f.Left {
+			fmt.Fprintf(w, "  %s\n", left)
+		}
+	}
+	if f.Held != "" && f.DryRun {
+		fmt.Fprintf(w, "the brake would hold it: %s\ncode: %s\n", f.Held, f.Code)
+	}
+}
+
+func shortened(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return text[:n] + " …"
+}

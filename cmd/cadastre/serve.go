@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"cadastre/api"
+	"cadastre/internal/fault"
+)
+
+type serveOptions struct {
+	secrets             secretFlags
+	once                bool
+	www                 string
+	restored, takeClock bool
+	ready               func(*house) // called when the first plan is done; may be nil
+}
+
+func newServe(g *global) *cobra.Command {
+	o := serveOptions{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon: sign what is due, publish, and serve RRDP and rsync",
+		Long: "Runs the daemon. It keeps the RPKI as the ledger says, serves it over RRDP and rsync, and answers the other commands through a\n" +
+			"Unix socket in the data directory. With --once it signs what is due, publishes, writes the RRDP and rsync trees to disk, and ends.",
+		Example: "  cadastre serve --passphrase-file /etc/cadastre/passphrase\n  cadastre serve --once --www /var/www/rpki --passphrase-file /etc/cadastre/passphrase",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return g.serve(cmd.Context(), &o) },
+	}
+	o.secrets.add(cmd)
+	cmd.Flags().BoolVar(&o.once, "once", false, "do what is due, write the trees, and end")
+	cmd.Flags().StringVar(&o.www, "www", "", "with --once: where the RRDP files go, for your web server (default DATA/www)")
+	cmd.Flags().BoolVar(&o.restored, "restored", false, "the data directory is a restored backup: begin new RRDP sessions")
+	cmd.Flags().BoolVar(&o.takeClock, "accept-clock", false, "the clock is right, however far it is from the last commit")
+	return cmd
+}
+
+func (g *global) serve(ctx context.Context, o *serveOptions) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	h, err := g.open(log)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := newMetrics()
+	h.engine.Observer = m
+	if err := h.unlock(ctx, o, log); err != nil {
+		return err
+	}
+	m.progress = newProgress(os.Stderr)
+	if o.once {
+		return h.once(ctx, o)
+	}
+	return h.serve(ctx, o, m, log)
+}
+
+// unlock checks that the state is the newest and the clock can be believed, and opens the keys. The trust anchor's is
+// opened where its passphrase is at hand.
+func (h *house) unlock(ctx context.Context, o *serveOptions, log *slog.Logger) error {
+	if err := h.engine.CheckHighWater(o.restored); err != nil {
+		return err
+	}
+	keys, anchor, own, err := o.secrets.read(false)
+	if err != nil {
+		return err
+	}
+	if !o.takeClock {
+		h.engine.CheckClock(time.Now())
+	}
+	err = h.engine.Unseal(ctx, keys, anchor, h.config.Policy.Pool)
+	if kind := fault.KindOf(err); !own && err != nil && (kind == fault.Secret || kind == fault.NotFound) {
+		if err := h.engine.Unseal(ctx, keys, nil, h.config.Policy.Pool); err != nil {
+			return err
+		}
+		log.Info("the trust anchor is offline; it is needed again by the time that its manifest nears its end", "why", err)
+		return nil
+	}
+	return err
+}
+
+// once does what is due and leaves the trees on disk.
+func (h *house) once(ctx context.Context, o *serveOptions) error {
+	if err := h.engine.Frozen(); err != nil {
+		return err
+	}
+	if err := h.engine.Settle(ctx); err != nil {
+		return err
+	}
+	www := o.www
+	if www == "" {
+		www = filepath.Join(h.dir, "www")
+	}
+	for name, repository := range h.engine.Repositories() {
+		if err := repository.WriteStatic(filepath.Join(www, "rrdp", name)); err != nil {
+			return err
+		}
+	}
+	certificate, err := h.engine.Anchor()
+	if err != nil {
+		return err
+	}
+	if err := writeAnchor(filepath.Join(www, "ta"), certificate); err != nil {
+		return err
+	}
+	trees, err := h.openTrees(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer trees.close()
+	if err := trees.publishAll(); err != nil {
+		return err
+	}
+	fmt.Printf("RRDP is in %s, rsync in %s (a module for each folder, its path is the link 'current' in it)\n", www, filepath.Join(h.dir, "rsync"))
+	return nil
+}
+
+func writeAnchor(dir string, der []byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fault.Wrap(err, "couldn't make %s", dir)
+	}
+	return fault.Wrap(os.WriteFile(filepath.Join(dir, "ta.cer"), der, 0o644), "couldn't write the trust anchor's certificate")
+}
+
+// serve runs everything until ctx ends.
+func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slog.Logger) error {
+	pair, err := newKeyPair(h.config, h.dir, log)
+	if err != nil {
+		return err
+	}
+	m.registry.MustRegister(newHouseCollector(h.engine, pair.expires))
+	public, err := h.publicHandler()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", h.config.Listen.HTTPS)
+	if err != nil {
+		return listenFault("listen.https", h.config.Listen.HTTPS, err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	serveHTTP(ctx, group, tls.NewListener(listener, &tls.Config{
+		GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}), public, log)
+	if err := h.serveSocket(ctx, group, log); err != nil {
+		return err
+	}
+	if h.config.Listen.Metrics != "" {
+		listener, err := net.Listen("tcp", h.config.Listen.Metrics)
+		if err != nil {
+			return listenFault("listen.metrics", h.config.Listen.Metrics, err)
+		}
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+		serveHTTP(ctx, group, listener, mux, log)
+	}
+	trees, err := h.openTrees(log)
+	if err != nil {
+		return err
+	}
+	defer trees.close()
+	if err := trees.startDaemon(); err != nil {
+		return err
+	}
+	log.Info("serving", "https", h.config.Listen.HTTPS, "rsync", h.config.Listen.Rsync, "data", h.dir)
+	group.Go(func() error { return trees.follow(ctx) })
+	group.Go(func() error { return h.engine.Run(ctx) })
+	group.Go(func() error { return h.tidy(ctx, log) })
+	if o.ready != nil {
+		group.Go(func() error {
+			if err := h.engine.WaitSettled(ctx); err == nil {
+				if err := trees.publishAll(); err != nil {
+					return err
+				}
+				o.ready(h)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// tidy compacts the repositories' segments now and then.
+func (h *house) tidy(ctx context.Context, log *slog.Logger) error {
+	ticker := time.NewTicker(10 * time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := h.engine.Compact(ctx); err != nil {
+				log.Error("couldn't tidy up the segments; it will be tried again", "error", err)
+			}
+		}
+	}
+}
+
+// publicHandler serves what relying parties fetch, and nothing else.
+func (h *house) publicHandler() (http.Handler, error) {
+	certificate, err := h.engine.Anchor()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	for name, repository := range h.engine.Repositories() {
+		mux.Handle("/rrdp/"+name+"/", repository)
+	}
+	mux.HandleFunc("GET /ta/ta.cer", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/pkix-cert")
+		w.Header().Set("Cache-Control", "max-age=3600")
+		_, _ = w.Write(certificate)
+	})
+	return mux, nil
+}
+
+// serveSocket opens the door for the other commands. A socket that a dead daemon left is removed: the store's lock
+// says that no other is alive.
+func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, log *slog.Logger) error {
+	path := filepath.Join(h.dir, "cadastre.sock")
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(err, "couldn't replace the socket %s", path)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return fault.Wrap(err, "couldn't listen on the socket %s", path)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return fault.Wrap(err, "couldn't close the socket %s to others", path)
+	}
+	serveHTTP(ctx, group, listener, api.New(h.engine), log)
+	return nil
+}
+
+func listenFault(key, address string, err error) error {
+	if fault.KindOf(err) == fault.Busy {
+		return fault.New(fault.Busy, "the address %s is taken by another program: stop that one, or change %s in config.toml", address, key)
+	}
+	return fault.New(fault.BadInput, "couldn't listen on %s (%s in config.toml): %w", address, key, err)
+}
+
+// serveHTTP serves until ctx ends, and then lets requests that are under way finish.
+func serveHTTP(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler, log *slog.Logger) {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := server.Shutdown(end); err != nil {
+			_ = server.Close()
+		}
+		return nil
+	})
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/term"
+
+	"cadastre/api"
+	"cadastre/ca"
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+)
+
+// house is an opened data directory.
+type house struct {
+	dir    string
+	config *config
+	store  *store.Bolt
+	engine *ca.Engine
+}
+
+func (g *global) storePath() string  { return filepath.Join(g.data, "store.db") }
+func (g *global) socketPath() string { return filepath.Join(g.data, "cadastre.sock") }
+
+// open opens the data directory for this process alone.
+func (g *global) open(log *slog.Logger) (*house, error) {
+	if _, err := os.Stat(g.data); errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "there is no data directory %s; make one with 'cadastre init --data %s', or name another with --data", g.data, g.data)
+	}
+	c, err := readConfig(g.data)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(g.storePath(), store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	e, err := ca.Open(st, g.data, c.policy, log)
+	if err != nil {
+		_ = st.Close()
+		return nil, err
+	}
+	return &house{g.data, c, st, e}, nil
+}
+
+func (h *house) close() { _ = h.store.Close() }
+
+// client talks to the daemon of the data directory, or, when none holds it, to the directory itself. The caller need
+// not know which.
+func (g *global) client() (*api.Client, func(), error) {
+	if connection, err := net.Dial("unix", g.socketPath()); err == nil {
+		_ = connection.Close()
+		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", g.socketPath())
+		}}
+		return &api.Client{HTTP: &http.Client{Transport: transport}}, transport.CloseIdleConnections, nil
+	}
+	h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return nil, nil, err
+	}
+	return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine))}}, h.close, nil
+}
+
+func (g *global) by() api.By { return api.By{Actor: g.actor, Reason: g.reason} }
+
+// ask sends one request to wherever the data directory is held.
+func ask[Request, Answer any](ctx context.Context, g *global, path string, request Request) (Answer, error) {
+	client, done, err := g.client()
+	if err != nil {
+		var none Answer
+		return none, err
+	}
+	defer done()
+	return api.Call[Request, Answer](ctx, client, path, request)
+}
+
+// print writes an answer as JSON, or as text by the function given.
+func (g *global) print(out io.Writer, answer any, text func(io.Writer)) error {
+	if g.output == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(answer)
+	}
+	text(out)
+	return nil
+}
+
+// readUploads reads the files that a command names.
+func readUploads(paths []string) ([]api.Upload, error) {
+	var out []api.Upload
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fault.New(fault.BadInput, "couldn't read %s: %w", path, err)
+		}
+		out = append(out, api.Upload{Name: filepath.Base(path), Data: data})
+	}
+	return out, nil
+}
+
+// passphrase is that of a file, of an environment variable, or what is typed.
+func passphrase(file, variable, what string, confirm bool) ([]byte, error) {
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fault.New(fault.Secret, "couldn't read the passphrase of the %s: %w", what, err)
+		}
+		return firstLine(text), nil
+	}
+	if text := os.Getenv(variable); text != "" {
+		return []byte(text), nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return nil, fault.New(fault.Secret, "no passphrase for the %s: name a file with it, or set %s", what, variable)
+	}
+	fmt.Fprintf(os.Stderr, "Passphrase of the %s: ", what)
+	text, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Fprintln(os.Stderr)
+	if err != nil || !confirm {
+		return text, err
+	}
+	fmt.Fprint(os.Stderr, "The same again: ")
+	again, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Fprintln(os.Stderr)
+	if err == nil && string(again) != string(text) {
+		return nil, fault.New(fault.Secret, "the two passphrases differ; try again")
+	}
+	return text, err
+}
+
+func firstLine(text []byte) []byte {
+	for i, c := range text {
+		if c == '\n' || c == '\r' {
+			return text[:i]
+		}
+	}
+	return text
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/api"
+	"cadastre/ca"
+	"cadastre/holdings"
+)
+
+func newVRPs(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "vrps",
+		Short:   "Print what a validator must print: prefix,maxlength,ASn, sorted",
+		Example: "  cadastre vrps\n  cadastre vrps | diff - <(my-validator)",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			vrps, err := ask[api.Nothing, api.VRPs](cmd.Context(), g, "/vrps", api.Nothing{})
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), vrpObjects(vrps.Lines), func(w io.Writer) {
+				for _, line := range vrps.Lines {
+					fmt.Fprintln(w, line)
+				}
+			})
+		},
+	}
+}
+
+// vrpObject is a VRP as validators write it in JSON.
+type vrpObject struct {
+	Prefix    string `json:"prefix"`
+	MaxLength string `json:"maxLength"`
+	ASN       string `json:"asn"`
+}
+
+func vrpObjects(lines []string) []vrpObject {
+	out := []vrpObject{}
+	for _, line := range lines {
+		if fields := strings.Split(line, ","); len(fields) == 3 {
+			out = append(out, vrpObject{fields[0], fields[1], fields[2]})
+		}
+	}
+	return out
+}
+
+func newStatus(g *global) *cobra.Command {
+	var wait bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show how the house stands",
+		Example: "  cadastre status\n  cadastre status --wait   # until every decision so far is published",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := "/status"
+			if wait {
+				path = "/wait"
+			}
+			s, err := ask[api.Nothing, *ca.Status](cmd.Context(), g, path, api.Nothing{})
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), s, func(w io.Writer) { printStatus(w, s) })
+		},
+	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "return when every decision so far is published; needs the daemon")
+	return cmd
+}
+
+func printStatus(w io.Writer, s *ca.Status) {
+	state := "no daemon"
+	switch {
+	case s.Frozen != "":
+		state = "frozen: " + s.Frozen
+	case s.Running && s.Settled:
+		state = "all is published"
+	case s.Running:
+		state = fmt.Sprintf("at work, %d organisations to go", s.Waiting)
+	}
+	fmt.Fprintf(w, "state        %s\nrevision     %d\nledger       %d organisations, %d delegations\nintents      %d\nauthorities  %d\n", state, s.Revision, s.Organisation, s.Delegations, s.Intents, s.Authorities)
+	if !s.FirstExpiry.IsZero() {
+		fmt.Fprintf(w, "first expiry %s (%s)\n", s.FirstExpiry.Format(time.RFC3339), s.FirstHolder)
+	}
+	if s.PoolSize > 0 {
+		fmt.Fprintf(w, "key pool     %d of %d\n", s.PoolReady, s.PoolSize)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Repositories)) {
+		r := s.Repositories[name]
+		fmt.Fprintf(w, "repository   %s: serial %d, %d objects, %s\n", name, r.Serial, r.Objects, r.Notify)
+	}
+}
+
+func newDecisions(g *global) *cobra.Command {
+	q := api.DecisionsList{From: 1}
+	cmd := &cobra.Command{
+		Use:     "decisions",
+		Short:   "Show the log of decisions",
+		Example: "  cadastre decisions\n  cadastre decisions --from 17 -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := ask[api.DecisionsList, []holdings.Decision](cmd.Context(), g, "/decisions", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) {
+				for _, d := range list {
+					fmt.Fprintf(w, "%d  %s  %s  %s  (%d changes)\n", d.ID, d.Time.Format(time.RFC3339), d.Actor, d.Reason, len(d.Changes))
+				}
+			})
+		},
+	}
+	cmd.Flags().Uint64Var(&q.From, "from", 1, "the first to show")
+	return cmd
+}
+
+func newTAL(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "tal",
+		Short:   "Print the trust anchor locator for validators (RFC 8630)",
+		Example: "  cadastre tal > cadastre.tal",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			tal, err := ask[api.Nothing, api.Text](cmd.Context(), g, "/tal", api.Nothing{})
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), map[string]string{"tal": tal.Text}, func(w io.Writer) { fmt.Fprint(w, tal.Text) })
+		},
+	}
+}
