@@ -18,6 +18,14 @@ func (e *Engine) validation() validate.Options {
 	return validate.Options{P256: e.policy.Algorithm == object.P256}
 }
 
+// suites is what keys the gate knows besides RSA.
+func (e *Engine) suites() []validate.Suite {
+	if e.policy.Algorithm == object.P256 {
+		return []validate.Suite{validate.P256}
+	}
+	return nil
+}
+
 // check has the gate walk the state that would be, and compares the VRPs that it finds with those that were meant.
 // The verdict is to be accepted once the state is committed.
 func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*validate.Verdict, error) {

@@ -56,6 +56,7 @@ type Engine struct {
 	// dirty is the organisations that a decision or a clock touched since the last plan; backlog is those of a longer
 	// plan that was set aside for them.
 	dirty, backlog map[string]bool
+	working        bool // a plan is being carried out
 
 	knownMu sync.Mutex // guards known and clocks; may be taken while mu is held, not the other way
 	known   map[string]*issued
@@ -171,7 +172,7 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 	if err != nil {
 		return err
 	}
-	locator, findings := validate.ParseTAL([]byte(tal))
+	locator, findings := validate.ParseTAL([]byte(tal), e.suites()...)
 	if locator == nil {
 		return fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
 	}

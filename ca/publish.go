@@ -148,7 +148,7 @@ func (e *Engine) published(start time.Time) error {
 func (e *Engine) settled() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return len(e.dirty)+len(e.backlog) == 0 && len(e.staged()) == 0
+	return !e.working && len(e.dirty)+len(e.backlog) == 0 && len(e.staged()) == 0
 }
 
 // untilNext is how long there is nothing to do: until something falls due, ends, or may be published.

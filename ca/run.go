@@ -70,10 +70,10 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	if err := e.expire(now); err != nil {
 		return 0, err
 	}
-	set, urgent := e.take(now)
-	if len(set) > 0 {
-		if err := e.work(ctx, set, urgent); err != nil {
-			e.giveBack(set)
+	if set := e.take(now); len(set) > 0 {
+		done, err := e.work(ctx, set)
+		e.finish(set, done)
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -85,7 +85,7 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 }
 
 // take is the organisations to plan for next: those that a decision touched or a clock, before those of the backlog.
-func (e *Engine) take(now time.Time) (set []string, urgent bool) {
+func (e *Engine) take(now time.Time) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.knownMu.Lock()
@@ -96,16 +96,18 @@ func (e *Engine) take(now time.Time) (set []string, urgent bool) {
 	}
 	e.knownMu.Unlock()
 	if len(e.dirty) == 0 {
-		set = slices.Sorted(maps.Keys(e.backlog))
+		set := slices.Sorted(maps.Keys(e.backlog))
 		clear(e.backlog)
-		return set, false
+		e.working = len(set) > 0
+		return set
 	}
 	for holder := range e.dirty {
 		e.close(holder)
 	}
-	set = slices.Sorted(maps.Keys(e.dirty))
+	set := slices.Sorted(maps.Keys(e.dirty))
 	clear(e.dirty)
-	return set, true
+	e.working = true
+	return set
 }
 
 // close adds to dirty the ancestors and descendants of an organisation that wait in the backlog: what they need has to
@@ -132,9 +134,14 @@ func (e *Engine) close(holder string) {
 	}
 }
 
-func (e *Engine) giveBack(set []string) {
+// finish ends the work on a set; where it is not done, the set waits in the backlog and is planned for again.
+func (e *Engine) finish(set []string, done bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.working = false
+	if done {
+		return
+	}
 	for _, holder := range set {
 		e.backlog[holder] = true
 	}
@@ -148,35 +155,34 @@ func (e *Engine) interrupted() bool {
 }
 
 // work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
-// between, the rest is left to the backlog and planned again.
-func (e *Engine) work(ctx context.Context, set []string, urgent bool) error {
+// between it stops, not done.
+func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) {
 	view := &ledgerView{Engine: e}
 	e.mu.RLock()
 	waves := plan(view, &e.policy, set, time.Now())
 	e.mu.RUnlock()
 	if view.failure != nil {
-		return view.failure
+		return false, view.failure
 	}
 	for i, w := range waves {
 		chunks := w.chunks()
 		for j, updates := range chunks {
 			last := i == len(waves)-1 && j == len(chunks)-1
 			if err := e.doBatch(ctx, updates, last); err != nil {
-				return err
+				return false, err
 			}
 			e.Observer.Idle(e.remaining(waves, i, chunks, j))
 			if !last && e.interrupted() {
-				e.giveBack(set)
-				return nil
+				return false, nil
 			}
 		}
 		if i+1 < len(waves) && e.crosses(w, waves[i+1]) {
 			if err := e.publishInOrder(ctx, w.Step); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // remaining is how many organisations the rest of a plan is about.

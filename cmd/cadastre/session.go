@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/term"
 
@@ -58,19 +59,27 @@ func (h *house) close() { _ = h.store.Close() }
 // client talks to the daemon of the data directory, or, when none holds it, to the directory itself. The caller need
 // not know which.
 func (g *global) client() (*api.Client, func(), error) {
-	if connection, err := net.Dial("unix", g.socketPath()); err == nil {
-		_ = connection.Close()
-		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", g.socketPath())
-		}}
-		return &api.Client{HTTP: &http.Client{Transport: transport}}, transport.CloseIdleConnections, nil
+	for deadline := time.Now().Add(startingFor); ; {
+		if connection, err := net.Dial("unix", g.socketPath()); err == nil {
+			_ = connection.Close()
+			transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "unix", g.socketPath())
+			}}
+			return &api.Client{HTTP: &http.Client{Transport: transport}}, transport.CloseIdleConnections, nil
+		}
+		h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		if err == nil {
+			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine))}}, h.close, nil
+		}
+		if fault.KindOf(err) != fault.Busy || time.Now().After(deadline) {
+			return nil, nil, err
+		}
 	}
-	h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err != nil {
-		return nil, nil, err
-	}
-	return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine))}}, h.close, nil
 }
+
+// startingFor is how long a daemon that holds the data directory may take until it answers. Each try to open the
+// directory waits for its lock, so that trying again needs no pause.
+const startingFor = 10 * time.Second
 
 func (g *global) by() api.By { return api.By{Actor: g.actor, Reason: g.reason} }
 
