@@ -127,3 +127,6 @@ func (l *Ledger) Expire(by By) (*Outcome, error) {
 func unknown(handle string) error {
 	return fault.New(fault.NotFound, "there is no organisation %s", Fold(handle))
 }
+
+// due tells whether a delegation has come to its end.
+func due(d *Delegation, now time.Time) bool { return !d.Until.IsZero() && !d.Until.After(now) }

@@ -241,6 +241,30 @@ func TestImportOfSeveralFiles(t *testing.T) {
 	}
 }
 
+func TestReclassificationCutsWhatWasDelegatedOn(t *testing.T) {
+	h := newHouse(t, chain)
+	h.take(extended("afrinic", 1, "ZA|ipv4|41.0.0.0|65536|20200101|allocated|A1"))
+	h.commit(h.ledger.Enrol(by("customer"), holdings.Organisation{Handle: "customer", Parent: "afrinic/a1", Kind: holdings.EndUser}))
+	h.give("customer", "41.0.1.0/24", holdings.Assigned, noon.AddDate(1, 0, 0))
+	o := h.take(extended("afrinic", 2, "ZA|ipv4|41.0.0.0|65536|20200101|assigned|A1"))
+	h.holds(map[string]string{"afrinic/a1": "41.0.0.0/16", "customer": ""})
+	if want := (holdings.Counts{Kept: 1, Gone: 1, Cut: 1}); o.Counts != want {
+		t.Errorf("it counts %+v, want %+v", o.Counts, want)
+	}
+}
+
+func TestTwoFilesThatClaimTheSame(t *testing.T) {
+	h := newHouse(t, world)
+	files := []*holdings.File{
+		read(t, extended("afrinic", 1, "ZA|ipv4|41.0.0.0|256|20200101|allocated|A1")),
+		read(t, extended("lacnic", 1, "CL|ipv4|24.152.4.0|1024|20200310|allocated|7", "CL|ipv4|41.0.0.0|512|20200101|allocated|7")),
+	}
+	_, err := h.ledger.Import(by("x"), files, holdings.ImportOptions{})
+	if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "file:6: 41.0.0.0/24 is held by afrinic already") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func FuzzReadFile(f *testing.F) {
 	f.Add([]byte(extended("afrinic", 1, "ZA|ipv4|41.0.0.0|768|20200101|allocated|A1", "ZZ|ipv4|10.0.0.0|256||reserved|", "ZA|asn|1228|3|20200101|assigned|A1")))
 	f.Add([]byte(extended("lacnic", 1, "BR|ipv6|2800::|12|20200101|allocated|7", "|ipv6|2900::|128||available")))

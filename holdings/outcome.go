@@ -60,11 +60,11 @@ func (o *Outcome) Losers() []string {
 func (o *Outcome) digest() (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, org := range o.Organisations {
-		fmt.Fprintf(h, "organisation %q %q %s\n", org.Handle, org.Parent, org.Kind)
+		_, _ = fmt.Fprintf(h, "organisation %q %q %s\n", org.Handle, org.Parent, org.Kind)
 	}
 	for _, handle := range slices.Sorted(maps.Keys(o.Before)) {
 		before, after := o.Before[handle], o.After[handle]
-		fmt.Fprintf(h, "holding %q\n- %s\n+ %s\n", handle, before.Minus(after), after.Minus(before))
+		_, _ = fmt.Fprintf(h, "holding %q\n- %s\n+ %s\n", handle, before.Minus(after), after.Minus(before))
 	}
 	digestDelegations(h, "ended", o.Ended)
 	digestDelegations(h, "started", o.Started)

@@ -178,6 +178,10 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%s: it warns that %q is open, want %q", name, opened, c.opened)
 		}
 	}
+	h.want(h.book.Remove(h.book.Of("shop")))
+	if o, err := h.book.Add(h.ledger, rows(t, "41.0.0.0/23,AS1,24"), fromFile); err != nil || o.Warnings[0].Opened.String() != "41.0.0.0/23" {
+		t.Errorf("a removed intent spares the warning: %+v, %v", o, err)
+	}
 	o, err := h.book.Add(h.ledger, rows(t, "41.0.8.0/22,AS1,24\n2c00:1::/32,AS1,64\n41.0.0.0/25,AS1\n"), fromFile)
 	if err != nil || len(o.Warnings) != 3 || !strings.Contains(o.Warnings[0].Text, "all of its 4 /24") ||
 		!strings.Contains(o.Warnings[1].Text, "4294967296 /64") || !strings.Contains(o.Warnings[2].Text, "longer than /24") {

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"encoding/csv"
-	"errors"
 	"io"
 	"net/netip"
 	"strconv"
@@ -72,22 +70,39 @@ func ParseCSV(name string, in io.Reader) ([]Row, error) {
 	return rows, nil
 }
 
-// split takes a line of CSV apart.
+// split takes a line of CSV (RFC 4180) apart. Unlike encoding/csv it allows spaces around quotes, as spreadsheets and
+// people write them.
 func split(text string) ([]string, error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.TrimLeadingSpace = true
-	fields, err := r.Read()
-	if err != nil {
-		var at *csv.ParseError
-		if errors.As(err, &at) {
-			err = at.Err
+	var fields []string
+	for more := true; more; {
+		text = strings.TrimLeft(text, " \t")
+		if !strings.HasPrefix(text, `"`) {
+			var field string
+			field, text, more = strings.Cut(text, ",")
+			fields = append(fields, strings.TrimSpace(field))
+			continue
 		}
-		return nil, fault.New(fault.BadInput, "it is no line of CSV (%w)", err)
-	}
-	for i, f := range fields {
-		fields[i] = strings.TrimSpace(f)
+		field, rest, closed := unquote(text[1:])
+		rest = strings.TrimLeft(rest, " \t")
+		if !closed || rest != "" && rest[0] != ',' {
+			return nil, fault.New(fault.BadInput, "a quote is not closed, or more follows it before the comma")
+		}
+		fields = append(fields, strings.TrimSpace(field))
+		_, text, more = strings.Cut(rest, ",")
 	}
 	return fields, nil
+}
+
+// unquote is the text up to the closing quote, in which two quotes stand for one, and what follows it.
+func unquote(text string) (field, rest string, closed bool) {
+	for {
+		before, after, found := strings.Cut(text, `"`)
+		field += before
+		if !found || !strings.HasPrefix(after, `"`) {
+			return field, after, found
+		}
+		field, text = field+`"`, after[1:]
+	}
 }
 
 // isHeader tells whether fields are names of columns: the first one says prefix, or there is no digit in them, as there

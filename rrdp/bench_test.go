@@ -10,13 +10,13 @@ import (
 	"cadastre/internal/store"
 )
 
-// fill publishes n made-up objects of the size of a ROA, in serial 1.
-func fill(t testing.TB, r *Repository, st store.Store, n int) {
+// fill publishes n made-up objects of so many bytes in serial 1.
+func fill(t testing.TB, r *Repository, st store.Store, n, size int) {
 	t.Helper()
 	for done := 0; done < n; {
 		var changes []Change
 		for ; len(changes) < 5000 && done < n; done++ {
-			changes = append(changes, Change{URI: uri(fmt.Sprintf("0123456789abcdef%024x/x.roa", done)), Object: made(1870)})
+			changes = append(changes, Change{URI: uri(fmt.Sprintf("0123456789abcdef%024x/x.roa", done)), Object: made(size)})
 		}
 		publish(t, r, st, done == n, changes...)
 	}
@@ -44,7 +44,7 @@ func BenchmarkPublishOne(b *testing.B) {
 	for _, n := range []int{1000, 10_000, 24_500, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			r, st, _ := newRepositoryIn(b, b.TempDir(), false)
-			fill(b, r, st, n)
+			fill(b, r, st, n, 1870)
 			publish(b, r, st, true, one(0)...)
 			written, i := writtenBytes(b), 0
 			for b.Loop() {
@@ -59,7 +59,7 @@ func BenchmarkPublishOne(b *testing.B) {
 // BenchmarkOpen is a restart without a change.
 func BenchmarkOpen(b *testing.B) {
 	r, st, cfg := newRepositoryIn(b, b.TempDir(), false)
-	fill(b, r, st, 24_500)
+	fill(b, r, st, 24_500, 1870)
 	for b.Loop() {
 		reopen(b, st, cfg)
 	}

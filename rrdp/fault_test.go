@@ -21,9 +21,11 @@ type disk struct {
 	fails func(n int64) bool
 }
 
+// faultyFile does nothing well any more once a Sync or Truncate has failed: what the system still has of it is unknown.
 type faultyFile struct {
 	*os.File
-	disk *disk
+	disk   *disk
+	broken bool
 }
 
 func (d *disk) open(path string, flag int) (file, error) {
@@ -31,13 +33,16 @@ func (d *disk) open(path string, flag int) (file, error) {
 		return nil, syscall.ENOSPC
 	}
 	f, err := os.OpenFile(path, flag, 0o600)
-	return &faultyFile{f, d}, err
+	return &faultyFile{File: f, disk: d}, err
 }
 
 func (d *disk) fail() bool { return d.fails != nil && d.fails(d.count.Add(1)) }
 
 // WriteAt leaves half of what it should write, as a disk does that fills up.
 func (f *faultyFile) WriteAt(data []byte, at int64) (int, error) {
+	if f.broken {
+		return 0, syscall.EIO
+	}
 	if f.disk.fail() {
 		n, _ := f.File.WriteAt(data[:len(data)/2], at)
 		return n, syscall.ENOSPC
@@ -46,14 +51,16 @@ func (f *faultyFile) WriteAt(data []byte, at int64) (int, error) {
 }
 
 func (f *faultyFile) Sync() error {
-	if f.disk.fail() {
+	if f.broken || f.disk.fail() {
+		f.broken = true
 		return syscall.EIO
 	}
 	return f.File.Sync()
 }
 
 func (f *faultyFile) Truncate(n int64) error {
-	if f.disk.fail() {
+	if f.broken || f.disk.fail() {
+		f.broken = true
 		return syscall.EIO
 	}
 	return f.File.Truncate(n)
@@ -74,7 +81,7 @@ func TestFullDisk(t *testing.T) {
 func fullDisk(t *testing.T, n int64, lasting bool) (happened bool) {
 	d := &disk{}
 	st := newStore(t, t.TempDir(), true)
-	cfg := Config{Name: "test", Dir: t.TempDir(), BaseURI: "https://rrdp.example.net/", segmentSize: 4000, openFile: d.open}
+	cfg := Config{Name: "test", Dir: t.TempDir(), BaseURI: "https://rrdp.example.net/", segmentSize: 12_000, openFile: d.open}
 	if _, err := st.Update(store.Any, func(w store.Writer) error { return Create(w, cfg) }); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +112,11 @@ func fullDisk(t *testing.T, n int64, lasting bool) (happened bool) {
 		serves(t, r, cfg, want)
 	}
 	d.fails = nil
+	left, _ := filepath.Glob(cfg.Dir + "/*")
 	serves(t, reopen(t, st, cfg), cfg, want)
+	if found, _ := filepath.Glob(cfg.Dir + "/*"); !slices.Equal(found, left) {
+		t.Fatalf("operation %d: of the files %v a start has left %v", n, left, found)
+	}
 	return happened
 }
 
@@ -206,6 +217,25 @@ func TestTail(t *testing.T) {
 		t.Errorf("the files are %v", found)
 	}
 	publish(t, r, st, true, Change{URI: uri("b.roa"), Object: made(3000)})
+}
+
+// TestComesAndGoes: what comes and goes between two serials leaves nothing to publish, and no empty delta.
+func TestComesAndGoes(t *testing.T) {
+	r, st, _ := newRepository(t)
+	publish(t, r, st, true, Change{URI: uri("a.roa"), Object: []byte("one")})
+	publish(t, r, st, false, Change{URI: uri("b.roa"), Object: []byte("two")})
+	if !r.Staged() {
+		t.Error("nothing is staged")
+	}
+	publish(t, r, st, false, Change{URI: uri("b.roa"), Object: []byte("three")})
+	publish(t, r, st, false, Change{URI: uri("b.roa")})
+	if r.Staged() {
+		t.Error("something is staged")
+	}
+	publish(t, r, st, true)
+	if _, serial, _ := r.Published(); serial != 1 {
+		t.Errorf("serial %d is published", serial)
+	}
 }
 
 func TestRefusedChanges(t *testing.T) {

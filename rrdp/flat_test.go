@@ -10,9 +10,9 @@ func TestFlat(t *testing.T) {
 	written := map[int]int64{}
 	for _, n := range []int{1000, 10_000, 100_000} {
 		r, st, _ := newRepositoryIn(t, t.TempDir(), true)
-		fill(t, r, st, n)
+		fill(t, r, st, n, 100)
 		publish(t, r, st, true, one(0)...)
-		const times = 20
+		const times = 5
 		before := writtenBytes(t)
 		for i := range times {
 			publish(t, r, st, true, one(i+1)...)

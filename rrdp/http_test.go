@@ -93,7 +93,7 @@ func TestHTTP(t *testing.T) {
 // TestHTTP2 asks a real server in both versions of the protocol at once, while serials are published.
 func TestHTTP2(t *testing.T) {
 	r, st, cfg := newRepository(t)
-	fill(t, r, st, 300)
+	fill(t, r, st, 300, 1870)
 	for _, h2 := range []bool{false, true} {
 		s := httptest.NewUnstartedServer(r)
 		s.EnableHTTP2 = h2
@@ -218,7 +218,7 @@ func TestStatic(t *testing.T) {
 	if err := r.WriteStatic(dir); err == nil {
 		t.Error("nothing is published and was written")
 	}
-	fill(t, r, st, 50)
+	fill(t, r, st, 50, 1870)
 	for i := range 4 {
 		publish(t, r, st, true, one(i)...)
 		if err := r.WriteStatic(dir); err != nil {

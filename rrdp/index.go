@@ -150,7 +150,7 @@ func (c *closed) apply(x *index, seq uint64) error {
 	x.serials = append(x.serials, s)
 	s.first = x.oldestListed(s)
 	if last != nil {
-		s.first = max(s.first, last.first) // what has been dropped does not come back
+		s.first = max(s.first, last.first) // what has been dropped does not come back: deltaUntil relies on it
 	}
 	x.gone, x.staged, x.next = nil, 0, seq+1
 	return nil

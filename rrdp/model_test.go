@@ -158,11 +158,12 @@ type world struct {
 	now    map[string]string            // newest committed
 	at     map[uint64]map[string]string // what was published
 	hashes map[string]string            // URI of a file to its hash, for ever
+	oldest map[string]uint64            // session to the oldest delta that was listed last
 }
 
 func newWorld(t *rapid.T) *world {
 	dir, st := scratch(t)
-	w := &world{st: st, now: map[string]string{}, at: map[uint64]map[string]string{}, hashes: map[string]string{}}
+	w := &world{st: st, now: map[string]string{}, at: map[uint64]map[string]string{}, hashes: map[string]string{}, oldest: map[string]uint64{}}
 	w.cfg = Config{Name: "test", Dir: dir, BaseURI: "https://rrdp.example.net/rrdp/test/", segmentSize: 1500}
 	if _, err := st.Update(store.Any, func(x store.Writer) error { return Create(x, w.cfg) }); err != nil {
 		t.Fatal(err)
@@ -325,6 +326,11 @@ func (w *world) checkDeltas(t *rapid.T, n xmlFile) {
 			t.Fatalf("the deltas from %d do not lead to %d", d.Serial-1, n.Serial)
 		}
 	}
+	oldest := n.Serial - uint64(len(n.Deltas)) + 1
+	if before := w.oldest[n.Session]; oldest < before {
+		t.Fatalf("serial %d lists the delta %d, which was not listed any more", n.Serial, oldest)
+	}
+	w.oldest[n.Session] = oldest
 	if snapshot, _ := w.r.Bytes(); int64(size) > snapshot {
 		t.Fatalf("the deltas have %d bytes, the snapshot %d", size, snapshot)
 	}

@@ -101,7 +101,7 @@ func (s *segments) open() error {
 // settle brings one file of the directory to what the records say of it.
 func (s *segments) settle(n fs.DirEntry) error {
 	var id uint32
-	if _, err := fmt.Sscanf(n.Name(), "segment-%06d", &id); err != nil {
+	if found, _ := fmt.Sscanf(n.Name(), "segment-%06d", &id); found == 0 {
 		return nil // not ours
 	}
 	s.next = max(s.next, id+1)

@@ -14,7 +14,7 @@ func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, st, cfg := newRepositoryIn(t, dir, true)
 		var times []time.Time
-		for i := 0; i < 600; i++ {
+		for i := range 450 {
 			if next := r.NextSerialAt(); !next.IsZero() {
 				time.Sleep(time.Until(next))
 			}
@@ -36,8 +36,8 @@ func TestPace(t *testing.T) {
 				t.Fatalf("the %d serials to %d came within %v", maxDeltas+1, i+1, at.Sub(times[i-maxDeltas]))
 			}
 		}
-		if days := times[len(times)-1].Sub(times[0]); days > 11*time.Hour {
-			t.Errorf("600 serials took %v", days)
+		if days := times[len(times)-1].Sub(times[0]); days > 8*time.Hour {
+			t.Errorf("450 serials took %v", days)
 		}
 	})
 }
@@ -64,21 +64,21 @@ func TestClockBack(t *testing.T) {
 func TestRetention(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		r, st, cfg := newRepositoryIn(t, dir, true)
+		_, st, cfg := newRepositoryIn(t, dir, true)
 		cfg.segmentSize = 20_000
-		r = reopen(t, st, cfg)
+		r := reopen(t, st, cfg)
 		var first []Change // large enough for four hours of deltas
-		for i := range 200 {
+		for i := range 60 {
 			first = append(first, Change{URI: uri(fmt.Sprintf("%d.cer", i)), Object: made(2000)})
 		}
 		publish(t, r, st, true, first...)
 		last := map[string]time.Time{} // when a file was listed last
 		hash := map[string]string{}
-		const every = 4 * time.Minute
+		const every = 10 * time.Minute
 		compacted := 0
-		for i := range 400 {
+		for i := range 150 {
 			time.Sleep(every)
-			publish(t, r, st, true, Change{URI: uri("a.mft"), Object: fmt.Appendf(nil, "%01000d", i)}, Change{URI: uri(fmt.Sprintf("%d.cer", i%200)), Object: made(2000)})
+			publish(t, r, st, true, Change{URI: uri("a.mft"), Object: fmt.Appendf(nil, "%01000d", i)}, Change{URI: uri(fmt.Sprintf("%d.cer", i%60)), Object: made(2000)})
 			switch {
 			case i%7 == 0:
 				r = reopen(t, st, cfg)
@@ -96,10 +96,10 @@ func TestRetention(t *testing.T) {
 				last[ref.URI] = now
 				hash[ref.URI] = ref.Hash
 			}
-			if oldest := time.Duration(len(n.Deltas)) * every; i > 100 && (oldest < listed || oldest > listed+2*every) {
+			if oldest := time.Duration(len(n.Deltas)) * every; i > 50 && (oldest < listed || oldest > listed+2*every) {
 				t.Fatalf("the deltas go back %v", oldest)
 			}
-			if i%40 != 0 {
+			if i%15 != 14 {
 				continue
 			}
 			for u, at := range last {
@@ -112,10 +112,10 @@ func TestRetention(t *testing.T) {
 			}
 		}
 		_, disk := r.Bytes()
-		if compacted == 0 || disk > 10_000_000 {
+		if compacted == 0 || disk > 2_000_000 {
 			t.Errorf("after %d compactions there are %d bytes", compacted, disk)
 		}
-		if n := len(r.index.entries); n > 200+1+3*maxDeltas {
+		if n := len(r.index.entries); n > 60+1+300 {
 			t.Errorf("%d entries are known", n)
 		}
 	})

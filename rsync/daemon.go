@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -70,6 +71,10 @@ func Start(cfg DaemonConfig) (*Daemon, error) {
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "there is no rsync program (%q) on this machine: install it ('apt-get install rsync') to serve over rsync too", cfg.Program)
 	}
+	// the program reads the configuration again and again, and need not stay where it was started
+	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+		return nil, fault.Wrap(err, "couldn't find the directory of the rsync daemon")
+	}
 	d := &Daemon{cfg: cfg, program: program, modules: map[string]module{}, done: make(chan struct{}), ended: make(chan error, 1)}
 	if err := d.address(); err != nil {
 		return nil, err
@@ -97,7 +102,7 @@ func (d *Daemon) address() error {
 		return fault.New(fault.BadInput, "%q is no address for the rsync daemon: give IP:PORT or :PORT", d.cfg.Address)
 	}
 	d.host = host
-	probe, err := net.Listen("tcp", d.cfg.Address)
+	probe, err := new(net.ListenConfig).Listen(context.Background(), "tcp", d.cfg.Address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fault.New(fault.Busy, "the rsync daemon cannot listen on %s, because another program does: stop that one or choose another port", d.cfg.Address)

@@ -202,6 +202,16 @@ func TestModules(t *testing.T) {
 	if err := d.SetModule("ta", ta, "trust anchor"); err != nil {
 		t.Fatal(err)
 	}
+	link := filepath.Join(t.TempDir(), "current")
+	if err := os.Symlink(ta, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetModule("link", link, ""); err != nil {
+		t.Fatal(err)
+	}
+	if conf, err := os.ReadFile(d.configPath()); err != nil || strings.Contains(string(conf), link) {
+		t.Errorf("the daemon is given a link to follow (%v)", err)
+	}
 	to := t.TempDir()
 	if err := fetch(d, "ta", to); err != nil {
 		t.Fatal(err)

@@ -138,6 +138,9 @@ func (f *follower) cycle(ctx context.Context) error {
 	for _, v := range f.source.known() {
 		moves = append(moves, f.ask(ctx, v)...)
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	slices.SortStableFunc(moves, func(a, b move) int { return a.made.Compare(b.made) })
 	broken := make(map[*visit]bool)
 	for _, m := range moves {
@@ -176,8 +179,8 @@ func (f *follower) ask(ctx context.Context, v *visit) []move {
 	}
 	f.source.judge(v.rrdp, n)
 	var moves []move
-	for i, d := range n.deltas {
-		m := move{visit: v, news: n, delta: d, last: i == len(n.deltas)-1}
+	for i, d := range n.chain {
+		m := move{visit: v, news: n, delta: d, last: i == len(n.chain)-1}
 		if m.changes, m.made, err = v.rrdp.fetchDelta(ctx, d); err != nil {
 			n.jump = err.Error()
 			f.source.find(v.report.URI, validate.Error, ruleFetch, "the delta of serial %d is not used: %v", d.Serial, err)

@@ -36,7 +36,7 @@ func following(t *testing.T, o Options) func() Step {
 		select {
 		case s := <-steps:
 			return s
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("no step comes")
 			return Step{}
 		}
@@ -65,7 +65,7 @@ func TestFollow(t *testing.T) {
 		quiet = w.files["/notification.xml"]
 		w.override = func(rw http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/notification.xml" {
-				rw.Write(quiet) // nothing new is announced until all three serials are there
+				_, _ = rw.Write(quiet) // nothing new is announced until all three serials are there
 			}
 			return r.URL.Path == "/notification.xml"
 		}

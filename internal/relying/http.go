@@ -115,7 +115,7 @@ func (f *fetcher) get(ctx context.Context, uri string, since validators, max int
 	if err != nil {
 		return false, validators{}, fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, errors.Unwrap(err))
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	conditional := since != validators{}
 	switch {
 	case resp.StatusCode == http.StatusNotModified && conditional:
@@ -123,8 +123,7 @@ func (f *fetcher) get(ctx context.Context, uri string, since validators, max int
 	case resp.StatusCode != http.StatusOK:
 		return false, validators{}, fault.New(fault.Unreachable, "%s cannot be fetched: the server answers %s", uri, resp.Status)
 	}
-	body := &guarded{body: resp.Body, left: max, stall: f.limits.Stall}
-	body.timer = time.AfterFunc(f.limits.Stall, func() { cancel(errStalled) })
+	body := guard(resp.Body, max, f.limits.Stall, func() { cancel(errStalled) })
 	defer body.timer.Stop()
 	err = consume(body)
 	switch {
@@ -144,6 +143,11 @@ type guarded struct {
 	stall  time.Duration
 	timer  *time.Timer
 	failed error
+}
+
+// guard makes a body of at most max bytes that calls stalled when none came for some time. The timer must be stopped.
+func guard(body io.Reader, max int64, stall time.Duration, stalled func()) *guarded {
+	return &guarded{body: body, left: max, stall: stall, timer: time.AfterFunc(stall, stalled)}
 }
 
 func (g *guarded) Read(p []byte) (int, error) {

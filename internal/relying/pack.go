@@ -45,12 +45,10 @@ func createPack(path string) (*packWriter, error) {
 	return w, fault.Wrap(err, "the cache cannot be written")
 }
 
-// appendPack opens a pack to go on behind its first size bytes; what a broken run left behind them is cut off.
+// appendPack opens a pack to go on behind its first size bytes. What a broken run left there is overwritten, or stays
+// beyond the size that the state says.
 func appendPack(path string, size int64) (*packWriter, error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err == nil {
-		err = file.Truncate(size)
-	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err == nil {
 		_, err = file.Seek(size, io.SeekStart)
 	}
@@ -73,9 +71,9 @@ func (w *packWriter) add(uri string, object []byte) error {
 	sum = crc32.Update(sum, castagnoli, []byte(uri))
 	sum = crc32.Update(sum, castagnoli, object)
 	binary.BigEndian.PutUint32(head[:], sum)
-	w.buf.Write(head[:])
-	w.buf.WriteString(uri)
-	_, err := w.buf.Write(object) // a bufio.Writer keeps its first error
+	_, _ = w.buf.Write(head[:]) // a bufio.Writer keeps its first error for the last call
+	_, _ = w.buf.WriteString(uri)
+	_, err := w.buf.Write(object)
 	w.size += int64(recordHead + len(uri) + len(object))
 	return fault.Wrap(err, "the cache cannot be written")
 }
@@ -95,7 +93,7 @@ func readPack(path string, size int64) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "the cached objects cannot be read: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil || info.Size() < size || size < int64(len(packMagic)) {
 		return nil, fault.New(fault.Corrupt, "the cached objects in %s are cut short", path)

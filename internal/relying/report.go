@@ -2,6 +2,8 @@ package relying
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -28,6 +30,16 @@ type Report struct {
 	anchorKeys []ccr.KeyID // of the trust anchor, if its certificate is valid
 }
 
+// MarshalJSON writes the fields as their tags say, and lists that are empty as such.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	type plain Report
+	c := plain(*r)
+	c.Repositories = append([]Repository{}, r.Repositories...)
+	c.Findings = append([]validate.Finding{}, r.Findings...)
+	c.VRPs = append([]validate.VRP{}, r.VRPs...)
+	return json.Marshal(c)
+}
+
 // Errors is how many findings are errors.
 func (r *Report) Errors() int {
 	n := 0
@@ -50,7 +62,7 @@ func (r *Report) Err() error {
 // WriteText writes the report for people: how each repository was fetched, the findings, and the sums. VRPs are not in
 // it; see WriteVRPs.
 func (r *Report) WriteText(w io.Writer) error {
-	out := bufio.NewWriter(w)
+	out := new(bytes.Buffer)
 	fmt.Fprintf(out, "trust anchor  %s\n", r.TrustAnchor)
 	for _, p := range r.Repositories {
 		fmt.Fprintf(out, "repository    %s\n              %s", p.URI, p.How)
@@ -70,14 +82,16 @@ func (r *Report) WriteText(w io.Writer) error {
 	if !r.Earliest.IsZero() {
 		fmt.Fprintf(out, "valid until   %s unless renewed\n", r.Earliest.UTC().Format(time.RFC3339))
 	}
-	return out.Flush()
+	_, err := out.WriteTo(w)
+	return err
 }
 
 // WriteVRPs writes one "prefix,maxlength,ASn" a line, in order.
 func (r *Report) WriteVRPs(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	for _, v := range r.VRPs {
-		fmt.Fprintln(out, v)
+		_, _ = out.WriteString(v.String())
+		_ = out.WriteByte('\n') // a bufio.Writer keeps its first error for Flush
 	}
 	return out.Flush()
 }

@@ -77,7 +77,7 @@ func (r *rsyncer) file(ctx context.Context, uri string) ([]byte, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "no folder can be made to fetch %s into", uri)
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	path := filepath.Join(folder, "file")
 	if err := r.run(ctx, "--", uri, path); err != nil {
 		return nil, err
@@ -86,7 +86,8 @@ func (r *rsyncer) file(ctx context.Context, uri string) ([]byte, error) {
 	return data, fault.Wrap(err, "%s was not fetched", uri)
 }
 
-// run runs rsync with the options that all calls share. Links and devices are not copied: without --links and
+// run runs rsync with the options that all calls share. A file of the same size and modification time is taken as
+// unchanged, as all relying parties do; RFC 9589 has repositories set the time so that this holds. Links and devices are not copied: without --links and
 // --devices rsync leaves them out.
 func (r *rsyncer) run(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, r.limits.Repository)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
@@ -34,24 +35,27 @@ func rsyncWorld(t *testing.T) (*world, string) {
 	stderr, err := daemon.StderrPipe()
 	must(t, err)
 	must(t, daemon.Start())
-	t.Cleanup(func() { daemon.Process.Kill(); daemon.Wait() })
+	t.Cleanup(func() { _ = daemon.Process.Kill(); _ = daemon.Wait() })
 	log := bufio.NewReader(stderr)
 	if line, err := log.ReadString('\n'); err != nil || !strings.Contains(line, "starting, listening") {
 		t.Fatalf("the rsync daemon does not start: %s %v", line, err)
 	}
-	go io.Copy(io.Discard, log)
+	go func() { _, _ = io.Copy(io.Discard, log) }()
 	w := newWorldAt(t, fmt.Sprintf("rsync://127.0.0.1:%d/repo/", port), object.P256)
 	w.writeModule(module)
 	return w, module
 }
 
-// writeModule writes the objects as an rsync tree.
+// writeModule writes the objects as an rsync tree. Each version has modification times of its own: rsync takes a file
+// of the same size and time as the same.
 func (w *world) writeModule(folder string) {
 	must(w.t, os.WriteFile(filepath.Join(folder, "ta.cer"), w.files["/ta.cer"], 0o644))
 	for uri, object := range w.objects {
 		path := filepath.Join(folder, strings.TrimPrefix(uri, w.base))
 		must(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(w.t, os.WriteFile(path, object, 0o644))
+		made := time.Now().Add(time.Duration(w.number)*time.Minute - time.Hour)
+		must(w.t, os.Chtimes(path, made, made))
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 
 // The rules that findings about fetching name.
 const (
-	ruleFetch   = "8182-3.4"   // a repository could not be brought up to date over RRDP
-	ruleDesync  = "9697-3"     // its session or its serials are not what they were
-	ruleGap     = "8182-3.3.2" // its notification lists deltas that are no chain
-	ruleRsync   = "6481-3"     // a module could not be copied
-	ruleStale   = "cache-used" // an older copy was used
+	ruleFetch   = "8182-3.4"     // a repository could not be brought up to date over RRDP
+	ruleDesync  = "9697-3"       // its session or its serials are not what they were
+	ruleGap     = "8182-3.5.1.3" // its notification lists deltas that are no chain
+	ruleRsync   = "6481-3"       // a module could not be copied
+	ruleStale   = "cache-used"   // an older copy was used
 	ruleDamaged = "cache-damaged"
 )
 
@@ -171,7 +171,7 @@ func (s *source) update(ctx context.Context, v *visit) error {
 	}
 	s.judge(v.rrdp, n)
 	if n.jump == "" {
-		for i, d := range n.deltas {
+		for i, d := range n.chain {
 			changes, _, err := v.rrdp.fetchDelta(ctx, d)
 			if err == nil {
 				err = v.rrdp.apply(changes, d.Serial)

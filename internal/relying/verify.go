@@ -74,7 +74,7 @@ func (r *run) lockCache() error {
 		return fault.Wrap(err, "the cache cannot be locked")
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		file.Close()
+		_ = file.Close()
 		return fault.New(fault.Busy, "the cache %s is in use: wait for the other process or name another folder", r.options.Cache)
 	}
 	r.lock = file
@@ -82,7 +82,7 @@ func (r *run) lockCache() error {
 }
 
 func (r *run) close() {
-	r.lock.Close()
+	_ = r.lock.Close()
 	r.fetcher.client.CloseIdleConnections()
 }
 

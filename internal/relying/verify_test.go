@@ -190,7 +190,7 @@ func TestOldCopyStays(t *testing.T) {
 			return true
 		}, "502"},
 		"no XML": {func(_ *world, rw http.ResponseWriter, _ *http.Request) bool {
-			fmt.Fprint(rw, "<html>")
+			_, _ = fmt.Fprint(rw, "<html>")
 			return true
 		}, "no root element <notification>"},
 		"huge": {func(_ *world, rw http.ResponseWriter, _ *http.Request) bool {
@@ -202,14 +202,14 @@ func TestOldCopyStays(t *testing.T) {
 			return true
 		}, "larger than the limit"},
 		"slow": {func(_ *world, rw http.ResponseWriter, r *http.Request) bool {
-			fmt.Fprint(rw, "<")
+			_, _ = fmt.Fprint(rw, "<")
 			rw.(http.Flusher).Flush()
 			<-r.Context().Done()
 			return true
 		}, "no byte came"},
 		"another origin": {func(w *world, rw http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/notification.xml" {
-				fmt.Fprint(rw, w.root("notification", fmt.Sprintf("<snapshot uri=\"https://example.net/s.xml\" hash=\"%064x\"/>", 1)))
+				_, _ = fmt.Fprint(rw, w.root("notification", fmt.Sprintf("<snapshot uri=\"https://example.net/s.xml\" hash=\"%064x\"/>", 1)))
 				return true
 			}
 			return false
@@ -224,7 +224,7 @@ func TestOldCopyStays(t *testing.T) {
 		}, "redirects too often"},
 		"snapshot with another hash": {func(_ *world, rw http.ResponseWriter, r *http.Request) bool {
 			if strings.HasSuffix(r.URL.Path, "snapshot.xml") {
-				fmt.Fprint(rw, strings.Replace("<snapshot xmlns=\"http://www.ripe.net/rpki/rrdp\" version=\"1\" session_id=\"S\" serial=\"1\"/>", "S", session2, 1))
+				_, _ = fmt.Fprint(rw, strings.Replace("<snapshot xmlns=\"http://www.ripe.net/rpki/rrdp\" version=\"1\" session_id=\"S\" serial=\"1\"/>", "S", session2, 1))
 				return true
 			}
 			return false
@@ -240,7 +240,7 @@ func TestOldCopyStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			o := w.options()
-			o.Limits.Notice, o.Limits.Stall = 100_000, 200*time.Millisecond
+			o.Limits.Notice = 100_000
 			clean(t, w.verify(o, "10.0.0.0/16"))
 			w.session, w.serial, w.deltas = session2, 0, nil
 			w.roas("10.9.0.0/16")
@@ -250,7 +250,12 @@ func TestOldCopyStays(t *testing.T) {
 					return r.URL.Path != "/ta.cer" && c.serve(w, rw, r)
 				}
 			})
+			patient := o.Limits.Stall
+			if name == "slow" {
+				o.Limits.Stall = 200 * time.Millisecond
+			}
 			r := w.verify(o, "10.0.0.0/16")
+			o.Limits.Stall = patient
 			finds(t, r, c.says)
 			finds(t, r, "the objects of serial 1 in the cache are used")
 			if fault.KindOf(r.Err()) != fault.Invalid || r.Repositories[0].How != HowCache {

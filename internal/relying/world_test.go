@@ -102,7 +102,7 @@ func (w *world) anchor() string         { return w.base + "ta.cer" }
 
 func (w *world) options() Options {
 	return Options{TAL: w.cache + "/ta.tal", Cache: w.cache + "/cache", TLSRoots: w.cache + "/roots.pem", P256: true, NoRsync: true,
-		Limits: Limits{Connect: 5 * time.Second, Stall: 2 * time.Second}}
+		Limits: Limits{Connect: 20 * time.Second, Stall: 20 * time.Second}}
 }
 
 // certify makes the certificate of a CA.
@@ -242,11 +242,11 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		rw.Header().Set("Content-Encoding", "gzip")
 		zw := gzip.NewWriter(rw)
-		zw.Write(data)
-		zw.Close()
+		_, _ = zw.Write(data)
+		_ = zw.Close()
 		return
 	}
-	rw.Write(data)
+	_, _ = rw.Write(data)
 }
 
 // requests is what was asked for since the last call, without the trust anchor, session names cut out.

@@ -61,7 +61,7 @@ func signedObject(der []byte, contentType asn1.ObjectIdentifier) error {
 	}
 	var content struct {
 		Type    asn1.ObjectIdentifier
-		Content asn1.RawValue `asn1:"tag:0,explicit,optional"`
+		Content []byte `asn1:"tag:0,explicit"` // cfrpki does not mind if it is no OCTET STRING
 	}
 	if _, err := asn1.Unmarshal(cms.SignedData.EncapContentInfo.FullBytes, &content); err != nil {
 		return differ("it has no content: %w", err)

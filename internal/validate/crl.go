@@ -84,7 +84,11 @@ func parseCRL(c *check, der []byte) *CRL {
 	l.ThisUpdate, l.NextUpdate = this, next
 	if in.PeekASN1Tag(asn1.SEQUENCE) {
 		var entries cryptobyte.String
-		if !in.ReadASN1(&entries, asn1.SEQUENCE) || !l.parseEntries(c, entries) {
+		if !in.ReadASN1(&entries, asn1.SEQUENCE) {
+			c.fail(rule, "the list of revoked certificates is longer than the CRL")
+			return nil
+		}
+		if !l.parseEntries(c, entries) {
 			return nil
 		}
 	}

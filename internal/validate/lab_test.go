@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"math/big"
@@ -278,7 +279,6 @@ type cmsSpec struct {
 	version, digests, encap, certificates, crls []byte
 	signerVersion, sid, digest                  []byte
 	attributes                                  [][]byte
-	attributesTag                               byte
 	algorithm, signature, unsigned              []byte
 	signers                                     int
 	trailing                                    []byte
@@ -414,6 +414,7 @@ func (ca *labCA) ee(uri string, from, to time.Time) *certSpec {
 
 // roaParts are what a ROA's mutation may change.
 type roaParts struct {
+	before  []byte // the bytes of b.roa, if the CA has one
 	ee      *certSpec
 	content []byte
 	cms     func(*cmsSpec)
@@ -448,7 +449,7 @@ func (ca *labCA) roa(file string, asn int64, prefixes []ROAPrefix, mutate func(*
 	}
 	ee := ca.ee(ca.dir+file, ca.now.Add(-5*time.Minute), labNow.AddDate(0, 6, 0))
 	ee.add(oidIPAddrBlocks, true, ipExt(inr.Of(ranges, nil)))
-	parts := &roaParts{ee: ee, content: roaContent(asn, prefixes...)}
+	parts := &roaParts{before: ca.files["b.roa"], ee: ee, content: roaContent(asn, prefixes...)}
 	if mutate != nil {
 		mutate(parts)
 	}
@@ -541,6 +542,12 @@ func (r repo) publish(cas ...*labCA) {
 			r[ca.dir+n] = b
 		}
 	}
+}
+
+// base64Lines is a key as a TAL has it.
+func base64Lines(der []byte) string {
+	text := base64.StdEncoding.EncodeToString(der)
+	return text[:64] + "\n" + text[64:]
 }
 
 func (ca *labCA) tal() *TAL { return &TAL{URIs: []string{ca.uri}, SPKI: ca.key.spki} }

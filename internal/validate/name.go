@@ -91,7 +91,7 @@ func plainURI(uri, scheme string, least int) bool {
 		return false
 	}
 	for i := range len(rest) {
-		if b := rest[i]; b <= ' ' || b >= 0x7F || strings.IndexByte("\"<>\\^`{|}#?", b) >= 0 {
+		if !plainByte[rest[i]] {
 			return false
 		}
 	}
@@ -104,6 +104,14 @@ func plainURI(uri, scheme string, least int) bool {
 	}
 	return parts > least
 }
+
+// plainByte tells which octets a plain URI may have: those of RFC 3986, but for what begins a query or a fragment.
+var plainByte = func() (plain [256]bool) {
+	for b := byte('!'); b < 0x7F; b++ {
+		plain[b] = strings.IndexByte("\"<>\\^`{|}#?", b) < 0
+	}
+	return plain
+}()
 
 // directlyIn is the file name of a URI that names a file of this directory, which ends in a slash.
 func directlyIn(uri, directory string) (string, bool) {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Point is the objects of one publication point, and maybe of others, by their rsync URI. The bytes are not changed.
+// Point is the objects of one publication point, and maybe of others, by their rsync URI. The bytes are not changed. It is
+// called by several goroutines.
 type Point interface {
 	Get(uri string) (object []byte, ok bool)
 }
@@ -43,7 +44,7 @@ func (r *rules) open(c *check, ca *authority, objects Point, good trusted) *poin
 		return nil
 	}
 	p := &point{ca: ca, manifestSum: sha256.Sum256(der), manifestSize: len(der)}
-	if p.manifest = parseManifest(c, der); p.manifest == nil || !r.openCRL(c, p, objects, good) {
+	if p.manifest = parseManifest(c, der); p.manifest == nil {
 		return nil
 	}
 	m := p.manifest
@@ -52,6 +53,9 @@ func (r *rules) open(c *check, ca *authority, objects Point, good trusted) *poin
 	}
 	if r.now.Before(m.ThisUpdate) || !r.now.Before(m.NextUpdate) {
 		c.fail("9286-6.3", "the manifest is for the time from %s to %s, which is not now", m.ThisUpdate.Format(time.RFC3339), m.NextUpdate.Format(time.RFC3339))
+	}
+	if !r.openCRL(c, p, objects, good) {
+		return nil
 	}
 	r.issued(c, m.EE, ca, p.crlURI, p.crl)
 	r.signedBy(c, &m.SignedObject, ca, p.manifestSum, good(p.manifestSum))

@@ -97,8 +97,9 @@ func TestComesBack(t *testing.T) {
 	}
 	var zipped bytes.Buffer
 	zw := gzip.NewWriter(&zipped)
-	zw.Write(der)
-	zw.Close()
+	if _, err := zw.Write(der); err != nil || zw.Close() != nil {
+		t.Fatal(err)
+	}
 	if got, err := Decode(zipped.Bytes()); err != nil || fmt.Sprint(got) != fmt.Sprint(c) {
 		t.Fatalf("with gzip it comes back as %+v: %v", got, err)
 	}

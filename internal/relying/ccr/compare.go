@@ -22,7 +22,11 @@ func (d Difference) String() string { return d.Aspect + " " + d.Where + ": " + d
 func Compare(ours, theirs *Cache) []Difference {
 	var found []Difference
 	if ours.Manifests != nil && theirs.Manifests != nil && ours.ManifestHash() != theirs.ManifestHash() {
-		found = append(found, compareManifests(ours.Manifests, theirs.Manifests)...)
+		manifests := compareManifests(ours.Manifests, theirs.Manifests)
+		if len(manifests) == 0 { // two manifests of one URI, which no valid cache has
+			manifests = []Difference{{"manifest", "", "the states have different hashes"}}
+		}
+		found = append(found, manifests...)
 	}
 	if ours.ROAs != nil && theirs.ROAs != nil && ours.ROAHash() != theirs.ROAHash() {
 		found = append(found, compareSets("roa", ours.ROAs, theirs.ROAs, compareVRP, func(v VRP) string {

@@ -88,7 +88,7 @@ func (n *Notification) Chain(serial uint64) ([]Delta, bool) {
 }
 
 // Contiguous tells whether the deltas form one chain that ends at the notification's serial, as RFC 8182,
-// section 3.3.2 wants it. A notification without deltas is contiguous.
+// section 3.5.1.3 wants it. A notification without deltas is contiguous.
 func (n *Notification) Contiguous() bool {
 	if len(n.Deltas) == 0 {
 		return true

@@ -1,0 +1,167 @@
+package holdings
+
+import (
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// source is a file on its way into a draft.
+type source struct {
+	*draft
+	file     *File
+	registry *node
+	nirs     map[string]string      // country code to NIR
+	made     map[string]*Delegation // what earlier imports made, by recordKey
+	wanted   []*Delegation          // what the file says, without the derived
+	lines    map[*Delegation]int
+}
+
+// source finds the registry of a file.
+func (d *draft) source(f *File, opt ImportOptions) (*source, error) {
+	s := &source{draft: d, file: f, nirs: map[string]string{}, made: map[string]*Delegation{}, lines: map[*Delegation]int{}}
+	for _, handle := range d.ledger.orgs[d.ledger.root].children {
+		if n := d.ledger.orgs[handle]; n.statistics() == f.Registry {
+			s.registry = n
+		}
+	}
+	if s.registry == nil {
+		return nil, fault.New(fault.NotFound, "%s is of registry %q, which is no organisation here; add it, or set the statistics of the one it is", f.Name, f.Registry)
+	}
+	mark := Mark{Registry: s.registry.Handle, File: f.Name, Serial: f.Serial, Date: f.Date, SHA256: f.SHA256}
+	if last, ok := d.ledger.imports[s.registry.Handle]; ok && mark.older(last) && !opt.Force {
+		return nil, fault.New(fault.Refused, "%s is of %s, older than the last file of %s, which was of %s; force it if that is what you want",
+			f.Name, f.Date.Format(time.DateOnly), s.registry.Handle, last.Date.Format(time.DateOnly))
+	}
+	d.imports = append(d.imports, mark)
+	s.remember(s.registry.received)
+	for _, handle := range s.registry.children {
+		child := d.ledger.orgs[handle]
+		s.remember(child.received)
+		if child.Kind != NIR {
+			continue
+		}
+		for _, c := range child.Countries {
+			s.nirs[c] = handle
+		}
+		for _, below := range child.children {
+			s.remember(d.ledger.orgs[below].received)
+		}
+	}
+	return s, nil
+}
+
+func (s *source) remember(received []*Delegation) {
+	for _, x := range received {
+		if x.Imported() {
+			s.made[recordKey(x)] = x
+		}
+	}
+}
+
+// recordKey names a record for as long as it has the same holder.
+func recordKey(d *Delegation) string { return d.To + "\x00" + d.Record }
+
+// holders makes delegations of the records in use, and enrols the holders that are new.
+func (s *source) holders() error {
+	lines := fault.NewLines(s.file.Name)
+	for i := range s.file.Records {
+		r := &s.file.Records[i]
+		if !r.inUse() {
+			continue
+		}
+		from := s.registry.Handle
+		if nir := s.nirs[r.Country]; nir != "" {
+			from = nir
+		}
+		x := &Delegation{
+			From: from, To: from + "/" + r.OpaqueID, Resources: r.Resources, Status: Status(r.Status), Since: r.Date,
+			Ground: DelegatedExtended, Country: r.Country, Record: r.key,
+		}
+		if err := s.enrolHolder(x); err != nil {
+			lines.Add(r.Line, err)
+			continue
+		}
+		s.wanted = append(s.wanted, x)
+		s.lines[x] = r.Line
+	}
+	return lines.Err()
+}
+
+// enrolHolder sees to it that the recipient of a record is there, and that it is an LIR if it may delegate on.
+func (s *source) enrolHolder(x *Delegation) error {
+	o, changed := s.orgs[x.To]
+	if n := s.ledger.orgs[x.To]; !changed && n != nil {
+		if n.Parent != x.From || n.Kind.IsRegistry() {
+			return fault.New(fault.Conflict, "its holder would be %s, which is another organisation here, a %s below %s", x.To, n.Kind, n.Parent)
+		}
+		o = n.Organisation
+	} else if !changed {
+		o = Organisation{Handle: x.To, Parent: x.From, Kind: EndUser, Country: x.Country}
+		if !handlePattern.MatchString(o.Handle) {
+			return fault.New(fault.BadInput, "its holder's handle would be %q, which is none", o.Handle)
+		}
+		s.enrol(o)
+	}
+	if x.Status == Allocated && x.Resources.HasIP() && o.Kind == EndUser {
+		o.Kind = LIR
+		s.enrol(o)
+	}
+	return nil
+}
+
+// difference ends what earlier imports made and the file does not have, and starts what is new in it.
+func (s *source) difference() {
+	keep := make(map[string]bool, len(s.wanted))
+	sums := map[string][]inr.Set{}
+	for _, x := range s.wanted {
+		if x.From != s.registry.Handle {
+			sums[x.From] = append(sums[x.From], x.Resources)
+		}
+		s.bring(x, keep)
+	}
+	for _, handle := range s.registry.children {
+		if n := s.ledger.orgs[handle]; n.Kind == NIR {
+			s.bring(s.derive(n, inr.Sum(sums[handle]...)), keep)
+		}
+	}
+	pool := make([]inr.Set, len(s.file.Records))
+	for i := range s.file.Records {
+		pool[i] = s.file.Records[i].Resources
+	}
+	s.bring(s.derive(s.registry, inr.Sum(pool...).Minus(specialSpace)), keep)
+	for key, old := range s.made {
+		if !keep[key] {
+			s.end(old)
+		}
+	}
+}
+
+// derive is the delegation that a registry or an NIR gets as the sum of its records, but for what it got by hand.
+func (s *source) derive(n *node, sum inr.Set) *Delegation {
+	for _, x := range n.received {
+		if !x.Imported() {
+			sum = sum.Minus(x.Resources)
+		}
+	}
+	return &Delegation{From: n.Parent, To: n.Handle, Resources: sum, Status: Allocated, Since: s.file.Date, Ground: DelegatedExtended, Record: poolRecord}
+}
+
+// bring starts a delegation unless it is there just so; a different one of the same record is ended first.
+func (s *source) bring(x *Delegation, keep map[string]bool) {
+	key := recordKey(x)
+	old := s.made[key]
+	same := old != nil && old.Resources.Equal(x.Resources) && old.Status == x.Status && old.Country == x.Country &&
+		(old.derived() || old.Since.Equal(x.Since))
+	switch {
+	case same:
+		keep[key] = true
+		return
+	case old != nil:
+		x.Replaces = old.ID
+	}
+	if !x.Resources.Empty() {
+		s.start(x)
+	}
+}
