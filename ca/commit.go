@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -29,6 +30,15 @@ func (e *Engine) Get(uri string) ([]byte, bool) {
 	return repository.Get(uri)
 }
 
+// Hash is the SHA-256 of the newest committed object at a URI.
+func (e *Engine) Hash(uri string) ([sha256.Size]byte, bool) {
+	repository := e.repositories[e.moduleOf(uri)]
+	if repository == nil {
+		return [sha256.Size]byte{}, false
+	}
+	return repository.Hash(uri)
+}
+
 // candidate is the state that would be: what a batch changes, over what is committed.
 type candidate struct {
 	engine *Engine
@@ -40,6 +50,13 @@ func (c candidate) Get(uri string) ([]byte, bool) {
 		return der, der != nil
 	}
 	return c.engine.Get(uri)
+}
+
+func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
+	if der, changes := c.files[uri]; changes {
+		return sha256.Sum256(der), der != nil
+	}
+	return c.engine.Hash(uri)
 }
 
 // commit checks a batch and makes it the state: one transaction for the authorities, their products and revocations

@@ -66,6 +66,7 @@ type Engine struct {
 
 	wake       chan struct{}
 	watchers   watchers
+	acquainted bool      // the gate has read what was published before; of the one that runs the engine
 	lastClose  time.Time // when a serial was last closed; of the one that runs the engine
 	expiryHeld time.Time // until when an expiry that the brake holds is not tried again; likewise
 	frozen     frozen
@@ -151,22 +152,32 @@ func (e *Engine) loadClocks() error {
 // Unseal opens the keys, so that the engine can sign. An empty anchor passphrase leaves the trust anchor offline. The
 // pool of one-time keys, of the given size, fills until ctx ends.
 func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte, poolSize int) error {
-	var header, certificate []byte
+	var header []byte
 	err := e.store.View(func(r store.Reader) error {
 		header = slices.Clone(r.Get(engineBucket, vaultKey))
-		certificate = slices.Clone(r.Get(engineBucket, anchorKey))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if e.vault, err = keys.OpenVault(header, passphrase); err != nil {
+	vault, err := keys.OpenVault(header, passphrase)
+	if err != nil {
 		return err
 	}
+	var anchor crypto.Signer
 	if len(anchorPassphrase) > 0 {
-		if e.anchor, err = openAnchor(e.dir, anchorPassphrase); err != nil {
+		if anchor, err = openAnchor(e.dir, anchorPassphrase); err != nil {
 			return err
 		}
+	}
+	return e.unsealed(ctx, vault, anchor, poolSize)
+}
+
+// unsealed makes ready what needs open keys.
+func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.Signer, poolSize int) error {
+	certificate, err := e.Anchor()
+	if err != nil {
+		return err
 	}
 	tal, err := e.TAL()
 	if err != nil {
@@ -176,6 +187,7 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 	if locator == nil {
 		return fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
 	}
+	e.vault, e.anchor = vault, anchor
 	e.gate = validate.NewGate(locator, certificate, e.validation())
 	e.pool = keys.NewPool(ctx, e.policy.Algorithm, poolSize)
 	return nil

@@ -51,13 +51,7 @@ const maxAbsence = 60 * day
 // CheckClock freezes the engine when the clock is before the last commit, or so long after it that it is more likely
 // wrong.
 func (e *Engine) CheckClock(now time.Time) {
-	var last time.Time
-	err := e.store.View(func(r store.Reader) error {
-		if text := r.Get(engineBucket, clockKey); text != nil {
-			return json.Unmarshal(text, &last)
-		}
-		return nil
-	})
+	last, err := e.lastCommit()
 	switch {
 	case err != nil || last.IsZero():
 	case now.Before(last.Add(-clockTolerance)):
@@ -65,6 +59,17 @@ func (e *Engine) CheckClock(now time.Time) {
 	case now.After(last.Add(maxAbsence)):
 		e.freeze(fault.New(fault.Clock, "the clock says %s, and the last commit was at %s: if that is right start with --accept-clock, else set the clock and start again", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
 	}
+}
+
+// lastCommit is when the newest commit was made, zero before the first.
+func (e *Engine) lastCommit() (last time.Time, err error) {
+	err = e.store.View(func(r store.Reader) error {
+		if text := r.Get(engineBucket, clockKey); text != nil {
+			return json.Unmarshal(text, &last)
+		}
+		return nil
+	})
+	return last, err
 }
 
 // steadyClock notices when the wall clock jumps against the monotonic one.

@@ -12,19 +12,21 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/roa"
 )
 
-// change is what becomes of one authority in a batch: its record and products as they will be, and what is written
-// for it. A change with gone set ends the authority.
+// change is what becomes of one authority in a batch: its record and products, first as they were when the batch was
+// signed and, once it is closed, as they will be. A change with gone set ends the authority.
 type change struct {
-	next    *issued
-	key     crypto.Signer // the authority's own
-	created bool
-	gone    bool
-	touched bool // the authority makes a new CRL and manifest; else only its certificate changed
+	next      *issued
+	key       crypto.Signer // the authority's own
+	created   bool
+	gone      bool
+	certified bool // its certificate is a new one
+	touched   bool // it makes a new CRL and manifest
 
 	added   []Product
 	removed []Product
@@ -46,8 +48,16 @@ type batcher struct {
 	tasks  []func() error
 }
 
-// issue signs what the updates ask for. Nothing is visible or stored when it returns.
-func (e *Engine) issue(ctx context.Context, updates []update, now time.Time) (*batch, error) {
+// signed is a batch whose certificates and ROAs are signed, and whose CRLs and manifests are not. What it was signed
+// from may be one batch old when it is closed.
+type signed struct {
+	*batcher
+	oneTime *stock // the keys for its manifests
+}
+
+// sign signs the certificates and ROAs that the updates ask for. It can run beside the closing and committing of the
+// batch before it.
+func (e *Engine) sign(ctx context.Context, updates []update, now time.Time) (*signed, error) {
 	b := &batcher{batch: &batch{now: now, changes: map[string]*change{}}, policy: &e.policy}
 	stock, err := e.oneTimeKeys(ctx, updates)
 	if err != nil {
@@ -65,20 +75,48 @@ func (e *Engine) issue(ctx context.Context, updates []update, now time.Time) (*b
 			return nil, err
 		}
 	}
-	if err := inParallel(b.tasks); err != nil {
-		return nil, err
-	}
-	b.tasks = nil
-	for _, holder := range slices.Sorted(maps.Keys(b.changes)) {
-		if c := b.changes[holder]; c.touched {
-			if err := b.waitForNewSecond(ctx, c); err != nil {
-				return nil, err
-			}
-			oneTime := stock.next()
-			b.tasks = append(b.tasks, func() error { return b.close(c, oneTime) })
+	return &signed{b, stock}, inParallel(b.tasks)
+}
+
+// close makes the CRLs and manifests of a signed batch, on top of all that was committed by now. Nothing is visible or
+// stored when it returns.
+func (s *signed) close(ctx context.Context, e *Engine) (*batch, error) {
+	var tasks []func() error
+	for _, holder := range slices.Sorted(maps.Keys(s.changes)) {
+		c := s.changes[holder]
+		if err := c.rebase(e); err != nil {
+			return nil, err
 		}
+		if !c.touched {
+			continue
+		}
+		if err := s.waitForNewSecond(ctx, c); err != nil {
+			return nil, err
+		}
+		oneTime := s.oneTime.next()
+		tasks = append(tasks, func() error { return s.finish(c, oneTime) })
 	}
-	return b.batch, inParallel(b.tasks)
+	return s.batch, inParallel(tasks)
+}
+
+// rebase puts a change on top of what is kept of its authority now.
+func (c *change) rebase(e *Engine) error {
+	if c.created {
+		return nil
+	}
+	is, err := e.issuedTo(c.next.Holder)
+	if err != nil {
+		return err
+	}
+	if is == nil {
+		return fault.New(fault.Conflict, "the authority of %s ended while it was being worked on", c.next.Holder)
+	}
+	now := is.Authority
+	if was := &c.next.Authority; c.certified {
+		now.Certified, now.CertificateURI, now.CertSerial, now.CertExpires = was.Certified, was.CertificateURI, was.CertSerial, was.CertExpires
+	}
+	c.next = &issued{Authority: now, products: is.products, revoked: is.revoked}
+	return nil
 }
 
 // stock is keys that were taken from the pool for one batch.
@@ -140,6 +178,9 @@ func (b *batcher) change(e *Engine, holder string) (*change, error) {
 	is, err := e.issuedTo(holder)
 	if err != nil {
 		return nil, err
+	}
+	if is == nil {
+		return nil, fault.New(fault.Conflict, "%s has no authority any more", holder)
 	}
 	next := &issued{Authority: is.Authority, products: is.products, revoked: is.revoked}
 	c := &change{next: next, files: map[string][]byte{}}
@@ -237,6 +278,7 @@ func (b *batcher) certify(c, child *change, resources inr.Set, l Lifetime) {
 	serial, ends := object.NewSerial(), earlier(b.now.Add(l.Life), own.CertExpires)
 	sub.Certified, sub.CertSerial, sub.CertExpires = resources, serial, ends
 	sub.CertificateURI = b.policy.place(own) + name
+	child.certified = true
 	certificate := object.Certificate{
 		Serial: serial, Issuer: own.KeyID, Key: sub.publicKey(),
 		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: resources,
@@ -321,8 +363,8 @@ func (b *batcher) thisUpdate(c *change) time.Time {
 	return at
 }
 
-// close makes an authority's next CRL and manifest, over its products as they will be.
-func (b *batcher) close(c *change, oneTime crypto.Signer) error {
+// finish makes an authority's next CRL and manifest, over its products as they will be.
+func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	c.settle(b.now)
 	own := &c.next.Authority
 	b.replaceManifest(c)

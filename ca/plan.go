@@ -33,6 +33,7 @@ const (
 	Grow      Step = "grow"      // certificates get more resources, top-down
 	Create    Step = "create"    // new authorities, top-down, each with its objects before its certificate
 	Authorise Step = "authorise" // ROAs come and go
+	Withdraw  Step = "withdraw"  // ROAs go that another holder has issued anew meanwhile
 	Shrink    Step = "shrink"    // certificates lose resources or are revoked, bottom-up
 	Renew     Step = "renew"     // what nears its end is made anew, top-down
 )
@@ -69,6 +70,7 @@ func plan(v view, policy *Policy, set []string, now time.Time) []wave {
 	for _, holder := range set {
 		p.organisation(holder)
 	}
+	p.handOver()
 	return p.ordered()
 }
 
@@ -193,7 +195,36 @@ func (p *planner) certificateDue(holder, parent string, is *issued) bool {
 
 func (p *planner) due(at time.Time) bool { return !at.IsZero() && !p.now.Before(at) }
 
-var stepOrder = map[Step]int{Grow: 0, Create: 1, Authorise: 2, Shrink: 3, Renew: 4}
+// handOver has what changes hands issued by the new holder before the old one withdraws it: they may publish in
+// different repositories.
+func (p *planner) handOver() {
+	issuers := map[string]int{} // by what the new ROAs say, those who issue one
+	for _, updates := range p.waves {
+		for _, u := range updates {
+			for _, vrp := range u.Authorise {
+				issuers[vrp.String()]++
+			}
+		}
+	}
+	for _, u := range p.waves[waveKey{Authorise, 0}] {
+		own := map[string]bool{}
+		for _, vrp := range u.Authorise {
+			own[vrp.String()] = true
+		}
+		products, now := p.Issued(u.Holder).products, u.Withdraw[:0:0]
+		for _, name := range u.Withdraw {
+			if says := products[name].Says; issuers[says] == 0 || own[says] {
+				now = append(now, name)
+				continue
+			}
+			late := p.in(Withdraw, 0, u.Holder)
+			late.Withdraw = append(late.Withdraw, name)
+		}
+		u.Withdraw = now
+	}
+}
+
+var stepOrder = map[Step]int{Grow: 0, Create: 1, Authorise: 2, Withdraw: 3, Shrink: 4, Renew: 5}
 
 // ordered puts the waves in order, and the updates in each, so that the same view gives the same plan.
 func (p *planner) ordered() []wave {

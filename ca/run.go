@@ -66,6 +66,12 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	if err := e.frozen.err(); err != nil {
 		return time.Hour, nil //nolint:nilerr // it was said when it froze, and status says it
 	}
+	if !e.acquainted {
+		if err := e.acquaint(ctx); err != nil {
+			return 0, err
+		}
+		e.acquainted = true
+	}
 	now := time.Now()
 	if err := e.expire(now); err != nil {
 		return 0, err
@@ -154,75 +160,11 @@ func (e *Engine) interrupted() bool {
 	return len(e.dirty) > 0
 }
 
-// work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
-// between it stops, not done.
-func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) {
-	view := &ledgerView{Engine: e}
-	e.mu.RLock()
-	waves := plan(view, &e.policy, set, time.Now())
-	e.mu.RUnlock()
-	if view.failure != nil {
-		return false, view.failure
-	}
-	for i, w := range waves {
-		chunks := w.chunks()
-		for j, updates := range chunks {
-			last := i == len(waves)-1 && j == len(chunks)-1
-			if err := e.doBatch(ctx, updates, last); err != nil {
-				return false, err
-			}
-			e.Observer.Idle(e.remaining(waves, i, chunks, j))
-			if !last && e.interrupted() {
-				return false, nil
-			}
-		}
-		if i+1 < len(waves) && e.crosses(w, waves[i+1]) {
-			if err := e.publishInOrder(ctx, w.Step); err != nil {
-				return false, err
-			}
-		}
-	}
-	return true, nil
-}
-
-// remaining is how many organisations the rest of a plan is about.
-func (e *Engine) remaining(waves []wave, i int, chunks [][]update, j int) int {
-	n := 0
-	for _, updates := range chunks[j+1:] {
-		n += len(updates)
-	}
-	for _, w := range waves[i+1:] {
-		n += len(w.Updates)
-	}
-	return n
-}
-
-func (e *Engine) doBatch(ctx context.Context, updates []update, last bool) error {
-	start := time.Now()
-	b, err := e.issue(ctx, updates, start.Truncate(time.Second))
-	if err != nil {
-		return err
-	}
-	closing := last && e.mayClose(b)
-	if err := e.commit(ctx, b, closing); err != nil {
-		return err
-	}
-	objects := 0
-	for _, c := range b.changes {
-		objects += len(c.files)
-	}
-	e.Observer.Signed(objects, time.Since(start))
-	if closing {
-		return e.published(start)
-	}
-	return e.publishStaged(true)
-}
-
-// chunks cuts a wave into batches of bounded work. What an authority does for those below it goes with them: each
+// chunks cuts a wave into batches of about limit keys. What an authority does for those below it goes with them: each
 // chunk has at most one part of each issuer's certificates, and the new authorities that these are for.
-func (w *wave) chunks() [][]update {
+func (w *wave) chunks(limit int) [][]update {
 	if w.Step != Create {
-		return cut(w.Updates)
+		return cut(w.Updates, limit)
 	}
 	own := map[string]update{}
 	for _, u := range w.Updates {
@@ -239,9 +181,9 @@ func (w *wave) chunks() [][]update {
 			part := update{Holder: u.Holder}
 			chunk := []update{}
 			var more []update
-			for work := 0; len(rest) > 0 && work < batchKeys; rest = rest[1:] {
+			for work := 0; len(rest) > 0 && work < limit; rest = rest[1:] {
 				child := own[rest[0].Holder]
-				first, later := child.split(batchKeys)
+				first, later := child.split(limit)
 				if later != nil {
 					more = append(more, *later)
 				}
@@ -253,23 +195,23 @@ func (w *wave) chunks() [][]update {
 			out = append(out, append([]update{part}, chunk...))
 			for _, u := range more {
 				u.Create = false
-				out = append(out, cut([]update{u})...)
+				out = append(out, cut([]update{u}, limit)...)
 			}
 		}
 	}
 	return out
 }
 
-// cut makes batches of about batchKeys keys; a single large update is cut too.
-func cut(updates []update) [][]update {
+// cut makes batches of about limit keys; a single large update is cut too.
+func cut(updates []update, limit int) [][]update {
 	var out [][]update
 	var chunk []update
 	work := 0
 	for _, u := range updates {
 		for {
-			part, rest := u.split(batchKeys)
+			part, rest := u.split(limit)
 			chunk = append(chunk, part)
-			if work += part.work(); work >= batchKeys {
+			if work += part.work(); work >= limit {
 				out, chunk, work = append(out, chunk), nil, 0
 			}
 			if rest == nil {

@@ -57,6 +57,16 @@ func (r *Repository) Get(uri string) ([]byte, bool) {
 	return object, err == nil
 }
 
+// Hash is the SHA-256 of the newest object at a URI, without reading it.
+func (r *Repository) Hash(uri string) ([sha256.Size]byte, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if e := r.index.live[uri]; e != nil {
+		return e.hash, true
+	}
+	return [sha256.Size]byte{}, false
+}
+
 // read brings an object back from its fragment.
 func (r *Repository) read(e *entry) ([]byte, error) {
 	r.mu.RLock()

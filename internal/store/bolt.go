@@ -1,16 +1,13 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -57,7 +54,20 @@ func Open(path string, opt Options) (*Bolt, error) {
 	case !opt.Create && info.Size() == 0:
 		return nil, fault.New(fault.Corrupt, "the store %s is empty: restore it from a backup", path)
 	}
-	db, err := openBolt(path, opt)
+	if !opt.Create {
+		if err := check(path); err != nil {
+			return nil, err
+		}
+	}
+	db, err := openFile(path, &bbolt.Options{
+		Timeout:         lockTimeout,
+		FreelistType:    bbolt.FreelistMapType,
+		NoFreelistSync:  true,
+		InitialMmapSize: 1 << 30,
+		ReadOnly:        opt.ReadOnly,
+		NoSync:          opt.NoSync,
+		NoGrowSync:      opt.NoSync,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -74,22 +84,14 @@ func Open(path string, opt Options) (*Bolt, error) {
 	return b, nil
 }
 
-// openBolt turns bbolt's errors, and its panics on damaged pages, into ours.
-func openBolt(path string, opt Options) (db *bbolt.DB, err error) {
+// openFile turns bbolt's errors, and its panics on damaged pages, into ours.
+func openFile(path string, opt *bbolt.Options) (db *bbolt.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = damaged(path, fmt.Errorf("%v", p))
 		}
 	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         time.Second,
-		FreelistType:    bbolt.FreelistMapType,
-		NoFreelistSync:  true,
-		InitialMmapSize: 1 << 30,
-		ReadOnly:        opt.ReadOnly,
-		NoSync:          opt.NoSync,
-		NoGrowSync:      opt.NoSync,
-	})
+	db, err = bbolt.Open(path, 0o600, opt)
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fault.New(fault.Busy, "the store %s is in use by another process; stop that one, or talk to it through its socket", path)
@@ -120,20 +122,8 @@ func (b *Bolt) create() error {
 	})
 }
 
-func (b *Bolt) read() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = damaged(b.path, fmt.Errorf("%v", p))
-		}
-	}()
+func (b *Bolt) read() error {
 	return b.db.View(func(tx *bbolt.Tx) error {
-		// a file cut short still opens: its last pages are missed only when they are read, which would be a fault in
-		// the memory map. bbolt notes how many pages there are.
-		if info, err := os.Stat(b.path); err != nil {
-			return err
-		} else if info.Size() < tx.Size() {
-			return damaged(b.path, fmt.Errorf("it is cut short: %d bytes of %d", info.Size(), tx.Size()))
-		}
 		bucket := tx.Bucket([]byte(metaBucket))
 		if bucket == nil || len(bucket.Get(formatKey)) != 8 || len(bucket.Get(revisionKey)) != 8 {
 			return damaged(b.path, errors.New("it is no store of ours"))
@@ -150,12 +140,15 @@ func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // View implements Store.
 func (b *Bolt) View(fn func(Reader) error) error {
-	return b.db.View(func(tx *bbolt.Tx) error {
-		var at Revision
-		if meta := tx.Bucket([]byte(metaBucket)); meta != nil {
-			at = Revision(binary.BigEndian.Uint64(meta.Get(revisionKey)))
-		}
-		return fn(&boltTx{tx: tx, at: at})
+	t := &boltTx{}
+	return t.guarded(b.path, func() error {
+		return b.db.View(func(tx *bbolt.Tx) error {
+			t.tx = tx
+			if revision := t.Get(metaBucket, revisionKey); len(revision) == 8 {
+				t.at = Revision(binary.BigEndian.Uint64(revision))
+			}
+			return t.call(func() error { return fn(t) })
+		})
 	})
 }
 
@@ -168,11 +161,15 @@ func (b *Bolt) Update(expect Revision, fn func(Writer) error) (Revision, error) 
 		return current, fault.New(fault.Conflict, "the state is at revision %d and no longer at %d: look again and repeat", current, expect)
 	}
 	next := current + 1
-	err := b.db.Update(func(tx *bbolt.Tx) error {
-		if err := fn(&boltTx{tx: tx, at: next}); err != nil {
-			return err
-		}
-		return tx.Bucket([]byte(metaBucket)).Put(revisionKey, number(uint64(next)))
+	t := &boltTx{at: next}
+	err := t.guarded(b.path, func() error {
+		return b.db.Update(func(tx *bbolt.Tx) error {
+			t.tx = tx
+			if err := t.call(func() error { return fn(t) }); err != nil {
+				return err
+			}
+			return t.Put(metaBucket, revisionKey, number(uint64(next)))
+		})
 	})
 	if err != nil {
 		return current, err
@@ -195,48 +192,3 @@ func (b *Bolt) Size() int64 {
 
 // Close implements Store.
 func (b *Bolt) Close() error { return b.db.Close() }
-
-// boltTx is a transaction as Reader and Writer.
-type boltTx struct {
-	tx *bbolt.Tx
-	at Revision
-}
-
-func (t *boltTx) Revision() Revision { return t.at }
-
-func (t *boltTx) Get(bucket string, key []byte) []byte {
-	if b := t.tx.Bucket([]byte(bucket)); b != nil {
-		return b.Get(key)
-	}
-	return nil
-}
-
-func (t *boltTx) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
-		b := t.tx.Bucket([]byte(bucket))
-		if b == nil {
-			return
-		}
-		c := b.Cursor()
-		for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			if !yield(k, v) {
-				return
-			}
-		}
-	}
-}
-
-func (t *boltTx) Put(bucket string, key, value []byte) error {
-	b, err := t.tx.CreateBucketIfNotExists([]byte(bucket))
-	if err != nil {
-		return err
-	}
-	return b.Put(key, value)
-}
-
-func (t *boltTx) Delete(bucket string, key []byte) error {
-	if b := t.tx.Bucket([]byte(bucket)); b != nil {
-		return b.Delete(key)
-	}
-	return nil
-}

@@ -1,0 +1,278 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cadastre/holdings"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+	"cadastre/keys"
+	"cadastre/roa"
+)
+
+var secret, anchorSecret = []byte("a passphrase"), []byte("another one")
+
+// testPolicy is the default with keys that cost nothing.
+func testPolicy() Policy {
+	p := DefaultPolicy()
+	p.Algorithm = object.P256
+	p.RsyncBase, p.RRDPBase, p.AnchorURL = "rsync://rpki.example/", "https://rpki.example/rrdp/", "https://rpki.example/ta/ta.cer"
+	return p
+}
+
+// house is an installation with an engine, and a relying party that reads each serial as it comes out. It lives in a
+// bubble of testing/synctest, so that serials and manifests take no real time.
+type house struct {
+	rapid.TB
+	dir    string
+	policy Policy
+	store  store.Store
+	engine *Engine
+	reader *reader
+	log    *bytes.Buffer
+	seal   func() // ends the engine's pool
+}
+
+// seeds are installations as Init leaves them, with their keys open, by their tree: to open a vault costs a tenth of a
+// second, and these tests open hundreds.
+var seeds = struct {
+	sync.Mutex
+	of map[string]*seed
+}{of: map[string]*seed{}}
+
+type seed struct {
+	dir    string
+	vault  *keys.Vault
+	anchor crypto.Signer
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, s := range seeds.of {
+		_ = os.RemoveAll(s.dir)
+	}
+	os.Exit(code)
+}
+
+// sown is an installation of a tree, made with Init, with its passphrases known.
+func sown(t rapid.TB, tree string, policy Policy) *seed {
+	t.Helper()
+	seeds.Lock()
+	defer seeds.Unlock()
+	if s := seeds.of[tree]; s != nil {
+		return s
+	}
+	dir, err := os.MkdirTemp("", "cadastre-seed-")
+	must(t, err)
+	s := &seed{dir: dir}
+	st, err := store.Open(filepath.Join(dir, "store"), store.Options{Create: true, NoSync: true})
+	must(t, err)
+	defer func() { _ = st.Close() }()
+	orgs, err := holdings.ParseTree([]byte(tree))
+	must(t, err)
+	must(t, Init(st, dir, policy, orgs, secret, anchorSecret, "tester"))
+	e, err := Open(st, dir, policy, slog.New(slog.DiscardHandler))
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	must(t, e.CheckHighWater(false))
+	must(t, e.Unseal(ctx, secret, anchorSecret, 1))
+	s.vault, s.anchor = e.vault, e.anchor
+	cancel()
+	e.pool.Wait()
+	seeds.of[tree] = s
+	return s
+}
+
+func must(t rapid.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newHouse is a new installation of a tree. Nothing is issued yet.
+func newHouse(t rapid.TB, dir, tree string) *house {
+	t.Helper()
+	return newHouseWith(t, dir, tree, testPolicy())
+}
+
+func newHouseWith(t rapid.TB, dir, tree string, policy Policy) *house {
+	t.Helper()
+	h := &house{TB: t, dir: filepath.Join(dir, "data"), policy: policy, log: &bytes.Buffer{}}
+	s := sown(t, tree, policy)
+	must(t, os.CopyFS(h.dir, os.DirFS(s.dir)))
+	mark, err := os.ReadFile(HighWaterPath(s.dir))
+	must(t, err)
+	must(t, os.WriteFile(HighWaterPath(h.dir), mark, 0o600))
+	h.openStore()
+	h.open(s.vault, s.anchor)
+	return h
+}
+
+func (h *house) openStore() {
+	h.Helper()
+	st, err := store.Open(filepath.Join(h.dir, "store"), store.Options{NoSync: true})
+	must(h, err)
+	h.store = st
+}
+
+// open makes an engine of what is on disk, as at a start, with its keys open.
+func (h *house) open(vault *keys.Vault, anchor crypto.Signer) {
+	h.Helper()
+	e, err := Open(h.store, h.dir, h.policy, slog.New(slog.NewTextHandler(h.log, nil)))
+	must(h, err)
+	must(h, e.CheckHighWater(false))
+	e.CheckClock(time.Now())
+	ctx, cancel := context.WithCancel(context.Background())
+	must(h, e.unsealed(ctx, vault, anchor, 1))
+	h.engine = e
+	h.seal = func() {
+		cancel()
+		e.pool.Wait()
+	}
+	if h.reader == nil {
+		h.reader = newReader(h, e)
+	}
+	h.reader.engine, e.Observer = e, h.reader
+}
+
+// reopen abandons the engine as a crash does, and starts another on the same store and directory.
+func (h *house) reopen() {
+	h.Helper()
+	h.seal()
+	h.open(h.engine.vault, h.engine.anchor)
+}
+
+// close ends everything that the house has running.
+func (h *house) close() {
+	h.seal()
+	_ = h.store.Close()
+}
+
+func (h *house) by() holdings.By {
+	return holdings.By{Actor: "tester", Reason: "a test", Time: time.Now()}
+}
+
+// settle has the engine do all that is due, and checks that what is published is what is wanted.
+func (h *house) settle() {
+	h.Helper()
+	must(h, h.engine.Settle(context.Background()))
+	h.complete()
+}
+
+// complete checks that the relying party reads exactly what ledger and book ask for, and what the engine says it issued.
+func (h *house) complete() {
+	h.Helper()
+	h.reader.orphans()
+	got, want := h.reader.vrps(), slices.Sorted(maps.Keys(h.wanted()))
+	if !slices.Equal(got, want) {
+		h.Fatalf("a validator finds the VRPs\n\t%s\nand should find\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+	said, err := h.engine.VRPs()
+	must(h, err)
+	if !slices.Equal(said, got) {
+		h.Fatalf("the engine says that it issued\n\t%s\nand a validator finds\n\t%s", strings.Join(said, "\n\t"), strings.Join(got, "\n\t"))
+	}
+	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		for _, holder := range l.Organisations() {
+			is, err := h.engine.issuedTo(holder)
+			switch holding := l.Holding(holder); {
+			case err != nil:
+				return err
+			case is == nil && !holding.Empty():
+				return fmt.Errorf("%s holds %s and has no certificate", holder, holding)
+			case is != nil && !is.Certified.Equal(holding):
+				return fmt.Errorf("%s holds %s and its certificate names %s", holder, holding, is.Certified)
+			}
+		}
+		return nil
+	}))
+}
+
+// wanted is the VRPs that ledger and book ask for.
+func (h *house) wanted() map[string]bool {
+	h.Helper()
+	want := map[string]bool{}
+	must(h, h.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		for _, holder := range l.Organisations() {
+			for _, v := range b.VRPs(holder, l.Holding(holder)) {
+				want[v.String()] = true
+			}
+		}
+		return nil
+	}))
+	return want
+}
+
+// decided has the relying party insist, from now on, on the VRPs that were wanted before a decision and still are.
+func (h *house) decided(effect *Effect, err error) *Effect {
+	h.Helper()
+	must(h, err)
+	h.reader.insist(h.wanted())
+	return effect
+}
+
+func (h *house) give(to, what string) *Effect {
+	h.Helper()
+	return h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: to, Resources: resources(h, what), Status: holdings.Allocated, Ground: "contract"}, Consent{}))
+}
+
+// take revokes, past the brake if need be.
+func (h *house) take(from, what string) *Effect {
+	h.Helper()
+	dry, err := h.engine.Revoke(h.by(), from, resources(h, what), Consent{DryRun: true})
+	must(h, err)
+	return h.decided(h.engine.Revoke(h.by(), from, resources(h, what), Consent{Code: dry.Code}))
+}
+
+// intend adds intents, a line each.
+func (h *house) intend(csv string) *Effect {
+	h.Helper()
+	rows, err := roa.ParseCSV("announcements.csv", strings.NewReader(csv))
+	must(h, err)
+	return h.decided(h.engine.AddIntents(rows, roa.Options{File: "announcements.csv", Actor: "tester", Time: time.Now()}, Consent{}))
+}
+
+// extended writes a registry's file of a day of June 2026: a record a line, without the registry.
+func extended(t rapid.TB, registry string, day int, records string) *holdings.File {
+	t.Helper()
+	var body strings.Builder
+	counts, n := map[string]int{}, 0
+	for line := range strings.Lines(records) {
+		if line = strings.TrimSpace(line); line != "" {
+			counts[strings.Split(line, "|")[1]]++
+			n++
+			fmt.Fprintf(&body, "%s|%s\n", registry, line)
+		}
+	}
+	text := fmt.Sprintf("2.3|%s|%d|%d|19930101|202606%02d|+0000\n", registry, day, n, day)
+	for _, kind := range []string{"asn", "ipv4", "ipv6"} {
+		text += fmt.Sprintf("%s|*|%s|*|%d|summary\n", registry, kind, counts[kind])
+	}
+	f, err := holdings.ReadFile(registry+".txt", strings.NewReader(text+body.String()))
+	must(t, err)
+	return f
+}
+
+// imports takes files, past the brake if need be.
+func (h *house) imports(files ...*holdings.File) *Effect {
+	h.Helper()
+	dry, err := h.engine.Import(h.by(), files, holdings.ImportOptions{}, Consent{DryRun: true})
+	must(h, err)
+	return h.decided(h.engine.Import(h.by(), files, holdings.ImportOptions{}, Consent{Code: dry.Code}))
+}

@@ -1,0 +1,352 @@
+package ca
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// memory is a store in a map, for a ledger and a book.
+type memory map[string][]byte
+
+func (m memory) Revision() store.Revision             { return store.Any }
+func (m memory) Get(bucket string, key []byte) []byte { return m[bucket+"\x00"+string(key)] }
+
+func (m memory) Put(bucket string, key, value []byte) error {
+	m[bucket+"\x00"+string(key)] = value
+	return nil
+}
+
+func (m memory) Delete(bucket string, key []byte) error {
+	delete(m, bucket+"\x00"+string(key))
+	return nil
+}
+
+func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if rest, ok := strings.CutPrefix(key, bucket+"\x00"); ok && strings.HasPrefix(rest, string(prefix)) && !yield([]byte(rest), m[key]) {
+				return
+			}
+		}
+	}
+}
+
+// world is what a plan is made from, without any cryptography: a real ledger and a real book, and what plans have issued
+// so far. It is a view.
+type world struct {
+	*holdings.Ledger
+	book   *roa.Book
+	policy Policy
+	now    time.Time
+	issued map[string]*issued
+	names  int
+	sheets map[string]folders // what each repository has published
+}
+
+// folders is what one repository shows: the folder of each authority in it.
+type folders map[string]folder
+
+// folder is what an authority's manifest lists. It is not changed once it is published.
+type folder struct {
+	certificates map[string]inr.Set // by the holder certified
+	roas         map[string]roa.VRP // by file name
+}
+
+func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
+	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[string]*issued{}, sheets: map[string]folders{}}
+	w.policy.Jitter = 0
+	w.issued[AnchorName] = &issued{
+		Authority: Authority{Holder: AnchorName, Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
+		products:  map[string]Product{},
+	}
+	w.publish(AnchorName)
+	return w
+}
+
+func (w *world) Parent(holder string) string {
+	if o, _ := w.Organisation(holder); o.Parent != "" {
+		return o.Parent
+	}
+	return AnchorName
+}
+
+func (w *world) Kind(holder string) holdings.Kind {
+	o, _ := w.Organisation(holder)
+	return o.Kind
+}
+
+func (w *world) Registry(holder string) string {
+	if holder == AnchorName {
+		return w.Root()
+	}
+	return w.Ledger.Registry(holder)
+}
+
+func (w *world) Entitled(holder string) inr.Set { return w.Holding(holder) }
+func (w *world) Authorised(holder string) []roa.VRP {
+	return w.book.VRPs(holder, w.Holding(holder))
+}
+func (w *world) Issued(holder string) *issued { return w.issued[holder] }
+
+// all is every organisation and the trust anchor: the set that a start plans for.
+func (w *world) all() []string { return append([]string{AnchorName}, w.Organisations()...) }
+
+// create makes the record of a new authority.
+func (w *world) create(holder string) {
+	w.names++
+	key := object.KeyIdentifier{}
+	big.NewInt(int64(w.names)).FillBytes(key[:])
+	w.issued[holder] = &issued{
+		Authority: Authority{Holder: holder, Issuer: w.Parent(holder), Repository: w.Registry(holder), KeyID: key},
+		products:  map[string]Product{},
+	}
+}
+
+// do carries out one update.
+func (w *world) do(u update) {
+	own := w.issued[u.Holder]
+	for _, name := range u.Withdraw {
+		delete(own.products, name)
+	}
+	for _, holder := range u.Revoke {
+		delete(own.products, w.issued[holder].certificateName())
+		delete(w.issued, holder)
+		w.publish(holder)
+	}
+	for _, vrp := range u.Authorise {
+		w.names++
+		name := fmt.Sprintf("%d.roa", w.names)
+		own.products[name] = Product{Name: name, Kind: ROAProduct, Says: vrp.String(), Expires: earlier(w.now.Add(w.policy.ROA.Life), own.CertExpires)}
+	}
+	for _, order := range u.Certify {
+		w.certify(own, w.issued[order.Holder], order)
+	}
+	life, _ := w.policy.manifestLife(u.Holder, 0)
+	own.NextUpdate = w.now.Add(life)
+	w.publish(u.Holder)
+}
+
+func (w *world) certify(own, child *issued, order certify) {
+	child.Certified, child.CertExpires = order.Resources, earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Holder)).Life), own.CertExpires)
+	name := child.certificateName()
+	own.products[name] = Product{Name: name, Kind: CertificateProduct, Says: order.Holder, Expires: child.CertExpires}
+}
+
+// publish shows the folder of an authority as it is now. Readers keep what they had: the maps are new.
+func (w *world) publish(holder string) {
+	repository := w.Registry(holder)
+	sheet := maps.Clone(w.sheets[repository])
+	if sheet == nil {
+		sheet = folders{}
+	}
+	w.sheets[repository] = sheet
+	is := w.issued[holder]
+	if is == nil {
+		delete(sheet, holder)
+		return
+	}
+	f := folder{map[string]inr.Set{}, map[string]roa.VRP{}}
+	for name, p := range is.products {
+		if p.Kind == CertificateProduct {
+			f.certificates[p.Says] = w.issued[p.Says].Certified
+			continue
+		}
+		f.roas[name] = vrpOf(p.Says)
+	}
+	sheet[holder] = f
+}
+
+// vrpOf reads "prefix,maxlength,ASn".
+func vrpOf(says string) roa.VRP {
+	fields := strings.Split(says, ",")
+	row, err := roa.ParseRow(fields[0], fields[2], fields[1])
+	if err != nil {
+		panic(err)
+	}
+	return roa.VRP{Prefix: row.Prefix, MaxLength: row.MaxLength, ASN: row.Origin}
+}
+
+// doBatch carries out a batch: new authorities are there for the certificates that others issue to them, as in issue.
+func (w *world) doBatch(updates []update) {
+	for _, u := range updates {
+		if u.Create {
+			w.create(u.Holder)
+		}
+	}
+	for _, u := range updates {
+		w.do(u)
+	}
+}
+
+// snapshot is what all repositories show at one time.
+func (w *world) snapshot() map[string]folders { return maps.Clone(w.sheets) }
+
+// reading is what a strict relying party makes of a state.
+type reading struct {
+	vrps     map[roa.VRP]bool
+	over     []string // certificates and ROAs that name more than their issuer has
+	missing  []string // authorities with a certificate and no folder
+	orphaned []string // folders that no certificate leads to
+}
+
+// read walks from the trust anchor, as RFC 6487 has it: what exceeds its issuer is not valid, nor is anything below.
+func (w *world) read(state map[string]folders) reading {
+	r := reading{vrps: map[roa.VRP]bool{}}
+	seen := map[string]bool{}
+	var walk func(holder string, certified inr.Set)
+	walk = func(holder string, certified inr.Set) {
+		seen[holder] = true
+		f, ok := state[w.Registry(holder)][holder]
+		if !ok {
+			r.missing = append(r.missing, holder)
+			return
+		}
+		for name, vrp := range f.roas {
+			if !certified.ContainsPrefix(vrp.Prefix) {
+				r.over = append(r.over, fmt.Sprintf("%s of %s for %s", name, holder, vrp))
+				continue
+			}
+			r.vrps[vrp] = true
+		}
+		for child, resources := range f.certificates {
+			if !certified.Contains(resources) {
+				r.over = append(r.over, fmt.Sprintf("the certificate of %s by %s", child, holder))
+				seen[child] = true
+				continue
+			}
+			walk(child, resources)
+		}
+	}
+	walk(AnchorName, inr.Everything())
+	for _, sheet := range state {
+		for holder := range sheet {
+			if !seen[holder] {
+				r.orphaned = append(r.orphaned, holder)
+			}
+		}
+	}
+	return r
+}
+
+// wanted is the VRPs that ledger and book ask for.
+func (w *world) wanted() map[roa.VRP]bool {
+	vrps := map[roa.VRP]bool{}
+	for _, holder := range w.Organisations() {
+		for _, v := range w.Authorised(holder) {
+			vrps[v] = true
+		}
+	}
+	return vrps
+}
+
+// execute takes a plan to its end, batches of at most limit keys, and says what was wrong on the way: for a reader who
+// sees each serial as it comes out, and for one who holds any of the repositories as it was one batch ago.
+func (w *world) execute(waves []wave, limit int) error {
+	before := w.snapshot()
+	keep, after := w.read(before).vrps, w.wanted()
+	maps.DeleteFunc(keep, func(v roa.VRP, _ bool) bool { return !after[v] })
+	for _, wave := range waves {
+		for _, updates := range wave.chunks(limit) {
+			w.doBatch(updates)
+			now := w.snapshot()
+			if err := w.publishedInOrder(before, now, wave.Step, keep); err != nil {
+				return fmt.Errorf("in wave %s %d: %w", wave.Step, wave.Depth, err)
+			}
+			if err := w.mixed(before, now, keep); err != nil {
+				return fmt.Errorf("in wave %s %d, for a reader who is late: %w", wave.Step, wave.Depth, err)
+			}
+			before = now
+		}
+	}
+	return nil
+}
+
+// publishedInOrder looks at the state after each repository that comes out, in the order of publishInOrder.
+func (w *world) publishedInOrder(before, now map[string]folders, step Step, keep map[roa.VRP]bool) error {
+	state := maps.Clone(before)
+	order := slices.SortedFunc(maps.Keys(now), func(a, b string) int { return w.Depth(b) - w.Depth(a) })
+	if step == Shrink {
+		slices.Reverse(order)
+	}
+	for _, repository := range order {
+		state[repository] = now[repository]
+		r := w.read(state)
+		switch {
+		case len(r.over) > 0:
+			return fmt.Errorf("after %s is out, more than its issuer has is named by %v", repository, r.over)
+		case len(r.missing) > 0:
+			return fmt.Errorf("after %s is out, there is no folder for %v", repository, r.missing)
+		}
+		if err := kept(keep, r); err != nil {
+			return fmt.Errorf("after %s is out, %w", repository, err)
+		}
+	}
+	if r := w.read(now); len(r.orphaned) > 0 {
+		return fmt.Errorf("nothing leads to %v", r.orphaned)
+	}
+	return nil
+}
+
+// mixed looks at every state in which some repositories are as they were and the others as they are.
+func (w *world) mixed(before, now map[string]folders, keep map[roa.VRP]bool) error {
+	repositories := slices.Sorted(maps.Keys(now))
+	for some := range 1 << len(repositories) {
+		state := maps.Clone(now)
+		var old []string
+		for i, repository := range repositories {
+			if some&(1<<i) != 0 {
+				state[repository] = before[repository]
+				old = append(old, repository)
+			}
+		}
+		r := w.read(state)
+		if len(r.over) > 0 {
+			return fmt.Errorf("with %v as before, more than its issuer has is named by %v", old, r.over)
+		}
+		if err := kept(keep, r); err != nil {
+			return fmt.Errorf("with %v as before, %w", old, err)
+		}
+	}
+	return nil
+}
+
+func kept(keep map[roa.VRP]bool, r reading) error {
+	for vrp := range keep {
+		if !r.vrps[vrp] {
+			return fmt.Errorf("a bystander's VRP is missing: %s", vrp)
+		}
+	}
+	return nil
+}
+
+// done says what differs between what is issued and what is asked for.
+func (w *world) done() error {
+	for _, holder := range w.Organisations() {
+		is, entitled := w.issued[holder], w.Holding(holder)
+		switch {
+		case is == nil && !entitled.Empty():
+			return fmt.Errorf("%s holds %s and has no certificate", holder, entitled)
+		case is != nil && !is.Certified.Equal(entitled):
+			return fmt.Errorf("%s holds %s, and its certificate names %s", holder, entitled, is.Certified)
+		}
+	}
+	r, want := w.read(w.snapshot()), w.wanted()
+	if !maps.Equal(r.vrps, want) {
+		return fmt.Errorf("the VRPs are %v, and should be %v", r.vrps, want)
+	}
+	if again := plan(w, &w.policy, w.all(), w.now); len(again) > 0 {
+		return fmt.Errorf("there is still a plan: %+v", again)
+	}
+	return nil
+}

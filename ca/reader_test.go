@@ -1,0 +1,152 @@
+package ca
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/validate"
+)
+
+// reader is a relying party that takes each serial of each repository the moment it is out, in the order in which they
+// come, and looks at the whole with the strict validator. It is the engine's Observer.
+type reader struct {
+	house  *house
+	engine *Engine
+
+	files    map[string]map[string][]byte // by repository and URI
+	sessions map[string]string
+	serials  map[string]uint64
+	memo     *validate.Memo
+	last     *validate.Result
+	wanted   map[string]bool     // by ledger and book since the last decision
+	must     map[string]bool     // VRPs that every serial has to have
+	numbers  map[string]*big.Int // of the newest manifest, by its URI
+
+	rest    bool // take serials and do not look at them
+	reads   int  // how many serials were looked at
+	refused map[fault.Kind]int
+	batches int
+}
+
+func newReader(h *house, e *Engine) *reader {
+	return &reader{
+		house: h, engine: e, files: map[string]map[string][]byte{}, sessions: map[string]string{}, serials: map[string]uint64{},
+		memo: validate.NewMemo(), must: map[string]bool{}, numbers: map[string]*big.Int{}, refused: map[fault.Kind]int{},
+	}
+}
+
+// Signed and the following implement Observer.
+func (r *reader) Signed(int, time.Duration) { r.batches++ }
+func (r *reader) Refused(kind fault.Kind)   { r.refused[kind]++ }
+func (r *reader) Findings(int)              {}
+func (r *reader) Idle(int)                  {}
+
+func (r *reader) Published(registry string, serial uint64, _ time.Duration) {
+	if r.fetch(registry) && !r.rest {
+		r.read(fmt.Sprintf("serial %d of %s", serial, registry))
+	}
+}
+
+// fetch brings a repository to its current serial, and tells whether it is a new one.
+func (r *reader) fetch(registry string) bool {
+	view, ok := r.engine.repositories[registry].View()
+	if !ok || r.sessions[registry] == view.Session && r.serials[registry] == view.Serial {
+		return false
+	}
+	files, old := r.files[registry], r.serials[registry]
+	changed, withdrawn, ok := view.Since(old)
+	if !ok || r.sessions[registry] != view.Session {
+		files, changed, withdrawn = map[string][]byte{}, slices.Collect(view.All()), nil
+	}
+	for _, o := range changed {
+		der, err := view.Read(o)
+		must(r.house, err)
+		files[o.URI] = der
+	}
+	for _, uri := range withdrawn {
+		delete(files, uri)
+	}
+	r.files[registry], r.sessions[registry], r.serials[registry] = files, view.Session, view.Serial
+	return true
+}
+
+// Point implements validate.Source, and Get validate.Point.
+func (r *reader) Point(context.Context, string, string) (validate.Point, error) { return r, nil }
+
+func (r *reader) Get(uri string) ([]byte, bool) {
+	der, ok := r.files[r.engine.moduleOf(uri)][uri]
+	return der, ok
+}
+
+// read validates everything and looks for what must not be.
+func (r *reader) read(when string) {
+	r.house.Helper()
+	r.reads++
+	tal, err := r.engine.TAL()
+	must(r.house, err)
+	locator, _ := validate.ParseTAL([]byte(tal), validate.P256)
+	anchor, err := r.engine.Anchor()
+	must(r.house, err)
+	r.last = validate.Tree(context.Background(), locator, anchor, r, validate.Options{P256: true, Memo: r.memo})
+	if r.unborn() {
+		return
+	}
+	if len(r.last.Findings) > 0 {
+		r.house.Fatalf("at %s the validator finds %v", when, r.last.Findings)
+	}
+	r.olderManifests(when)
+	found := r.vrps()
+	for vrp := range r.must {
+		if _, ok := slices.BinarySearch(found, vrp); !ok {
+			r.house.Fatalf("at %s a bystander's VRP is missing: %s", when, vrp)
+		}
+	}
+	for _, vrp := range found {
+		if r.wanted[vrp] {
+			r.must[vrp] = true
+		}
+	}
+}
+
+// unborn tells whether the trust anchor has not published yet, as before the first serial of the root's repository.
+func (r *reader) unborn() bool { return len(r.files[r.engine.ledger.Root()]) == 0 }
+
+// olderManifests looks for manifests whose number or time did not grow.
+func (r *reader) olderManifests(when string) {
+	for _, a := range r.last.Authorities {
+		if last := r.numbers[a.ManifestURI]; last != nil && a.ManifestNumber.Cmp(last) < 0 {
+			r.house.Fatalf("at %s the manifest %s has the number %s after %s", when, a.ManifestURI, a.ManifestNumber, last)
+		}
+		r.numbers[a.ManifestURI] = a.ManifestNumber
+	}
+}
+
+// orphans looks for objects that no valid manifest leads to. Between the serials of two repositories there may be some.
+func (r *reader) orphans() {
+	n := 0
+	for _, files := range r.files {
+		n += len(files)
+	}
+	if valid := r.last.Objects - 1; n != valid { // the trust anchor's certificate is in no repository
+		r.house.Fatalf("%d objects are published and %d are valid", n, valid)
+	}
+}
+
+// vrps is what the last reading found, as 'cadastre vrps' prints it.
+func (r *reader) vrps() []string {
+	if r.last == nil {
+		return nil
+	}
+	return textOf(r.last.VRPs)
+}
+
+// insist has every further serial keep those VRPs that were found since the last decision and are wanted still.
+func (r *reader) insist(wanted map[string]bool) {
+	r.wanted = wanted
+	maps.DeleteFunc(r.must, func(vrp string, _ bool) bool { return !wanted[vrp] })
+}

@@ -1,0 +1,141 @@
+package ca
+
+import (
+	"context"
+	"time"
+)
+
+// work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
+// between it stops, not done.
+func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) {
+	view := &ledgerView{Engine: e}
+	e.mu.RLock()
+	waves := plan(view, &e.policy, set, time.Now())
+	e.mu.RUnlock()
+	if view.failure != nil {
+		return false, view.failure
+	}
+	left := 0
+	for _, w := range waves {
+		left += len(w.Updates)
+	}
+	for i, w := range waves {
+		last := i == len(waves)-1
+		if done, err := e.doWave(ctx, w.chunks(batchKeys), last, &left); !done || err != nil {
+			return false, err
+		}
+		if !last && e.crosses(w, waves[i+1]) {
+			if err := e.publishInOrder(ctx, w.Step); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// doWave does the batches of a wave one after another. While one is closed, checked and committed, the next is signed.
+func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, left *int) (done bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	next := e.startSigning(ctx, chunks[0])
+	defer func() {
+		cancel()
+		if next != nil {
+			<-next
+		}
+	}()
+	for i, updates := range chunks {
+		start := time.Now()
+		s := <-next
+		if next = nil; s.err != nil {
+			return false, s.err
+		}
+		last := i == len(chunks)-1
+		if !last {
+			next = e.startSigning(ctx, chunks[i+1])
+		}
+		if committed, err := e.finishBatch(ctx, s.signed, last && lastWave, start); !committed || err != nil {
+			return false, err
+		}
+		*left -= len(updates)
+		e.Observer.Idle(*left)
+		if !(last && lastWave) && e.interrupted() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// signing is the outcome of signing a batch.
+type signing struct {
+	signed *signed
+	err    error
+}
+
+func (e *Engine) startSigning(ctx context.Context, updates []update) <-chan signing {
+	out := make(chan signing, 1)
+	go func() {
+		s, err := e.sign(ctx, updates, time.Now().Truncate(time.Second))
+		out <- signing{s, err}
+	}()
+	return out
+}
+
+// finishBatch closes, checks and commits a signed batch, unless a decision has overtaken it: what it was planned from is
+// then no longer so, and it is planned again. The last batch of a plan is published in the same transaction if it can be.
+func (e *Engine) finishBatch(ctx context.Context, s *signed, last bool, start time.Time) (committed bool, err error) {
+	b, err := s.close(ctx, e)
+	if err != nil {
+		return false, err
+	}
+	if e.overtaken(b) {
+		return false, nil
+	}
+	closing := last && e.mayClose(b)
+	if err := e.commit(ctx, b, closing); err != nil {
+		return false, err
+	}
+	objects := 0
+	for _, c := range b.changes {
+		objects += len(c.files)
+	}
+	e.Observer.Signed(objects, time.Since(start))
+	if closing {
+		return true, e.published(start)
+	}
+	return true, e.publishStaged(true)
+}
+
+// overtaken tells whether a decision touched any organisation of a batch since it was planned.
+func (e *Engine) overtaken(b *batch) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for holder := range b.changes {
+		if e.dirty[holder] {
+			return true
+		}
+	}
+	return false
+}
+
+// acquaint has the gate read what is published, as it was valid when the last commit was made, so that from then on it
+// looks at changes alone. What is wrong with it is said and does not stop the work that mends it.
+func (e *Engine) acquaint(ctx context.Context) error {
+	anchor, err := e.issuedTo(AnchorName)
+	if err != nil || anchor.Number == 0 {
+		return err
+	}
+	last, err := e.lastCommit()
+	if err != nil {
+		return err
+	}
+	verdict, err := e.gate.Check(ctx, last, e, []string{e.policy.anchorURI()})
+	if err != nil {
+		return err
+	}
+	if len(verdict.Findings) > 0 {
+		e.Observer.Findings(len(verdict.Findings))
+		e.log.Error("what is published has findings", "count", len(verdict.Findings), "first", firstFindings(verdict.Findings))
+	}
+	verdict.Accept()
+	return nil
+}

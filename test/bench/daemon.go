@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// daemon is a cadastre that serves AFRINIC in a process of its own.
+type daemon struct {
+	program, dir, passphrase string
+	port                     int
+	process                  *exec.Cmd
+	client                   *http.Client
+}
+
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, name, args...)
+	c.Stderr = os.Stderr
+	return c
+}
+
+// newDaemon makes a data directory with AFRINIC of 2023 and the announcements in it.
+func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon, error) {
+	d := &daemon{program: b.program, dir: filepath.Join(b.work, name), passphrase: filepath.Join(b.work, "passphrase")}
+	treeFile := filepath.Join(b.work, "tree.toml")
+	err := errors.Join(os.WriteFile(d.passphrase, []byte("bench\n"), 0o600), os.WriteFile(treeFile, []byte(tree), 0o600))
+	if err != nil {
+		return nil, err
+	}
+	var ports [2]int
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+	}
+	d.port = ports[0]
+	if err := d.cadastre(ctx, "init", "--tree", treeFile, "--passphrase-file", d.passphrase, "--algorithm", algorithm, "--https-port", strconv.Itoa(ports[0]), "--rsync-port", strconv.Itoa(ports[1])); err != nil {
+		return nil, err
+	}
+	if err := d.cadastre(ctx, "holdings", "import", filepath.Join(b.shared, registry2023)); err != nil {
+		return nil, err
+	}
+	if err := d.cadastre(ctx, "roa", "import", "--only-held", filepath.Join(b.shared, announcements)); err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(filepath.Join(d.dir, "tls", "ca.pem"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	d.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}, Timeout: time.Minute}
+	b.daemon = d
+	return d, nil
+}
+
+// cadastre runs one command on the data directory.
+func (d *daemon) cadastre(ctx context.Context, args ...string) error {
+	_, err := d.output(ctx, args...)
+	return err
+}
+
+func (d *daemon) output(ctx context.Context, args ...string) ([]byte, error) {
+	c := command(ctx, d.program, append([]string{"--data", d.dir}, args...)...)
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("cadastre %s: %w", args[0], err)
+	}
+	return out, nil
+}
+
+func (d *daemon) start(ctx context.Context) error {
+	d.process = exec.CommandContext(ctx, d.program, "--data", d.dir, "serve", "--passphrase-file", d.passphrase)
+	log, err := os.OpenFile(d.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	d.process.Stderr = log
+	d.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return d.process.Start()
+}
+
+func (d *daemon) stop() {
+	if d.process != nil && d.process.Process != nil {
+		_ = d.process.Process.Signal(syscall.SIGTERM)
+		_ = d.process.Wait()
+		d.process = nil
+	}
+}
+
+// notification fetches the notification and returns its serial.
+func (d *daemon) notification(ctx context.Context) (uint64, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://localhost:%d/rrdp/afrinic/notification.xml", d.port), nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := d.client.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		return 0, errors.Join(err, fmt.Errorf("the notification: %s", response.Status))
+	}
+	found := serialPattern.FindSubmatch(text)
+	if found == nil {
+		return 0, errors.New("the notification has no serial")
+	}
+	return strconv.ParseUint(string(found[1]), 10, 64)
+}
+
+var serialPattern = regexp.MustCompile(`session_id="[^"]*" serial="([0-9]+)"`)
+
+// peakMemory is the most that the process ever had resident.
+func (d *daemon) peakMemory() int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.process.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(text) {
+		var kB int64
+		if _, err := fmt.Sscanf(string(line), "VmHWM: %d kB", &kB); err == nil {
+			return kB << 10
+		}
+	}
+	return 0
+}
