@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -50,11 +51,15 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, l
 			return false, s.err
 		}
 		last := i == len(chunks)-1
-		if !last {
+		early := !last && !needs(chunks[i+1], updates)
+		if early {
 			next = e.startSigning(ctx, chunks[i+1])
 		}
 		if committed, err := e.finishBatch(ctx, s.signed, last && lastWave, start); !committed || err != nil {
 			return false, err
+		}
+		if !last && !early {
+			next = e.startSigning(ctx, chunks[i+1])
 		}
 		*left -= len(updates)
 		e.Observer.Idle(*left)
@@ -63,6 +68,16 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, l
 		}
 	}
 	return true, nil
+}
+
+// needs tells whether a batch is about an authority that the one before it makes, so that it cannot be signed before that
+// one is committed.
+func needs(batch, before []update) bool {
+	made := map[string]bool{}
+	for _, u := range before {
+		made[u.Holder] = u.Create
+	}
+	return slices.ContainsFunc(batch, func(u update) bool { return made[u.Holder] && !u.Create })
 }
 
 // signing is the outcome of signing a batch.
