@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -59,22 +60,23 @@ func (g *global) serve(ctx context.Context, o *serveOptions) error {
 	defer cancel()
 	m := newMetrics()
 	h.engine.Observer = m
-	if err := h.unlock(ctx, o, log); err != nil {
+	m.progress = newProgress(os.Stderr)
+	if err := h.engine.CheckHighWater(o.restored); err != nil {
 		return err
 	}
-	m.progress = newProgress(os.Stderr)
 	if o.once {
+		if err := h.unlock(ctx, o, log); err != nil {
+			return err
+		}
 		return h.once(ctx, o)
 	}
 	return h.serve(ctx, o, m, log)
 }
 
-// unlock checks that the state is the newest and the clock can be believed, and opens the keys. The trust anchor's is
-// opened where its passphrase is at hand.
+// unlock checks that the clock can be believed, and opens the keys. The trust anchor's is opened where its passphrase is
+// at hand.
 func (h *house) unlock(ctx context.Context, o *serveOptions, log *slog.Logger) error {
-	if err := h.engine.CheckHighWater(o.restored); err != nil {
-		return err
-	}
+	defer debug.FreeOSMemory() // what argon2 used is not needed again
 	keys, anchor, own, err := o.secrets.read(false)
 	if err != nil {
 		return err
@@ -136,7 +138,8 @@ func writeAnchor(dir string, der []byte) error {
 	return fault.Wrap(os.WriteFile(filepath.Join(dir, "ta.cer"), der, 0o644), "couldn't write the trust anchor's certificate")
 }
 
-// serve runs everything until ctx ends.
+// serve runs everything until ctx ends. What is published is served first, before the keys are opened, which takes time
+// and perhaps a passphrase to be typed.
 func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slog.Logger) error {
 	pair, err := newKeyPair(h.config, h.dir, log)
 	if err != nil {
@@ -155,6 +158,9 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 	serveHTTP(ctx, group, tls.NewListener(listener, &tls.Config{
 		GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 	}), public, log)
+	if err := h.unlock(ctx, o, log); err != nil {
+		return err
+	}
 	if err := h.serveSocket(ctx, group, log); err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"cadastre/roa"
 )
 
 // daemon is a cadastre that serves AFRINIC in a process of its own.
@@ -57,7 +59,11 @@ func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon,
 	if err := d.cadastre(ctx, "holdings", "import", filepath.Join(b.shared, registry2023)); err != nil {
 		return nil, err
 	}
-	if err := d.cadastre(ctx, "roa", "import", "--only-held", filepath.Join(b.shared, announcements)); err != nil {
+	rows, err := b.someAnnouncements()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.cadastre(ctx, "roa", "import", "--only-held", rows); err != nil {
 		return nil, err
 	}
 	pem, err := os.ReadFile(filepath.Join(d.dir, "tls", "ca.pem"))
@@ -69,6 +75,25 @@ func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon,
 	d.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}, Timeout: time.Minute}
 	b.daemon = d
 	return d, nil
+}
+
+// someAnnouncements is a file with as many of the announcements as are to be taken.
+func (b *bench) someAnnouncements() (string, error) {
+	f, err := os.Open(filepath.Join(b.shared, announcements))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	rows, err := roa.ParseCSV(announcements, f)
+	if err != nil {
+		return "", err
+	}
+	var text bytes.Buffer
+	for _, row := range rows[:min(b.rows, len(rows))] {
+		fmt.Fprintf(&text, "%s,AS%d\n", row.Prefix, row.Origin)
+	}
+	path := filepath.Join(b.work, "announcements.csv")
+	return path, os.WriteFile(path, text.Bytes(), 0o600)
 }
 
 // cadastre runs one command on the data directory.

@@ -25,6 +25,8 @@ type bench struct {
 	program  string // the cadastre binary
 	measured []figure
 
+	rows      int           // of the announcements, to take
+	roas      int           // that they become
 	keysAlone time.Duration // what making AFRINIC's keys and nothing else took
 	daemon    *daemon       // serves AFRINIC, once one was made
 }
@@ -37,11 +39,12 @@ type figure struct {
 
 func main() {
 	only := flag.String("only", "build,change,bytes,validators", "which figures")
+	rows := flag.Int("rows", allROAs*2, "how many of the announcements to take, for a quicker look")
 	keep := flag.Bool("keep", false, "keep the working folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	b := &bench{shared: "../shared"}
+	b := &bench{shared: "../shared", rows: *rows}
 	err := b.run(ctx, strings.Split(*only, ","), *keep)
 	b.print()
 	if err != nil {
