@@ -67,6 +67,7 @@ type Engine struct {
 	wake       chan struct{}
 	watchers   watchers
 	acquainted bool      // the gate has read what was published before; of the one that runs the engine
+	step       Step      // of the wave that was worked on last; likewise
 	lastClose  time.Time // when a serial was last closed; of the one that runs the engine
 	expiryHeld time.Time // until when an expiry that the brake holds is not tried again; likewise
 	frozen     frozen
@@ -79,7 +80,7 @@ type Observer interface {
 	Published(registry string, serial uint64, took time.Duration)
 	Refused(kind fault.Kind)
 	Findings(n int)
-	Idle(remaining int) // after each batch: how many organisations still wait
+	Remaining(organisations int) // after each batch: how many organisations still wait
 }
 
 type silent struct{}
@@ -88,7 +89,7 @@ func (silent) Signed(int, time.Duration)               {}
 func (silent) Published(string, uint64, time.Duration) {}
 func (silent) Refused(fault.Kind)                      {}
 func (silent) Findings(int)                            {}
-func (silent) Idle(int)                                {}
+func (silent) Remaining(int)                           {}
 
 // Open opens the authorities in a store and a data directory. Until Unseal the engine takes decisions and answers
 // questions, and signs nothing.

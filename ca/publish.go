@@ -72,24 +72,34 @@ func (e *Engine) publishStaged(midway bool) error {
 	if midway && time.Since(e.lastClose) < closeEvery {
 		return nil
 	}
-	for _, registry := range e.bottomUp() {
-		if repository := e.repositories[registry]; repository.Staged() && !repository.NextSerialAt().After(time.Now()) {
-			if err := e.closeSerial(repository); err != nil {
-				return err
-			}
+	for _, registry := range e.publicationOrder() {
+		repository := e.repositories[registry]
+		if !repository.Staged() {
+			continue
+		}
+		if repository.NextSerialAt().After(time.Now()) {
+			return nil // those after it wait for it
+		}
+		if err := e.closeSerial(repository); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// publishInOrder publishes all that is staged, and waits where a repository may not have a serial yet. What is above
-// comes last, so that a certificate is seen after what it leads to; when certificates go, it comes first.
-func (e *Engine) publishInOrder(ctx context.Context, step Step) error {
+// publicationOrder is the registries with those deepest in the tree first, so that a certificate is seen after what it
+// leads to; when certificates go, what is above comes first.
+func (e *Engine) publicationOrder() []string {
 	order := e.bottomUp()
-	if step == Shrink {
+	if e.step == Shrink {
 		slices.Reverse(order)
 	}
-	for _, registry := range order {
+	return order
+}
+
+// publishInOrder publishes all that is staged, and waits where a repository may not have a serial yet.
+func (e *Engine) publishInOrder(ctx context.Context) error {
+	for _, registry := range e.publicationOrder() {
 		repository := e.repositories[registry]
 		if !repository.Staged() {
 			continue

@@ -44,7 +44,7 @@ func newReader(h *house, e *Engine) *reader {
 func (r *reader) Signed(int, time.Duration) { r.batches++ }
 func (r *reader) Refused(kind fault.Kind)   { r.refused[kind]++ }
 func (r *reader) Findings(int)              {}
-func (r *reader) Idle(int)                  {}
+func (r *reader) Remaining(int)             {}
 
 func (r *reader) Published(registry string, serial uint64, _ time.Duration) {
 	if r.fetch(registry) && !r.rest {

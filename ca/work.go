@@ -22,11 +22,12 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	}
 	for i, w := range waves {
 		last := i == len(waves)-1
+		e.step = w.Step
 		if done, err := e.doWave(ctx, w.chunks(batchKeys), last, &left); !done || err != nil {
 			return false, err
 		}
 		if !last && e.crosses(w, waves[i+1]) {
-			if err := e.publishInOrder(ctx, w.Step); err != nil {
+			if err := e.publishInOrder(ctx); err != nil {
 				return false, err
 			}
 		}
@@ -62,7 +63,7 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, l
 			next = e.startSigning(ctx, chunks[i+1])
 		}
 		*left -= len(updates)
-		e.Observer.Idle(*left)
+		e.Observer.Remaining(*left)
 		if !(last && lastWave) && e.interrupted() {
 			return false, nil
 		}

@@ -56,9 +56,9 @@ func (m *metrics) Published(registry string, _ uint64, took time.Duration) {
 }
 func (m *metrics) Refused(kind fault.Kind) { m.refused.WithLabelValues(kind.String()).Inc() }
 func (m *metrics) Findings(n int)          { m.findings.Add(float64(n)) }
-func (m *metrics) Idle(remaining int) {
+func (m *metrics) Remaining(organisations int) {
 	if m.progress != nil {
-		m.progress(remaining)
+		m.progress(organisations)
 	}
 }
 
