@@ -74,7 +74,7 @@ func Call[Request, Answer any](ctx context.Context, c *Client, path string, requ
 	if err != nil {
 		return answer, fault.New(fault.Unreachable, "couldn't talk to the daemon: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		var p Problem
 		if err := json.NewDecoder(response.Body).Decode(&p); err != nil {

@@ -78,26 +78,20 @@ func (s server) holdingsDelegate(_ context.Context, q HoldingsDelegate) (*ca.Eff
 	if err != nil {
 		return nil, err
 	}
+	wanted := holdings.Delegation{To: q.To, Resources: q.Resources, Status: q.Status, Since: q.Since, Until: q.Until, Ground: q.Ground}
 	switch {
 	case exists && q.From != "" && o.Parent != holdings.Fold(q.From):
 		return nil, fault.New(fault.Conflict, "%s stands below %s, not below %s; delegate from %s", o.Handle, o.Parent, q.From, o.Parent)
-	case !exists && q.From == "":
+	case exists:
+		return s.engine.Delegate(q.holdings(), wanted, q.Consent)
+	case q.From == "":
 		return nil, fault.New(fault.NotFound, "there is no organisation %q; name the one that it is to stand below with --from", q.To)
-	case !exists:
-		kind := holdings.LIR
-		if q.Status == holdings.Assigned {
-			kind = holdings.EndUser
-		}
-		if q.DryRun {
-			return nil, fault.New(fault.NotFound, "there is no organisation %q yet, so its delegation cannot be tried; enrol it with 'cadastre organisations add'", q.To)
-		}
-		if _, err := s.engine.Enrol(q.holdings(), holdings.Organisation{Handle: q.To, Parent: q.From, Kind: kind, Name: q.Name}); err != nil {
-			return nil, err
-		}
 	}
-	return s.engine.Delegate(q.holdings(), holdings.Delegation{
-		To: q.To, Resources: q.Resources, Status: q.Status, Since: q.Since, Until: q.Until, Ground: q.Ground,
-	}, q.Consent)
+	kind := holdings.LIR
+	if q.Status == holdings.Assigned {
+		kind = holdings.EndUser
+	}
+	return s.engine.DelegateNew(q.holdings(), holdings.Organisation{Handle: q.To, Parent: q.From, Kind: kind, Name: q.Name}, wanted, q.Consent)
 }
 
 func (s server) holdingsList(_ context.Context, q HoldingsList) ([]Holding, error) {

@@ -13,27 +13,35 @@ import (
 // just so.
 func (l *Ledger) Enrol(by By, o Organisation) (*Outcome, error) {
 	o = o.normal()
-	if err := o.check(); err != nil {
+	if err := l.checkEnrolment(o); err != nil {
 		return nil, err
 	}
 	d := l.draft(by)
+	if n := l.orgs[o.Handle]; n == nil || !o.equal(n.Organisation) {
+		d.enrol(o)
+	}
+	return d.outcome()
+}
+
+func (l *Ledger) checkEnrolment(o Organisation) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	if n := l.orgs[o.Handle]; n != nil {
 		if n.Parent != o.Parent || n.Kind != o.Kind {
-			return nil, fault.New(fault.Conflict, "%s is there already, a %s below %s; choose another handle", o.Handle, n.Kind, n.Parent)
+			return fault.New(fault.Conflict, "%s is there already, a %s below %s; choose another handle", o.Handle, n.Kind, n.Parent)
 		}
 		if o.equal(n.Organisation) {
-			return d.outcome()
+			return nil
 		}
 	}
-	if o.Kind == Root {
-		if o.Handle != l.root {
-			return nil, fault.New(fault.Conflict, "%s is the root; a tree has one", l.root)
-		}
-	} else if err := l.checkPlace(o); err != nil {
-		return nil, err
+	if o.Kind != Root {
+		return l.checkPlace(o)
 	}
-	d.enrol(o)
-	return d.outcome()
+	if o.Handle != l.root {
+		return fault.New(fault.Conflict, "%s is the root; a tree has one", l.root)
+	}
+	return nil
 }
 
 // Delegate resolves that an organisation gets resources from its parent. Of want, To, Resources, Status, Ground and,
@@ -44,6 +52,37 @@ func (l *Ledger) Delegate(by By, want Delegation) (*Outcome, error) {
 	if n == nil {
 		return nil, unknown(want.To)
 	}
+	add, err := delegationTo(n.Organisation, by, want)
+	if err != nil {
+		return nil, err
+	}
+	d := l.draft(by)
+	d.start(add)
+	return d.outcome()
+}
+
+// DelegateNew resolves, in one decision, that an organisation is added and gets resources from its parent. It fails as
+// Enrol and Delegate do, and with Conflict when it is there already.
+func (l *Ledger) DelegateNew(by By, o Organisation, want Delegation) (*Outcome, error) {
+	o = o.normal()
+	if l.orgs[o.Handle] != nil {
+		return nil, fault.New(fault.Conflict, "%s is there already; delegate to it as it is", o.Handle)
+	}
+	if err := l.checkEnrolment(o); err != nil {
+		return nil, err
+	}
+	add, err := delegationTo(o, by, want)
+	if err != nil {
+		return nil, err
+	}
+	d := l.draft(by)
+	d.enrol(o)
+	d.start(add)
+	return d.outcome()
+}
+
+// delegationTo is what is wanted as a delegation to an organisation, as far as it can be judged without the ledger.
+func delegationTo(n Organisation, by By, want Delegation) (*Delegation, error) {
 	add := &Delegation{
 		From: n.Parent, To: n.Handle, Resources: want.Resources, Status: want.Status, Ground: strings.TrimSpace(want.Ground),
 		Since: want.Since, Until: want.Until, Country: want.Country,
@@ -65,12 +104,7 @@ func (l *Ledger) Delegate(by By, want Delegation) (*Outcome, error) {
 	case due(add, by.Time):
 		return nil, fault.New(fault.BadInput, "the delegation to %s would end at %s, which is past", n.Handle, add.Until.Format(time.RFC3339))
 	}
-	if err := refuseSpecial(add.Resources); err != nil {
-		return nil, err
-	}
-	d := l.draft(by)
-	d.start(add)
-	return d.outcome()
+	return add, refuseSpecial(add.Resources)
 }
 
 // Return resolves that an organisation gives resources back to its parent. It fails with NotFound, BadInput (nothing is

@@ -68,6 +68,9 @@ func ReadFile(name string, in io.Reader) (*File, error) {
 	for scan.Scan() {
 		p.number++
 		p.lines.Add(p.number, p.line(strings.TrimSpace(scan.Text())))
+		if p.headed && p.file.Registry == "" {
+			return nil, p.lines.Err() // it is something else altogether, and its other lines say no more
+		}
 	}
 	switch err := scan.Err(); {
 	case err != nil:
@@ -199,7 +202,7 @@ func (p *parser) overlaps() {
 	var seen index
 	for i := range p.file.Records {
 		r := &p.file.Records[i]
-		at := &Delegation{ID: uint64(r.Line), Resources: r.Resources} //nolint:gosec // a line's number is positive
+		at := &Delegation{ID: uint64(r.Line), Resources: r.Resources} // a line's number is positive
 		if earlier := seen.overlapping(r.Resources); len(earlier) > 0 {
 			p.lines.Add(r.Line, fault.New(fault.BadInput, "%s is already on line %d", r.Resources.Intersect(earlier[0].Resources), earlier[0].ID))
 			continue

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"maps"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
@@ -88,11 +89,7 @@ func ReadDecision(r store.Reader, id uint64) (Decision, error) {
 
 // Imported is the last file that was imported of each registry, by its handle.
 func (l *Ledger) Imported() map[string]Mark {
-	marks := make(map[string]Mark, len(l.imports))
-	for k, m := range l.imports {
-		marks[k] = m
-	}
-	return marks
+	return maps.Clone(l.imports)
 }
 
 // older tells whether a mark is of an older file than another.

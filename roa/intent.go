@@ -43,7 +43,7 @@ func compareIntents(a, b Intent) int {
 func (in Intent) key() []byte {
 	key := append([]byte(in.Holder), 0, byte(in.Prefix.Addr().BitLen()))
 	key = append(key, in.Prefix.Addr().AsSlice()...)
-	key = append(key, byte(in.Prefix.Bits()), byte(in.MaxLength)) //nolint:gosec // both are at most 128
+	key = append(key, byte(in.Prefix.Bits()), byte(in.MaxLength)) // both are at most 128
 	return binary.BigEndian.AppendUint32(key, in.Origin)
 }
 

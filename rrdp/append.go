@@ -33,7 +33,7 @@ func (a *appender) write(data []byte) (*segment, uint32, error) {
 		return nil, 0, err
 	}
 	a.at += int64(len(data))
-	return seg, uint32(at), nil //nolint:gosec // segmentSize and a group of fragments are far below 4 GiB
+	return seg, uint32(at), nil // segmentSize and a group of fragments are far below 4 GiB
 }
 
 // begin makes a new active segment.
@@ -107,7 +107,7 @@ type group struct {
 // add takes note of the fragment that was appended to text and packed from these offsets on. settle is told where it
 // lies once that is known.
 func (g *group) add(text, packed int, crc uint32, settle func(place)) error {
-	//nolint:gosec // a group has a few MB
+	// a group has a few MB
 	g.places = append(g.places, place{
 		text: uint32(text), textLen: uint32(len(g.text) - text),
 		flate: uint32(packed), flateLen: uint32(len(g.packed) - packed), crc: crc,
@@ -124,7 +124,7 @@ func (g *group) flush() error {
 	if len(g.places) == 0 {
 		return nil
 	}
-	shift := uint32(len(g.text)) //nolint:gosec // a group has a few MB
+	shift := uint32(len(g.text)) // a group has a few MB
 	seg, at, err := g.appender.write(append(g.text, g.packed...))
 	if err != nil {
 		return err

@@ -168,7 +168,7 @@ func (b *Batch) Write(w store.Writer) error {
 		return b.compaction.write(w, bucket)
 	}
 	for i, rec := range b.records {
-		if err := w.Put(bucket, key(b.first+uint64(i)), rec.encode()); err != nil { //nolint:gosec // an index
+		if err := w.Put(bucket, key(b.first+uint64(i)), rec.encode()); err != nil { // an index
 			return fault.Wrap(err, "couldn't record the publication in %s", b.repository.cfg.Name)
 		}
 	}
@@ -188,7 +188,7 @@ func (b *Batch) Apply() {
 		b.compaction.apply(r.index)
 	}
 	for i, rec := range b.records {
-		if err := rec.apply(r.index, b.first+uint64(i)); err != nil { //nolint:gosec // an index
+		if err := rec.apply(r.index, b.first+uint64(i)); err != nil { // an index
 			panic("rrdp: a batch does not fit the state that it was made from: " + err.Error())
 		}
 	}

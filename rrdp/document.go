@@ -120,7 +120,7 @@ func (s *sheet) gzip(of sum) *document {
 	}
 	end := stored(nil, true, s.tail())
 	end = binary.LittleEndian.AppendUint32(end, of.crc)
-	d.literal(binary.LittleEndian.AppendUint32(end, uint32(of.size&0xffffffff))) //nolint:gosec // ISIZE is modulo 2^32
+	d.literal(binary.LittleEndian.AppendUint32(end, uint32(of.size&0xffffffff))) // ISIZE is modulo 2^32
 	return d
 }
 

@@ -49,7 +49,7 @@ func stored(out []byte, final bool, data string) []byte {
 	if final {
 		first = 1
 	}
-	n := uint16(len(data)) //nolint:gosec // tags are short
+	n := uint16(len(data)) // tags are short
 	out = append(out, first)
 	out = binary.LittleEndian.AppendUint16(out, n)
 	out = binary.LittleEndian.AppendUint16(out, ^n)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -104,8 +105,7 @@ func (f *front) write(base string, deltas []*published) {
 	var b strings.Builder
 	b.WriteString(head("notification", f.session, f.serial))
 	fmt.Fprintf(&b, "<snapshot uri=\"%s%s\" hash=\"%x\"/>\n", base, f.snapshot.name, f.snapshot.sum.hash)
-	for i := len(deltas) - 1; i >= 0; i-- {
-		d := deltas[i]
+	for _, d := range slices.Backward(deltas) {
 		fmt.Fprintf(&b, "<delta serial=\"%d\" uri=\"%s%s\" hash=\"%x\"/>\n", d.serial, base, d.name, d.sum.hash)
 	}
 	b.WriteString("</notification>\n")

@@ -107,7 +107,7 @@ func TestHTTP2(t *testing.T) {
 			}
 			defer func() { _ = resp.Body.Close() }()
 			body, err := io.ReadAll(resp.Body) // the client unpacks gzip by itself
-			if err != nil || resp.StatusCode != 200 || (resp.ProtoMajor == 2) != h2 {
+			if err != nil || resp.StatusCode != http.StatusOK || (resp.ProtoMajor == 2) != h2 {
 				t.Errorf("%s: %s %d %v", address, resp.Proto, resp.StatusCode, err)
 			}
 			return body

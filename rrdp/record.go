@@ -85,7 +85,7 @@ func (c *closed) encode() []byte {
 	out = binary.AppendVarint(out, c.at.Unix())
 	out = binary.AppendVarint(out, c.tat.Unix())
 	for _, s := range []sum{c.snapshot, c.delta} {
-		out = binary.AppendUvarint(out, uint64(s.size)) //nolint:gosec // never negative
+		out = binary.AppendUvarint(out, uint64(s.size)) // never negative
 		out = append(out, s.hash[:]...)
 		out = binary.BigEndian.AppendUint32(out, s.crc)
 	}
@@ -120,7 +120,7 @@ func decode(data []byte, segments *segments) (record, error) {
 	case tagClosed:
 		c := &closed{number: in.uvarint(), at: time.Unix(in.varint(), 0), tat: time.Unix(in.varint(), 0)}
 		for _, s := range []*sum{&c.snapshot, &c.delta} {
-			s.size = int64(in.uvarint()) //nolint:gosec // checked below
+			s.size = int64(in.uvarint()) // checked below
 			copy(s.hash[:], in.bytes(32))
 			s.crc = in.uint32()
 			in.bad = in.bad || s.size < 0
@@ -186,7 +186,7 @@ func (r *reader) small() uint32 {
 	if v > 1<<32-1 {
 		r.bad = true
 	}
-	return uint32(v) //nolint:gosec // checked above
+	return uint32(v) // checked above
 }
 
 func (r *reader) uint32() uint32 {

@@ -73,7 +73,7 @@ func (x *index) deltaWith(number uint64, gone []uint64, fresh []*entry) *sheet {
 	for _, e := range replaced {
 		withdrawn = append(withdrawn, e)
 	}
-	slices.SortFunc(withdrawn, func(a, b *entry) int { return int(a.seq) - int(b.seq) }) //nolint:gosec // far below 2^63
+	slices.SortFunc(withdrawn, func(a, b *entry) int { return int(a.seq) - int(b.seq) }) // far below 2^63
 	for _, e := range withdrawn {
 		s.items = append(s.items, item{uri: e.uri, replaced: &e.hash})
 	}

@@ -29,7 +29,7 @@ func (r *Repository) writeStatic(dir string) error {
 	if f == nil {
 		return fault.New(fault.NotFound, "nothing is published yet")
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the world reads it
+	if err := os.MkdirAll(dir, 0o755); err != nil { // the world reads it
 		return err
 	}
 	root, err := os.OpenRoot(dir)
@@ -83,7 +83,7 @@ func (r *Repository) writeFile(root *os.Root, f *front, file *published, packed 
 // replace puts a whole file at a name, or leaves what is there.
 func replace(root *os.Root, name string, at time.Time, write func(io.Writer) error) error {
 	next := name + ".new"
-	f, err := root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // the world reads it
+	f, err := root.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) // the world reads it
 	if err != nil {
 		return err
 	}

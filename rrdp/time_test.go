@@ -2,6 +2,7 @@ package rrdp
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,7 +107,7 @@ func TestRetention(t *testing.T) {
 				switch gone := now.Sub(at.Add(every)); { // the next notification did not list it
 				case gone < unlisted:
 					hashed(t, r, xmlReference{URI: u, Hash: hash[u]})
-				case ask(r, "GET", u).StatusCode != 404:
+				case ask(r, "GET", u).StatusCode != http.StatusNotFound:
 					t.Fatalf("%s is served %v after it was listed", u, now.Sub(at))
 				}
 			}

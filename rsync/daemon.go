@@ -53,6 +53,7 @@ var waits = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * 
 const (
 	settled  = time.Minute
 	patience = 5 * time.Second // for the child to listen, and to end
+	handover = time.Second     // for the child of a predecessor to end
 )
 
 // Start starts the daemon with no module and waits until it answers. It fails with NotFound when there is no rsync
@@ -92,7 +93,8 @@ func Start(cfg DaemonConfig) (*Daemon, error) {
 	return d, nil
 }
 
-// address takes the address apart and makes sure that nobody listens there.
+// address takes the address apart and makes sure that nobody listens there. When our own predecessor was killed, its rsync
+// is told by the kernel and ends a moment later; that moment is waited for.
 func (d *Daemon) address() error {
 	host, port, err := net.SplitHostPort(d.cfg.Address)
 	if err == nil {
@@ -103,6 +105,10 @@ func (d *Daemon) address() error {
 	}
 	d.host = host
 	probe, err := new(net.ListenConfig).Listen(context.Background(), "tcp", d.cfg.Address)
+	for begun := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(begun) < handover; {
+		time.Sleep(10 * time.Millisecond)
+		probe, err = new(net.ListenConfig).Listen(context.Background(), "tcp", d.cfg.Address)
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fault.New(fault.Busy, "the rsync daemon cannot listen on %s, because another program does: stop that one or choose another port", d.cfg.Address)
@@ -114,7 +120,8 @@ func (d *Daemon) address() error {
 	return fault.Wrap(probe.Close(), "the rsync daemon cannot listen on %s", d.cfg.Address)
 }
 
-// await waits until something answers on the port.
+// await waits until the child greets on the port. The greeting is read, for the child calls a reader that hangs up before
+// it an error.
 func (d *Daemon) await() error {
 	host := d.host
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
@@ -126,7 +133,13 @@ func (d *Daemon) await() error {
 	for {
 		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(d.port)))
 		if err == nil {
-			return conn.Close()
+			deadline, _ := ctx.Deadline()
+			_ = conn.SetDeadline(deadline)
+			_, err = bufio.NewReader(conn).ReadString('\n')
+			_ = conn.Close()
+		}
+		if err == nil {
+			return nil
 		}
 		select {
 		case err := <-d.ended:
@@ -179,7 +192,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	//nolint:gosec // the program is the operator's choice, the arguments are ours
+	// the program is the operator's choice, the arguments are ours
 	cmd := exec.CommandContext(ctx, d.program, "--daemon", "--no-detach", "--config="+d.configPath(), "--log-file=/dev/stderr")
 	cmd.Stdout, cmd.Stderr = in, in
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}

@@ -172,8 +172,8 @@ func TestSlowReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case <-done:
-		t.Skip("the slow reader was too fast to be overtaken")
+	case err := <-done:
+		t.Skipf("the slow reader was too fast to be overtaken (%v)", err)
 	default:
 	}
 	if err := <-done; err != nil {

@@ -107,12 +107,12 @@ func PutFile(dir, name string, data []byte, mtime time.Time) error {
 		return fault.New(fault.BadInput, "%q is no name for a file in an rsync module", name)
 	}
 	next := strings.TrimSuffix(dir, "/") + "." + name + ".new"
-	err := os.MkdirAll(dir, 0o755) //nolint:gosec // the daemon reads it as nobody
+	err := os.MkdirAll(dir, 0o755) // the daemon reads it as nobody
 	if err == nil {
 		err = writeSynced(next, data)
 	}
 	if err == nil {
-		err = errors.Join(os.Chmod(next, 0o644), os.Chmod(dir, 0o755), os.Chtimes(next, mtime, mtime)) //nolint:gosec // as above
+		err = errors.Join(os.Chmod(next, 0o644), os.Chmod(dir, 0o755), os.Chtimes(next, mtime, mtime)) // as above
 	}
 	if err == nil {
 		err = os.Rename(next, filepath.Join(dir, name))
@@ -124,7 +124,7 @@ func PutFile(dir, name string, data []byte, mtime time.Time) error {
 }
 
 func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // the world reads it
+	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) // the world reads it
 	if err != nil {
 		return err
 	}

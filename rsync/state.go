@@ -142,5 +142,5 @@ func syncFilesystem(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close()) //nolint:gosec // a file descriptor is an int
+	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close()) // a file descriptor is an int
 }

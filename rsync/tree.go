@@ -50,7 +50,7 @@ func OpenTree(cfg Config) (*Tree, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { //nolint:gosec // the daemon reads it as nobody
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { // the daemon reads it as nobody
 		return nil, fault.Wrap(err, "couldn't make the directory of the rsync trees")
 	}
 	dir, err := filepath.Abs(cfg.Dir)

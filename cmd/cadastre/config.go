@@ -60,6 +60,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return err
 }
 
+//nolint:unparam // encoding.TextMarshaler has the error
 func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 // defaultPool is how many one-time keys are kept ready: what some 600 changes need, half a minute of two cores.

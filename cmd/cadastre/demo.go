@@ -80,7 +80,7 @@ func (d *demonstration) make(httpsPort, rsyncPort int) error {
 	if err != nil {
 		return fault.Wrap(err, "couldn't write the demonstration's tree")
 	}
-	defer os.Remove(tree.Name())
+	defer func() { _ = os.Remove(tree.Name()) }()
 	text, err := demoFiles.ReadFile("demo/tree.toml")
 	if err == nil {
 		_, err = tree.Write(text)

@@ -17,7 +17,7 @@ import (
 )
 
 func newHoldings(g *global) *cobra.Command {
-	cmd := &cobra.Command{Use: "holdings", Short: "Who holds which resources", Example: "  cadastre holdings list --holder afrinic/f36b9f4b\n  cadastre holdings import delegated-afrinic-extended-20230324.gz"}
+	cmd := newNoun("holdings", "Who holds which resources", "  cadastre holdings list --holder afrinic/f36b9f4b\n  cadastre holdings import delegated-afrinic-extended-20230324.gz")
 	cmd.AddCommand(holdingsImport(g), holdingsDelegate(g), holdingsTake(g, "return", "Give resources back to who delegated them"),
 		holdingsTake(g, "revoke", "Take resources from an organisation: all that it holds where none are named"), holdingsExpire(g), holdingsList(g))
 	return cmd
@@ -186,7 +186,7 @@ func printHoldings(w io.Writer, list []api.Holding) {
 }
 
 func newOrganisations(g *global) *cobra.Command {
-	cmd := &cobra.Command{Use: "organisations", Short: "The organisations of the tree", Example: "  cadastre organisations add acme --parent afrinic --kind lir"}
+	cmd := newNoun("organisations", "The organisations of the tree", "  cadastre organisations add acme --parent afrinic --kind lir")
 	q := api.Enrol{}
 	var kind string
 	add := &cobra.Command{

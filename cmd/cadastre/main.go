@@ -30,8 +30,9 @@ type global struct {
 func main() {
 	debug.SetGCPercent(200) // what is made is mostly garbage at once; memory is not what is short
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:]))
+	status := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
 }
 
 // run runs one command line and returns its exit status.
@@ -82,6 +83,15 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newVRPs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDemo(g))
 	return root
+}
+
+// newNoun is a command that only has others below it. It refuses words that it does not know, which cobra would take
+// for a wish to be helped.
+func newNoun(use, short, example string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: example, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 }
 
 func exitStatuses() string {

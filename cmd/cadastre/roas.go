@@ -12,7 +12,7 @@ import (
 )
 
 func newROA(g *global) *cobra.Command {
-	cmd := &cobra.Command{Use: "roa", Short: "What holders want authorised", Example: "  cadastre roa add 196.10.0.0/22 AS64500 24\n  cadastre roa import announcements.csv"}
+	cmd := newNoun("roa", "What holders want authorised", "  cadastre roa add 196.10.0.0/22 AS64500 24\n  cadastre roa import announcements.csv")
 	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g))
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/asn1"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -86,8 +87,8 @@ func prefixLength(first, last []byte) (int, bool) {
 // trailing counts the bits at the end of address that equal those of fill.
 func trailing(address []byte, fill byte) int {
 	n := 0
-	for i := len(address) - 1; i >= 0; i-- {
-		if rest := address[i] ^ fill; rest != 0 {
+	for _, b := range slices.Backward(address) {
+		if rest := b ^ fill; rest != 0 {
 			return n + bits.TrailingZeros8(rest)
 		}
 		n += 8

@@ -66,7 +66,7 @@ func Follow(ctx context.Context, o Options, every time.Duration, each func(Step)
 // ended is nil where err came about because the caller wanted an end.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it is the caller's own doing
 	}
 	return err
 }

@@ -127,7 +127,7 @@ func (f *fetcher) get(ctx context.Context, uri string, since validators, max int
 	defer body.timer.Stop()
 	err = consume(body)
 	switch {
-	case context.Cause(ctx) == errStalled:
+	case errors.Is(context.Cause(ctx), errStalled):
 		err = fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, errStalled)
 	case body.failed != nil:
 		err = fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, body.failed)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"cadastre/internal/fault"
@@ -86,11 +87,16 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// WriteVRPs writes one "prefix,maxlength,ASn" a line, in order.
+// WriteVRPs writes one "prefix,maxlength,ASn" a line, in the order of LC_ALL=C sort, which is that of 'cadastre vrps'.
 func (r *Report) WriteVRPs(w io.Writer) error {
+	lines := make([]string, len(r.VRPs))
+	for i, v := range r.VRPs {
+		lines[i] = v.String()
+	}
+	slices.Sort(lines)
 	out := bufio.NewWriter(w)
-	for _, v := range r.VRPs {
-		_, _ = out.WriteString(v.String())
+	for _, line := range lines {
+		_, _ = out.WriteString(line)
 		_ = out.WriteByte('\n') // a bufio.Writer keeps its first error for Flush
 	}
 	return out.Flush()

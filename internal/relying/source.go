@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,12 +120,9 @@ func (s *source) find(uri string, severity validate.Severity, rule, format strin
 	f := validate.Finding{URI: uri, Severity: severity, Rule: rule, Text: fmt.Sprintf(format, args...)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, have := range s.findings {
-		if have == f {
-			return
-		}
+	if !slices.Contains(s.findings, f) {
+		s.findings = append(s.findings, f)
 	}
-	s.findings = append(s.findings, f)
 }
 
 // visitRRDP brings an RRDP repository up to date. Without rsync to turn to, an older copy is better than nothing.

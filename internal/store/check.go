@@ -27,7 +27,7 @@ func check(path string) error {
 			} else if info.Size() < tx.Size() {
 				return damaged(path, fmt.Errorf("it is cut short: %d bytes of %d", info.Size(), tx.Size()))
 			}
-			return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error {
 				c := b.Cursor()
 				for k, v := c.First(); k != nil; k, v = c.Next() {
 					if v == nil {

@@ -232,7 +232,7 @@ func (v *change) verdict() *Verdict {
 	for uri := range v.done {
 		delete(gone, uri)
 	}
-	out.Findings = append(v.findings, v.shared(gone)...)
+	out.Findings = slices.Concat(v.findings, v.shared(gone))
 	out.accept = func() {
 		for uri := range gone {
 			g.forget(uri)

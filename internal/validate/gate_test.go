@@ -109,7 +109,7 @@ func TestGateFinds(t *testing.T) {
 	}{
 		{"nothing", func(w *world) []*labCA { w.repo.publish(w.one); return []*labCA{w.one} }, ""},
 		{"an unchanged manifest", func(w *world) []*labCA { return []*labCA{w.one} }, ""},
-		{"manifest number", func(w *world) []*labCA { w.one.number -= 1; w.repo.publish(w.one); return []*labCA{w.one} }, "9286-4.2.1"},
+		{"manifest number", func(w *world) []*labCA { w.one.number--; w.repo.publish(w.one); return []*labCA{w.one} }, "9286-4.2.1"},
 		{"manifest thisUpdate", func(w *world) []*labCA {
 			w.one.now = w.one.now.Add(-time.Hour)
 			w.repo.publish(w.one)

@@ -5,7 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // RFC 6487, section 4.8.2 defines key identifiers so
 	"crypto/sha256"
 	"math/big"
 
@@ -37,7 +37,7 @@ func parseKey(c *check, spki []byte, router bool) (k PublicKey, ok bool) {
 	if !ok || !ok2 || !in.ReadASN1BitStringAsBytes(&bits) || !in.Empty() {
 		return k, c.fail("5280-4.1.2.7", "the subjectPublicKeyInfo is no DER of an algorithm and a bit string")
 	}
-	k.id = sha1.Sum(bits)
+	k.id = sha1.Sum(bits) //nolint:gosec // see above
 	switch {
 	case string(algorithm) == algRSAEncryption && !router:
 		k.rsa, ok = parseRSA(c, bits)

@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"math/big"
 	"math/bits"
 	"net/netip"
@@ -505,9 +506,7 @@ func (ca *labCA) sealed() (crl, manifest []byte) {
 	}
 	crl = c.sign(ca.key)
 	files := map[string][]byte{"list.crl": crl}
-	for n, b := range ca.files {
-		files[n] = b
-	}
+	maps.Copy(files, ca.files)
 	this, next := ca.now.Add(-5*time.Minute).Add(time.Duration(ca.number)*time.Second), ca.now.AddDate(0, 0, 1)
 	ee := ca.ee(ca.dir+"manifest.mft", this, next)
 	ee.add(oidIPAddrBlocks, true, ipInherit)

@@ -166,12 +166,12 @@ func bitAddr(in []byte, bits int, highest bool) (netip.Addr, int, bool) {
 	unused := int(in[0])
 	var a [16]byte
 	n := copy(a[:], in[1:])
-	if unused > 0 && a[n-1]&(1<<unused-1) != 0 {
+	if unused > 0 && a[n-1]&(1<<unused-1) != 0 { //nolint:gosec // it has at least one byte then
 		return netip.Addr{}, 0, false // DER, X.690 section 11.2.1
 	}
 	if highest {
 		if n > 0 {
-			a[n-1] |= 1<<unused - 1
+			a[n-1] |= 1<<unused - 1 //nolint:gosec // n is at most bits/8
 		}
 		for i := n; i < len(a); i++ {
 			a[i] = 0xFF

@@ -115,7 +115,7 @@ func (p *parser) root(name string) (Head, error) {
 func (p *parser) child(parent string, inside bool) (*xml.StartElement, error) {
 	for {
 		token, err := p.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, fault.New(fault.Invalid, "it ends before its root element does")
 		}
 		if err != nil {
@@ -142,7 +142,7 @@ func (p *parser) text(element string) ([]byte, error) {
 	var all []byte
 	for {
 		token, err := p.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, fault.New(fault.Invalid, "it ends inside <%s>", element)
 		}
 		if err != nil {
@@ -176,7 +176,7 @@ func (p *parser) empty(element string) error {
 func (p *parser) end() error {
 	for {
 		token, err := p.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -1,0 +1,54 @@
+# make run     a demonstration registry on localhost, from a bare machine
+# make test    vet, lint and tests, with what they need
+# make world   the proof at real size, with every validator: half an hour, needs ../shared
+# make bench   what is measured against what it is bound by: half an hour, needs ../shared
+# make lint    golangci-lint by .golangci.yml
+#
+# Root on Debian gets what is missing by itself; anyone else is told what to install, and as much as can be is done.
+
+GO     ?= go
+SHARED ?= ../shared
+export RP_HOME ?= /opt/rp
+
+LINT_VERSION := v2.15.0
+LINT         := $(shell $(GO) env GOPATH)/bin/golangci-lint
+
+.PHONY: run test world bench lint lint-program
+
+run:
+	@$(call need,rsync)
+	@$(GO) run ./cmd/cadastre demo --data demo-data
+
+# The race detector needs a C compiler; without one the tests run without it.
+test:
+	@$(call need,gcc rsync jing jq openssl)
+	$(GO) vet ./...
+	@$(MAKE) --no-print-directory lint-program || echo "make: linting is left out"
+	@[ ! -x $(LINT) ] || $(LINT) run ./...
+	$(GO) test $$(command -v gcc >/dev/null && echo -race) -timeout 20m ./...
+
+world:
+	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator >/dev/null; fi
+	@$(GO) run ./test/world
+
+bench:
+	@$(GO) run ./test/bench
+
+lint: lint-program
+	$(LINT) run ./...
+
+lint-program:
+	@[ -x $(LINT) ] || $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+# need makes sure of programs whose Debian packages have their names. What it cannot get it names, and that is all: tests
+# without their program skip, and say so.
+define need
+missing=; for p in $(1); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+case "$$missing" in *gcc*) missing="$$missing libc6-dev";; esac; \
+if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get install -y -qq --no-install-recommends $$missing >/dev/null 2>&1 || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || true; \
+fi; \
+for p in $(1); do command -v $$p >/dev/null || echo "make: $$p is not on this machine; get it with 'apt-get install $$p'"; done
+endef
