@@ -6,8 +6,12 @@ import (
 	"cadastre/holdings"
 )
 
-// manifestDue is when an authority's manifest and CRL are to be made anew.
+// manifestDue is when an authority's manifest and CRL are to be made anew. It is zero, which is never, while they last as
+// long as the authority's certificate: it is then the issuer's turn first.
 func (p *Policy) manifestDue(a *Authority) time.Time {
+	if !a.NextUpdate.Before(a.CertExpires) {
+		return time.Time{}
+	}
 	_, slack := p.manifestLife(a.Holder, a.Number)
 	return a.NextUpdate.Add(-slack).Truncate(p.Grid)
 }
@@ -32,43 +36,49 @@ type clock struct {
 // chain is made of authorities and their products.
 type clocks map[string]clock
 
-// due lists the authorities of which something is to be made anew by now.
-func (c clocks) due(p *Policy, now time.Time) []string {
-	var holders []string
-	for holder := range c {
-		if at := c.dueAt(p, holder); !now.Before(at) {
-			holders = append(holders, holder)
-		}
-	}
-	return holders
-}
-
-// next is when the next one falls due, the zero time when there is none.
-func (c clocks) next(p *Policy) time.Time {
-	var next time.Time
-	for holder := range c {
-		if at := c.dueAt(p, holder); next.IsZero() || at.Before(next) {
-			next = at
-		}
-	}
-	return next
-}
-
-func (c clocks) dueAt(p *Policy, holder string) time.Time {
+// dueAt is when something of an authority is to be made anew: its manifest, a ROA, or, if its issuer can sign, its
+// certificate.
+func (c clocks) dueAt(p *Policy, holder string, issuerSigns bool) time.Time {
 	own := c[holder]
 	at := p.manifestDue(&own.Authority)
 	if !own.FirstROA.IsZero() {
 		at = sooner(at, p.ROA.dueAt(own.FirstROA, own.CertExpires))
 	}
-	if issuer, ok := c[own.Issuer]; ok && own.Issuer != holder {
+	if issuer, ok := c[own.Issuer]; ok && own.Issuer != holder && issuerSigns {
 		at = sooner(at, p.lifetime(own.kind).dueAt(own.CertExpires, issuer.CertExpires))
 	}
 	return at
 }
 
-// sooner is the earlier of two times, of which b may be zero for never.
+// offline tells whether nothing can be signed with an authority's key.
+func (e *Engine) offline(holder string) bool { return holder == AnchorName && e.anchor == nil }
+
+// allDue goes through the organisations for which something falls due by itself, and when. The engine's mu is held.
+func (e *Engine) allDue(yield func(holder string, at time.Time) bool) {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	for holder, own := range e.clocks {
+		at := e.clocks.dueAt(&e.policy, holder, !e.offline(own.Issuer))
+		if w := e.aside[holder]; w != nil {
+			at = w.next(e.policy.manifestDue(&own.Authority))
+		}
+		if !at.IsZero() && !e.offline(holder) && !yield(holder, at) {
+			return
+		}
+	}
+	for holder, w := range e.aside {
+		if _, exists := e.clocks[holder]; !exists && !yield(holder, w.until) {
+			return
+		}
+	}
+}
+
+// sooner is the earlier of two times, of which either may be zero for never.
 func sooner(a, b time.Time) time.Time {
-	if b.IsZero() {
+	switch {
+	case a.IsZero():
+		return b
+	case b.IsZero():
 		return a
 	}
 	return earlier(a, b)
@@ -76,6 +86,13 @@ func sooner(a, b time.Time) time.Time {
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a

@@ -88,6 +88,9 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 				return err
 			}
 		}
+		if err := put(w, engineBucket, stepKey, e.step); err != nil {
+			return err
+		}
 		return put(w, engineBucket, clockKey, b.now)
 	})
 	if err != nil {
@@ -209,8 +212,10 @@ func (e *Engine) erase(w store.Writer, a *Authority) error {
 
 // remember keeps what was committed where plans and clocks look for it.
 func (e *Engine) remember(b *batch) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
 	for holder, c := range b.changes {
 		if c.gone {
 			delete(e.known, holder)

@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"errors"
 	"time"
 
 	"cadastre/holdings"
@@ -25,6 +24,11 @@ func (e *Engine) Import(by holdings.By, files []*holdings.File, opt holdings.Imp
 // Delegate gives resources to an organisation from its parent.
 func (e *Engine) Delegate(by holdings.By, d holdings.Delegation, consent Consent) (*Effect, error) {
 	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Delegate(by, d) })
+}
+
+// DelegateNew adds an organisation and gives resources to it from its parent, in one decision.
+func (e *Engine) DelegateNew(by holdings.By, o holdings.Organisation, d holdings.Delegation, consent Consent) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.DelegateNew(by, o, d) })
 }
 
 // Return gives resources of an organisation back to its parent.
@@ -134,22 +138,25 @@ func (f *Effect) passes(consent Consent) error {
 // touch has the engine plan for an organisation. The engine's mu is held.
 func (e *Engine) touch(holder string) { e.dirty[holder] = true }
 
-// expire ends by itself what was delegated until now. What the brake holds waits for the operator, and is tried again
-// each hour.
-func (e *Engine) expire(now time.Time) error {
+// expire ends by itself what was delegated until now. What the brake holds waits for the operator, and is tried again each
+// hour; a failure holds up nothing else.
+func (e *Engine) expire(now time.Time) {
 	e.mu.RLock()
 	next := e.ledger.NextExpiry()
 	e.mu.RUnlock()
 	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
-		return nil
+		return
 	}
 	by := holdings.By{Actor: "clock", Reason: "the time until which it was delegated has come", Time: now}
 	effect, err := e.Expire(by, Consent{})
-	var f *fault.Error
-	if errors.As(err, &f) && f.Kind == fault.Refused {
+	switch {
+	case err == nil:
+	case fault.KindOf(err) == fault.Refused:
 		e.expiryHeld = now.Add(time.Hour)
 		e.log.Error("delegations have ended, and the brake holds what follows: look with 'cadastre holdings expire --dry-run'", "why", effect.Held, "code", effect.Code)
-		return nil
+	default:
+		e.expiryHeld = now.Add(retryAfter)
+		e.Observer.Refused(fault.KindOf(err))
+		e.log.Error("delegations have ended, and what follows could not be decided; it will be tried again", "error", err)
 	}
-	return err
 }

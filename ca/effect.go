@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 
 	"cadastre/holdings"
@@ -59,7 +60,7 @@ func (e *Engine) effectOfIntents(o *roa.Outcome) *Effect {
 		lost = append(lost, vrps...)
 	}
 	f.Gained, f.Lost = without(gained, nil), without(lost, gained)
-	e.brake(f, sha256.Sum256([]byte("intents")))
+	e.brake(f, sha256.Sum256([]byte("intents")), len(f.Lost))
 	return f
 }
 
@@ -74,7 +75,7 @@ type Loss struct {
 // effectOf computes what an outcome of the ledger does to holders, certificates and VRPs. The engine's mu is held.
 func (e *Engine) effectOf(o *holdings.Outcome) *Effect {
 	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}}
-	var before, after []roa.VRP
+	var before, after, atStake []roa.VRP
 	for holder, now := range o.After {
 		was := o.Before[holder]
 		switch {
@@ -90,6 +91,7 @@ func (e *Engine) effectOf(o *holdings.Outcome) *Effect {
 		had, has := e.book.VRPs(holder, was), e.book.VRPs(holder, now)
 		before, after = append(before, had...), append(after, has...)
 		if gone := was.Minus(now); !gone.Empty() {
+			atStake = append(atStake, had...)
 			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(without(had, has)), gone})
 		}
 	}
@@ -100,7 +102,7 @@ func (e *Engine) effectOf(o *holdings.Outcome) *Effect {
 		bv4, bv6, _ := b.Resources.Addresses()
 		return cmp.Or(cmp.Compare(b.VRPs, a.VRPs), cmp.Compare(bv4, av4), cmp.Compare(bv6, av6), cmp.Compare(a.Holder, b.Holder))
 	})
-	e.brake(f, o.Digest)
+	e.brake(f, o.Digest, len(without(atStake, after)))
 	f.Largest = f.Largest[:min(10, len(f.Largest))]
 	return f
 }
@@ -127,53 +129,92 @@ func without(a, b []roa.VRP) []roa.VRP {
 	return out
 }
 
-// brake holds what would take away more than its share, and derives the code that lets it pass from what it would take
-// away: another plan has another code. The engine's mu is held.
-func (e *Engine) brake(f *Effect, digest [sha256.Size]byte) {
-	var lost []inr.Set
-	for _, loss := range f.Largest {
-		if !e.ledgerKind(loss.Holder).IsRegistry() {
-			lost = append(lost, loss.Resources)
-		}
-	}
-	if len(lost)+len(f.Lost) == 0 {
+// brake holds what would take away more than its share of all there is, or of what is in one registry, so that no file
+// alone can empty a small one either. It derives the code that lets it pass from what would be taken away: another plan
+// has another code. Of VRPs, those count that rested on what is taken away and that nobody authorises any more: a parted
+// prefix that is whole again loses its parts, and no harm is done. The engine's mu is held.
+func (e *Engine) brake(f *Effect, digest [sha256.Size]byte, vrps int) {
+	if len(f.Largest)+vrps == 0 {
 		return
 	}
-	holders, vrps, held := e.totals()
-	had4, had6, _ := held.Addresses()
-	lost4, lost6, _ := inr.Sum(lost...).Addresses()
-	for _, share := range []struct {
-		what        string
-		lost, total uint64
-		few         uint64 // this many may always go, while they are less than half
-	}{
-		{"VRPs", uint64(len(f.Lost)), vrps, 10},
-		{"holders", uint64(f.Holders.Gone), holders, 10},
-		{"IPv4 addresses", lost4, had4, 4096},
-		{"IPv6 /48 networks", lost6, had6, 1 << 16},
-	} {
-		if e.policy.tooMuch(share.lost, share.total, share.few) {
-			f.Held = fmt.Sprintf("it would take away %d of %d %s, and more than %.3g %% at once needs the operator's code", share.lost, share.total, share.what, e.policy.Brake*100)
+	lost := tallies{}
+	for _, loss := range f.Largest {
+		lost.add(e, loss.Holder, loss.Resources, loss.VRPs)
+	}
+	lost.of("").vrps = uint64(vrps)
+	had := e.totals()
+	for _, registry := range slices.Sorted(maps.Keys(lost)) {
+		was := had.of(registry).shares()
+		for i, share := range lost.of(registry).shares() {
+			if !e.policy.tooMuch(share.n, was[i].n, share.few) {
+				continue
+			}
+			of := ""
+			if registry != "" {
+				of = " of " + registry
+			}
+			f.Held = fmt.Sprintf("it would take away %d of %d %s%s, and more than %.3g %% at once needs the operator's code", share.n, was[i].n, share.what, of, e.policy.Brake*100)
 			f.Code = brakeCode(digest, f.Lost)
 			return
 		}
 	}
 }
 
-// totals is what there is that could be lost: how many holders, how many VRPs, which resources.
-func (e *Engine) totals() (holders, vrps uint64, held inr.Set) {
-	var parts []inr.Set
-	for _, holder := range e.ledger.Organisations() {
+// tally is how much there is of what can be lost.
+type tally struct {
+	holders, vrps uint64
+	resources     []inr.Set
+}
+
+// tallies are by registry, with all of them under the empty name.
+type tallies map[string]*tally
+
+func (t tallies) of(registry string) *tally {
+	if t[registry] == nil {
+		t[registry] = &tally{}
+	}
+	return t[registry]
+}
+
+// add counts resources of a holder, the holder itself if these are all that it has, and VRPs that rest on them. What a
+// registry has is its holders'.
+func (t tallies) add(e *Engine, holder string, resources inr.Set, vrps int) {
+	for _, name := range []string{"", e.registryOf(holder)} {
+		in := t.of(name)
+		in.vrps += uint64(vrps)
 		if e.ledgerKind(holder).IsRegistry() {
 			continue
 		}
-		if holding := e.ledger.Holding(holder); !holding.Empty() {
-			holders++
-			vrps += uint64(len(e.book.VRPs(holder, holding)))
-			parts = append(parts, holding)
+		in.resources = append(in.resources, resources)
+		if resources.Contains(e.ledger.Holding(holder)) {
+			in.holders++
 		}
 	}
-	return holders, vrps, inr.Sum(parts...)
+}
+
+// share is an amount of something, of which a few may always go while they are less than half.
+type share struct {
+	what   string
+	n, few uint64
+}
+
+func (t *tally) shares() []share {
+	v4, v6, asns := inr.Sum(t.resources...).Addresses()
+	return []share{
+		{"VRPs", t.vrps, 10}, {"holders", t.holders, 10},
+		{"IPv4 addresses", v4, 4096}, {"IPv6 /48 networks", v6, 1 << 16}, {"AS numbers", asns, 10},
+	}
+}
+
+// totals is what there is that could be lost.
+func (e *Engine) totals() tallies {
+	all := tallies{}
+	for _, holder := range e.ledger.Organisations() {
+		if holding := e.ledger.Holding(holder); !holding.Empty() {
+			all.add(e, holder, holding, len(e.book.VRPs(holder, holding)))
+		}
+	}
+	return all
 }
 
 func (p *Policy) tooMuch(lost, total, few uint64) bool {

@@ -33,6 +33,7 @@ var (
 	vaultKey        = []byte("vault")
 	anchorKey       = []byte("anchor certificate")
 	clockKey        = []byte("clock")
+	stepKey         = []byte("step")
 )
 
 // Engine is the authorities of one installation.
@@ -50,13 +51,14 @@ type Engine struct {
 	pool   *keys.Pool
 	gate   *validate.Gate // used by the one that runs the engine
 
-	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog
+	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog; and what waits: aside
 	ledger *holdings.Ledger
 	book   *roa.Book
 	// dirty is the organisations that a decision or a clock touched since the last plan; backlog is those of a longer
 	// plan that was set aside for them.
 	dirty, backlog map[string]bool
 	working        bool // a plan is being carried out
+	aside          map[string]*waiting
 
 	knownMu sync.Mutex // guards known and clocks; may be taken while mu is held, not the other way
 	known   map[string]*issued
@@ -68,7 +70,8 @@ type Engine struct {
 	watchers   watchers
 	acquainted bool      // the gate has read what was published before; of the one that runs the engine
 	step       Step      // of the wave that was worked on last; likewise
-	lastClose  time.Time // when a serial was last closed; of the one that runs the engine
+	unfinished bool      // what is staged may be half of a plan, whose repositories come out in an order; likewise
+	lastClose  time.Time // when a serial was last closed; likewise
 	expiryHeld time.Time // until when an expiry that the brake holds is not tried again; likewise
 	frozen     frozen
 	Observer   Observer // set before Run
@@ -97,7 +100,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	e := &Engine{
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{},
 		repositories: map[string]*rrdp.Repository{},
-		dirty:        map[string]bool{}, backlog: map[string]bool{},
+		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
 		known: map[string]*issued{}, clocks: clocks{}, wake: make(chan struct{}, 1),
 	}
 	err := st.View(func(r store.Reader) error {
@@ -108,6 +111,11 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		var err error
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
+		}
+		if step, err := get[Step](r, engineBucket, stepKey); err != nil {
+			return err
+		} else if step != nil {
+			e.step = *step
 		}
 		e.book, err = roa.Load(r)
 		return err
@@ -251,6 +259,7 @@ func (e *Engine) makeRoom() {
 // ledgerView is the engine as a plan sees it. The engine's mu is held while it is used.
 type ledgerView struct {
 	*Engine
+	now     time.Time
 	failure error
 }
 
@@ -266,6 +275,9 @@ func (v *ledgerView) Authorised(holder string) []roa.VRP {
 	return v.book.VRPs(holder, v.ledger.Holding(holder))
 }
 
+func (v *ledgerView) Offline(holder string) bool { return v.offline(holder) }
+func (v *ledgerView) Aside(holder string) bool   { return v.isAside(holder, v.now) }
+
 func (v *ledgerView) Issued(holder string) *issued {
 	is, err := v.issuedTo(holder)
 	if err != nil {
@@ -274,7 +286,7 @@ func (v *ledgerView) Issued(holder string) *issued {
 	return is
 }
 
-// The following read the parts of the ledger that never change once they are there.
+// The following need the engine's mu held.
 
 func (e *Engine) parentOf(holder string) string {
 	if o, ok := e.ledger.Organisation(holder); ok && o.Parent != "" {
@@ -290,7 +302,15 @@ func (e *Engine) ledgerKind(holder string) holdings.Kind {
 	return o.Kind
 }
 
-func (e *Engine) lifetimeOf(holder string) Lifetime { return e.policy.lifetime(e.ledgerKind(holder)) }
+// place is where an organisation stands in the tree, which never changes once it is there. It takes the engine's mu.
+func (e *Engine) place(holder string) (parent, registry string, kind holdings.Kind) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if holder == AnchorName {
+		return AnchorName, e.ledger.Root(), ""
+	}
+	return e.parentOf(holder), e.registryOf(holder), e.ledgerKind(holder)
+}
 
 // VRPs is what a validator prints of what is issued: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
 func (e *Engine) VRPs() ([]string, error) {

@@ -1,8 +1,19 @@
 package ca
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
 )
 
 // registries is the tree that imports start from: holders come with the files.
@@ -48,13 +59,229 @@ func TestImportedHoldingsBecomeVRPs(t *testing.T) {
 			AR|ipv4|200.0.0.0|65536|20050101|allocated|L1
 			BR|ipv4|177.0.0.0|65536|20050101|allocated|B1`))
 		if effect.Holders.New != 5+3 || effect.Certificates.New != effect.Holders.New || effect.Held != "" {
-			t.Errorf("the effect of the first import is %+v", effect)
+			h.Errorf("the effect of the first import is %+v", effect)
 		}
 		h.settle()
 		h.intend("41.0.0.0/16,AS37000,18\n41.1.0.0/23,37001\n2c0f:f000::/32,AS37001,40\n200.0.0.0/16,AS27000\n177.0.0.0/16,AS28000")
 		h.settle()
 		if n := len(h.reader.vrps()); n != 5 {
-			t.Errorf("%d VRPs, want 5", n)
+			h.Errorf("%d VRPs, want 5", n)
 		}
+	})
+}
+
+// kindOf fails the test unless an error is of a kind and says some words.
+func kindOf(t rapid.TB, err error, kind fault.Kind, words ...string) {
+	t.Helper()
+	if err == nil || fault.KindOf(err) != kind {
+		t.Fatalf("the error is %v (%v), want one of kind %v", err, fault.KindOf(err), kind)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error %q does not say %q", err, w)
+		}
+	}
+}
+
+func TestLossesParkAndComeBack(t *testing.T) {
+	inHouse(t, registries, func(h *house) {
+		h.imports(extended(h, "afrinic", 1, march))
+		h.intend("41.0.0.0/16,AS37000,24\n41.1.0.0/23,AS37001\n41.2.0.0/16,AS37001\n41.2.128.0/17,AS37009")
+		h.settle()
+		all := h.reader.vrps()
+		// A3 is gone, and A1 has lost a /24 out of its /16
+		less := `
+			ZA|ipv4|41.0.0.0|1280|20050101|allocated|A1
+			ZA|ipv4|41.0.6.0|64000|20050101|allocated|A1
+			ZA|asn|37000|2|20050101|allocated|A1
+			KE|ipv4|41.1.0.0|768|20060101|assigned|A2
+			KE|ipv6|2c0f:f000::|32|20060101|allocated|A2`
+		effect := h.imports(extended(h, "afrinic", 2, less))
+		if effect.Held == "" || len(effect.Lost) != 3 || effect.Holders.Gone != 1 || effect.Largest[0].Holder != "afrinic/a3" {
+			h.Errorf("the effect of the losses is %+v", effect)
+		}
+		h.settle()
+		got := h.reader.vrps()
+		for _, rest := range []string{"41.0.0.0/22,24,AS37000", "41.0.4.0/24,24,AS37000", "41.0.6.0/23,24,AS37000", "41.0.128.0/17,24,AS37000", "41.1.0.0/23,23,AS37001"} {
+			if !slices.Contains(got, rest) {
+				h.Errorf("%s is not authorised any more: %v", rest, got)
+			}
+		}
+		if slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, "41.2.") || v == "41.0.0.0/16,24,AS37000" }) {
+			h.Errorf("what is lost is authorised: %v", got)
+		}
+		states := map[roa.State]int{}
+		must(h, h.engine.Intents("", func(_ roa.Intent, s roa.Status) { states[s.State]++ }))
+		if states[roa.Parked] != 2 || states[roa.Part] != 1 || states[roa.Live] != 1 {
+			h.Errorf("the intents stand as %v", states)
+		}
+		h.imports(extended(h, "afrinic", 3, march))
+		h.settle()
+		if !slices.Equal(h.reader.vrps(), all) {
+			h.Errorf("what came back is %v, and was %v", h.reader.vrps(), all)
+		}
+	})
+}
+
+// peopled is a house on the forest, with holdings all the way down in two registries and an NIR.
+func peopled(h *house) {
+	h.Helper()
+	h.give("afrinic", "41.0.0.0/16, AS37000-AS37099")
+	h.give("isp", "41.0.0.0/18, AS37000")
+	h.give("shop", "41.0.0.0/20")
+	h.give("other", "41.0.64.0/18")
+	h.give("lacnic", "177.0.0.0/8")
+	h.give("nic.br", "177.0.0.0/12")
+	h.give("rede", "177.0.0.0/16")
+	h.give("loja", "177.0.0.0/20")
+	h.intend("41.0.0.0/18,AS37000\n41.0.0.0/20,AS37001\n41.0.64.0/18,AS37002\n177.0.0.0/16,AS28000\n177.0.0.0/24,AS28001")
+	h.settle()
+}
+
+func TestEndsCascade(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		all := h.reader.vrps()
+		h.take("isp", "41.0.0.0/19") // the shop's /20 is in it
+		h.settle()
+		if got := h.reader.vrps(); len(got) != len(all)-1 || !slices.Contains(got, "41.0.32.0/19,19,AS37000") || slices.Contains(got, "41.0.0.0/20,20,AS37001") {
+			h.Errorf("after isp lost a /19: %v", got)
+		}
+		if is, _ := h.engine.issuedTo("shop"); is != nil {
+			h.Error("the shop still has a certificate")
+		}
+		h.decided(h.engine.Return(h.by(), "rede", resources(h, "177.0.0.0/16"), Consent{Code: code(h, func(c Consent) (*Effect, error) {
+			return h.engine.Return(h.by(), "rede", resources(h, "177.0.0.0/16"), c)
+		})}))
+		h.settle()
+		if got := h.reader.vrps(); !slices.Equal(got, []string{"41.0.32.0/19,19,AS37000", "41.0.64.0/18,18,AS37002"}) {
+			h.Errorf("after rede returned all it had: %v", got)
+		}
+	})
+}
+
+// code is what the brake asks for, empty if it does not hold the decision.
+func code(h *house, decide func(Consent) (*Effect, error)) string {
+	h.Helper()
+	effect, err := decide(Consent{DryRun: true})
+	must(h, err)
+	return effect.Code
+}
+
+// TestUntilComes has the clock end a delegation, with all that hangs below it, while the engine runs.
+func TestUntilComes(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		until := time.Now().Add(36 * time.Hour)
+		h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: "isp", Resources: resources(h, "41.0.128.0/22"), Status: holdings.Allocated, Ground: "a lease", Until: until}, Consent{}))
+		h.give("shop", "41.0.128.0/24")
+		h.intend("41.0.128.0/24,AS37005")
+		stop := h.run()
+		must(h, h.engine.WaitSettled(context.Background()))
+		if !slices.Contains(h.reader.vrps(), "41.0.128.0/24,24,AS37005") {
+			h.Fatalf("the lease has no effect: %v", h.reader.vrps())
+		}
+		h.reader.insist(map[string]bool{"41.0.0.0/18,18,AS37000": true, "41.0.64.0/18,18,AS37002": true, "177.0.0.0/16,16,AS28000": true, "177.0.0.0/24,24,AS28001": true, "41.0.0.0/20,20,AS37001": true})
+		time.Sleep(time.Until(until) - time.Minute)
+		synctest.Wait()
+		if !slices.Contains(h.reader.vrps(), "41.0.128.0/24,24,AS37005") {
+			h.Error("the lease ended too early")
+		}
+		time.Sleep(2 * time.Minute)
+		must(h, h.engine.WaitSettled(context.Background()))
+		stop()
+		if len(h.reader.vrps()) != 5 {
+			h.Errorf("a minute after the lease ended the VRPs are %v", h.reader.vrps())
+		}
+		h.complete()
+	})
+}
+
+// TestHeldEndWaitsForItsCode: what the brake holds stands until the operator ends it, and is no reason to hurry.
+func TestHeldEndWaitsForItsCode(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		until := time.Now().Add(36 * time.Hour)
+		h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: "isp", Resources: resources(h, "41.0.128.0/18"), Status: holdings.Allocated, Ground: "a lease", Until: until}, Consent{}))
+		h.intend("41.0.128.0/18,AS37005")
+		stop := h.run()
+		defer stop()
+		time.Sleep(48 * time.Hour)
+		must(h, h.engine.WaitSettled(context.Background()))
+		h.complete()
+		if n := h.reader.refused[fault.Refused]; n < 12 || n > 14 {
+			h.Errorf("in 12 hours the end was tried %d times, want once an hour", n)
+		}
+		expire := func(c Consent) (*Effect, error) { return h.engine.Expire(h.by(), c) }
+		_, err := expire(Consent{})
+		kindOf(h, err, fault.Refused, "16384", "--code")
+		h.decided(expire(Consent{Code: code(h, expire)}))
+		must(h, h.engine.WaitSettled(context.Background()))
+		h.complete()
+	})
+}
+
+// run runs the engine until the function that it returns is called.
+func (h *house) run() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- h.engine.Run(ctx) }()
+	return func() {
+		cancel()
+		must(h, <-done)
+	}
+}
+
+// TestHoldersMoveToAnNIR: a holder of a registry becomes one of its NIR and back, by the country in the registry's file.
+func TestHoldersMoveToAnNIR(t *testing.T) {
+	inHouse(t, registries, func(h *house) {
+		file := func(day int, moving string) *holdings.File {
+			return extended(h, "lacnic", day, `
+				AR|ipv4|200.0.0.0|65536|20050101|allocated|L1
+				BR|ipv4|177.0.0.0|65536|20050101|allocated|B1
+				`+moving+`|ipv4|200.7.0.0|65536|20050101|allocated|M1`)
+		}
+		h.imports(file(1, "UY"))
+		h.intend("200.0.0.0/16,AS27000\n177.0.0.0/16,AS28000\n200.7.0.0/16,AS27001")
+		h.settle()
+		h.imports(file(2, "BR")) // NIC.br and M1 grow in one decision, in two repositories
+		h.settle()
+		if got := h.reader.vrps(); slices.Contains(got, "200.7.0.0/16,16,AS27001") {
+			h.Errorf("the holder that left keeps its VRP: %v", got)
+		}
+		h.intend("200.7.0.0/16,AS27001")
+		h.settle()
+		h.imports(file(3, "UY")) // the intents of both are there now: what goes with one comes with the other
+		h.settle()
+		if got := h.reader.vrps(); len(got) != 3 {
+			h.Errorf("the VRPs are %v", got)
+		}
+		h.imports(file(4, "BR"))
+		h.settle()
+		if got := h.reader.vrps(); len(got) != 3 {
+			h.Errorf("the VRPs are %v", got)
+		}
+	})
+}
+
+// TestManyROAsAtOnce: more than fit into a batch, for a new authority and for one that is there.
+func TestManyROAsAtOnce(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		var csv strings.Builder
+		for i := range 2*batchKeys + 20 {
+			fmt.Fprintf(&csv, "41.0.%d.%d/28,AS%d\n", 64+i/16, i%16*16, 38000+i)
+		}
+		h.intend(csv.String())
+		h.settle()
+		h.take("other", "41.0.64.0/18")
+		h.settle()
+		h.give("other", "41.0.64.0/18")
+		h.settle()
+		if n := len(h.reader.vrps()); n != 5+2*batchKeys+20 {
+			h.Errorf("%d VRPs are left", n)
+		}
+		h.take("other", "41.0.64.0/19")
+		h.settle()
 	})
 }

@@ -34,7 +34,7 @@ func (e *Engine) freeze(cause error) {
 	if first {
 		e.log.Error("frozen: nothing is signed, what is published stays served", "error", cause)
 		e.Observer.Refused(fault.KindOf(cause))
-		e.watchers.failed(cause)
+		e.watchers.tell(cause)
 	}
 }
 

@@ -45,6 +45,9 @@ type house struct {
 	reader *reader
 	log    *bytes.Buffer
 	seal   func() // ends the engine's pool
+
+	unmount  func() // takes back what was mounted in the house, if set
+	restored bool   // the next start is told that it is a restored backup
 }
 
 // seeds are installations as Init leaves them, with their keys open, by their tree: to open a vault costs a tenth of a
@@ -136,7 +139,7 @@ func (h *house) open(vault *keys.Vault, anchor crypto.Signer) {
 	h.Helper()
 	e, err := Open(h.store, h.dir, h.policy, slog.New(slog.NewTextHandler(h.log, nil)))
 	must(h, err)
-	must(h, e.CheckHighWater(false))
+	must(h, e.CheckHighWater(h.restored))
 	e.CheckClock(time.Now())
 	ctx, cancel := context.WithCancel(context.Background())
 	must(h, e.unsealed(ctx, vault, anchor, 1))
@@ -149,6 +152,7 @@ func (h *house) open(vault *keys.Vault, anchor crypto.Signer) {
 		h.reader = newReader(h, e)
 	}
 	h.reader.engine, e.Observer = e, h.reader
+	h.reader.catchUp()
 }
 
 // reopen abandons the engine as a crash does, and starts another on the same store and directory.
@@ -162,6 +166,9 @@ func (h *house) reopen() {
 func (h *house) close() {
 	h.seal()
 	_ = h.store.Close()
+	if h.unmount != nil {
+		h.unmount()
+	}
 }
 
 func (h *house) by() holdings.By {
@@ -178,6 +185,9 @@ func (h *house) settle() {
 // complete checks that the relying party reads exactly what ledger and book ask for, and what the engine says it issued.
 func (h *house) complete() {
 	h.Helper()
+	if h.reader.failed {
+		h.FailNow()
+	}
 	h.reader.orphans()
 	got, want := h.reader.vrps(), slices.Sorted(maps.Keys(h.wanted()))
 	if !slices.Equal(got, want) {
@@ -275,4 +285,10 @@ func (h *house) imports(files ...*holdings.File) *Effect {
 	dry, err := h.engine.Import(h.by(), files, holdings.ImportOptions{}, Consent{DryRun: true})
 	must(h, err)
 	return h.decided(h.engine.Import(h.by(), files, holdings.ImportOptions{}, Consent{Code: dry.Code}))
+}
+
+// lease is a delegation to an organisation.
+func lease(t rapid.TB, to, what string) holdings.Delegation {
+	t.Helper()
+	return holdings.Delegation{To: to, Resources: resources(t, what), Status: holdings.Allocated, Ground: "contract"}
 }

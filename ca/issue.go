@@ -193,10 +193,11 @@ func (b *batcher) create(e *Engine, holder string, key crypto.Signer) error {
 	if err != nil {
 		return err
 	}
+	issuer, registry, _ := e.place(holder)
 	b.changes[holder] = &change{
 		key: key, created: true, files: map[string][]byte{},
 		next: &issued{Authority: Authority{
-			Holder: holder, Issuer: e.parentOf(holder), Repository: e.registryOf(holder), Path: pathOf(e.installation, holder),
+			Holder: holder, Issuer: issuer, Repository: registry, Path: pathOf(e.installation, holder),
 			KeyID: public.ID, KeyInfo: public.Info,
 		}},
 	}
@@ -228,7 +229,8 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 		if err != nil {
 			return err
 		}
-		b.certify(c, child, order.Resources, e.lifetimeOf(order.Holder))
+		_, _, kind := e.place(order.Holder)
+		b.certify(c, child, order.Resources, b.policy.lifetime(kind))
 	}
 	for _, vrp := range u.Authorise {
 		oneTime := stock.next()

@@ -22,6 +22,8 @@ type view interface {
 	Entitled(holder string) inr.Set
 	Authorised(holder string) []roa.VRP
 	Issued(holder string) *issued // nil where there is no authority
+	Offline(holder string) bool   // nothing can be signed with its key now
+	Aside(holder string) bool     // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step says why a wave comes where it does.
@@ -30,12 +32,13 @@ type Step string
 // The steps, in the order in which a plan takes them. At every point between two waves each chain is valid, and stays
 // so together with any older wave that a reader still holds.
 const (
+	Refresh   Step = "refresh"   // manifests and CRLs that near their end are made anew, top-down, with nothing else
 	Grow      Step = "grow"      // certificates get more resources, top-down
 	Create    Step = "create"    // new authorities, top-down, each with its objects before its certificate
 	Authorise Step = "authorise" // ROAs come and go
 	Withdraw  Step = "withdraw"  // ROAs go that another holder has issued anew meanwhile
 	Shrink    Step = "shrink"    // certificates lose resources or are revoked, bottom-up
-	Renew     Step = "renew"     // what nears its end is made anew, top-down
+	Renew     Step = "renew"     // certificates that near their end are made anew, top-down
 )
 
 // wave is changes that do not depend on each other. The next wave begins when this one is published.
@@ -106,15 +109,15 @@ func (p *planner) organisation(holder string) {
 		depth = p.Depth(holder) + 1
 	}
 	is := p.Issued(holder)
-	if holder == AnchorName {
-		if is != nil && !p.now.Before(p.policy.manifestDue(&is.Authority)) {
-			p.in(Renew, depth, holder)
+	if holder == AnchorName || p.Aside(holder) {
+		if is != nil && p.due(p.policy.manifestDue(&is.Authority)) {
+			p.in(Refresh, depth, holder)
 		}
 		return
 	}
 	parent, entitled := p.Parent(holder), p.Entitled(holder)
 	switch {
-	case is == nil && entitled.Empty():
+	case is == nil && (entitled.Empty() || !p.certifies(parent)):
 	case is == nil:
 		up := p.in(Create, depth, parent)
 		up.Certify = append(up.Certify, certify{holder, entitled})
@@ -136,11 +139,14 @@ func (p *planner) existing(holder, parent string, depth int, is *issued, entitle
 		up := p.in(Grow, depth, parent)
 		up.Certify = append(up.Certify, certify{holder, is.Certified.Union(entitled)})
 	}
-	if add, withdraw := p.roas(holder, is); len(add)+len(withdraw) > 0 {
+	add, withdraw := p.roas(holder, is)
+	if len(add)+len(withdraw) > 0 {
 		own := p.in(Authorise, 0, holder)
 		own.Authorise, own.Withdraw = add, withdraw
-	} else if !p.now.Before(p.policy.manifestDue(&is.Authority)) {
-		p.in(Renew, depth, holder)
+	}
+	// a new manifest comes with any change, but what has ended already can carry none
+	if changes := len(add)+len(withdraw) > 0; p.due(p.policy.manifestDue(&is.Authority)) && (!changes || p.due(is.NextUpdate)) {
+		p.in(Refresh, depth, holder)
 	}
 	switch {
 	case !entitled.Contains(is.Certified):
@@ -149,6 +155,18 @@ func (p *planner) existing(holder, parent string, depth int, is *issued, entitle
 	case p.certificateDue(holder, parent, is) && entitled.Equal(is.Certified):
 		up := p.in(Renew, depth-1, parent)
 		up.Certify = append(up.Certify, certify{holder, entitled})
+	}
+}
+
+// certifies tells whether an authority can certify another one: it is there or comes with this plan, and so does its key.
+func (p *planner) certifies(holder string) bool {
+	switch {
+	case p.Offline(holder):
+		return false
+	case holder == AnchorName || p.Issued(holder) != nil:
+		return true
+	default:
+		return !p.Aside(holder) && !p.Entitled(holder).Empty() && p.certifies(p.Parent(holder))
 	}
 }
 
@@ -224,9 +242,11 @@ func (p *planner) handOver() {
 	}
 }
 
-var stepOrder = map[Step]int{Grow: 0, Create: 1, Authorise: 2, Withdraw: 3, Shrink: 4, Renew: 5}
+// What is refreshed comes first: after a long outage nothing else would be valid.
+var stepOrder = map[Step]int{Refresh: 0, Grow: 1, Create: 2, Authorise: 3, Withdraw: 4, Shrink: 5, Renew: 6}
 
-// ordered puts the waves in order, and the updates in each, so that the same view gives the same plan.
+// ordered puts the waves in order, and the updates in each, so that the same view gives the same plan. What needs a key
+// that is offline is left out: it stays due.
 func (p *planner) ordered() []wave {
 	keys := slices.SortedFunc(maps.Keys(p.waves), func(a, b waveKey) int {
 		if a.step != b.step {
@@ -241,9 +261,13 @@ func (p *planner) ordered() []wave {
 	for _, key := range keys {
 		w := wave{Step: key.step, Depth: key.depth}
 		for _, holder := range slices.Sorted(maps.Keys(p.waves[key])) {
-			w.Updates = append(w.Updates, *p.waves[key][holder])
+			if !p.Offline(holder) {
+				w.Updates = append(w.Updates, *p.waves[key][holder])
+			}
 		}
-		out = append(out, w)
+		if len(w.Updates) > 0 {
+			out = append(out, w)
+		}
 	}
 	return out
 }

@@ -52,6 +52,8 @@ type world struct {
 	issued map[string]*issued
 	names  int
 	sheets map[string]folders // what each repository has published
+
+	offline, aside map[string]bool
 }
 
 // folders is what one repository shows: the folder of each authority in it.
@@ -98,6 +100,8 @@ func (w *world) Authorised(holder string) []roa.VRP {
 	return w.book.VRPs(holder, w.Holding(holder))
 }
 func (w *world) Issued(holder string) *issued { return w.issued[holder] }
+func (w *world) Offline(holder string) bool   { return w.offline[holder] }
+func (w *world) Aside(holder string) bool     { return w.aside[holder] }
 
 // all is every organisation and the trust anchor: the set that a start plans for.
 func (w *world) all() []string { return append([]string{AnchorName}, w.Organisations()...) }

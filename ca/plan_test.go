@@ -268,7 +268,7 @@ var situations = []struct {
 		"create 5: loja is new authorises 177.0.0.0/24,24,AS28001; rede certifies loja (177.0.0.0/20)",
 	}},
 	{"manifests are renewed when they are due", func(v *village) { v.now = v.now.Add(v.policy.ManifestLife - v.policy.ManifestSlack) }, []string{
-		"renew 1: iana", "renew 2: afrinic; lacnic", "renew 3: isp; nic.br; other", "renew 4: rede; shop", "renew 5: loja",
+		"refresh 1: iana", "refresh 2: afrinic; lacnic", "refresh 3: isp; nic.br; other", "refresh 4: rede; shop", "refresh 5: loja",
 	}},
 	{"ROAs are renewed before they end", func(v *village) {
 		v.now = v.now.Add(v.policy.ROA.Life - v.policy.ROA.Lead)

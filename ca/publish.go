@@ -44,30 +44,48 @@ func (e *Engine) mayClose(b *batch) bool {
 	return false
 }
 
-// crosses tells whether two waves change different repositories, so that the first has to be published before the
-// second is. Within one repository a serial shows both or neither.
-func (e *Engine) crosses(a, b wave) bool {
-	one := map[string]bool{}
-	for _, w := range []wave{a, b} {
-		for _, u := range w.Updates {
-			one[e.repositoryOf(u.Holder)] = true
-			for _, holder := range u.Revoke {
-				one[e.repositoryOf(holder)] = true
+// mustFollow tells whether what is staged has to be published before a wave is committed: where it lies in a repository
+// above or below one that the wave changes, since chains go through both, and where the wave takes something away, since
+// what replaces that may be staged. Within one repository a serial shows both or neither.
+func (e *Engine) mustFollow(w wave) bool {
+	if w.Step == Refresh {
+		return false // it says what it said before
+	}
+	changes, takes := map[string]bool{}, w.Step == Shrink
+	for _, u := range w.Updates {
+		changes[e.repositoryOf(u.Holder)] = true
+		takes = takes || len(u.Withdraw) > 0
+	}
+	for _, staged := range e.staged() {
+		for registry := range changes {
+			if staged != registry && (takes || e.onOneChain(staged, registry)) {
+				return true
 			}
 		}
 	}
-	return len(one) > 1
+	return false
+}
+
+// onOneChain tells whether one of two registries is above the other.
+func (e *Engine) onOneChain(a, b string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	above := func(low, high string) bool {
+		for low != AnchorName && low != high {
+			low = e.parentOf(low)
+		}
+		return low == high
+	}
+	return above(a, b) || above(b, a)
 }
 
 func (e *Engine) repositoryOf(holder string) string {
-	if holder == AnchorName {
-		return e.ledger.Root()
-	}
-	return e.registryOf(holder)
+	_, registry, _ := e.place(holder)
+	return registry
 }
 
 // publishStaged closes a serial in each repository that has something staged and may have one now. In the middle of
-// longer work it does so only now and then.
+// longer work it does so only now and then, and keeps to the order that the work asks for.
 func (e *Engine) publishStaged(midway bool) error {
 	if midway && time.Since(e.lastClose) < closeEvery {
 		return nil
@@ -78,7 +96,10 @@ func (e *Engine) publishStaged(midway bool) error {
 			continue
 		}
 		if repository.NextSerialAt().After(time.Now()) {
-			return nil // those after it wait for it
+			if e.unfinished {
+				return nil // those after it wait for it
+			}
+			continue
 		}
 		if err := e.closeSerial(repository); err != nil {
 			return err
@@ -120,6 +141,8 @@ func (e *Engine) publishInOrder(ctx context.Context) error {
 
 // bottomUp is the registries with those deepest in the tree first.
 func (e *Engine) bottomUp() []string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	names := slices.Collect(maps.Keys(e.repositories))
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(e.ledger.Depth(b), e.ledger.Depth(a)), cmp.Compare(a, b))
@@ -168,11 +191,13 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	if len(e.dirty)+len(e.backlog) > 0 {
 		return 0
 	}
-	e.knownMu.Lock()
-	next := e.clocks.next(&e.policy)
-	e.knownMu.Unlock()
-	next = sooner(now.Add(time.Hour), next)
-	next = sooner(next, e.ledger.NextExpiry())
+	next := now.Add(time.Hour)
+	for _, at := range e.allDue {
+		next = earlier(next, at)
+	}
+	if expiry := e.ledger.NextExpiry(); !expiry.IsZero() {
+		next = earlier(next, later(expiry, e.expiryHeld))
+	}
 	for _, registry := range e.staged() {
 		next = earlier(next, e.repositories[registry].NextSerialAt())
 	}
@@ -185,14 +210,7 @@ type watchers struct {
 	waiting []chan error
 }
 
-func (w *watchers) settled(yes bool) {
-	if yes {
-		w.tell(nil)
-	}
-}
-
-func (w *watchers) failed(err error) { w.tell(err) }
-
+// tell lets all who wait go, with the error that kept their decisions from being published, or nil.
 func (w *watchers) tell(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -27,8 +27,10 @@ type reader struct {
 	must     map[string]bool     // VRPs that every serial has to have
 	numbers  map[string]*big.Int // of the newest manifest, by its URI
 
-	rest    bool // take serials and do not look at them
-	reads   int  // how many serials were looked at
+	failed  bool
+	signed  func() // is called after each batch, if set
+	rest    bool   // take serials and do not look at them
+	reads   int    // how many serials were looked at
 	refused map[fault.Kind]int
 	batches int
 }
@@ -41,10 +43,15 @@ func newReader(h *house, e *Engine) *reader {
 }
 
 // Signed and the following implement Observer.
-func (r *reader) Signed(int, time.Duration) { r.batches++ }
-func (r *reader) Refused(kind fault.Kind)   { r.refused[kind]++ }
-func (r *reader) Findings(int)              {}
-func (r *reader) Remaining(int)             {}
+func (r *reader) Refused(kind fault.Kind) { r.refused[kind]++ }
+func (r *reader) Findings(int)            {}
+func (r *reader) Remaining(int)           {}
+
+func (r *reader) Signed(int, time.Duration) {
+	if r.batches++; r.signed != nil {
+		r.signed()
+	}
+}
 
 func (r *reader) Published(registry string, serial uint64, _ time.Duration) {
 	if r.fetch(registry) && !r.rest {
@@ -52,9 +59,32 @@ func (r *reader) Published(registry string, serial uint64, _ time.Duration) {
 	}
 }
 
+// fail notes what is wrong, once: the engine goes on, and what is wrong now will be for a while.
+func (r *reader) fail(format string, args ...any) {
+	r.house.Helper()
+	if !r.rest {
+		r.house.Errorf(format, args...)
+	}
+	r.rest, r.failed = true, true
+}
+
+// catchUp reads what came out while nobody was told, as in a crash.
+func (r *reader) catchUp() {
+	news := false
+	for _, registry := range r.engine.publicationOrder() {
+		news = r.fetch(registry) || news
+	}
+	if news && !r.rest {
+		r.read("the start")
+	}
+}
+
 // fetch brings a repository to its current serial, and tells whether it is a new one.
 func (r *reader) fetch(registry string) bool {
 	view, ok := r.engine.repositories[registry].View()
+	if ok && r.sessions[registry] != "" && r.sessions[registry] != view.Session && !r.house.restored {
+		r.fail("%s has begun a new session for no reason", registry)
+	}
 	if !ok || r.sessions[registry] == view.Session && r.serials[registry] == view.Serial {
 		return false
 	}
@@ -97,13 +127,13 @@ func (r *reader) read(when string) {
 		return
 	}
 	if len(r.last.Findings) > 0 {
-		r.house.Fatalf("at %s the validator finds %v", when, r.last.Findings)
+		r.fail("at %s the validator finds %v", when, r.last.Findings)
 	}
 	r.olderManifests(when)
 	found := r.vrps()
 	for vrp := range r.must {
 		if _, ok := slices.BinarySearch(found, vrp); !ok {
-			r.house.Fatalf("at %s a bystander's VRP is missing: %s", when, vrp)
+			r.fail("at %s a bystander's VRP is missing: %s", when, vrp)
 		}
 	}
 	for _, vrp := range found {
@@ -120,7 +150,7 @@ func (r *reader) unborn() bool { return len(r.files[r.engine.ledger.Root()]) == 
 func (r *reader) olderManifests(when string) {
 	for _, a := range r.last.Authorities {
 		if last := r.numbers[a.ManifestURI]; last != nil && a.ManifestNumber.Cmp(last) < 0 {
-			r.house.Fatalf("at %s the manifest %s has the number %s after %s", when, a.ManifestURI, a.ManifestNumber, last)
+			r.fail("at %s the manifest %s has the number %s after %s", when, a.ManifestURI, a.ManifestNumber, last)
 		}
 		r.numbers[a.ManifestURI] = a.ManifestNumber
 	}
@@ -133,7 +163,7 @@ func (r *reader) orphans() {
 		n += len(files)
 	}
 	if valid := r.last.Objects - 1; n != valid { // the trust anchor's certificate is in no repository
-		r.house.Fatalf("%d objects are published and %d are valid", n, valid)
+		r.fail("%d objects are published and %d are valid", n, valid)
 	}
 }
 

@@ -16,17 +16,18 @@ const (
 )
 
 // Run does what is due until ctx ends. A failure is logged and tried again; what is published stays.
-func (e *Engine) Run(ctx context.Context) error {
-	steady := newSteadyClock()
+func (e *Engine) Run(ctx context.Context) error { return e.run(ctx, newSteadyClock().check) }
+
+func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) error {
 	for ctx.Err() == nil {
-		if err := steady.check(time.Now()); err != nil {
+		if err := believe(time.Now()); err != nil {
 			e.freeze(err)
 		}
 		wait, err := e.Step(ctx)
 		if err != nil && ctx.Err() == nil {
 			e.log.Error("the work that is due failed and will be tried again; what was published stays", "error", err, "kind", fault.KindOf(err))
 			e.Observer.Refused(fault.KindOf(err))
-			e.watchers.failed(err)
+			e.watchers.tell(err)
 			wait = retryAfter
 		}
 		e.sleep(ctx, wait)
@@ -41,8 +42,11 @@ func (e *Engine) Settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := e.frozen.err(); err != nil {
+			return err
+		}
 		if e.settled() {
-			return nil
+			return e.asideError()
 		}
 		e.sleep(ctx, min(wait, time.Second))
 		if ctx.Err() != nil {
@@ -64,7 +68,8 @@ func (e *Engine) sleep(ctx context.Context, wait time.Duration) {
 // Step does one round of what is due, and says how long there is nothing more to do.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	if err := e.frozen.err(); err != nil {
-		return time.Hour, nil //nolint:nilerr // it was said when it froze, and status says it
+		e.watchers.tell(err)
+		return time.Hour, nil // it was said when it froze, and status says it
 	}
 	if !e.acquainted {
 		if err := e.acquaint(ctx); err != nil {
@@ -73,9 +78,7 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 		e.acquainted = true
 	}
 	now := time.Now()
-	if err := e.expire(now); err != nil {
-		return 0, err
-	}
+	e.expire(now)
 	if set := e.take(now); len(set) > 0 {
 		done, err := e.work(ctx, set)
 		e.finish(set, done)
@@ -86,7 +89,9 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	if err := e.publishStaged(false); err != nil {
 		return 0, err
 	}
-	e.watchers.settled(e.settled())
+	if e.settled() {
+		e.watchers.tell(e.asideError())
+	}
 	return e.untilNext(time.Now()), nil
 }
 
@@ -94,13 +99,11 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 func (e *Engine) take(now time.Time) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.knownMu.Lock()
-	for _, holder := range e.clocks.due(&e.policy, now) {
-		if holder != AnchorName || e.anchor != nil {
+	for holder, at := range e.allDue {
+		if !now.Before(at) {
 			e.dirty[holder] = true
 		}
 	}
-	e.knownMu.Unlock()
 	if len(e.dirty) == 0 {
 		set := slices.Sorted(maps.Keys(e.backlog))
 		clear(e.backlog)

@@ -1,6 +1,8 @@
 package ca
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"cadastre/holdings"
@@ -25,6 +27,15 @@ type Status struct {
 	PoolReady    int                         `json:"pool_ready"`
 	PoolSize     int                         `json:"pool_size"`
 	Repositories map[string]RepositoryStatus `json:"repositories"`
+	Aside        []Aside                     `json:"aside"` // what is due and cannot be done
+}
+
+// Aside is work that is due and cannot be done, while all else goes on.
+type Aside struct {
+	Organisation string    `json:"organisation"`
+	Why          string    `json:"why"`
+	Since        time.Time `json:"since,omitzero"`
+	Again        time.Time `json:"again,omitzero"` // when it is tried again; zero where that waits for the operator
 }
 
 // RepositoryStatus is how one registry's repository stands.
@@ -46,6 +57,7 @@ func (e *Engine) Status() (*Status, error) {
 	e.mu.RLock()
 	s.Waiting, s.Intents = len(e.dirty)+len(e.backlog), e.book.Len()
 	s.Organisation, s.Delegations = e.ledger.Len()
+	s.Aside = e.listAside(time.Now())
 	e.mu.RUnlock()
 	s.FirstExpiry, s.FirstHolder, s.Authorities = e.FirstExpiry()
 	if e.pool != nil {
@@ -56,6 +68,28 @@ func (e *Engine) Status() (*Status, error) {
 		s.Repositories[name] = RepositoryStatus{session, serial, at, repository.Objects(), repository.Staged(), e.policy.notify(name)}
 	}
 	return s, nil
+}
+
+// listAside lists what is set aside, and what waits for the trust anchor's key. The engine's mu is held.
+func (e *Engine) listAside(now time.Time) []Aside {
+	list := []Aside{}
+	for _, holder := range slices.Sorted(maps.Keys(e.aside)) {
+		w := e.aside[holder]
+		list = append(list, Aside{holder, w.err.Error(), w.since, w.until})
+	}
+	if e.gate == nil || e.anchor != nil {
+		return list
+	}
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	root := e.ledger.Root()
+	_, issued := e.clocks[root]
+	own, below := e.clocks.dueAt(&e.policy, AnchorName, true), e.clocks.dueAt(&e.policy, root, true)
+	rootDue := !below.IsZero() && below.Before(e.clocks.dueAt(&e.policy, root, false)) && !now.Before(below)
+	if !issued || rootDue || !own.IsZero() && !now.Before(own) {
+		list = append(list, Aside{Organisation: AnchorName, Why: "the trust anchor has work to do and is offline: start with --anchor-passphrase-file"})
+	}
+	return list
 }
 
 // FirstExpiry is when the first thing in the whole tree ends to be valid, whose it is, and how many authorities there

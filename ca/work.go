@@ -9,9 +9,16 @@ import (
 // work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
 // between it stops, not done.
 func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) {
-	view := &ledgerView{Engine: e}
+	if e.unfinished {
+		if err := e.publishInOrder(ctx); err != nil {
+			return false, err
+		}
+	}
+	e.unfinished = true
+	now := time.Now()
+	view := &ledgerView{Engine: e, now: now}
 	e.mu.RLock()
-	waves := plan(view, &e.policy, set, time.Now())
+	waves := plan(view, &e.policy, set, now)
 	e.mu.RUnlock()
 	if view.failure != nil {
 		return false, view.failure
@@ -21,17 +28,23 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 		left += len(w.Updates)
 	}
 	for i, w := range waves {
-		last := i == len(waves)-1
-		e.step = w.Step
-		if done, err := e.doWave(ctx, w.chunks(batchKeys), last, &left); !done || err != nil {
-			return false, err
-		}
-		if !last && e.crosses(w, waves[i+1]) {
+		if e.mustFollow(w) {
 			if err := e.publishInOrder(ctx); err != nil {
 				return false, err
 			}
 		}
+		e.step = w.Step
+		if done, err := e.doWave(ctx, w.chunks(batchKeys), i == len(waves)-1, &left); !done || err != nil {
+			return false, err
+		}
 	}
+	if len(e.staged()) > 1 && (e.step == Create || e.step == Shrink) { // a certificate, and what it leads to
+		if err := e.publishInOrder(ctx); err != nil {
+			return false, err
+		}
+	}
+	e.unfinished = false
+	e.mended(set, now)
 	return true, nil
 }
 
@@ -48,15 +61,20 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, l
 	for i, updates := range chunks {
 		start := time.Now()
 		s := <-next
-		if next = nil; s.err != nil {
-			return false, s.err
-		}
+		next = nil
 		last := i == len(chunks)-1
 		early := !last && !needs(chunks[i+1], updates)
 		if early {
 			next = e.startSigning(ctx, chunks[i+1])
 		}
-		if committed, err := e.finishBatch(ctx, s.signed, last && lastWave, start); !committed || err != nil {
+		committed, err := false, s.err
+		if err == nil {
+			committed, err = e.finishBatch(ctx, s.signed, last && lastWave, start)
+		}
+		if err != nil && ownFault(err) && ctx.Err() == nil {
+			committed, err = e.takeApart(ctx, parts(updates), err)
+		}
+		if !committed || err != nil {
 			return false, err
 		}
 		if !last && !early {

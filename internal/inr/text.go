@@ -75,7 +75,7 @@ func parseRange(first, last string, isRange bool) (IPRange, bool) {
 	}
 	f, err1 := netip.ParseAddr(first)
 	l, err2 := netip.ParseAddr(last)
-	if err1 != nil || err2 != nil || f.BitLen() != l.BitLen() || f.Compare(l) > 0 || f.Zone()+l.Zone() != "" {
+	if err1 != nil || err2 != nil || f.BitLen() != l.BitLen() || f.Compare(l) > 0 || f.Zone()+l.Zone() != "" || f.Is4In6() || l.Is4In6() {
 		return IPRange{}, false
 	}
 	return IPRange{f, l}, true

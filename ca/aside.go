@@ -1,0 +1,158 @@
+package ca
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"cadastre/internal/fault"
+)
+
+// waiting is an organisation whose work failed for a reason of its own. It is set aside, so that it does not hold up the
+// others: its manifest is renewed as ever, and the rest is tried again, after a failure each time twice as late.
+type waiting struct {
+	err      error
+	since    time.Time // of the first failure
+	until    time.Time // not tried again before
+	delay    time.Duration
+	manifest bool // even its manifest could not be renewed
+}
+
+// mostDelay is the longest that a failure waits to be tried again.
+const mostDelay = time.Hour
+
+// next is when there is something to do for one that waits: its next try, or its manifest before that.
+func (w *waiting) next(manifestDue time.Time) time.Time {
+	if w.manifest {
+		return w.until
+	}
+	return sooner(w.until, manifestDue)
+}
+
+// ownFault tells whether a batch failed because of what is in it, so that another may succeed. A full disk or an end of
+// the program is nobody's own.
+func ownFault(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.BadInput, fault.NotFound, fault.Corrupt, fault.Secret:
+		return true
+	default:
+		return false
+	}
+}
+
+// takeApart does the parts of a batch that failed as a whole, by halves, down to those that are at fault. These are set
+// aside. It is not done when a decision has overtaken a part.
+func (e *Engine) takeApart(ctx context.Context, parts [][]update, cause error) (done bool, err error) {
+	if len(parts) == 1 {
+		e.setAside(parts[0], cause)
+		return true, nil
+	}
+	for _, half := range [][][]update{parts[:len(parts)/2], parts[len(parts)/2:]} {
+		start := time.Now()
+		signed := <-e.startSigning(ctx, slices.Concat(half...))
+		done, err := false, signed.err
+		if err == nil {
+			done, err = e.finishBatch(ctx, signed.signed, false, start)
+		}
+		if err != nil && ownFault(err) && ctx.Err() == nil {
+			done, err = e.takeApart(ctx, half, err)
+		}
+		if !done || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// parts cuts a batch into the smallest batches that make sense by themselves: a certificate with the new authority that it
+// is for, or all that one authority does with its ROAs.
+func parts(updates []update) [][]update {
+	made := map[string]update{}
+	for _, u := range updates {
+		if u.Create {
+			made[u.Holder] = u
+		}
+	}
+	var out [][]update
+	for _, u := range updates {
+		for _, c := range u.Certify {
+			part := []update{{Holder: u.Holder, Certify: []certify{c}}}
+			if child, ok := made[c.Holder]; ok {
+				part = append(part, child)
+			}
+			out = append(out, part)
+		}
+		for _, holder := range u.Revoke {
+			out = append(out, []update{{Holder: u.Holder, Revoke: []string{holder}}})
+		}
+		if !u.Create && (len(u.Authorise)+len(u.Withdraw) > 0 || len(u.Certify)+len(u.Revoke) == 0) {
+			out = append(out, []update{{Holder: u.Holder, Authorise: u.Authorise, Withdraw: u.Withdraw}})
+		}
+	}
+	return out
+}
+
+// about is the organisation whose work a part is.
+func about(part []update) string {
+	switch u := part[0]; {
+	case len(u.Certify) > 0:
+		return u.Certify[0].Holder
+	case len(u.Revoke) > 0:
+		return u.Revoke[0]
+	default:
+		return u.Holder
+	}
+}
+
+// bare tells whether a part is the renewal of a manifest alone.
+func bare(part []update) bool {
+	u := part[0]
+	return len(u.Certify)+len(u.Revoke)+len(u.Authorise)+len(u.Withdraw) == 0
+}
+
+func (e *Engine) setAside(part []update, cause error) {
+	holder, now := about(part), time.Now()
+	e.mu.Lock()
+	w := e.aside[holder]
+	if w == nil {
+		w = &waiting{since: now, delay: retryAfter}
+		e.aside[holder] = w
+	} else if !now.Before(w.until) {
+		w.delay = min(2*w.delay, mostDelay)
+	}
+	w.err, w.manifest = cause, w.manifest || bare(part)
+	w.until = now.Add(w.delay)
+	e.mu.Unlock()
+	e.log.Error("this was refused and is set aside; all else goes on, and it will be tried again", "organisation", holder, "error", cause, "again", w.until)
+	e.Observer.Refused(fault.KindOf(cause))
+}
+
+// mended forgets the failures of organisations whose work was tried again by a plan made at a time, and did not fail.
+func (e *Engine) mended(set []string, planned time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, holder := range set {
+		if w := e.aside[holder]; w != nil && !w.until.After(planned) {
+			delete(e.aside, holder)
+			e.log.Info("what was set aside is done", "organisation", holder)
+		}
+	}
+}
+
+// isAside tells whether an organisation waits at a time. The engine's mu is held.
+func (e *Engine) isAside(holder string, now time.Time) bool {
+	w := e.aside[holder]
+	return w != nil && now.Before(w.until)
+}
+
+// asideError is why some work is not done although all else is; nil where there is none.
+func (e *Engine) asideError() error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if len(e.aside) == 0 {
+		return nil
+	}
+	holder := slices.Min(slices.Collect(maps.Keys(e.aside)))
+	return fault.Wrap(e.aside[holder].err, "the work for %d organisations was refused, and all else is done; first of them %s", len(e.aside), holder)
+}

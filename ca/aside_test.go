@@ -1,0 +1,226 @@
+package ca
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// TestOneBadAuthorityHoldsUpNobody: what the gate refuses of one authority is set aside. The others grow, publish and renew;
+// the one is tried again and again, not often, and comes back by itself when what was wrong with it is right.
+func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		is, err := h.engine.issuedTo("other")
+		must(h, err)
+		// its manifests list, from now on, what is not there
+		is.products["ghost.cer"] = Product{Name: "ghost.cer", Kind: CertificateProduct, Says: "nobody", Expires: time.Now().Add(year)}
+		h.intend("41.0.64.0/24,AS37009\n41.0.0.0/24,AS37008\n177.0.0.0/23,AS28005")
+		kindOf(h, h.engine.Settle(context.Background()), fault.Invalid, "other")
+		if got := h.reader.vrps(); !slices.Contains(got, "41.0.0.0/24,24,AS37008") || !slices.Contains(got, "177.0.0.0/23,23,AS28005") || slices.Contains(got, "41.0.64.0/24,24,AS37009") {
+			h.Errorf("the VRPs are %v", got)
+		}
+		status, err := h.engine.Status()
+		must(h, err)
+		if len(status.Aside) != 1 || status.Aside[0].Organisation != "other" || !strings.Contains(status.Aside[0].Why, "ghost") {
+			h.Errorf("what is set aside is %+v", status.Aside)
+		}
+
+		h.reader.rest = true // what other published ends, and there will be findings
+		stop := h.run()
+		h.give("isp", "41.0.128.0/24")
+		h.intend("41.0.128.0/24,AS37007")
+		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Invalid, "other")
+		refused := h.reader.refused[fault.Invalid]
+		time.Sleep(10 * day)
+		if n := h.reader.refused[fault.Invalid] - refused; n < 200 || n > 2*250 {
+			h.Errorf("in ten days the work of other was refused %d times, want its manifest and its ROAs once an hour", n)
+		}
+		h.reader.read("ten days without other") // fails nothing while it rests
+		if got := h.reader.vrps(); len(got) != 7 || !slices.Contains(got, "41.0.128.0/24,24,AS37007") {
+			h.Errorf("ten days later the VRPs are %v", got)
+		}
+		for _, f := range h.reader.last.Findings {
+			if !strings.Contains(f.URI, is.Path) {
+				h.Errorf("others suffer: %s", f)
+			}
+		}
+
+		stop()
+		is, _ = h.engine.issuedTo("other")
+		delete(is.products, "ghost.cer")
+		stop = h.run()
+		time.Sleep(2 * time.Hour)
+		must(h, h.engine.WaitSettled(context.Background()))
+		stop()
+		h.reader.failed, h.reader.rest = false, false
+		h.reader.read("the end")
+		h.complete()
+		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
+			h.Errorf("this is still set aside: %v", status.Aside)
+		}
+	})
+}
+
+func TestPartsOfABatch(t *testing.T) {
+	vrps := []roa.VRP{{ASN: 1}, {ASN: 2}}
+	updates := []update{
+		{Holder: "isp", Certify: []certify{{Holder: "new"}, {Holder: "shop"}}, Revoke: []string{"old"}},
+		{Holder: "new", Create: true, Authorise: vrps},
+		{Holder: "other", Authorise: vrps, Withdraw: []string{"a.roa"}},
+		{Holder: "rede"},
+	}
+	want := []struct {
+		about string
+		bare  bool
+		keys  int
+	}{{"new", false, 2 + 1 + 2}, {"shop", false, 2}, {"old", false, 1}, {"other", false, 3}, {"rede", true, 1}}
+	got := parts(updates)
+	if len(got) != len(want) {
+		t.Fatalf("%d parts: %+v", len(got), got)
+	}
+	for i, w := range want {
+		keys := 0
+		for _, u := range got[i] {
+			keys += u.work()
+		}
+		if about(got[i]) != w.about || bare(got[i]) != w.bare || keys != w.keys {
+			t.Errorf("part %d is about %s, bare %v, of work %d; want %+v", i, about(got[i]), bare(got[i]), keys, w)
+		}
+	}
+}
+
+// TestPlanForWhatWaits: who is set aside gets new manifests and no more; what needs a key that is offline is left out, with
+// all that hangs on it.
+func TestPlanForWhatWaits(t *testing.T) {
+	v := furnished(t)
+	v.take("isp", "41.0.0.0/19")
+	v.give("other", "41.0.0.0/19")
+	v.aside = map[string]bool{"isp": true}
+	want := []string{"grow 3: afrinic certifies other (41.0.0.0/19, 41.0.64.0/18)", "authorise 0: shop withdraws 1", "shrink 4: isp revokes shop"}
+	if got := outline(v.plan()); !slices.Equal(got, want) {
+		t.Errorf("with isp set aside the plan is\n\t%s", strings.Join(got, "\n\t"))
+	}
+	v.now = v.now.Add(v.policy.ManifestLife - v.policy.ManifestSlack)
+	if got := strings.Join(outline(v.plan()), "\n"); !strings.Contains(got, "refresh 3: isp; nic.br; other\n") {
+		t.Errorf("who is set aside gets no new manifest:\n%s", got)
+	}
+
+	v = newVillage(t)
+	v.give("afrinic", "41.0.0.0/16")
+	v.give("isp", "41.0.0.0/18")
+	v.offline = map[string]bool{AnchorName: true}
+	if got := outline(v.plan()); len(got) > 0 {
+		t.Errorf("with the anchor offline from the first the plan is %v", got)
+	}
+}
+
+// TestFullDisk fills the disk that the repositories are on: the error is clear, readers are served, and the next try works.
+func TestFullDisk(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		small := filepath.Join(h.dir, "rrdp", "afrinic")
+		h.onSmallDisk(small)
+		h.reopen()
+		full := filepath.Join(small, "full")
+		fill(h, full)
+		h.intend("41.0.64.0/24,AS37009\n177.0.0.0/23,AS28005")
+		err := h.engine.Settle(context.Background())
+		kindOf(h, err, fault.Storage, "afrinic", "no space left")
+		h.reader.read("a full disk")
+		if n := len(h.reader.vrps()); n != 5 && n != 6 {
+			h.Errorf("with a full disk the VRPs are %v", h.reader.vrps())
+		}
+		must(h, os.Remove(full))
+		h.settle()
+		h.reopen()
+		h.settle()
+	})
+}
+
+// onSmallDisk puts a directory with what is in it on a file system of a megabyte.
+func (h *house) onSmallDisk(dir string) {
+	h.Helper()
+	copied := dir + ".copy"
+	must(h, os.CopyFS(copied, os.DirFS(dir)))
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		h.Skipf("a small file system can't be mounted here: %v", err)
+	}
+	h.unmount = func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }
+	must(h, os.CopyFS(dir, os.DirFS(copied)))
+}
+
+func fill(h *house, path string) {
+	h.Helper()
+	f, err := os.Create(path)
+	must(h, err)
+	block := make([]byte, 4096)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	_ = f.Close()
+}
+
+// TestDecisionsWhileItRuns has four people decide while the engine runs. With -race it looks for what is not guarded.
+func TestDecisionsWhileItRuns(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		stop := h.run()
+		ended := make(chan error)
+		for who := range 4 {
+			go func() { ended <- h.busy(who) }()
+		}
+		for range 4 {
+			must(h, <-ended)
+		}
+		must(h, h.engine.WaitSettled(context.Background()))
+		stop()
+		h.reader.insist(h.wanted())
+		h.complete()
+		synctest.Wait()
+	})
+}
+
+// busy enrols a holder of its own, and gives and takes.
+func (h *house) busy(who int) error {
+	for i := range 6 {
+		handle := fmt.Sprintf("holder-%d-%d", who, i)
+		by := holdings.By{Actor: handle, Reason: "busy", Time: time.Now()}
+		if _, err := h.engine.Enrol(by, holdings.Organisation{Handle: handle, Parent: []string{"afrinic", "nic.br"}[i%2], Kind: holdings.LIR}); err != nil {
+			return err
+		}
+		prefix := fmt.Sprintf("%s.%d.0/24", []string{"41.0", "177.1"}[i%2], 192+8*who+i)
+		d := lease(h, handle, prefix)
+		if _, err := h.engine.Delegate(by, d, Consent{}); err != nil {
+			return err
+		}
+		row, err := roa.ParseRow(prefix, fmt.Sprint(39000+i))
+		if err != nil {
+			return err
+		}
+		if _, err := h.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: handle, Actor: handle, Time: time.Now()}, Consent{}); err != nil {
+			return err
+		}
+		if _, err := h.engine.Status(); err != nil {
+			return err
+		}
+		if i%3 == 0 {
+			if _, err := h.engine.Revoke(by, handle, d.Resources, Consent{}); err != nil {
+				return err
+			}
+		}
+		time.Sleep(time.Duration(who*i) * 100 * time.Millisecond)
+	}
+	return nil
+}

@@ -1,0 +1,270 @@
+package ca
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+)
+
+// fragile is a store that can be made to fail, or to end the program, around a transaction.
+type fragile struct {
+	store.Store
+	before, after func() error
+}
+
+func (f *fragile) Update(expect store.Revision, fn func(store.Writer) error) (store.Revision, error) {
+	if f.before != nil {
+		if err := f.before(); err != nil {
+			return f.Revision(), err
+		}
+	}
+	at, err := f.Store.Update(expect, fn)
+	if err == nil && f.after != nil {
+		err = f.after()
+	}
+	return at, err
+}
+
+// killed is what a test panics with where the program would be killed.
+type killed struct{}
+
+// untilKilled does something, and tells whether it was killed on the way.
+func untilKilled(do func()) (was bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, is := r.(killed); !is {
+				panic(r)
+			}
+			was = true
+		}
+	}()
+	do()
+	return false
+}
+
+// TestKilledAroundEachTransaction ends the program before and after each transaction of a change that grows, creates,
+// authorises and shrinks in several repositories. The next start comes to the same end, and nobody sees anything invalid.
+func TestKilledAroundEachTransaction(t *testing.T) {
+	for _, where := range []string{"before", "after"} {
+		for n := 1; ; n++ {
+			done := false
+			t.Run(fmt.Sprintf("%s %d", where, n), func(t *testing.T) {
+				inHouse(t, forest, func(h *house) { done = killedAt(h, where, n) })
+			})
+			if done {
+				if n < 12 {
+					t.Errorf("there were only %d transactions", n)
+				}
+				break
+			}
+		}
+	}
+}
+
+// killedAt tells whether the change came to its end before it could be killed.
+func killedAt(h *house, where string, n int) bool {
+	f := &fragile{Store: h.store}
+	h.store = f
+	h.reopen()
+	peopled(h)
+	kill := func() error {
+		if n--; n == 0 {
+			panic(killed{})
+		}
+		return nil
+	}
+	if where == "before" {
+		f.before = kill
+	} else {
+		f.after = kill
+	}
+	changes := []func(){
+		func() { h.take("isp", "41.0.0.0/19") },
+		func() { h.give("nic.br", "177.16.0.0/16") },
+		func() { h.give("rede", "177.16.0.0/16") },
+		func() { h.intend("177.16.0.0/16,AS28000") },
+		func() { h.give("other", "41.0.0.0/19") },
+		func() { h.take("loja", "177.0.0.0/20") },
+		func() { must(h, h.engine.Settle(context.Background())) },
+		func() { h.take("nic.br", "177.0.0.0/12, 177.16.0.0/16") },
+		func() { must(h, h.engine.Settle(context.Background())) },
+	}
+	survived := true
+	for _, change := range changes {
+		if untilKilled(change) {
+			survived = false
+			f.before, f.after = nil, nil
+			h.reopen()
+			h.reader.insist(h.wanted())
+			if where == "before" { // nobody was told that it is done
+				change()
+			}
+		}
+	}
+	f.before, f.after = nil, nil
+	h.settle()
+	if n := len(h.reader.vrps()); n != 2 {
+		h.Errorf("%d VRPs at the end: %v", n, h.reader.vrps())
+	}
+	return survived
+}
+
+// copied copies store and repositories, as a backup does.
+func (h *house) copied(to string) {
+	h.Helper()
+	must(h, os.CopyFS(to, os.DirFS(h.dir)))
+}
+
+// putBack replaces store and repositories by a copy. The high-water mark, which lies beside them, stays.
+func (h *house) putBack(from string) {
+	h.Helper()
+	h.close()
+	must(h, os.RemoveAll(h.dir))
+	must(h, os.CopyFS(h.dir, os.DirFS(from)))
+	h.openStore()
+}
+
+func TestRestoredBackup(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		backup := filepath.Join(filepath.Dir(h.dir), "backup")
+		h.copied(backup)
+		was := map[string]string{}
+		for name, repository := range h.engine.Repositories() {
+			was[name], _, _ = repository.Published()
+		}
+		for i := range 5 { // all of these are lost
+			h.intend(fmt.Sprintf("41.0.64.0/24,AS%d\n177.0.0.0/24,AS%d", 38000+i, 38000+i))
+			h.settle()
+		}
+		h.putBack(backup)
+		e, err := Open(h.store, h.dir, h.policy, h.engine.log)
+		must(h, err)
+		kindOf(h, e.CheckHighWater(false), fault.Corrupt, "--restored", "revision")
+
+		h.restored = true
+		h.reader.must, h.reader.rest = map[string]bool{}, true // until the new manifests are out, readers keep what they have
+		h.open(h.engine.vault, h.engine.anchor)
+		must(h, h.engine.Settle(context.Background()))
+		h.reader.rest = false
+		h.reader.read("the end of the restoration") // no manifest has a number that was published before
+		h.complete()
+		for name, repository := range h.engine.Repositories() {
+			if session, serial, _ := repository.Published(); session == was[name] || serial == 0 {
+				h.Errorf("%s is at serial %d of session %s, which was used before", name, serial, session)
+			}
+		}
+		if len(h.reader.vrps()) != 5 {
+			h.Errorf("the VRPs of the backup are %v", h.reader.vrps())
+		}
+		h.restored = false
+		h.reopen() // now it is the newest state
+		h.settle()
+	})
+}
+
+func TestHighWaterMarkIsNeeded(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		open := func() *Engine {
+			e, err := Open(h.store, h.dir, h.policy, h.engine.log)
+			must(h, err)
+			return e
+		}
+		mark, err := os.ReadFile(HighWaterPath(h.dir))
+		must(h, err)
+		must(h, os.Remove(HighWaterPath(h.dir)))
+		kindOf(h, open().CheckHighWater(false), fault.Corrupt, HighWaterPath(h.dir), "--restored")
+		must(h, os.WriteFile(HighWaterPath(h.dir), mark[:len(mark)/2], 0o600))
+		kindOf(h, open().CheckHighWater(false), fault.Corrupt, HighWaterPath(h.dir))
+		must(h, os.WriteFile(HighWaterPath(h.dir), []byte(`{"installation":"another","revision":1}`), 0o600))
+		kindOf(h, open().CheckHighWater(true), fault.Corrupt, "another installation")
+
+		must(h, os.Remove(HighWaterPath(h.dir)))
+		h.restored = true
+		h.seal()
+		h.open(h.engine.vault, h.engine.anchor)
+		h.settle()
+		h.restored = false
+		h.reopen()
+		h.settle()
+	})
+}
+
+// TestFailingStore: what cannot be stored is a clear error, changes nothing, and goes through the next time.
+func TestFailingStore(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		f := &fragile{Store: h.store}
+		h.store = f
+		h.reopen()
+		peopled(h)
+		full := func() error { return fault.New(fault.Storage, "the disk is full") }
+		f.before = full
+		rows := h.engine.book.Len()
+		_, err := h.engine.Delegate(h.by(), lease(h, "other", "41.0.128.0/18"), Consent{})
+		kindOf(h, err, fault.Storage, "record the decision", "the disk is full")
+		if h.engine.book.Len() != rows || h.engine.ledger.Holding("other").Contains(resources(h, "41.0.128.0/18")) {
+			h.Error("what was not stored is there")
+		}
+		f.before = nil
+		h.give("other", "41.0.128.0/18")
+		h.intend("41.0.128.0/18,AS37002")
+		for n := range 6 { // the store fails from the n-th transaction on
+			left := n
+			f.before = func() error {
+				if left--; left < 0 {
+					return full()
+				}
+				return nil
+			}
+			if err := h.engine.Settle(context.Background()); err != nil {
+				kindOf(h, err, fault.Storage, "the disk is full")
+			}
+		}
+		f.before = nil
+		h.settle()
+		if len(h.reader.vrps()) != 6 {
+			h.Errorf("the VRPs are %v", h.reader.vrps())
+		}
+	})
+}
+
+// TestRunOutlastsAFailure: the engine that runs tries again, and tells those who wait what is wrong.
+func TestRunOutlastsAFailure(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		f := &fragile{Store: h.store}
+		h.store = f
+		h.reopen()
+		peopled(h)
+		stop := h.run()
+		synctest.Wait()
+		f.before = func() error { return fault.New(fault.Storage, "the disk is full") }
+		waited := make(chan error, 1)
+		go func() { waited <- h.engine.WaitSettled(context.Background()) }()
+		synctest.Wait()
+		must(h, <-waited)
+		f.before = nil
+		h.intend("41.0.64.0/24,AS37009")
+		f.before = func() error { return fault.New(fault.Storage, "the disk is full") }
+		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Storage)
+		if h.reader.refused[fault.Storage] == 0 {
+			h.Error("nobody was told")
+		}
+		f.before = nil
+		for {
+			err := h.engine.WaitSettled(context.Background())
+			if err == nil {
+				break
+			}
+			kindOf(h, err, fault.Storage)
+		}
+		stop()
+		h.complete()
+	})
+}

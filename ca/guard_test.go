@@ -1,0 +1,174 @@
+package ca
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"cadastre/internal/fault"
+)
+
+// setForward is a time as the clock would have given it had somebody set it forward: its wall clock is later, its monotonic
+// one is not. Package time keeps the seconds of the wall clock in the bits from 30 on of its first word.
+func setForward(t time.Time, by time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
+	return t
+}
+
+func TestClockThatJumps(t *testing.T) {
+	start := time.Now()
+	for _, c := range []struct {
+		by     time.Duration
+		passed time.Duration
+		jumps  bool
+	}{{0, 0, false}, {0, 300 * day, false}, {30 * time.Minute, time.Hour, false}, {year, time.Minute, true}, {2 * time.Hour, 0, true}} {
+		s := &steadyClock{start}
+		if err := s.check(setForward(start.Add(c.passed), c.by)); (err != nil) != c.jumps {
+			t.Errorf("set forward by %s within %s: %v", c.by, c.passed, err)
+		}
+		s = &steadyClock{setForward(start, c.by)} // and so it goes back
+		if err := s.check(start.Add(c.passed)); (err != nil) != c.jumps {
+			t.Errorf("set back by %s within %s: %v", c.by, c.passed, err)
+		}
+	}
+}
+
+// TestJumpFreezes: after a jump nothing is signed, what is published stays, decisions are kept, and a start with the right
+// clock goes on.
+func TestJumpFreezes(t *testing.T) {
+	now := time.Now()
+	jumped := &steadyClock{setForward(now, year)}
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		batches := h.reader.batches
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		jump := func(time.Time) error { return jumped.check(now) } // in the bubble there is no monotonic clock
+		go func() { done <- h.engine.run(ctx, jump) }()
+		synctest.Wait()
+		kindOf(h, h.engine.Frozen(), fault.Clock, "jumped", "--accept-clock")
+		h.intend("41.0.64.0/24,AS37009")
+		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Clock)
+		time.Sleep(3 * time.Hour)
+		if status, err := h.engine.Status(); err != nil || status.Frozen == "" || status.Settled {
+			h.Errorf("the status is %+v, %v", status, err)
+		}
+		if h.reader.batches != batches {
+			h.Error("something was signed by a clock that jumped")
+		}
+		kindOf(h, h.engine.Settle(context.Background()), fault.Clock)
+		cancel()
+		must(h, <-done)
+		h.reader.read("the end of the jump")
+		h.reopen()
+		h.settle()
+	})
+}
+
+func TestClockAtTheStart(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		for _, c := range []struct {
+			off    time.Duration
+			frozen bool
+		}{{0, false}, {-time.Minute, false}, {-time.Hour, true}, {-year, true}, {30 * day, false}, {year, true}} {
+			e, err := Open(h.store, h.dir, h.policy, h.engine.log)
+			must(h, err)
+			e.CheckClock(time.Now().Add(c.off))
+			if frozen := e.Frozen() != nil; frozen != c.frozen {
+				h.Errorf("a start %s after the last commit: %v", c.off, e.Frozen())
+			}
+			if c.frozen {
+				kindOf(h, e.Frozen(), fault.Clock)
+			}
+		}
+	})
+}
+
+// TestLongOutage: after days without a daemon everything is stale; all of it is made good in one go.
+func TestLongOutage(t *testing.T) {
+	for _, days := range []int{3, 59} {
+		inHouse(t, forest, func(h *house) {
+			peopled(h)
+			h.seal()
+			time.Sleep(time.Duration(days) * day)
+			h.reader.rest = true // what is stale is stale
+			h.open(h.engine.vault, h.engine.anchor)
+			h.give("isp", "41.0.128.0/18")
+			h.intend("41.0.128.0/18,AS37009")
+			if err := h.engine.Settle(context.Background()); err != nil {
+				h.Fatalf("%v\n%s", err, h.log)
+			}
+			h.reader.rest = false
+			h.reader.read("the end of the outage")
+			h.complete()
+			if h.reader.refused[fault.Invalid] > 0 {
+				h.Errorf("%d batches were refused:\n%s", h.reader.refused[fault.Invalid], h.log)
+			}
+		})
+	}
+}
+
+// TestAnchorOffline: without its key all but the anchor's own work goes on, status says what waits, and nothing spins.
+func TestAnchorOffline(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		vault, anchor := h.engine.vault, h.engine.anchor
+		h.seal()
+		h.open(vault, nil)
+		h.intend("41.0.64.0/24,AS37009")
+		h.settle()
+		stop := h.run()
+		time.Sleep(h.policy.AnchorManifestLife - h.policy.AnchorManifestSlack - time.Hour)
+		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
+			h.Errorf("before anything is due, this waits: %v", status.Aside)
+		}
+		time.Sleep(10 * day)
+		h.give("isp", "41.0.128.0/20")
+		must(h, h.engine.WaitSettled(context.Background()))
+		stop()
+		h.complete()
+		status, err := h.engine.Status()
+		must(h, err)
+		if len(status.Aside) != 1 || status.Aside[0].Organisation != AnchorName {
+			h.Errorf("what waits is %v", status.Aside)
+		}
+		was := h.reader.numbers[anchorManifest(h)].Uint64()
+		h.seal()
+		h.open(vault, anchor)
+		h.settle()
+		if now := h.reader.numbers[anchorManifest(h)].Uint64(); now != was+1 {
+			h.Errorf("with its key the anchor's manifest went from number %d to %d", was, now)
+		}
+		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
+			h.Errorf("with the anchor's key this waits: %v", status.Aside)
+		}
+	})
+}
+
+func anchorManifest(h *house) string {
+	is, err := h.engine.issuedTo(AnchorName)
+	must(h, err)
+	return h.policy.place(&is.Authority) + is.manifestName()
+}
+
+// TestAnchorOfflineFromTheFirst: nothing can be issued before the anchor has certified the root, and status says so.
+func TestAnchorOfflineFromTheFirst(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		vault, anchor := h.engine.vault, h.engine.anchor
+		h.seal()
+		h.open(vault, nil)
+		h.give("afrinic", "41.0.0.0/16")
+		must(h, h.engine.Settle(context.Background()))
+		status, err := h.engine.Status()
+		must(h, err)
+		if len(status.Aside) != 1 || status.Aside[0].Organisation != AnchorName {
+			h.Errorf("what waits is %v", status.Aside)
+		}
+		h.seal()
+		h.open(vault, anchor)
+		h.settle()
+	})
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run this test binary as the program itself.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cadastre": main})
+}
+
+const testPassphrase = "the passphrase that no log may show"
+
+// TestScripts runs each script of testdata/script in a fresh folder, with a registry's files in it (testdata/registry),
+// ports of its own, and a data directory named by CADASTRE_DATA that 'house' fills. The commands are in commands_test.go.
+func TestScripts(t *testing.T) { runScripts(t, "script", false) }
+
+// TestWithoutDaemon and TestWithDaemon run the same scripts: who types commands need not know whether a daemon runs.
+func TestWithoutDaemon(t *testing.T) { runScripts(t, "both", false) }
+func TestWithDaemon(t *testing.T)    { runScripts(t, "both", true) }
+
+func runScripts(t *testing.T, folder string, daemon bool) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", folder),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                scriptCommands,
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "mount":
+				return mayMount(), nil
+			}
+			return false, fmt.Errorf("there is no condition %q", name)
+		},
+		Setup: func(e *testscript.Env) error {
+			d := &daemonOf{always: daemon}
+			e.Values[daemonKey] = d
+			e.Defer(d.kill)
+			e.Setenv("CADASTRE_DATA", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("CADASTRE_PASSPHRASE", testPassphrase)
+			e.Setenv("HOME", e.WorkDir)
+			for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
+				e.Setenv(name, fmt.Sprint(freePort()))
+			}
+			return os.CopyFS(e.WorkDir, os.DirFS(filepath.Join("testdata", "registry")))
+		},
+	})
+}
+
+var ports = struct {
+	sync.Mutex
+	next int
+}{next: 20000 + rand.IntN(8000)}
+
+// freePort is a port of localhost that nobody listens on, below those that the system gives out by itself, and never
+// the same twice.
+func freePort() int {
+	ports.Lock()
+	defer ports.Unlock()
+	for {
+		ports.next++
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.next)); err == nil {
+			_ = l.Close()
+			return ports.next
+		}
+	}
+}

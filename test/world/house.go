@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// house is the installation that is proven: its program, its data directory, and its daemon while one runs.
+type house struct {
+	program string
+	dir     string // of this run
+	data    string
+	suite   []string // flags for our own validator
+	https   int      // port
+	rsync   int      // port
+	client  *http.Client
+
+	daemon  *child
+	outages outages
+	peak    uint64 // memory of any daemon so far, in bytes
+}
+
+// buildHouse builds the program. What it is run on comes with init.
+func buildHouse(ctx context.Context, s settings, dir string) (*house, error) {
+	h := &house{program: filepath.Join(dir, "cadastre"), dir: dir, data: filepath.Join(dir, "data")}
+	if s.algorithm != rsa {
+		h.suite = []string{"--p256"}
+	}
+	if _, err := output(ctx, nil, "go", "build", "-o", h.program, "./cmd/cadastre"); err != nil {
+		return nil, err
+	}
+	for _, port := range []*int{&h.https, &h.rsync} {
+		var err error
+		if *port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(h.passphrase(), []byte("of the world\n"), 0o600); err != nil {
+		return nil, err
+	}
+	tree := "[[organisation]]\nhandle = \"iana\"\nkind = \"root\"\n\n[[organisation]]\nhandle = \"afrinic\"\nkind = \"rir\"\nparent = \"iana\"\n"
+	return h, os.WriteFile(h.path("tree.toml"), []byte(tree), 0o600)
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // it is there at once
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *house) passphrase() string      { return h.path("passphrase") }
+func (h *house) tal() string             { return h.path("cadastre.tal") }
+func (h *house) roots() string           { return h.path("ca.pem") }
+
+// init makes the data directory, and puts locator and TLS authority where the validators can read them.
+func (h *house) init(ctx context.Context, algorithm string) error {
+	_, err := h.run(ctx, "init", "--tree", h.path("tree.toml"), "--passphrase-file", h.passphrase(), "--algorithm", algorithm,
+		"--https-port", strconv.Itoa(h.https), "--rsync-port", strconv.Itoa(h.rsync))
+	if err != nil {
+		return err
+	}
+	tal, err := h.run(ctx, "tal")
+	if err != nil {
+		return err
+	}
+	roots, err := os.ReadFile(filepath.Join(h.data, "tls", "ca.pem"))
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(roots)
+	h.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+	// both are public, and read by programs that are not root
+	return errors.Join(os.WriteFile(h.tal(), tal, 0o644), os.WriteFile(h.roots(), roots, 0o644))
+}
+
+// run runs one command on the data directory, or through its daemon. It fails with an *exit unless the command says that
+// all is well.
+func (h *house) run(ctx context.Context, args ...string) ([]byte, error) {
+	return output(ctx, nil, h.program, append(args, "--data", h.data)...)
+}
+
+// ask runs a command and reads its answer as JSON.
+func (h *house) ask(ctx context.Context, answer any, args ...string) error {
+	stdout, err := h.run(ctx, append(args, "-o", "json")...)
+	if err != nil {
+		return err
+	}
+	return decode(stdout, answer)
+}
+
+func decode(text []byte, answer any) error {
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("its JSON cannot be read: %w", err)
+	}
+	return nil
+}
+
+// vrps is what 'cadastre vrps' says that every validator must print.
+func (h *house) vrps(ctx context.Context) ([]string, error) {
+	stdout, err := h.run(ctx, "vrps")
+	return strings.Fields(string(stdout)), err
+}
+
+// status is what this program reads of 'cadastre status'.
+type status struct {
+	Revision     uint64 `json:"revision"`
+	Settled      bool   `json:"settled"`
+	Authorities  int    `json:"authorities"`
+	Intents      int    `json:"intents"`
+	Repositories map[string]struct {
+		Session string `json:"session"`
+		Serial  uint64 `json:"serial"`
+		Objects int    `json:"objects"`
+		Notify  string `json:"notify"`
+	} `json:"repositories"`
+}
+
+func (h *house) status(ctx context.Context, flags ...string) (s status, err error) {
+	return s, h.ask(ctx, &s, append([]string{"status"}, flags...)...)
+}
+
+// settle waits until every decision is published.
+func (h *house) settle(ctx context.Context) (status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Minute)
+	defer cancel()
+	return h.status(ctx, "--wait")
+}
+
+// begin starts the daemon and does not wait for it.
+func (h *house) begin() error {
+	log, err := os.OpenFile(h.path("serve.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()               // the child has its own
+	cmd := exec.CommandContext(context.Background(), // it is ended by hand, at moments of our choosing
+		h.program, "serve", "--data", h.data, "--passphrase-file", h.passphrase())
+	cmd.Stderr = log
+	h.daemon, err = start(cmd)
+	return err
+}
+
+// awaitServing waits until a notification can be had, and tells how long that took.
+func (h *house) awaitServing(ctx context.Context) (time.Duration, error) {
+	begun := time.Now()
+	url := fmt.Sprintf("https://localhost:%d/rrdp/iana/notification.xml", h.https)
+	for time.Since(begun) < time.Minute {
+		if err := h.daemon.ended(); err != nil {
+			return 0, fmt.Errorf("the daemon does not start: %w; see %s", err, h.path("serve.log"))
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return 0, err
+		}
+		if answer, err := h.client.Do(request); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				h.outages.end()
+				return time.Since(begun), nil
+			}
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return 0, errors.New("the daemon serves nothing after a minute")
+}
+
+// serve starts the daemon and waits until it serves.
+func (h *house) serve(ctx context.Context) (time.Duration, error) {
+	if err := h.begin(); err != nil {
+		return 0, err
+	}
+	return h.awaitServing(ctx)
+}
+
+// kill ends the daemon with -9.
+func (h *house) kill() {
+	h.peak = max(h.peak, h.daemon.peakMemory())
+	h.outages.begin()
+	h.daemon.kill()
+}
+
+func (h *house) end() {
+	if h.daemon != nil {
+		h.daemon.end()
+	}
+}
