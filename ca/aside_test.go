@@ -37,14 +37,14 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 			h.Errorf("what is set aside is %+v", status.Aside)
 		}
 
-		h.reader.rest = true // what other published ends, and there will be findings
+		h.reader.pause(true) // what other published ends, and there will be findings
 		stop := h.run()
 		h.give("isp", "41.0.128.0/24")
 		h.intend("41.0.128.0/24,AS37007")
 		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Invalid, "other")
-		refused := h.reader.refused[fault.Invalid]
+		refused := h.reader.refusals(fault.Invalid)
 		time.Sleep(10 * day)
-		if n := h.reader.refused[fault.Invalid] - refused; n < 200 || n > 2*250 {
+		if n := h.reader.refusals(fault.Invalid) - refused; n < 200 || n > 2*250 {
 			h.Errorf("in ten days the work of other was refused %d times, want its manifest and its ROAs once an hour", n)
 		}
 		h.reader.read("ten days without other") // fails nothing while it rests
@@ -64,7 +64,7 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		must(h, h.engine.WaitSettled(context.Background()))
 		stop()
-		h.reader.failed, h.reader.rest = false, false
+		h.reader.forgive()
 		h.reader.read("the end")
 		h.complete()
 		if status, _ := h.engine.Status(); len(status.Aside) > 0 {

@@ -149,10 +149,11 @@ func TestRestoredBackup(t *testing.T) {
 		kindOf(h, e.CheckHighWater(false), fault.Corrupt, "--restored", "revision")
 
 		h.restored = true
-		h.reader.must, h.reader.rest = map[string]bool{}, true // until the new manifests are out, readers keep what they have
+		h.reader.insist(nil)
+		h.reader.pause(true) // until the new manifests are out, readers keep what they have
 		h.open(h.engine.vault, h.engine.anchor)
 		must(h, h.engine.Settle(context.Background()))
-		h.reader.rest = false
+		h.reader.forgive()
 		h.reader.read("the end of the restoration") // no manifest has a number that was published before
 		h.complete()
 		for name, repository := range h.engine.Repositories() {
@@ -253,7 +254,7 @@ func TestRunOutlastsAFailure(t *testing.T) {
 		h.intend("41.0.64.0/24,AS37009")
 		f.before = func() error { return fault.New(fault.Storage, "the disk is full") }
 		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Storage)
-		if h.reader.refused[fault.Storage] == 0 {
+		if h.reader.refusals(fault.Storage) == 0 {
 			h.Error("nobody was told")
 		}
 		f.before = nil

@@ -69,7 +69,7 @@ func TestTheCodeIsOfOnePlan(t *testing.T) {
 			h.Errorf("the effect is %+v", one)
 		}
 		_, err = lose(0, Consent{})
-		kindOf(h, err, fault.Refused, "15 of 40 holders", one.Code)
+		kindOf(h, err, fault.Refused, "2 of 2 VRPs", one.Code)
 		_, err = lose(1, Consent{Code: one.Code})
 		kindOf(h, err, fault.Refused, "belongs to another plan", other.Code)
 		if effect := h.decided(lose(0, Consent{Code: one.Code})); effect.Decision == 0 {

@@ -209,7 +209,7 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 		time.Sleep(48 * time.Hour)
 		must(h, h.engine.WaitSettled(context.Background()))
 		h.complete()
-		if n := h.reader.refused[fault.Refused]; n < 12 || n > 14 {
+		if n := h.reader.refusals(fault.Refused); n < 12 || n > 14 {
 			h.Errorf("in 12 hours the end was tried %d times, want once an hour", n)
 		}
 		expire := func(c Consent) (*Effect, error) { return h.engine.Expire(h.by(), c) }

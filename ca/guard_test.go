@@ -94,18 +94,18 @@ func TestLongOutage(t *testing.T) {
 			peopled(h)
 			h.seal()
 			time.Sleep(time.Duration(days) * day)
-			h.reader.rest = true // what is stale is stale
+			h.reader.pause(true) // what is stale is stale
 			h.open(h.engine.vault, h.engine.anchor)
 			h.give("isp", "41.0.128.0/18")
 			h.intend("41.0.128.0/18,AS37009")
 			if err := h.engine.Settle(context.Background()); err != nil {
 				h.Fatalf("%v\n%s", err, h.log)
 			}
-			h.reader.rest = false
+			h.reader.pause(false)
 			h.reader.read("the end of the outage")
 			h.complete()
-			if h.reader.refused[fault.Invalid] > 0 {
-				h.Errorf("%d batches were refused:\n%s", h.reader.refused[fault.Invalid], h.log)
+			if h.reader.refusals(fault.Invalid) > 0 {
+				h.Errorf("%d batches were refused:\n%s", h.reader.refusals(fault.Invalid), h.log)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"sync"
 	"time"
 
 	"cadastre/internal/fault"
@@ -18,6 +19,7 @@ type reader struct {
 	house  *house
 	engine *Engine
 
+	mu       sync.Mutex                   // guards what follows, and is held by the methods that others call
 	files    map[string]map[string][]byte // by repository and URI
 	sessions map[string]string
 	serials  map[string]uint64
@@ -43,9 +45,28 @@ func newReader(h *house, e *Engine) *reader {
 }
 
 // Signed and the following implement Observer.
-func (r *reader) Refused(kind fault.Kind) { r.refused[kind]++ }
-func (r *reader) Findings(int)            {}
-func (r *reader) Remaining(int)           {}
+func (r *reader) Findings(int)  {}
+func (r *reader) Remaining(int) {}
+
+func (r *reader) Refused(kind fault.Kind) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused[kind]++
+}
+
+// refusals is how often the engine said that something of a kind was refused.
+func (r *reader) refusals(kind fault.Kind) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused[kind]
+}
+
+// pause has the reader take serials without looking at them, or look again.
+func (r *reader) pause(yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rest = yes
+}
 
 func (r *reader) Signed(int, time.Duration) {
 	if r.batches++; r.signed != nil {
@@ -54,8 +75,10 @@ func (r *reader) Signed(int, time.Duration) {
 }
 
 func (r *reader) Published(registry string, serial uint64, _ time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.fetch(registry) && !r.rest {
-		r.read(fmt.Sprintf("serial %d of %s", serial, registry))
+		r.look(fmt.Sprintf("serial %d of %s", serial, registry))
 	}
 }
 
@@ -68,14 +91,23 @@ func (r *reader) fail(format string, args ...any) {
 	r.rest, r.failed = true, true
 }
 
+// forgive has the reader look again after a time in which something was wrong on purpose.
+func (r *reader) forgive() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rest, r.failed = false, false
+}
+
 // catchUp reads what came out while nobody was told, as in a crash.
 func (r *reader) catchUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	news := false
 	for _, registry := range r.engine.publicationOrder() {
 		news = r.fetch(registry) || news
 	}
 	if news && !r.rest {
-		r.read("the start")
+		r.look("the start")
 	}
 }
 
@@ -113,8 +145,14 @@ func (r *reader) Get(uri string) ([]byte, bool) {
 	return der, ok
 }
 
-// read validates everything and looks for what must not be.
+// read validates everything, although the reader may be at rest, and looks for what must not be.
 func (r *reader) read(when string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.look(when)
+}
+
+func (r *reader) look(when string) {
 	r.house.Helper()
 	r.reads++
 	tal, err := r.engine.TAL()
@@ -130,7 +168,7 @@ func (r *reader) read(when string) {
 		r.fail("at %s the validator finds %v", when, r.last.Findings)
 	}
 	r.olderManifests(when)
-	found := r.vrps()
+	found := r.found()
 	for vrp := range r.must {
 		if _, ok := slices.BinarySearch(found, vrp); !ok {
 			r.fail("at %s a bystander's VRP is missing: %s", when, vrp)
@@ -158,6 +196,8 @@ func (r *reader) olderManifests(when string) {
 
 // orphans looks for objects that no valid manifest leads to. Between the serials of two repositories there may be some.
 func (r *reader) orphans() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n := 0
 	for _, files := range r.files {
 		n += len(files)
@@ -169,6 +209,12 @@ func (r *reader) orphans() {
 
 // vrps is what the last reading found, as 'cadastre vrps' prints it.
 func (r *reader) vrps() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.found()
+}
+
+func (r *reader) found() []string {
 	if r.last == nil {
 		return nil
 	}
@@ -177,6 +223,8 @@ func (r *reader) vrps() []string {
 
 // insist has every further serial keep those VRPs that were found since the last decision and are wanted still.
 func (r *reader) insist(wanted map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.wanted = wanted
 	maps.DeleteFunc(r.must, func(vrp string, _ bool) bool { return !wanted[vrp] })
 }

@@ -28,6 +28,12 @@ const (
 	argonThreads   = 4
 )
 
+// What a header may ask for at the most, so that a damaged one is an error and not an endless start.
+const (
+	maxTime      = 64
+	maxMemoryKiB = 4 << 20
+)
+
 // header is a vault at rest: how the passphrase becomes the key that wraps the vault's own key.
 type header struct {
 	Version int    `json:"version"`
@@ -75,7 +81,7 @@ func NewVault(passphrase []byte) (*Vault, []byte, error) {
 // OpenVault opens a vault by its header. A wrong passphrase is of kind Secret, a damaged header Corrupt.
 func OpenVault(text, passphrase []byte) (*Vault, error) {
 	var h header
-	if err := json.Unmarshal(text, &h); err != nil || h.KDF != "argon2id" || h.Time == 0 || h.Threads == 0 || h.Memory > 4<<20 {
+	if err := json.Unmarshal(text, &h); err != nil || h.KDF != "argon2id" || h.Time == 0 || h.Time > maxTime || h.Threads == 0 || h.Memory > maxMemoryKiB {
 		return nil, fault.New(fault.Corrupt, "the key vault's header is damaged: restore it from a backup")
 	}
 	if h.Version != 1 {
