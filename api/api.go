@@ -31,6 +31,10 @@ type Problem struct {
 func handle[Request, Answer any](mux *http.ServeMux, pattern string, fn func(context.Context, Request) (Answer, error)) {
 	mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		var request Request
+		if r.ContentLength > maxRequest {
+			fail(w, fault.New(fault.BadInput, "the request has %d bytes, which is too large; at most %d are taken", r.ContentLength, maxRequest), nil)
+			return
+		}
 		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&request); err != nil {

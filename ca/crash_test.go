@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
+	"time"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
@@ -239,32 +240,27 @@ func TestFailingStore(t *testing.T) {
 // TestRunOutlastsAFailure: the engine that runs tries again, and tells those who wait what is wrong.
 func TestRunOutlastsAFailure(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
-		f := &fragile{Store: h.store}
-		h.store = f
+		var left atomic.Int64 // transactions until the disk is full
+		left.Store(1 << 40)
+		h.store = &fragile{Store: h.store, before: func() error {
+			if left.Add(-1) < 0 {
+				return fault.New(fault.Storage, "the disk is full")
+			}
+			return nil
+		}}
 		h.reopen()
 		peopled(h)
 		stop := h.run()
-		synctest.Wait()
-		f.before = func() error { return fault.New(fault.Storage, "the disk is full") }
-		waited := make(chan error, 1)
-		go func() { waited <- h.engine.WaitSettled(context.Background()) }()
-		synctest.Wait()
-		must(h, <-waited)
-		f.before = nil
+		left.Store(1) // the decision is recorded, and what follows from it is not
 		h.intend("41.0.64.0/24,AS37009")
-		f.before = func() error { return fault.New(fault.Storage, "the disk is full") }
-		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Storage)
-		if h.reader.refusals(fault.Storage) == 0 {
-			h.Error("nobody was told")
+		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Storage, "the disk is full")
+		time.Sleep(10 * time.Minute)
+		if n := h.reader.refusals(fault.Storage); n < 10 || n > 21 {
+			h.Errorf("in ten minutes it was tried %d times, want about twice a minute", n)
 		}
-		f.before = nil
-		for {
-			err := h.engine.WaitSettled(context.Background())
-			if err == nil {
-				break
-			}
-			kindOf(h, err, fault.Storage)
-		}
+		left.Store(1 << 40)
+		time.Sleep(retryAfter)
+		must(h, h.engine.WaitSettled(context.Background()))
 		stop()
 		h.complete()
 	})

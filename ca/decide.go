@@ -50,7 +50,11 @@ func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
 // Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
 // own, which a running daemon does not open.
 func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error) {
-	if _, exists := e.ledger.Organisation(o.Handle); o.Kind.IsRegistry() && !exists && e.gate != nil {
+	_, exists, err := e.Organisation(o.Handle)
+	if err != nil {
+		return nil, err
+	}
+	if o.Kind.IsRegistry() && !exists && e.gate != nil {
 		return nil, fault.New(fault.Busy, "%s is a registry: stop the daemon, add it, and start again", o.Handle)
 	}
 	return e.decide(Consent{}, func() (*holdings.Outcome, error) { return e.ledger.Enrol(by, o) })

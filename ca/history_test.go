@@ -103,8 +103,9 @@ func TestRandomHistories(t *testing.T) {
 						cancel()
 						h.reopen()
 					case 1:
-						stop := h.run()
-						time.Sleep(time.Duration(c.IntN(100)) * time.Hour)
+						hours := time.Duration(c.IntN(100)) * time.Hour
+						stop := h.run() // from here on the dice are the engine's
+						time.Sleep(hours)
 						stop()
 					}
 					must(t, h.engine.Settle(context.Background()))

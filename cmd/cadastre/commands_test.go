@@ -90,8 +90,7 @@ func doExits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func exitStatus(err error) int {
-	var ended *exec.ExitError
-	if errors.As(err, &ended) {
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
 		return ended.ExitCode()
 	}
 	if err != nil {
@@ -223,7 +222,7 @@ func theDaemon(ts *testscript.TestScript) *daemonOf { return ts.Value(daemonKey)
 func (d *daemonOf) kill() {
 	if d.cmd != nil {
 		_ = d.cmd.Process.Kill()
-		<-d.ended
+		<-d.ended //nolint:errcheck // it was killed
 		d.cmd = nil
 	}
 }

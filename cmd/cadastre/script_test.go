@@ -1,19 +1,26 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets scripts run this test binary as the program itself.
+// TestMain lets scripts run this test binary as the program itself. More of them run at once than there are cores: most
+// of their time they wait for a serial's second to be over, or for rsyncd.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.NumCPU())); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"cadastre": main})
 }
 
@@ -28,6 +35,7 @@ func TestWithoutDaemon(t *testing.T) { runScripts(t, "both", false) }
 func TestWithDaemon(t *testing.T)    { runScripts(t, "both", true) }
 
 func runScripts(t *testing.T, folder string, daemon bool) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", folder),
 		RequireExplicitExec: true,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -274,10 +275,7 @@ func testModel(t *rapid.T, st store.Store, reopen func() store.Store) {
 		fails := rapid.IntRange(0, 3).Draw(t, "fails") == 0
 		next := map[string]map[string]string{}
 		for name, bucket := range model {
-			next[name] = map[string]string{}
-			for k, v := range bucket {
-				next[name][k] = v
-			}
+			next[name] = maps.Clone(bucket)
 		}
 		_, err := st.Update(store.Any, func(w store.Writer) error {
 			for range rapid.IntRange(0, 8).Draw(t, "changes") {

@@ -43,9 +43,9 @@ func main() {
 	keep := flag.Bool("keep", false, "keep the working folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	b := &bench{shared: "../shared", rows: *rows}
 	err := b.run(ctx, strings.Split(*only, ","), *keep)
+	stop()
 	b.print()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
