@@ -199,6 +199,7 @@ func TestSchema(t *testing.T) {
 		t.Skip("../shared/vectors is not on this machine")
 	}
 	r, st, _ := newRepository(t)
+	fill(t, r, st, 20, 1870) // so that the delta is the smaller one, and listed
 	publish(t, r, st, true, Change{URI: uri("a.roa"), Object: made(3000)}, Change{URI: uri("b.roa"), Object: made(3000)})
 	publish(t, r, st, true, Change{URI: uri("a.roa"), Object: made(100)}, Change{URI: uri("b.roa")}, Change{URI: uri("c.roa"), Object: made(1)})
 	dir := t.TempDir()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"cadastre/internal/fault"
@@ -17,8 +18,10 @@ type trees struct {
 	house  *house
 	log    *slog.Logger
 	trees  map[string]*rsync.Tree
+	daemon *rsync.Daemon // nil: rsync is not served
+
+	mu     sync.Mutex        // held by whoever publishes: a tree takes one at a time
 	served map[string]string // module -> path that the daemon was last told
-	daemon *rsync.Daemon     // nil: rsync is not served
 }
 
 func (h *house) openTrees(log *slog.Logger) (*trees, error) {
@@ -113,6 +116,8 @@ func (t *trees) follow(ctx context.Context) error {
 }
 
 func (t *trees) publish(name string, repository *rrdp.Repository) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	view, ok := repository.View()
 	if !ok {
 		return nil
