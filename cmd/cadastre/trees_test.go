@@ -25,7 +25,7 @@ func TestTreesTakeTurns(t *testing.T) {
 	}
 	for name, repository := range h.engine.Repositories() {
 		session, serial, _ := repository.Published()
-		if s, n := trees.trees[name].Serial(); s != session || n != serial {
+		if s, n := trees.trees[name].Serial(); serial > 0 && (s != session || n != serial) {
 			t.Errorf("the tree of %s is at serial %d of %s, and its repository at %d of %s", name, n, s, serial, session)
 		}
 	}
