@@ -128,8 +128,14 @@ func (s *stock) next() crypto.Signer {
 	return key
 }
 
-// oneTimeKeys takes from the pool what the updates need: a key for each ROA, each manifest and each new authority.
+// oneTimeKeys takes from the pool what the updates need.
 func (e *Engine) oneTimeKeys(ctx context.Context, updates []update) (*stock, error) {
+	taken, err := e.pool.Take(ctx, keysFor(updates))
+	return (*stock)(&taken), err
+}
+
+// keysFor is how many new keys updates need: one for each ROA, each manifest and each new authority.
+func keysFor(updates []update) int {
 	n := 0
 	for _, u := range updates {
 		n += 1 + len(u.Authorise)
@@ -137,11 +143,20 @@ func (e *Engine) oneTimeKeys(ctx context.Context, updates []update) (*stock, err
 			n++
 		}
 	}
-	if ready, _ := e.pool.Depth(); ready >= n {
-		defer e.pool.Hold()()
+	return n
+}
+
+// holdPool pauses the making of keys for stock while a plan is carried out for which there are enough. It returns how to
+// go on.
+func (e *Engine) holdPool(waves []wave) func() {
+	n := 0
+	for _, w := range waves {
+		n += keysFor(w.Updates)
 	}
-	taken, err := e.pool.Take(ctx, n)
-	return (*stock)(&taken), err
+	if ready, _ := e.pool.Depth(); ready < n {
+		return func() {}
+	}
+	return e.pool.Hold()
 }
 
 // inParallel runs tasks on all cores and returns the first error.

@@ -23,6 +23,7 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	if view.failure != nil {
 		return false, view.failure
 	}
+	defer e.holdPool(waves)()
 	left := 0
 	for _, w := range waves {
 		left += len(w.Updates)
