@@ -26,7 +26,9 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	defer e.holdPool(waves)()
 	left := 0
 	for _, w := range waves {
-		left += len(w.Updates)
+		for _, updates := range w.chunks(batchKeys) {
+			left += len(updates)
+		}
 	}
 	for i, w := range waves {
 		if e.mustFollow(w) {
