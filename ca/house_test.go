@@ -63,12 +63,21 @@ type seed struct {
 	anchor crypto.Signer
 }
 
+// memoryDisk is where Linux has a file system in memory. These tests write and sync tens of thousands of small files; that
+// they reach a disk is not what is tested.
+const memoryDisk = "/dev/shm"
+
 func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, s := range seeds.of {
-		_ = os.RemoveAll(s.dir)
+	if at, err := os.MkdirTemp(memoryDisk, "cadastre-"); err == nil {
+		defer func() { _ = os.RemoveAll(at) }()
+		_ = os.Setenv("TMPDIR", at)
 	}
-	os.Exit(code)
+	defer func() {
+		for _, s := range seeds.of {
+			_ = os.RemoveAll(s.dir)
+		}
+	}()
+	m.Run()
 }
 
 // sown is an installation of a tree, made with Init, with its passphrases known.
