@@ -119,7 +119,7 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 		return nil, nil, nil, err
 	}
 	a := &Authority{
-		Holder: AnchorName, Issuer: AnchorName, Repository: tree[root].Handle, Path: pathOf(installation, AnchorName),
+		Name: AnchorName, Holder: AnchorName, Issuer: AnchorName, Repository: tree[root].Handle, Path: pathOf(installation, AnchorName),
 		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.anchorURI(),
 		CertSerial: object.NewSerial(), CertExpires: now.Add(anchorLife.Life),
 	}

@@ -71,23 +71,24 @@ func parts(updates []update) [][]update {
 	made := map[string]update{}
 	for _, u := range updates {
 		if u.Create {
-			made[u.Holder] = u
+			made[u.Name] = u
 		}
 	}
 	var out [][]update
 	for _, u := range updates {
 		for _, c := range u.Certify {
-			part := []update{{Holder: u.Holder, Certify: []certify{c}}}
-			if child, ok := made[c.Holder]; ok {
+			part := []update{{Name: u.Name, Certify: []certify{c}}}
+			if child, ok := made[c.Name]; ok {
 				part = append(part, child)
 			}
 			out = append(out, part)
 		}
-		for _, holder := range u.Revoke {
-			out = append(out, []update{{Holder: u.Holder, Revoke: []string{holder}}})
+		for _, name := range u.Revoke {
+			out = append(out, []update{{Name: u.Name, Revoke: []string{name}}})
 		}
-		if !u.Create && (len(u.Authorise)+len(u.Withdraw) > 0 || len(u.Certify)+len(u.Revoke) == 0) {
-			out = append(out, []update{{Holder: u.Holder, Authorise: u.Authorise, Withdraw: u.Withdraw}})
+		if own := u; !u.Create && (len(u.Authorise)+len(u.Withdraw) > 0 || len(u.Certify)+len(u.Revoke) == 0) {
+			own.Certify, own.Revoke = nil, nil
+			out = append(out, []update{own})
 		}
 	}
 	return out
@@ -97,18 +98,18 @@ func parts(updates []update) [][]update {
 func about(part []update) string {
 	switch u := part[0]; {
 	case len(u.Certify) > 0:
-		return u.Certify[0].Holder
+		return parseName(u.Certify[0].Name).holder
 	case len(u.Revoke) > 0:
-		return u.Revoke[0]
+		return parseName(u.Revoke[0]).holder
 	default:
-		return u.Holder
+		return parseName(u.Name).holder
 	}
 }
 
 // bare tells whether a part is the renewal of a manifest alone.
 func bare(part []update) bool {
 	u := part[0]
-	return len(u.Certify)+len(u.Revoke)+len(u.Authorise)+len(u.Withdraw) == 0
+	return u.idle()
 }
 
 func (e *Engine) setAside(part []update, cause error) {

@@ -76,10 +76,10 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 func TestPartsOfABatch(t *testing.T) {
 	vrps := []roa.VRP{{ASN: 1}, {ASN: 2}}
 	updates := []update{
-		{Holder: "isp", Certify: []certify{{Holder: "new"}, {Holder: "shop"}}, Revoke: []string{"old"}},
-		{Holder: "new", Create: true, Authorise: vrps},
-		{Holder: "other", Authorise: vrps, Withdraw: []string{"a.roa"}},
-		{Holder: "rede"},
+		{Name: "isp", Certify: []certify{{Name: "new"}, {Name: "shop"}}, Revoke: []string{"old"}},
+		{Name: "new", Create: true, Authorise: vrps},
+		{Name: "other", Authorise: vrps, Withdraw: []string{"a.roa"}},
+		{Name: "rede"},
 	}
 	want := []struct {
 		about string

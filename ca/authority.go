@@ -16,20 +16,24 @@ import (
 const AnchorName = "#anchor"
 
 const (
-	authorityBucket = "authority" // holder -> Authority
-	productBucket   = "product"   // holder 0x00 file name -> Product
-	revokedBucket   = "revoked"   // holder 0x00 serial -> Revocation
+	authorityBucket = "authority" // name -> Authority
+	productBucket   = "product"   // name 0x00 file name -> Product
+	revokedBucket   = "revoked"   // name 0x00 serial -> Revocation
 	keyBucket       = "key"       // hex of the key identifier -> sealed private key
 	engineBucket    = "engine"    // single values: installation, vault, anchor's certificate, clock
 )
 
 // Authority is what is kept of a CA: its key, its certificate, and how far its manifests have come. What it issued are
-// its products.
+// its products. Of a delegated CA's key only the certificate is kept, which its issuer's manifest lists.
 type Authority struct {
+	Name       string               // among the authorities, see name
 	Holder     string               // the organisation, or AnchorName
-	Issuer     string               // the holder of the issuing authority; the anchor's is itself
-	Repository string               // handle of the registry in whose repository it publishes
+	Issuer     string               // the name of the issuing authority; the anchor's is itself
+	Repository string               // handle of the registry in whose repository it publishes, or name of the mirror of another's
+	Base       string               `json:",omitempty"` // of another's repository: the folder that is ours there
+	Notify     string               `json:",omitempty"` // of another's repository: its notification file
 	Path       string               // its folder there
+	Delegated  *Delegated           `json:",omitempty"` // where it publishes, when its key is not ours
 	KeyID      object.KeyIdentifier // of its key
 	KeyInfo    []byte               // SubjectPublicKeyInfo
 
@@ -37,6 +41,10 @@ type Authority struct {
 	CertificateURI string    // where that certificate is published
 	CertSerial     *big.Int  // of that certificate
 	CertExpires    time.Time // notAfter of that certificate
+	Certificated   time.Time `json:",omitzero"` // when it was issued or, from outside, taken
+	Grown          time.Time `json:",omitzero"` // when it last got more, if it is published in another repository than its own
+	Before         inr.Set   `json:",omitzero"` // what it named before that
+	Shed           time.Time `json:",omitzero"` // when the authority last gave one below it less
 
 	Number         uint64    // of the newest manifest and of the CRL beside it
 	ThisUpdate     time.Time // of both
@@ -45,6 +53,16 @@ type Authority struct {
 
 	ROAs     int       // how many it has issued and not withdrawn
 	FirstROA time.Time // when the first of them ends; zero where it has none
+}
+
+// outside stands for the issuer of what a parent outside the tree certified.
+const outside = "#outside"
+
+// Delegated is where a delegated CA publishes, as its request for a certificate said (RFC 6487, section 4.8.8.1).
+type Delegated struct {
+	Repository string // caRepository, rsync
+	Manifest   string // rpkiManifest, rsync
+	Notify     string // rpkiNotify, https; may be empty
 }
 
 // ProductKind says what a product is.
@@ -63,7 +81,7 @@ type Product struct {
 	Hash    [sha256.Size]byte
 	Serial  *big.Int // of the certificate, or of the signed object's EE certificate
 	Expires time.Time
-	Says    string // a certificate: the holder certified; a ROA: its VRP
+	Says    string // a certificate: the authority certified; a ROA: its VRP
 }
 
 // Revocation is a serial number that a CRL has to list until the certificate would have ended.
@@ -88,7 +106,37 @@ func (a *Authority) crlName() string         { return a.KeyID.FileName() + ".crl
 func (a *Authority) certificateName() string { return a.KeyID.FileName() + ".cer" }
 
 // place is where an authority's folder is.
-func (p *Policy) place(a *Authority) string { return p.RsyncBase + a.Repository + "/" + a.Path + "/" }
+func (p *Policy) place(a *Authority) string {
+	switch {
+	case a.Delegated != nil:
+		return a.Delegated.Repository
+	case a.Base != "":
+		return a.Base + a.Path + "/"
+	}
+	return p.RsyncBase + a.Repository + "/" + a.Path + "/"
+}
+
+// manifestURI is where an authority's manifest is.
+func (p *Policy) manifestURI(a *Authority) string {
+	if a.Delegated != nil {
+		return a.Delegated.Manifest
+	}
+	return p.place(a) + a.manifestName()
+}
+
+// notifyOf is the notification file of the repository that an authority publishes in.
+func (p *Policy) notifyOf(a *Authority) string {
+	switch {
+	case a.Delegated != nil:
+		return a.Delegated.Notify
+	case a.Base != "":
+		return a.Notify
+	}
+	return p.notify(a.Repository)
+}
+
+// awaits tells whether an authority has no certificate yet.
+func (a *Authority) awaits() bool { return a.CertSerial == nil }
 
 // notify is the notification file of a registry's repository.
 func (p *Policy) notify(registry string) string { return p.RRDPBase + registry + "/notification.xml" }
@@ -96,7 +144,7 @@ func (p *Policy) notify(registry string) string { return p.RRDPBase + registry +
 // anchorURI is the trust anchor's certificate over rsync.
 func (p *Policy) anchorURI() string { return p.RsyncBase + "ta/ta.cer" }
 
-func within(holder, name string) []byte { return []byte(holder + "\x00" + name) }
+func within(authority, name string) []byte { return []byte(authority + "\x00" + name) }
 
 func put(w store.Writer, bucket string, key []byte, value any) error {
 	text, err := json.Marshal(value)
@@ -123,20 +171,20 @@ func decoded[T any](text []byte, bucket string, key []byte) (*T, error) {
 }
 
 // readIssued reads all that is kept of an authority; nil where there is none.
-func readIssued(r store.Reader, holder string) (*issued, error) {
-	a, err := get[Authority](r, authorityBucket, []byte(holder))
+func readIssued(r store.Reader, authority string) (*issued, error) {
+	a, err := get[Authority](r, authorityBucket, []byte(authority))
 	if a == nil || err != nil {
 		return nil, err
 	}
 	in := &issued{Authority: *a, products: map[string]Product{}}
-	for key, text := range r.Scan(productBucket, within(holder, "")) {
+	for key, text := range r.Scan(productBucket, within(authority, "")) {
 		p, err := decoded[Product](text, productBucket, key)
 		if err != nil {
 			return nil, err
 		}
 		in.products[p.Name] = *p
 	}
-	for key, text := range r.Scan(revokedBucket, within(holder, "")) {
+	for key, text := range r.Scan(revokedBucket, within(authority, "")) {
 		rev, err := decoded[Revocation](text, revokedBucket, key)
 		if err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ func (e *Engine) suites() []validate.Suite {
 func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*validate.Verdict, error) {
 	byURI := map[string]*change{}
 	for _, c := range b.changes {
-		if !c.gone {
+		if !c.gone && c.next.Delegated == nil {
 			byURI[c.next.CertificateURI] = c
 		}
 	}
@@ -45,7 +45,7 @@ func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*va
 	}
 	for uri, c := range byURI {
 		if found, meant := textOf(verdict.VRPs[uri]), c.meant(); !slices.Equal(found, meant) {
-			return nil, fault.New(fault.Invalid, "what would be published for %s says %d VRPs where %d are meant, so it is not published", c.next.Holder, len(found), len(meant))
+			return nil, fault.New(fault.Invalid, "what would be published for %s says %d VRPs where %d are meant, so it is not published", c.next.Name, len(found), len(meant))
 		}
 	}
 	return verdict, nil

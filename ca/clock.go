@@ -12,7 +12,7 @@ func (p *Policy) manifestDue(a *Authority) time.Time {
 	if !a.NextUpdate.Before(a.CertExpires) {
 		return time.Time{}
 	}
-	_, slack := p.manifestLife(a.Holder, a.Number)
+	_, slack := p.manifestLife(a.Name, a.Number)
 	return a.NextUpdate.Add(-slack).Truncate(p.Grid)
 }
 
@@ -38,13 +38,13 @@ type clocks map[string]clock
 
 // dueAt is when something of an authority is to be made anew: its manifest, a ROA, or, if its issuer can sign, its
 // certificate.
-func (c clocks) dueAt(p *Policy, holder string, issuerSigns bool) time.Time {
-	own := c[holder]
+func (c clocks) dueAt(p *Policy, name string, issuerSigns bool) time.Time {
+	own := c[name]
 	at := p.manifestDue(&own.Authority)
 	if !own.FirstROA.IsZero() {
 		at = sooner(at, p.ROA.dueAt(own.FirstROA, own.CertExpires))
 	}
-	if issuer, ok := c[own.Issuer]; ok && own.Issuer != holder && issuerSigns {
+	if issuer, ok := c[own.Issuer]; ok && own.Issuer != name && issuerSigns {
 		at = sooner(at, p.lifetime(own.kind).dueAt(own.CertExpires, issuer.CertExpires))
 	}
 	return at
@@ -57,17 +57,22 @@ func (e *Engine) offline(holder string) bool { return holder == AnchorName && e.
 func (e *Engine) allDue(yield func(holder string, at time.Time) bool) {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	for holder, own := range e.clocks {
-		at := e.clocks.dueAt(&e.policy, holder, !e.offline(own.Issuer))
-		if w := e.aside[holder]; w != nil {
+	for name, own := range e.clocks {
+		at := e.clocks.dueAt(&e.policy, name, !e.offline(own.Issuer))
+		if w := e.aside[own.Holder]; w != nil {
 			at = w.next(e.policy.manifestDue(&own.Authority))
 		}
-		if !at.IsZero() && !e.offline(holder) && !yield(holder, at) {
+		if !at.IsZero() && !e.offline(name) && !yield(own.Holder, at) {
 			return
 		}
 	}
 	for holder, w := range e.aside {
-		if _, exists := e.clocks[holder]; !exists && !yield(holder, w.until) {
+		if !(len(e.issuedAt[holder]) > 0) && !yield(holder, w.until) {
+			return
+		}
+	}
+	for holder, at := range e.later {
+		if !e.isAside(holder, at) && !yield(holder, at) {
 			return
 		}
 	}
@@ -101,8 +106,8 @@ func later(a, b time.Time) time.Time {
 // first is when the first thing in the whole tree ends to be valid, and whose it is.
 func (c clocks) first() (at time.Time, holder string) {
 	for name, own := range c {
-		end := earlier(own.NextUpdate, own.CertExpires)
-		if end = sooner(end, own.FirstROA); at.IsZero() || end.Before(at) {
+		end := sooner(own.NextUpdate, own.CertExpires)
+		if end = sooner(end, own.FirstROA); !end.IsZero() && (at.IsZero() || end.Before(at)) {
 			at, holder = end, name
 		}
 	}

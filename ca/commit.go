@@ -15,15 +15,18 @@ import (
 	"cadastre/rrdp"
 )
 
-// moduleOf is the registry in whose repository a URI lies.
+// moduleOf is the name of the repository in which a URI lies: a registry's, or the mirror of another's.
 func (e *Engine) moduleOf(uri string) string {
-	module, _, _ := strings.Cut(strings.TrimPrefix(uri, e.policy.RsyncBase), "/")
-	return module
+	if below, ours := strings.CutPrefix(uri, e.policy.RsyncBase); ours {
+		module, _, _ := strings.Cut(below, "/")
+		return module
+	}
+	return e.mirrors.of(uri)
 }
 
 // Get is the newest committed object at a URI; with it the engine is the state that the gate walks.
 func (e *Engine) Get(uri string) ([]byte, bool) {
-	repository := e.repositories[e.moduleOf(uri)]
+	repository := e.repository(e.moduleOf(uri))
 	if repository == nil {
 		return nil, false
 	}
@@ -32,7 +35,7 @@ func (e *Engine) Get(uri string) ([]byte, bool) {
 
 // Hash is the SHA-256 of the newest committed object at a URI.
 func (e *Engine) Hash(uri string) ([sha256.Size]byte, bool) {
-	repository := e.repositories[e.moduleOf(uri)]
+	repository := e.repository(e.moduleOf(uri))
 	if repository == nil {
 		return [sha256.Size]byte{}, false
 	}
@@ -41,8 +44,9 @@ func (e *Engine) Hash(uri string) ([sha256.Size]byte, bool) {
 
 // candidate is the state that would be: what a batch changes, over what is committed.
 type candidate struct {
-	engine *Engine
-	files  map[string][]byte
+	engine  *Engine
+	files   map[string][]byte
+	changed map[string]*Authority // by the URI of its certificate
 }
 
 func (c candidate) Get(uri string) ([]byte, bool) {
@@ -50,6 +54,63 @@ func (c candidate) Get(uri string) ([]byte, bool) {
 		return der, der != nil
 	}
 	return c.engine.Get(uri)
+}
+
+// Root is the certificate at a URI that a parent outside the tree issued to an authority of ours.
+func (e *Engine) Root(uri string) ([]byte, bool) {
+	e.knownMu.Lock()
+	a, ok := e.clocks[e.borders[uri]]
+	e.knownMu.Unlock()
+	if !ok || a.Issuer != outside {
+		return nil, false
+	}
+	return e.taken(&a.Authority)
+}
+
+// taken is the certificate that an authority has from outside the tree.
+func (e *Engine) taken(a *Authority) ([]byte, bool) {
+	got := e.receivedFor(a.Name)
+	switch {
+	case got == nil:
+		return nil, false
+	case got.Serial.Cmp(a.CertSerial) == 0:
+		return got.Certificate, true
+	}
+	return got.Taken, got.Taken != nil
+}
+
+// roots is where the certificates are that authorities have from outside the tree.
+func (e *Engine) roots() []string {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	var uris []string
+	for uri, name := range e.borders {
+		if e.clocks[name].Issuer == outside {
+			uris = append(uris, uri)
+		}
+	}
+	return uris
+}
+
+// Foreign tells whether the certificate at a URI is that of a delegated CA.
+func (e *Engine) Foreign(uri string) bool {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	return e.clocks[e.borders[uri]].Delegated != nil
+}
+
+func (c candidate) Root(uri string) ([]byte, bool) {
+	if a := c.changed[uri]; a != nil && a.Issuer == outside {
+		return c.engine.taken(a)
+	}
+	return c.engine.Root(uri)
+}
+
+func (c candidate) Foreign(uri string) bool {
+	if a := c.changed[uri]; a != nil {
+		return a.Delegated != nil
+	}
+	return c.engine.Foreign(uri)
 }
 
 func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
@@ -63,11 +124,14 @@ func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
 // and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
 // serial is closed in the same transaction.
 func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
-	files := map[string][]byte{}
+	files, changed := map[string][]byte{}, map[string]*Authority{}
 	for _, c := range b.changes {
 		maps.Copy(files, c.files)
+		if !c.gone {
+			changed[c.next.CertificateURI] = &c.next.Authority
+		}
 	}
-	verdict, err := e.check(ctx, b, candidate{e, files})
+	verdict, err := e.check(ctx, b, candidate{e, files, changed})
 	if err != nil {
 		return err
 	}
@@ -78,8 +142,8 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 		return err
 	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
-		for _, holder := range slices.Sorted(maps.Keys(b.changes)) {
-			if err := e.write(w, b.changes[holder], b.now); err != nil {
+		for _, name := range slices.Sorted(maps.Keys(b.changes)) {
+			if err := e.write(w, b.changes[name], b.now); err != nil {
 				return err
 			}
 		}
@@ -116,7 +180,7 @@ func (e *Engine) prepare(files map[string][]byte, closing bool) ([]*rrdp.Batch, 
 	}
 	var prepared []*rrdp.Batch
 	for _, module := range slices.Sorted(maps.Keys(perRepository)) {
-		repository := e.repositories[module]
+		repository := e.repository(module)
 		if repository == nil {
 			return nil, fault.New(fault.Internal, "there is no repository for %q", module)
 		}
@@ -138,30 +202,30 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 	if c.gone {
 		return e.erase(w, a)
 	}
-	if err := put(w, authorityBucket, []byte(a.Holder), a); err != nil {
+	if err := put(w, authorityBucket, []byte(a.Name), a); err != nil {
 		return err
 	}
 	for _, p := range c.removed {
-		if err := w.Delete(productBucket, within(a.Holder, p.Name)); err != nil {
+		if err := w.Delete(productBucket, within(a.Name, p.Name)); err != nil {
 			return err
 		}
 	}
 	for _, p := range c.added {
-		if err := put(w, productBucket, within(a.Holder, p.Name), p); err != nil {
+		if err := put(w, productBucket, within(a.Name, p.Name), p); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.revoked {
-		if err := put(w, revokedBucket, within(a.Holder, string(r.Serial.Bytes())), r); err != nil {
+		if err := put(w, revokedBucket, within(a.Name, string(r.Serial.Bytes())), r); err != nil {
 			return err
 		}
 	}
 	if c.touched {
-		if err := forgetRevocations(w, a.Holder, now); err != nil {
+		if err := forgetRevocations(w, a.Name, now); err != nil {
 			return err
 		}
 	}
-	if !c.created {
+	if !c.created || c.key == nil {
 		return nil
 	}
 	sealed, err := e.sealKey(a, c.key)
@@ -172,9 +236,9 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 }
 
 // forgetRevocations drops those that no CRL has to list any more because the certificates have ended.
-func forgetRevocations(w store.Writer, holder string, now time.Time) error {
+func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 	var past [][]byte
-	for key, text := range w.Scan(revokedBucket, within(holder, "")) {
+	for key, text := range w.Scan(revokedBucket, within(authority, "")) {
 		var r Revocation
 		if err := json.Unmarshal(text, &r); err != nil {
 			return err
@@ -195,7 +259,7 @@ func forgetRevocations(w store.Writer, holder string, now time.Time) error {
 func (e *Engine) erase(w store.Writer, a *Authority) error {
 	for _, bucket := range []string{productBucket, revokedBucket} {
 		var keys [][]byte
-		for key := range w.Scan(bucket, within(a.Holder, "")) {
+		for key := range w.Scan(bucket, within(a.Name, "")) {
 			keys = append(keys, bytes.Clone(key))
 		}
 		for _, key := range keys {
@@ -207,7 +271,7 @@ func (e *Engine) erase(w store.Writer, a *Authority) error {
 	if err := w.Delete(keyBucket, []byte(a.KeyID.String())); err != nil {
 		return err
 	}
-	return w.Delete(authorityBucket, []byte(a.Holder))
+	return w.Delete(authorityBucket, []byte(a.Name))
 }
 
 // remember keeps what was committed where plans and clocks look for it.
@@ -216,13 +280,13 @@ func (e *Engine) remember(b *batch) {
 	defer e.mu.RUnlock()
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	for holder, c := range b.changes {
+	for name, c := range b.changes {
 		if c.gone {
-			delete(e.known, holder)
-			delete(e.clocks, holder)
+			delete(e.known, name)
+			e.dropClock(name)
 			continue
 		}
-		e.known[holder] = c.next
-		e.clocks[holder] = clock{c.next.Authority, e.ledgerKind(holder)}
+		e.known[name] = c.next
+		e.setClock(&c.next.Authority)
 	}
 }

@@ -139,9 +139,6 @@ func (f *Effect) passes(consent Consent) error {
 	return fault.New(fault.Refused, "the brake holds this: %s; look at the plan, then repeat with --code %s", f.Held, f.Code)
 }
 
-// touch has the engine plan for an organisation. The engine's mu is held.
-func (e *Engine) touch(holder string) { e.dirty[holder] = true }
-
 // expire ends by itself what was delegated until now. What the brake holds waits for the operator, and is tried again each
 // hour; a failure holds up nothing else.
 func (e *Engine) expire(now time.Time) {

@@ -20,7 +20,6 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
-	"cadastre/internal/inr"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
 	"cadastre/keys"
@@ -59,10 +58,16 @@ type Engine struct {
 	dirty, backlog map[string]bool
 	working        bool // a plan is being carried out
 	aside          map[string]*waiting
+	later          map[string]time.Time // organisations that a plan put off, and until when
+	peers          *peers
 
-	knownMu sync.Mutex // guards known and clocks; may be taken while mu is held, not the other way
-	known   map[string]*issued
-	clocks  clocks
+	knownMu  sync.Mutex // guards what follows; may be taken while mu is held, not the other way
+	known    map[string]*issued
+	clocks   clocks
+	issuedAt map[string][]string // by organisation: its authorities, sorted
+	borders  map[string]string   // by the URI of its certificate: an authority that is another's, or has its certificate from another
+
+	mirrors *mirrors // what is published at servers that are not ours
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
@@ -101,7 +106,8 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{},
 		repositories: map[string]*rrdp.Repository{},
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
-		known: map[string]*issued{}, clocks: clocks{}, wake: make(chan struct{}, 1),
+		known: map[string]*issued{}, clocks: clocks{}, issuedAt: map[string][]string{}, borders: map[string]string{},
+		later: map[string]time.Time{}, wake: make(chan struct{}, 1),
 	}
 	err := st.View(func(r store.Reader) error {
 		e.installation = string(r.Get(engineBucket, installationKey))
@@ -117,7 +123,10 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		} else if step != nil {
 			e.step = *step
 		}
-		e.book, err = roa.Load(r)
+		if e.book, err = roa.Load(r); err != nil {
+			return err
+		}
+		e.peers, err = loadPeers(r)
 		return err
 	})
 	if err != nil {
@@ -133,6 +142,9 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		}
 	}
 	e.backlog[AnchorName] = true
+	if e.mirrors, err = openMirrors(e); err != nil {
+		return nil, err
+	}
 	return e, e.loadClocks()
 }
 
@@ -152,10 +164,46 @@ func (e *Engine) loadClocks() error {
 			if err != nil {
 				return err
 			}
-			e.clocks[a.Holder] = clock{*a, e.ledgerKind(a.Holder)}
+			e.setClock(a)
 		}
 		return nil
 	})
+}
+
+// setClock notes an authority's record where plans and clocks look for it. The engine's mu and knownMu are held, or nobody
+// else has the engine yet.
+func (e *Engine) setClock(a *Authority) {
+	if was, exists := e.clocks[a.Name]; exists {
+		delete(e.borders, was.CertificateURI)
+	} else {
+		names := e.issuedAt[a.Holder]
+		at, _ := slices.BinarySearch(names, a.Name)
+		e.issuedAt[a.Holder] = slices.Insert(slices.Clone(names), at, a.Name)
+	}
+	if (a.Delegated != nil || a.Issuer == outside) && !a.awaits() {
+		e.borders[a.CertificateURI] = a.Name
+	}
+	e.clocks[a.Name] = clock{*a, e.ledgerKind(a.Holder)}
+}
+
+func (e *Engine) dropClock(name string) {
+	a, exists := e.clocks[name]
+	if !exists {
+		return
+	}
+	names := slices.DeleteFunc(slices.Clone(e.issuedAt[a.Holder]), func(n string) bool { return n == name })
+	if e.issuedAt[a.Holder] = names; len(names) == 0 {
+		delete(e.issuedAt, a.Holder)
+	}
+	delete(e.borders, a.CertificateURI)
+	delete(e.clocks, name)
+}
+
+// issuedOf is the names of an organisation's authorities that there are.
+func (e *Engine) issuedOf(holder string) []string {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	return e.issuedAt[holder]
 }
 
 // Unseal opens the keys, so that the engine can sign. An empty anchor passphrase leaves the trust anchor offline. The
@@ -226,23 +274,23 @@ func (e *Engine) openKey(a *Authority) (crypto.Signer, error) {
 }
 
 // issuedTo is all that is kept of an authority, nil where there is none.
-func (e *Engine) issuedTo(holder string) (*issued, error) {
+func (e *Engine) issuedTo(authority string) (*issued, error) {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	if is := e.known[holder]; is != nil {
+	if is := e.known[authority]; is != nil {
 		return is, nil
 	}
-	if _, exists := e.clocks[holder]; !exists {
+	if _, exists := e.clocks[authority]; !exists {
 		return nil, nil
 	}
 	var is *issued
 	err := e.store.View(func(r store.Reader) (err error) {
-		is, err = readIssued(r, holder)
+		is, err = readIssued(r, authority)
 		return err
 	})
 	if is != nil {
 		e.makeRoom()
-		e.known[holder] = is
+		e.known[authority] = is
 	}
 	return is, err
 }
@@ -256,60 +304,50 @@ func (e *Engine) makeRoom() {
 	}
 }
 
-// ledgerView is the engine as a plan sees it. The engine's mu is held while it is used.
-type ledgerView struct {
-	*Engine
-	now     time.Time
-	failure error
-}
-
-func (v *ledgerView) Parent(holder string) string     { return v.parentOf(holder) }
-func (v *ledgerView) Children(holder string) []string { return v.ledger.Children(holder) }
-func (v *ledgerView) Depth(holder string) int         { return v.ledger.Depth(holder) }
-func (v *ledgerView) Kind(holder string) holdings.Kind {
-	return v.ledgerKind(holder)
-}
-func (v *ledgerView) Registry(holder string) string  { return v.registryOf(holder) }
-func (v *ledgerView) Entitled(holder string) inr.Set { return v.ledger.Holding(holder) }
-func (v *ledgerView) Authorised(holder string) []roa.VRP {
-	return v.book.VRPs(holder, v.ledger.Holding(holder))
-}
-
-func (v *ledgerView) Offline(holder string) bool { return v.offline(holder) }
-func (v *ledgerView) Aside(holder string) bool   { return v.isAside(holder, v.now) }
-
-func (v *ledgerView) Issued(holder string) *issued {
-	is, err := v.issuedTo(holder)
-	if err != nil {
-		v.failure = err
-	}
-	return is
-}
-
-// The following need the engine's mu held.
-
-func (e *Engine) parentOf(holder string) string {
-	if o, ok := e.ledger.Organisation(holder); ok && o.Parent != "" {
-		return o.Parent
-	}
-	return AnchorName
-}
-
-func (e *Engine) registryOf(holder string) string { return e.ledger.Registry(holder) }
-
-func (e *Engine) ledgerKind(holder string) holdings.Kind {
-	o, _ := e.ledger.Organisation(holder)
-	return o.Kind
-}
-
-// place is where an organisation stands in the tree, which never changes once it is there. It takes the engine's mu.
-func (e *Engine) place(holder string) (parent, registry string, kind holdings.Kind) {
+// kindOf is the kind of an organisation. It takes the engine's mu.
+func (e *Engine) kindOf(holder string) holdings.Kind {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if holder == AnchorName {
-		return AnchorName, e.ledger.Root(), ""
+	return e.ledgerKind(holder)
+}
+
+// newAuthority is the record of an authority that is to be: where it stands and publishes, and the key of one whose key is
+// elsewhere. It takes the engine's mu.
+func (e *Engine) newAuthority(text string) Authority {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	n := parseName(text)
+	a := Authority{Name: text, Holder: n.holder, Issuer: e.parentOf(text), Repository: e.registryOf(n.holder)}
+	if key := e.peers.key(text); key != nil {
+		place := key.Place
+		a.Delegated, a.KeyID, a.KeyInfo = &place, key.KeyID, key.KeyInfo
+		return a
 	}
-	return e.parentOf(holder), e.registryOf(holder), e.ledgerKind(holder)
+	a.Path = pathOf(e.installation, n.line())
+	if o := e.peers.outlet(n.holder); o != nil {
+		a.Repository, a.Base, a.Notify = o.Name, o.Base, o.Notify
+	}
+	return a
+}
+
+// placeAsked is where a delegated CA wants to publish, by its last request; nil where the key is ours. It takes the
+// engine's mu.
+func (e *Engine) placeAsked(authority string) *Delegated {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	key := e.peers.key(authority)
+	if key == nil {
+		return nil
+	}
+	place := key.Place
+	return &place
+}
+
+// receivedFor is what a parent outside the tree certified for an authority. It takes the engine's mu.
+func (e *Engine) receivedFor(authority string) *Received {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.peers.received(authority)
 }
 
 // VRPs is what a validator prints of what is issued: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
@@ -329,6 +367,14 @@ func (e *Engine) VRPs() ([]string, error) {
 	})
 	slices.Sort(says)
 	return slices.Compact(says), err
+}
+
+// repository is that of a registry, or the mirror of another's; nil where there is none.
+func (e *Engine) repository(name string) *rrdp.Repository {
+	if own := e.repositories[name]; own != nil {
+		return own
+	}
+	return e.mirrors.repository(name)
 }
 
 // Repositories lists the registries that have one.

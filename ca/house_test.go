@@ -29,7 +29,7 @@ var secret, anchorSecret = []byte("a passphrase"), []byte("another one")
 // testPolicy is the default with keys that cost nothing.
 func testPolicy() Policy {
 	p := DefaultPolicy()
-	p.Algorithm = object.P256
+	p.Algorithm, p.Soak = object.P256, 0
 	p.RsyncBase, p.RRDPBase, p.AnchorURL = "rsync://rpki.example/", "https://rpki.example/rrdp/", "https://rpki.example/ta/ta.cer"
 	return p
 }

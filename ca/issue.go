@@ -26,6 +26,7 @@ type change struct {
 	created   bool
 	gone      bool
 	certified bool // its certificate is a new one
+	shed      bool // it gave one below it less
 	touched   bool // it makes a new CRL and manifest
 
 	added   []Product
@@ -37,7 +38,7 @@ type change struct {
 // batch is changes that become visible together.
 type batch struct {
 	now     time.Time
-	changes map[string]*change // by holder
+	changes map[string]*change // by name
 }
 
 // batcher makes one batch: it signs, and touches no state.
@@ -65,7 +66,7 @@ func (e *Engine) sign(ctx context.Context, updates []update, now time.Time) (*si
 	}
 	for _, u := range updates {
 		if u.Create {
-			if err := b.create(e, u.Holder, stock.next()); err != nil {
+			if err := b.create(e, u.Name, stock); err != nil {
 				return nil, err
 			}
 		}
@@ -82,9 +83,9 @@ func (e *Engine) sign(ctx context.Context, updates []update, now time.Time) (*si
 // stored when it returns.
 func (s *signed) close(ctx context.Context, e *Engine) (*batch, error) {
 	var tasks []func() error
-	for _, holder := range slices.Sorted(maps.Keys(s.changes)) {
-		c := s.changes[holder]
-		if err := c.rebase(e); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(s.changes)) {
+		c := s.changes[name]
+		if err := c.rebase(e, s.now); err != nil {
 			return nil, err
 		}
 		if !c.touched {
@@ -100,20 +101,24 @@ func (s *signed) close(ctx context.Context, e *Engine) (*batch, error) {
 }
 
 // rebase puts a change on top of what is kept of its authority now.
-func (c *change) rebase(e *Engine) error {
+func (c *change) rebase(e *Engine, at time.Time) error {
 	if c.created {
 		return nil
 	}
-	is, err := e.issuedTo(c.next.Holder)
+	is, err := e.issuedTo(c.next.Name)
 	if err != nil {
 		return err
 	}
 	if is == nil {
-		return fault.New(fault.Conflict, "the authority of %s ended while it was being worked on", c.next.Holder)
+		return fault.New(fault.Conflict, "the authority %s ended while it was being worked on", c.next.Name)
 	}
 	now := is.Authority
 	if was := &c.next.Authority; c.certified {
 		now.Certified, now.CertificateURI, now.CertSerial, now.CertExpires = was.Certified, was.CertificateURI, was.CertSerial, was.CertExpires
+		now.Issuer, now.Certificated, now.Grown, now.Before, now.Delegated = was.Issuer, was.Certificated, was.Grown, was.Before, was.Delegated
+	}
+	if c.shed {
+		now.Shed = at
 	}
 	c.next = &issued{Authority: now, products: is.products, revoked: is.revoked}
 	return nil
@@ -134,10 +139,14 @@ func (e *Engine) oneTimeKeys(ctx context.Context, updates []update) (*stock, err
 	return (*stock)(&taken), err
 }
 
-// keysFor is how many new keys updates need: one for each ROA, each manifest and each new authority.
+// keysFor is how many new keys updates need: one for each ROA, each manifest and each new authority, but for those whose
+// key is elsewhere.
 func keysFor(updates []update) int {
 	n := 0
 	for _, u := range updates {
+		if parseName(u.Name).key != "" {
+			continue
+		}
 		n += 1 + len(u.Authorise)
 		if u.Create {
 			n++
@@ -186,44 +195,48 @@ func inParallel(tasks []func() error) error {
 }
 
 // change is the change of an authority that exists, or is being made in this batch.
-func (b *batcher) change(e *Engine, holder string) (*change, error) {
-	if c := b.changes[holder]; c != nil {
+func (b *batcher) change(e *Engine, name string) (*change, error) {
+	if c := b.changes[name]; c != nil {
 		return c, nil
 	}
-	is, err := e.issuedTo(holder)
+	is, err := e.issuedTo(name)
 	if err != nil {
 		return nil, err
 	}
 	if is == nil {
-		return nil, fault.New(fault.Conflict, "%s has no authority any more", holder)
+		return nil, fault.New(fault.Conflict, "the authority %s is no more", name)
 	}
 	next := &issued{Authority: is.Authority, products: is.products, revoked: is.revoked}
 	c := &change{next: next, files: map[string][]byte{}}
-	b.changes[holder] = c
+	b.changes[name] = c
 	return c, nil
 }
 
-func (b *batcher) create(e *Engine, holder string, key crypto.Signer) error {
-	public, err := object.PublicKeyOf(key)
-	if err != nil {
-		return err
+// create begins a new authority: with a key of the stock, or with that which a delegated CA asked to have certified.
+func (b *batcher) create(e *Engine, name string, stock *stock) error {
+	next := &issued{Authority: e.newAuthority(name)}
+	c := &change{next: next, created: true, files: map[string][]byte{}}
+	if next.Delegated == nil {
+		c.key = stock.next()
+		public, err := object.PublicKeyOf(c.key)
+		if err != nil {
+			return err
+		}
+		next.KeyID, next.KeyInfo = public.ID, public.Info
 	}
-	issuer, registry, _ := e.place(holder)
-	b.changes[holder] = &change{
-		key: key, created: true, files: map[string][]byte{},
-		next: &issued{Authority: Authority{
-			Holder: holder, Issuer: issuer, Repository: registry, Path: pathOf(e.installation, holder),
-			KeyID: public.ID, KeyInfo: public.Info,
-		}},
-	}
+	b.changes[name] = c
 	return nil
 }
 
 // update adds the tasks of one authority.
 func (b *batcher) update(e *Engine, u update, stock *stock) error {
-	c, err := b.change(e, u.Holder)
-	if err != nil {
+	c, err := b.change(e, u.Name)
+	if err != nil || c.next.Delegated != nil {
 		return err
+	}
+	if u.End {
+		b.end(c)
+		return nil
 	}
 	c.touched = true
 	if c.key == nil {
@@ -231,21 +244,26 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 			return err
 		}
 	}
-	for _, name := range u.Withdraw {
-		b.withdraw(c, c.next.products[name])
+	if u.Adopt {
+		b.adopt(c, e.receivedFor(u.Name))
 	}
-	for _, holder := range u.Revoke {
-		if err := b.revoke(e, c, holder); err != nil {
+	for _, file := range u.Withdraw {
+		b.withdraw(c, c.next.products[file])
+	}
+	for _, file := range u.Release {
+		b.release(c, c.next.products[file])
+	}
+	for _, name := range u.Revoke {
+		if err := b.revoke(e, c, name); err != nil {
 			return err
 		}
 	}
 	for _, order := range u.Certify {
-		child, err := b.change(e, order.Holder)
+		child, err := b.change(e, order.Name)
 		if err != nil {
 			return err
 		}
-		_, _, kind := e.place(order.Holder)
-		b.certify(c, child, order.Resources, b.policy.lifetime(kind))
+		b.certify(c, child, e.placeAsked(order.Name), order.Resources, b.policy.lifetime(e.kindOf(child.next.Holder)))
 	}
 	for _, vrp := range u.Authorise {
 		oneTime := stock.next()
@@ -256,9 +274,22 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 
 // withdraw takes a product out of the manifest and puts it on the CRL.
 func (b *batcher) withdraw(c *change, p Product) {
-	c.removed = append(c.removed, p)
+	b.release(c, p)
 	c.files[b.policy.place(&c.next.Authority)+p.Name] = nil
+}
+
+// release does so with a product whose file is another authority's from now on.
+func (b *batcher) release(c *change, p Product) {
+	c.removed = append(c.removed, p)
 	b.revokeSerial(c, p.Serial, p.Expires)
+}
+
+// adopt takes up the certificate that a parent outside the tree issued.
+func (b *batcher) adopt(c *change, got *Received) {
+	own := &c.next.Authority
+	own.Certified, own.CertificateURI, own.CertSerial, own.CertExpires = got.Resources, got.URI, got.Serial, got.Expires
+	own.Issuer, own.Certificated = outside, b.now
+	c.certified = true
 }
 
 func (b *batcher) revokeSerial(c *change, serial *big.Int, expires time.Time) {
@@ -267,40 +298,62 @@ func (b *batcher) revokeSerial(c *change, serial *big.Int, expires time.Time) {
 	}
 }
 
-// revoke ends the authority below c that holder has: its certificate is revoked, and all that it published withdrawn.
-func (b *batcher) revoke(e *Engine, c *change, holder string) error {
-	child, err := b.change(e, holder)
+// revoke ends an authority below c: its certificate is revoked, and all that it published withdrawn.
+func (b *batcher) revoke(e *Engine, c *change, name string) error {
+	child, err := b.change(e, name)
 	if err != nil {
 		return err
 	}
-	child.gone, child.touched = true, false
-	place := b.policy.place(&child.next.Authority)
-	for name := range child.next.products {
-		child.files[place+name] = nil
-	}
-	child.files[place+child.next.manifestName()] = nil
-	child.files[place+child.next.crlName()] = nil
+	b.end(child)
 	b.withdraw(c, c.next.products[child.next.certificateName()])
 	return nil
 }
 
-// certify issues a certificate; one that replaces another has its name, and the other is revoked.
-func (b *batcher) certify(c, child *change, resources inr.Set, l Lifetime) {
+// end withdraws all that an authority published. What a delegated CA published is its own business.
+func (b *batcher) end(c *change) {
+	c.gone, c.touched = true, false
+	if c.next.Delegated != nil {
+		return
+	}
+	place := b.policy.place(&c.next.Authority)
+	for name := range c.next.products {
+		c.files[place+name] = nil
+	}
+	c.files[place+c.next.manifestName()] = nil
+	c.files[place+c.next.crlName()] = nil
+}
+
+// certify issues a certificate; one that replaces another has its name, and the other is revoked. Place is where a
+// delegated CA publishes, as it asked last.
+func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set, l Lifetime) {
 	sub := &child.next.Authority
+	if place != nil {
+		sub.Delegated = place
+	}
 	name := sub.certificateName()
 	if old, replaces := c.next.products[name]; replaces {
 		b.revokeSerial(c, old.Serial, old.Expires)
 	}
 	own := &c.next.Authority
 	serial, ends := object.NewSerial(), earlier(b.now.Add(l.Life), own.CertExpires)
+	if !child.created && !resources.Contains(sub.Certified) {
+		c.shed = true
+	}
+	if !child.created && own.Repository != sub.Repository && !sub.Certified.Contains(resources) {
+		if !b.now.Before(sub.Grown.Add(b.policy.Soak)) {
+			sub.Before = sub.Certified
+		}
+		sub.Before, sub.Grown = sub.Before.Intersect(resources), b.now
+	}
 	sub.Certified, sub.CertSerial, sub.CertExpires = resources, serial, ends
 	sub.CertificateURI = b.policy.place(own) + name
+	sub.Issuer, sub.Certificated = own.Name, b.now
 	child.certified = true
 	certificate := object.Certificate{
 		Serial: serial, Issuer: own.KeyID, Key: sub.publicKey(),
 		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: resources,
 		CRL: b.policy.place(own) + own.crlName(), Issued: own.CertificateURI,
-		Repository: b.policy.place(sub), Manifest: b.policy.place(sub) + sub.manifestName(), Notify: b.policy.notify(sub.Repository),
+		Repository: b.policy.place(sub), Manifest: b.policy.manifestURI(sub), Notify: b.policy.notifyOf(sub),
 	}
 	b.tasks = append(b.tasks, func() error {
 		der, err := certificate.Sign(c.key)
@@ -310,7 +363,7 @@ func (b *batcher) certify(c, child *change, resources inr.Set, l Lifetime) {
 		if err := vetoCertificate(sub.CertificateURI, der, &certificate); err != nil {
 			return err
 		}
-		b.add(c, der, Product{Name: name, Kind: CertificateProduct, Serial: serial, Expires: ends, Says: sub.Holder})
+		b.add(c, der, Product{Name: name, Kind: CertificateProduct, Serial: serial, Expires: ends, Says: sub.Name})
 		return nil
 	})
 }
@@ -387,7 +440,7 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	b.replaceManifest(c)
 	this := b.thisUpdate(c)
 	number := own.Number + 1
-	life, _ := b.policy.manifestLife(own.Holder, number)
+	life, _ := b.policy.manifestLife(own.Name, number)
 	next := earlier(b.now.Add(life), own.CertExpires)
 
 	crl := object.CRL{Issuer: own.KeyID, Number: number, ThisUpdate: this, NextUpdate: next}

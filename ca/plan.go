@@ -12,18 +12,22 @@ import (
 )
 
 // view is what a plan is made from: who holds what, what they want authorised, and what is issued. It does not change
-// while the plan is made.
+// while the plan is made. Authorities go by their names.
 type view interface {
-	Parent(holder string) string // the issuing authority's holder: a parent organisation, or AnchorName for the root
-	Children(holder string) []string
-	Depth(holder string) int
-	Kind(holder string) holdings.Kind
-	Registry(holder string) string
-	Entitled(holder string) inr.Set
-	Authorised(holder string) []roa.VRP
-	Issued(holder string) *issued // nil where there is no authority
-	Offline(holder string) bool   // nothing can be signed with its key now
-	Aside(holder string) bool     // its work failed, and only its manifest is renewed until that is tried again
+	Authorities(holder string) []string // those that an organisation has or is to have
+	Parent(authority string) string     // the issuing authority, AnchorName for the root's, or outside
+	Depth(authority string) int
+	Kind(authority string) holdings.Kind
+	Entitled(authority string) inr.Set // what its certificate is to name; nothing: it is to end
+	Authorised(authority string) []roa.VRP
+	Issued(authority string) *issued     // nil where there is none
+	Received(authority string) *Received // what a parent outside the tree certified; nil where nothing is
+	Asked(authority string) *ChildKey    // what a delegated CA asked for; nil where the key is ours
+	Retired(authority string) bool       // another generation issues in its place
+	Holdback(authority string) time.Time // a retired one withdraws nothing before this
+	Unsent(authority string) bool        // what it published last has not reached the server that it publishes at
+	Offline(authority string) bool       // nothing can be signed with its key now
+	Aside(authority string) bool         // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step says why a wave comes where it does.
@@ -35,8 +39,9 @@ const (
 	Refresh   Step = "refresh"   // manifests and CRLs that near their end are made anew, top-down, with nothing else
 	Grow      Step = "grow"      // certificates get more resources, top-down
 	Create    Step = "create"    // new authorities, top-down, each with its objects before its certificate
+	Switch    Step = "switch"    // what is below an authority goes to its next generation (RFC 6489)
 	Authorise Step = "authorise" // ROAs come and go
-	Withdraw  Step = "withdraw"  // ROAs go that another holder has issued anew meanwhile
+	Withdraw  Step = "withdraw"  // ROAs go that another authority has issued anew meanwhile
 	Shrink    Step = "shrink"    // certificates lose resources or are revoked, bottom-up
 	Renew     Step = "renew"     // certificates that near their end are made anew, top-down
 )
@@ -50,31 +55,38 @@ type wave struct {
 
 // update is what one authority does in a wave. Whatever it is, a new CRL and manifest go with it.
 type update struct {
-	Holder    string
+	Name      string    // of the authority
 	Certify   []certify // certificates to issue to authorities below
-	Revoke    []string  // holders below whose certificates are revoked and whose objects are withdrawn
+	Revoke    []string  // authorities below whose certificates are revoked and whose objects are withdrawn
+	Release   []string  // file names of certificates that another authority issues in their place from now on
 	Create    bool      // the authority itself is new
+	Adopt     bool      // it takes up what a parent outside the tree certified
+	End       bool      // it withdraws all that it published, and is no more
 	Authorise []roa.VRP // ROAs to issue
-	Withdraw  []string  // file names of ROAs to withdraw and revoke
+	Withdraw  []string  // file names of ROAs to withdraw and revoke, and of certificates that another authority issued anew
 }
 
 // certify is one certificate to issue. A replacement keeps key and name.
 type certify struct {
-	Holder    string
+	Name      string // of the authority certified
 	Resources inr.Set
 }
 
 // plan orders what has to be done for some organisations so that what is issued follows what they hold and want, and
-// nothing of it nears its end. It is a pure function of the view and now.
+// nothing of it nears its end. Later is when to plan again for those of which something has to wait. It is a pure function
+// of the view and now.
 //
 // The set must be closed: with an organisation come those of its ancestors and descendants that have work waiting.
-func plan(v view, policy *Policy, set []string, now time.Time) []wave {
-	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[string]*update{}}
+func plan(v view, policy *Policy, set []string, now time.Time) (waves []wave, later map[string]time.Time) {
+	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[string]*update{}, later: map[string]time.Time{}}
 	for _, holder := range set {
-		p.organisation(holder)
+		for _, name := range p.Authorities(holder) {
+			p.authority(name)
+		}
 	}
 	p.handOver()
-	return p.ordered()
+	p.awaitSending()
+	return p.ordered(), p.later
 }
 
 type waveKey struct {
@@ -87,94 +99,282 @@ type planner struct {
 	policy *Policy
 	now    time.Time
 	waves  map[waveKey]map[string]*update
+	later  map[string]time.Time
 }
 
 // in is the update of an authority in a wave, made where there is none yet.
-func (p *planner) in(step Step, depth int, holder string) *update {
+func (p *planner) in(step Step, depth int, name string) *update {
 	key := waveKey{step, depth}
 	if p.waves[key] == nil {
 		p.waves[key] = map[string]*update{}
 	}
-	u := p.waves[key][holder]
+	u := p.waves[key][name]
 	if u == nil {
-		u = &update{Holder: holder}
-		p.waves[key][holder] = u
+		u = &update{Name: name}
+		p.waves[key][name] = u
 	}
 	return u
 }
 
-func (p *planner) organisation(holder string) {
+// again has an organisation planned for at a time.
+func (p *planner) again(name string, at time.Time) {
+	holder := parseName(name).holder
+	p.later[holder] = sooner(at, p.later[holder])
+}
+
+func (p *planner) authority(name string) {
 	depth := 0
-	if holder != AnchorName {
-		depth = p.Depth(holder) + 1
+	if name != AnchorName {
+		depth = p.Depth(name) + 1
 	}
-	is := p.Issued(holder)
-	if holder == AnchorName || p.Aside(holder) {
+	is := p.Issued(name)
+	if name == AnchorName || p.Aside(name) {
 		if is != nil && p.due(p.policy.manifestDue(&is.Authority)) {
-			p.in(Refresh, depth, holder)
+			p.in(Refresh, depth, name)
 		}
 		return
 	}
-	parent, entitled := p.Parent(holder), p.Entitled(holder)
+	parent, entitled := p.Parent(name), p.Entitled(name)
 	switch {
+	case parent == outside:
+		p.fromOutside(name, depth, is, entitled)
 	case is == nil && (entitled.Empty() || !p.certifies(parent)):
 	case is == nil:
-		up := p.in(Create, depth, parent)
-		up.Certify = append(up.Certify, certify{holder, entitled})
-		own := p.in(Create, depth, holder)
-		own.Create, own.Authorise = true, p.Authorised(holder)
+		p.create(name, parent, depth, entitled)
 	case entitled.Empty():
 		if names := roaNames(is); len(names) > 0 {
-			p.in(Authorise, 0, holder).Withdraw = names
+			p.in(Authorise, 0, name).Withdraw = names
 		}
-		up := p.in(Shrink, depth, parent)
-		up.Revoke = append(up.Revoke, holder)
+		up := p.in(Shrink, depth, cmp.Or(is.Issuer, parent))
+		up.Revoke = append(up.Revoke, name)
+	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil:
+		p.changeOver(name, parent, is)
 	default:
-		p.existing(holder, parent, depth, is, entitled)
+		p.existing(name, parent, depth, is, entitled)
 	}
 }
 
-func (p *planner) existing(holder, parent string, depth int, is *issued, entitled inr.Set) {
-	if more := entitled.Minus(is.Certified); !more.Empty() {
-		up := p.in(Grow, depth, parent)
-		up.Certify = append(up.Certify, certify{holder, is.Certified.Union(entitled)})
+// create is a new authority. Its certificate names what its issuer's may pass on by now.
+func (p *planner) create(name, parent string, depth int, entitled inr.Set) {
+	given, at := p.given(entitled, parent)
+	if !at.IsZero() {
+		p.again(name, at)
 	}
-	add, withdraw := p.roas(holder, is)
+	if given.Empty() {
+		return
+	}
+	up := p.in(Create, depth, parent)
+	up.Certify = append(up.Certify, certify{name, given})
+	own := p.in(Create, depth, name)
+	own.Create = true
+	if p.Asked(name) == nil {
+		own.Authorise = covered(p.Authorised(name), given)
+	}
+}
+
+// fromOutside is an authority below a parent that is not in the tree. Its key is there before the plan knows of it, since
+// the parent had to be asked.
+func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.Set) {
+	got := p.Received(name)
+	switch {
+	case is == nil:
+	case entitled.Empty() && !is.awaits():
+		if names := roaNames(is); len(names) > 0 {
+			p.in(Authorise, 0, name).Withdraw = names
+		}
+		p.in(Shrink, depth, name).End = true
+	case got == nil:
+	case is.awaits():
+		own := p.in(Create, depth, name)
+		own.Adopt, own.Authorise = true, covered(p.Authorised(name), got.Resources)
+	case got.Serial.Cmp(is.CertSerial) != 0:
+		p.in(Grow, depth, name).Adopt = true
+		p.again(name, p.now) // the rest follows from the new certificate
+	default:
+		p.existing(name, outside, depth, is, entitled)
+	}
+}
+
+// changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the
+// file changes hands; else both are there for a while.
+func (p *planner) changeOver(name, parent string, is *issued) {
+	up := p.in(Switch, 0, parent)
+	up.Certify = append(up.Certify, certify{name, is.Certified})
+	if old := p.Issued(is.Issuer); old != nil && p.policy.place(&old.Authority) == p.policy.place(&p.Issued(parent).Authority) {
+		from := p.in(Switch, 0, is.Issuer)
+		from.Release = append(from.Release, is.certificateName())
+	}
+	p.again(name, p.now)
+}
+
+func (p *planner) existing(name, parent string, depth int, is *issued, entitled inr.Set) {
+	will := is.Certified
+	if more := entitled.Minus(is.Certified); !more.Empty() && parent != outside {
+		given, at := p.given(more, parent)
+		if !at.IsZero() {
+			p.again(name, at)
+		}
+		if !given.Empty() {
+			will = is.Certified.Union(given)
+			up := p.in(Grow, depth, parent)
+			up.Certify = append(up.Certify, certify{name, will})
+		}
+	}
+	asked := p.Asked(name)
+	if asked == nil {
+		p.products(name, depth, is, will)
+	}
+	if parent == outside {
+		return // its certificate is the parent's business
+	}
+	switch {
+	case !entitled.Contains(is.Certified):
+		if at := p.shed(parent, is); p.now.Before(at) {
+			p.again(name, at)
+			return
+		}
+		up := p.in(Shrink, depth, parent)
+		up.Certify = append(up.Certify, certify{name, entitled.Intersect(will)})
+	case !entitled.Equal(is.Certified):
+	case asked != nil && (asked.Asked.After(is.Certificated) || asked.Place != *is.Delegated), p.certificateDue(name, parent, is):
+		up := p.in(Renew, depth-1, parent)
+		up.Certify = append(up.Certify, certify{name, entitled})
+	}
+}
+
+// products is what an authority's ROAs, and its manifest, need. Will is what its certificate names by then.
+func (p *planner) products(name string, depth int, is *issued, will inr.Set) {
+	add, withdraw := p.roas(name, is, will)
+	if p.Retired(name) {
+		withdraw = append(withdraw, p.passedOn(name, is)...)
+		if at := p.Holdback(name); p.now.Before(at) {
+			withdraw = nil
+			p.again(name, at)
+		} else {
+			p.again(name, p.now.Add(time.Second)) // it ends when it has nothing left
+		}
+	}
 	if len(add)+len(withdraw) > 0 {
-		own := p.in(Authorise, 0, holder)
+		own := p.in(Authorise, 0, name)
 		own.Authorise, own.Withdraw = add, withdraw
 	}
 	// a new manifest comes with any change, but what has ended already can carry none
 	if changes := len(add)+len(withdraw) > 0; p.due(p.policy.manifestDue(&is.Authority)) && (!changes || p.due(is.NextUpdate)) {
-		p.in(Refresh, depth, holder)
-	}
-	switch {
-	case !entitled.Contains(is.Certified):
-		up := p.in(Shrink, depth, parent)
-		up.Certify = append(up.Certify, certify{holder, entitled})
-	case p.certificateDue(holder, parent, is) && entitled.Equal(is.Certified):
-		up := p.in(Renew, depth-1, parent)
-		up.Certify = append(up.Certify, certify{holder, entitled})
+		p.in(Refresh, depth, name)
 	}
 }
 
+// passedOn is the certificates of a retired authority that another has issued anew.
+func (p *planner) passedOn(name string, is *issued) []string {
+	var names []string
+	for file, product := range is.products {
+		if product.Kind != CertificateProduct {
+			continue
+		}
+		if child := p.Issued(product.Says); child == nil || child.Issuer != name {
+			names = append(names, file)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// given is what of some resources an issuer may certify now, and from when on it may certify the rest; zero where it may
+// certify all. A certificate that got more in one repository is not built on in another before readers that fetched the
+// first just before it grew are done.
+func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
+	at := time.Time{}
+	for above := issuer; above != AnchorName && above != outside; above = p.Parent(above) {
+		is := p.Issued(above)
+		if is == nil {
+			continue
+		}
+		base, until := is.Before, is.Grown.Add(p.policy.Soak)
+		if p.growsElsewhere(above, is) {
+			base, until = is.Certified, p.now.Add(p.policy.Soak)
+		}
+		if p.now.Before(until) && !base.Contains(resources) {
+			resources, at = resources.Intersect(base), later(until, at)
+		}
+	}
+	return resources, at
+}
+
+// growsElsewhere tells whether this plan gives an authority more, in another repository than its own.
+func (p *planner) growsElsewhere(name string, is *issued) bool {
+	issuer := p.Issued(p.Parent(name))
+	return p.policy.Soak > 0 && issuer != nil && issuer.Repository != is.Repository && !is.Certified.Contains(p.Entitled(name))
+}
+
+// shed is from when on a certificate may name less: some time after those below it do, in another repository.
+func (p *planner) shed(parent string, is *issued) time.Time {
+	issuer := p.Issued(parent)
+	if p.policy.Soak == 0 || issuer == nil || issuer.Repository == is.Repository {
+		return time.Time{}
+	}
+	for _, product := range is.products { // those below that this plan shrinks
+		if product.Kind != CertificateProduct {
+			continue
+		}
+		if child := p.Issued(product.Says); child != nil && !p.Entitled(product.Says).Empty() && !p.Entitled(product.Says).Contains(child.Certified) {
+			return p.now.Add(p.policy.Soak)
+		}
+	}
+	return is.Shed.Add(p.policy.Soak)
+}
+
+// awaitSending leaves out that a certificate shrinks while what rests on it is not withdrawn at the server of another that
+// its authority publishes at. The authority is planned for again when that is done.
+func (p *planner) awaitSending() {
+	busy := map[string]bool{}
+	for key, updates := range p.waves {
+		for name := range updates {
+			busy[name] = busy[name] || key.step != Refresh
+		}
+	}
+	for key, updates := range p.waves {
+		if key.step != Shrink {
+			continue
+		}
+		for _, u := range updates {
+			u.Certify = slices.DeleteFunc(u.Certify, func(c certify) bool {
+				is := p.Issued(c.Name)
+				return is != nil && is.Base != "" && (busy[c.Name] || p.Unsent(c.Name))
+			})
+		}
+	}
+}
+
+// covered is the VRPs that lie within resources.
+func covered(vrps []roa.VRP, resources inr.Set) []roa.VRP {
+	var within []roa.VRP
+	for _, v := range vrps {
+		if resources.ContainsPrefix(v.Prefix) {
+			within = append(within, v)
+		}
+	}
+	return within
+}
+
 // certifies tells whether an authority can certify another one: it is there or comes with this plan, and so does its key.
-func (p *planner) certifies(holder string) bool {
+func (p *planner) certifies(name string) bool {
 	switch {
-	case p.Offline(holder):
+	case p.Offline(name):
 		return false
-	case holder == AnchorName || p.Issued(holder) != nil:
-		return true
+	case name == AnchorName || p.Issued(name) != nil:
+		return name == AnchorName || !p.Issued(name).awaits()
+	case name == outside || p.Parent(name) == outside:
+		return false
 	default:
-		return !p.Aside(holder) && !p.Entitled(holder).Empty() && p.certifies(p.Parent(holder))
+		return !p.Aside(name) && !p.Entitled(name).Empty() && p.certifies(p.Parent(name))
 	}
 }
 
 // roas compares the ROAs that are issued with those that are wanted, and with the clock. Of two that say the same one
 // goes.
-func (p *planner) roas(holder string, is *issued) (add []roa.VRP, withdraw []string) {
+func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VRP, withdraw []string) {
 	wanted := map[string]roa.VRP{}
-	for _, vrp := range p.Authorised(holder) {
+	for _, vrp := range covered(p.Authorised(authority), will) {
 		wanted[vrp.String()] = vrp
 	}
 	for _, name := range roaNames(is) {
@@ -206,14 +406,14 @@ func roaNames(is *issued) []string {
 }
 
 // certificateDue tells whether an authority's certificate nears its end and its issuer can give it a better one.
-func (p *planner) certificateDue(holder, parent string, is *issued) bool {
+func (p *planner) certificateDue(name, parent string, is *issued) bool {
 	issuer := p.Issued(parent)
-	return issuer != nil && p.due(p.policy.lifetime(p.Kind(holder)).dueAt(is.CertExpires, issuer.CertExpires))
+	return issuer != nil && p.due(p.policy.lifetime(p.Kind(name)).dueAt(is.CertExpires, issuer.CertExpires))
 }
 
 func (p *planner) due(at time.Time) bool { return !at.IsZero() && !p.now.Before(at) }
 
-// handOver has what changes hands issued by the new holder before the old one withdraws it: they may publish in
+// handOver has what changes hands issued by the new authority before the old one withdraws it: they may publish in
 // different repositories.
 func (p *planner) handOver() {
 	issuers := map[string]int{} // by what the new ROAs say, those who issue one
@@ -229,13 +429,13 @@ func (p *planner) handOver() {
 		for _, vrp := range u.Authorise {
 			own[vrp.String()] = true
 		}
-		products, now := p.Issued(u.Holder).products, u.Withdraw[:0:0]
+		products, now := p.Issued(u.Name).products, u.Withdraw[:0:0]
 		for _, name := range u.Withdraw {
 			if says := products[name].Says; issuers[says] == 0 || own[says] {
 				now = append(now, name)
 				continue
 			}
-			late := p.in(Withdraw, 0, u.Holder)
+			late := p.in(Withdraw, 0, u.Name)
 			late.Withdraw = append(late.Withdraw, name)
 		}
 		u.Withdraw = now
@@ -243,7 +443,7 @@ func (p *planner) handOver() {
 }
 
 // What is refreshed comes first: after a long outage nothing else would be valid.
-var stepOrder = map[Step]int{Refresh: 0, Grow: 1, Create: 2, Authorise: 3, Withdraw: 4, Shrink: 5, Renew: 6}
+var stepOrder = map[Step]int{Refresh: 0, Grow: 1, Create: 2, Switch: 3, Authorise: 4, Withdraw: 5, Shrink: 6, Renew: 7}
 
 // ordered puts the waves in order, and the updates in each, so that the same view gives the same plan. What needs a key
 // that is offline is left out: it stays due.
@@ -260,9 +460,9 @@ func (p *planner) ordered() []wave {
 	var out []wave
 	for _, key := range keys {
 		w := wave{Step: key.step, Depth: key.depth}
-		for _, holder := range slices.Sorted(maps.Keys(p.waves[key])) {
-			if !p.Offline(holder) {
-				w.Updates = append(w.Updates, *p.waves[key][holder])
+		for _, name := range slices.Sorted(maps.Keys(p.waves[key])) {
+			if u := p.waves[key][name]; !p.Offline(name) && (key.step != Shrink || !u.idle()) {
+				w.Updates = append(w.Updates, *u)
 			}
 		}
 		if len(w.Updates) > 0 {
@@ -270,4 +470,9 @@ func (p *planner) ordered() []wave {
 		}
 	}
 	return out
+}
+
+// idle tells whether an update has nothing left to do.
+func (u *update) idle() bool {
+	return len(u.Certify)+len(u.Revoke)+len(u.Authorise)+len(u.Withdraw)+len(u.Release) == 0 && !u.Create && !u.Adopt && !u.End
 }

@@ -69,7 +69,7 @@ func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
 	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[string]*issued{}, sheets: map[string]folders{}}
 	w.policy.Jitter = 0
 	w.issued[AnchorName] = &issued{
-		Authority: Authority{Holder: AnchorName, Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
+		Authority: Authority{Name: AnchorName, Holder: AnchorName, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
 		products:  map[string]Product{},
 	}
 	w.publish(AnchorName)
@@ -99,6 +99,13 @@ func (w *world) Entitled(holder string) inr.Set { return w.Holding(holder) }
 func (w *world) Authorised(holder string) []roa.VRP {
 	return w.book.VRPs(holder, w.Holding(holder))
 }
+func (w *world) Authorities(holder string) []string { return []string{holder} }
+func (w *world) Received(string) *Received          { return nil }
+func (w *world) Asked(string) *ChildKey             { return nil }
+func (w *world) Retired(string) bool                { return false }
+func (w *world) Holdback(string) time.Time          { return time.Time{} }
+func (w *world) Unsent(string) bool                 { return false }
+
 func (w *world) Issued(holder string) *issued { return w.issued[holder] }
 func (w *world) Offline(holder string) bool   { return w.offline[holder] }
 func (w *world) Aside(holder string) bool     { return w.aside[holder] }
@@ -112,14 +119,14 @@ func (w *world) create(holder string) {
 	key := object.KeyIdentifier{}
 	big.NewInt(int64(w.names)).FillBytes(key[:])
 	w.issued[holder] = &issued{
-		Authority: Authority{Holder: holder, Issuer: w.Parent(holder), Repository: w.Registry(holder), KeyID: key},
+		Authority: Authority{Name: holder, Holder: holder, CertSerial: big.NewInt(1), Issuer: w.Parent(holder), Repository: w.Registry(holder), KeyID: key},
 		products:  map[string]Product{},
 	}
 }
 
 // do carries out one update.
 func (w *world) do(u update) {
-	own := w.issued[u.Holder]
+	own := w.issued[u.Name]
 	for _, name := range u.Withdraw {
 		delete(own.products, name)
 	}
@@ -134,17 +141,17 @@ func (w *world) do(u update) {
 		own.products[name] = Product{Name: name, Kind: ROAProduct, Says: vrp.String(), Expires: earlier(w.now.Add(w.policy.ROA.Life), own.CertExpires)}
 	}
 	for _, order := range u.Certify {
-		w.certify(own, w.issued[order.Holder], order)
+		w.certify(own, w.issued[order.Name], order)
 	}
-	life, _ := w.policy.manifestLife(u.Holder, 0)
+	life, _ := w.policy.manifestLife(u.Name, 0)
 	own.NextUpdate = w.now.Add(life)
-	w.publish(u.Holder)
+	w.publish(u.Name)
 }
 
 func (w *world) certify(own, child *issued, order certify) {
-	child.Certified, child.CertExpires = order.Resources, earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Holder)).Life), own.CertExpires)
+	child.Certified, child.CertExpires = order.Resources, earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
 	name := child.certificateName()
-	own.products[name] = Product{Name: name, Kind: CertificateProduct, Says: order.Holder, Expires: child.CertExpires}
+	own.products[name] = Product{Name: name, Kind: CertificateProduct, Says: order.Name, Expires: child.CertExpires}
 }
 
 // publish shows the folder of an authority as it is now. Readers keep what they had: the maps are new.
@@ -185,7 +192,7 @@ func vrpOf(says string) roa.VRP {
 func (w *world) doBatch(updates []update) {
 	for _, u := range updates {
 		if u.Create {
-			w.create(u.Holder)
+			w.create(u.Name)
 		}
 	}
 	for _, u := range updates {
@@ -349,7 +356,7 @@ func (w *world) done() error {
 	if !maps.Equal(r.vrps, want) {
 		return fmt.Errorf("the VRPs are %v, and should be %v", r.vrps, want)
 	}
-	if again := plan(w, &w.policy, w.all(), w.now); len(again) > 0 {
+	if again, _ := plan(w, &w.policy, w.all(), w.now); len(again) > 0 {
 		return fmt.Errorf("there is still a plan: %+v", again)
 	}
 	return nil

@@ -138,7 +138,10 @@ func (v *village) intend(holder, prefix, asn string) {
 	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "tester", Time: v.now})))
 }
 
-func (v *village) plan() []wave { return plan(v.world, &v.policy, v.all(), v.now) }
+func (v *village) plan() []wave {
+	waves, _ := plan(v.world, &v.policy, v.all(), v.now)
+	return waves
+}
 
 // settle plans and executes, with batches of about limit keys. A certificate that ends with its issuer's own is renewed by
 // the plan that follows on the issuer's, so there is at most a plan for each level of the tree.
@@ -177,12 +180,12 @@ func outline(waves []wave) []string {
 	for _, w := range waves {
 		var parts []string
 		for _, u := range w.Updates {
-			said := u.Holder
+			said := u.Name
 			if u.Create {
 				said += " is new"
 			}
 			for _, c := range u.Certify {
-				said += fmt.Sprintf(" certifies %s (%s)", c.Holder, c.Resources)
+				said += fmt.Sprintf(" certifies %s (%s)", c.Name, c.Resources)
 			}
 			for _, h := range u.Revoke {
 				said += " revokes " + h

@@ -28,6 +28,9 @@ type Policy struct {
 
 	Root, Registry, Holder, ROA Lifetime
 
+	Soak   time.Duration // what one repository says is built on, or taken back, in another this much later
+	Notice time.Duration // how long a delegated CA has to shed what its organisation lost
+
 	Brake float64 // the share of VRPs, holders or addresses that one decision may take away without its code
 }
 
@@ -58,6 +61,8 @@ func DefaultPolicy() Policy {
 		Registry: Lifetime{4 * year, 2 * year},
 		Holder:   Lifetime{548 * day, 183 * day},
 		ROA:      Lifetime{year, 91 * day},
+		Soak:     30 * time.Minute,
+		Notice:   24 * time.Hour,
 		Brake:    0.01,
 	}
 }
@@ -78,20 +83,20 @@ func (p *Policy) lifetime(kind holdings.Kind) Lifetime {
 }
 
 // manifestLife is how long the manifest numbered n of an authority lives: a little more or less for each.
-func (p *Policy) manifestLife(holder string, n uint64) (life, slack time.Duration) {
-	if holder == AnchorName {
+func (p *Policy) manifestLife(authority string, n uint64) (life, slack time.Duration) {
+	if authority == AnchorName {
 		return p.AnchorManifestLife, p.AnchorManifestSlack
 	}
 	if p.Jitter <= 0 {
 		return p.ManifestLife, p.ManifestSlack
 	}
-	h := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(holder), n))
+	h := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(authority), n))
 	jitter := time.Duration(binary.BigEndian.Uint64(h[:8]) % uint64(p.Jitter))
 	return p.ManifestLife + jitter.Truncate(time.Second), p.ManifestSlack
 }
 
-// pathOf is an authority's folder below its registry's module: opaque, and the same for good.
-func pathOf(installation, holder string) string {
-	h := sha256.Sum256([]byte(installation + "/" + holder))
+// pathOf is the folder of something below its registry's module: opaque, and the same for good.
+func pathOf(installation, name string) string {
+	h := sha256.Sum256([]byte(installation + "/" + name))
 	return hex.EncodeToString(h[:8])
 }

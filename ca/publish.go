@@ -28,7 +28,7 @@ func (e *Engine) staged() []string {
 func (e *Engine) mayClose(b *batch) bool {
 	registries := map[string]bool{}
 	for _, c := range b.changes {
-		if len(c.files) > 0 {
+		if len(c.files) > 0 && c.next.Base == "" {
 			registries[c.next.Repository] = true
 		}
 	}
@@ -53,7 +53,7 @@ func (e *Engine) mustFollow(w wave) bool {
 	}
 	changes, takes := map[string]bool{}, w.Step == Shrink
 	for _, u := range w.Updates {
-		changes[e.repositoryOf(u.Holder)] = true
+		changes[e.repositoryOf(u.Name)] = true
 		takes = takes || len(u.Withdraw) > 0
 	}
 	for _, staged := range e.staged() {
@@ -72,16 +72,23 @@ func (e *Engine) onOneChain(a, b string) bool {
 	defer e.mu.RUnlock()
 	above := func(low, high string) bool {
 		for low != AnchorName && low != high {
-			low = e.parentOf(low)
+			low = e.above(low)
 		}
 		return low == high
 	}
 	return above(a, b) || above(b, a)
 }
 
-func (e *Engine) repositoryOf(holder string) string {
-	_, registry, _ := e.place(holder)
-	return registry
+// repositoryOf is the repository in which an authority publishes or, before it is there, will.
+func (e *Engine) repositoryOf(authority string) string {
+	e.knownMu.Lock()
+	a, exists := e.clocks[authority]
+	e.knownMu.Unlock()
+	if exists {
+		return a.Repository
+	}
+	made := e.newAuthority(authority)
+	return made.Repository
 }
 
 // publishStaged closes a serial in each repository that has something staged and may have one now. In the middle of
@@ -197,6 +204,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	}
 	if expiry := e.ledger.NextExpiry(); !expiry.IsZero() {
 		next = earlier(next, later(expiry, e.expiryHeld))
+	}
+	if at := e.rollsAt(); !at.IsZero() {
+		next = earlier(next, at)
 	}
 	for _, registry := range e.staged() {
 		next = earlier(next, e.repositories[registry].NextSerialAt())

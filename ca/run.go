@@ -79,6 +79,9 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	}
 	now := time.Now()
 	e.expire(now)
+	if err := e.turn(now); err != nil {
+		return 0, err
+	}
 	if set := e.take(now); len(set) > 0 {
 		done, err := e.work(ctx, set)
 		e.finish(set, done)
@@ -102,6 +105,7 @@ func (e *Engine) take(now time.Time) []string {
 	for holder, at := range e.allDue {
 		if !now.Before(at) {
 			e.dirty[holder] = true
+			delete(e.later, holder)
 		}
 	}
 	if len(e.dirty) == 0 {
@@ -126,14 +130,14 @@ func (e *Engine) close(holder string) {
 		return
 	}
 	delete(e.backlog, holder)
-	for up := e.parentOf(holder); up != AnchorName; up = e.parentOf(up) {
+	for up := e.above(holder); up != AnchorName; up = e.above(up) {
 		if e.backlog[up] {
 			delete(e.backlog, up)
 			e.dirty[up] = true
 		}
 	}
-	if is := e.clocks[holder]; is.Holder == "" || e.ledger.Holding(holder).Contains(is.Certified) {
-		return // nothing of it shrinks, so what is below can wait
+	if !e.shrinks(holder) {
+		return // what is below can wait
 	}
 	for _, child := range e.ledger.Children(holder) {
 		if e.backlog[child] {
@@ -141,6 +145,18 @@ func (e *Engine) close(holder string) {
 			e.close(child)
 		}
 	}
+}
+
+// shrinks tells whether a certificate of an organisation names more than it holds. The engine's mu is held.
+func (e *Engine) shrinks(holder string) bool {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	for _, name := range e.issuedAt[holder] {
+		if !e.ledger.Via(holder, parseName(name).source).Contains(e.clocks[name].Certified) {
+			return true
+		}
+	}
+	return false
 }
 
 // finish ends the work on a set; where it is not done, the set waits in the backlog and is planned for again.
@@ -166,26 +182,33 @@ func (e *Engine) interrupted() bool {
 // chunks cuts a wave into batches of about limit keys. What an authority does for those below it goes with them: each
 // chunk has at most one part of each issuer's certificates, and the new authorities that these are for.
 func (w *wave) chunks(limit int) [][]update {
-	if w.Step != Create {
+	switch w.Step {
+	case Create:
+	case Switch:
+		return [][]update{w.Updates} // a file that changes hands must do so at one moment
+	default:
 		return cut(w.Updates, limit)
 	}
 	own := map[string]update{}
-	for _, u := range w.Updates {
-		if u.Create {
-			own[u.Holder] = u
-		}
-	}
 	var out [][]update
 	for _, u := range w.Updates {
 		if u.Create {
+			own[u.Name] = u
+		}
+		if u.Adopt {
+			out = append(out, cut([]update{u}, limit)...)
+		}
+	}
+	for _, u := range w.Updates {
+		if u.Create || u.Adopt && len(u.Certify) == 0 {
 			continue
 		}
 		for rest := u.Certify; len(rest) > 0; {
-			part := update{Holder: u.Holder}
+			part := update{Name: u.Name}
 			chunk := []update{}
 			var more []update
 			for work := 0; len(rest) > 0 && work < limit; rest = rest[1:] {
-				child := own[rest[0].Holder]
+				child := own[rest[0].Name]
 				first, later := child.split(limit)
 				if later != nil {
 					more = append(more, *later)
@@ -237,7 +260,8 @@ func (u update) split(n int) (update, *update) {
 	if len(u.Authorise) <= n && len(u.Certify) <= n {
 		return u, nil
 	}
-	part := update{Holder: u.Holder, Authorise: u.Authorise[:min(n, len(u.Authorise))], Certify: u.Certify[:min(n, len(u.Certify))]}
+	part := update{Name: u.Name, Adopt: u.Adopt, Authorise: u.Authorise[:min(n, len(u.Authorise))], Certify: u.Certify[:min(n, len(u.Certify))]}
+	u.Adopt = false
 	u.Authorise, u.Certify = u.Authorise[len(part.Authorise):], u.Certify[len(part.Certify):]
 	return part, &u
 }

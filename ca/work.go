@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 )
@@ -18,11 +19,12 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	now := time.Now()
 	view := &ledgerView{Engine: e, now: now}
 	e.mu.RLock()
-	waves := plan(view, &e.policy, set, now)
+	waves, putOff := plan(view, &e.policy, set, now)
 	e.mu.RUnlock()
 	if view.failure != nil {
 		return false, view.failure
 	}
+	e.putOff(set, putOff)
 	defer e.holdPool(waves)()
 	left := 0
 	for _, w := range waves {
@@ -49,6 +51,16 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	e.unfinished = false
 	e.mended(set, now)
 	return true, nil
+}
+
+// putOff notes when a plan wants to come back to the organisations that it was for.
+func (e *Engine) putOff(set []string, until map[string]time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, holder := range set {
+		delete(e.later, holder)
+	}
+	maps.Copy(e.later, until)
 }
 
 // doWave does the batches of a wave one after another. While one is closed, checked and committed, the next is signed.
@@ -97,9 +109,9 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, l
 func needs(batch, before []update) bool {
 	made := map[string]bool{}
 	for _, u := range before {
-		made[u.Holder] = u.Create
+		made[u.Name] = u.Create
 	}
-	return slices.ContainsFunc(batch, func(u update) bool { return made[u.Holder] && !u.Create })
+	return slices.ContainsFunc(batch, func(u update) bool { return made[u.Name] && !u.Create })
 }
 
 // signing is the outcome of signing a batch.
@@ -165,7 +177,7 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verdict, err := e.gate.Check(ctx, last, e, []string{e.policy.anchorURI()})
+	verdict, err := e.gate.Check(ctx, last, e, append(e.roots(), e.policy.anchorURI()))
 	if err != nil {
 		return err
 	}

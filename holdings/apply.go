@@ -56,7 +56,11 @@ func (l *Ledger) add(d *Delegation) {
 	to := l.orgs[d.To]
 	at, _ := slices.BinarySearchFunc(to.received, d, byID)
 	to.received = slices.Insert(to.received, at, d)
-	l.orgs[d.From].given.insert(d)
+	if d.foreign() {
+		l.foreign = append(l.foreign, d)
+	} else {
+		l.orgs[d.From].given.insert(d)
+	}
 	l.inForce++
 	if !d.Until.IsZero() {
 		at, _ := slices.BinarySearchFunc(l.expiries, d, byExpiry)
@@ -70,7 +74,11 @@ func (l *Ledger) drop(d *Delegation) {
 	if at, found := slices.BinarySearchFunc(to.received, d, byID); found {
 		to.received = slices.Delete(to.received, at, at+1)
 	}
-	l.orgs[d.From].given.remove(d)
+	if d.foreign() {
+		l.foreign = slices.DeleteFunc(l.foreign, func(x *Delegation) bool { return x.ID == d.ID })
+	} else {
+		l.orgs[d.From].given.remove(d)
+	}
 	l.inForce--
 	if at, found := slices.BinarySearchFunc(l.expiries, d, byExpiry); found {
 		l.expiries = slices.Delete(l.expiries, at, at+1)

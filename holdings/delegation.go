@@ -15,11 +15,12 @@ const (
 	Assigned  Status = "assigned"  // for use by its recipient alone
 )
 
-// Delegation is resources that went from an organisation to one directly below it. It is never edited: a change ends
-// it and starts another in its place.
+// Delegation is resources that went from an organisation to one directly below it, or to an organisation from a source
+// outside the tree. It is never edited: a change ends it and starts another in its place.
 type Delegation struct {
 	ID        uint64    `json:"id"`
-	From      string    `json:"from"`
+	From      string    `json:"from"`             // empty: from outside, as Source says
+	Source    string    `json:"source,omitempty"` // a parent that is not in the tree, and its resource class
 	To        string    `json:"to"`
 	Resources inr.Set   `json:"resources"`
 	Status    Status    `json:"status"`
@@ -34,6 +35,9 @@ type Delegation struct {
 	// when it was made by hand.
 	Record string `json:"record,omitempty"`
 }
+
+// foreign tells whether the delegation came from outside the tree.
+func (d *Delegation) foreign() bool { return d.Source != "" }
 
 // DelegatedExtended is the ground of delegations that came from a registry's file.
 const DelegatedExtended = "delegated-extended"

@@ -143,6 +143,9 @@ func (d *draft) clashes() []clash {
 	var found []clash
 	added := map[string]*index{}
 	for _, x := range d.started {
+		if x.foreign() {
+			continue
+		}
 		var with []*Delegation
 		if n := d.ledger.orgs[x.From]; n != nil {
 			with = n.given.overlapping(x.Resources)
@@ -166,6 +169,9 @@ func (d *draft) clashes() []clash {
 // exceeds is the first delegation that was started on what its donor may not give, and what that is.
 func (d *draft) exceeds() (*Delegation, inr.Set) {
 	for _, x := range d.started {
+		if x.foreign() {
+			continue // who gave it answers for it
+		}
 		if missing := x.Resources.Minus(d.account(x.From).allocated); !missing.Empty() {
 			return x, missing
 		}

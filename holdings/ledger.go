@@ -5,8 +5,9 @@
 // store; then it is applied to the ledger in memory. What keeps the rules is the resolving alone, so outcomes come from
 // here and nowhere else, and the store is trusted to hold what they wrote.
 //
-// The rules: an organisation gets resources from its parent only; siblings never overlap; a child never exceeds what its
-// parent was allocated; what was assigned is not delegated on; special-purpose space is nobody's.
+// The rules: an organisation gets resources from its parent, or from a source outside the tree that is recorded as what it
+// is; siblings never overlap; a child never exceeds what its parent was allocated; what was assigned is not delegated on;
+// special-purpose space is nobody's.
 //
 // A Ledger has no lock of its own. Its methods other than Apply only read, and may run at the same time as each other;
 // the caller's lock keeps Apply apart from them.
@@ -30,6 +31,7 @@ type Ledger struct {
 	lastDecision   uint64
 	nextDelegation uint64
 	inForce        int
+	foreign        []*Delegation // those from outside the tree, by ID
 }
 
 // node is an organisation with what it has and gave.

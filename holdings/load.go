@@ -37,7 +37,7 @@ func Load(r store.Reader) (*Ledger, error) {
 			return nil, err
 		}
 		to := l.orgs[d.To]
-		if to == nil || to.Parent != d.From || d.ID == 0 || d.ID >= l.nextDelegation {
+		if to == nil || !d.foreign() && to.Parent != d.From || d.ID == 0 || d.ID >= l.nextDelegation {
 			return nil, damaged("delegation to "+d.To, errors.New("it fits no organisation"))
 		}
 		l.add(&d)

@@ -1,6 +1,9 @@
 package validate
 
-import "slices"
+import (
+	"path"
+	"slices"
+)
 
 // assemble adds up a walked tree, in the order of the manifests, so that the same repository gives the same result
 // however the work was spread.
@@ -81,7 +84,8 @@ type claims struct {
 func newClaims() *claims { return &claims{map[[20]byte]string{}, map[string]string{}} }
 
 // claim enters a CA and finds with whom it shares something. What is shared stays in use: a relying party cannot tell
-// whose it is. A key roll (RFC 6489) shares a publication point for a day, and is no error.
+// whose it is. In a key roll (RFC 6489) two certificates that one CA issued share a publication point, and that is as it
+// should be.
 func (l *claims) claim(uri string, of claim) []Finding {
 	var found []Finding
 	if other, taken := l.keys[of.ski]; taken {
@@ -94,6 +98,9 @@ func (l *claims) claim(uri string, of claim) []Finding {
 		severity  Severity
 	}{{of.manifest, "manifest", Error}, {of.crl, "CRL", Error}, {of.repository, "publication point", Warning}} {
 		if other, taken := l.uris[u.uri]; taken {
+			if u.uri == of.repository && path.Dir(other) == path.Dir(uri) {
+				continue
+			}
 			found = append(found, Finding{uri, u.severity, "6481-2.2", "the " + u.what + " " + u.uri + " is that of " + other + " too"})
 			break // who shares a manifest shares the rest, and one sentence says it
 		}

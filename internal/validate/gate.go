@@ -54,6 +54,14 @@ type hasher interface {
 	Hash(uri string) (sum [sha256.Size]byte, ok bool)
 }
 
+// borders is a Point that is part of a larger tree. Root gives the certificate at a URI that another registry issued to a
+// CA of ours: what hangs below it is checked as if it were a trust anchor's, since what is above is not ours to see. Foreign
+// tells that the CA of a certificate is another's, so that its publication point is not ours to judge.
+type borders interface {
+	Root(uri string) (der []byte, ok bool)
+	Foreign(uri string) bool
+}
+
 // Check validates the state that would be. objects is that whole state. touched names, by the URI of its certificate,
 // each CA whose certificate or publication point differs from what was last accepted, new ones included; one that is no
 // longer reachable needs no mention. An ancestor whose manifest differs although it is not named is checked as if it were.
@@ -140,7 +148,7 @@ func (v *change) chain(uri string) []string {
 	var chain []string
 	for len(chain) <= v.maxDepth {
 		chain = append(chain, uri)
-		if uri == root {
+		if uri == root || v.root(uri) != nil {
 			return chain
 		}
 		cert := v.read(uri)
@@ -150,6 +158,36 @@ func (v *change) chain(uri string) []string {
 		uri = cert.IssuerURI
 	}
 	return nil
+}
+
+// root is the CA of a certificate that another registry issued to us; nil where the certificate is none.
+func (v *change) root(uri string) *authority {
+	if ca, settled := v.authorities[uri]; settled && ca != nil && ca.depth == 0 {
+		return ca
+	}
+	b, ok := v.objects.(borders)
+	if !ok {
+		return nil
+	}
+	der, ok := b.Root(uri)
+	if !ok {
+		return nil
+	}
+	cert := parseCertificate(v.check(uri), der) // how it is made is its issuer's business
+	if cert == nil || cert.Kind != CA {
+		return nil
+	}
+	c := v.check(uri)
+	v.current(c, cert)
+	v.findings = append(v.findings, c.findings...)
+	v.authorities[uri] = newAuthority(uri, cert, cert.Resources.Set, nil)
+	return v.authorities[uri]
+}
+
+// foreign tells whether the CA of a certificate is another's.
+func (v *change) foreign(uri string) bool {
+	b, ok := v.objects.(borders)
+	return ok && b.Foreign(uri)
 }
 
 // read parses a certificate of the state without a word on what is wrong with it.
@@ -207,7 +245,7 @@ func (v *change) wave(depth int) {
 		v.findings = append(v.findings, o.findings...)
 		for _, child := range o.children {
 			v.authorities[child.uri] = child
-			if v.gate.known[child.uri].stands(child) {
+			if v.foreign(child.uri) || v.gate.known[child.uri].stands(child) {
 				continue
 			}
 			v.waves[child.depth][child.uri] = true // entry refuses what is too deep

@@ -245,7 +245,7 @@ func TestClaims(t *testing.T) {
 		{claim{[20]byte{1}, "b.mft", "b.crl", "b/"}, []Severity{Warning}},
 		{claim{[20]byte{2}, "a.mft", "a.crl", "a/"}, []Severity{Error}},
 		{claim{[20]byte{2}, "b.mft", "a.crl", "a/"}, []Severity{Error}},
-		{claim{[20]byte{2}, "b.mft", "b.crl", "a/"}, []Severity{Warning}}, // RFC 6489
+		{claim{[20]byte{2}, "b.mft", "b.crl", "a/"}, nil}, // RFC 6489: both are issued by one CA
 	} {
 		live := newClaims()
 		clean(t, live.claim("a.cer", a))
@@ -255,6 +255,9 @@ func TestClaims(t *testing.T) {
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%v: %v, want %v", tt.b, got, tt.want)
+		}
+		if tt.want == nil && len(live.claim("elsewhere/c.cer", claim{[20]byte{3}, "c.mft", "c.crl", "a/"})) != 1 {
+			t.Errorf("%v: a publication point that CAs of two issuers share is not found", tt.b)
 		}
 		live.release("a.cer", a)
 		clean(t, live.others("c.cer", a, func(holder string) bool { return holder == "b.cer" }))

@@ -1,0 +1,89 @@
+package ca
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"cadastre/internal/store"
+	"cadastre/rrdp"
+)
+
+// mirrors is what the engine publishes at servers that are not ours (RFC 8181): for each a repository that nobody reads,
+// which keeps the objects as they are to be there. What is committed to it is staged until the server has it; its serial is
+// closed then.
+type mirrors struct {
+	mu     sync.RWMutex
+	byName map[string]*mirror
+	byBase map[string]string // names by the folder that is ours
+}
+
+type mirror struct {
+	*rrdp.Repository
+	wake chan struct{} // something is staged
+}
+
+// mirrorName is the name under which the repository of an outlet is kept. No registry has such a name.
+func mirrorName(base string) string {
+	h := sha256.Sum256([]byte(base))
+	return "@" + hex.EncodeToString(h[:8])
+}
+
+func mirrorConfig(dir, name string) rrdp.Config {
+	return rrdp.Config{Name: name, Dir: filepath.Join(dir, "mirror", name[1:]), BaseURI: "https://mirror.invalid/" + name[1:] + "/"}
+}
+
+// openMirrors opens the mirrors of all outlets.
+func openMirrors(e *Engine) (*mirrors, error) {
+	m := &mirrors{byName: map[string]*mirror{}, byBase: map[string]string{}}
+	for _, o := range e.peers.outlets {
+		if err := m.open(e.store, e.dir, o); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *mirrors) open(st store.Store, dir string, o *Outlet) error {
+	repository, err := rrdp.Open(st, mirrorConfig(dir, o.Name))
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.byName[o.Name], m.byBase[o.Base] = &mirror{repository, make(chan struct{}, 1)}, o.Name
+	return nil
+}
+
+// of is the name of the mirror in which a URI lies, empty where there is none.
+func (m *mirrors) of(uri string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for at := strings.LastIndexByte(uri, '/'); at > len("rsync://"); at = strings.LastIndexByte(uri[:at], '/') {
+		if name, ok := m.byBase[uri[:at+1]]; ok {
+			return name
+		}
+	}
+	return ""
+}
+
+func (m *mirrors) get(name string) *mirror {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.byName[name]
+}
+
+func (m *mirrors) repository(name string) *rrdp.Repository {
+	if found := m.get(name); found != nil {
+		return found.Repository
+	}
+	return nil
+}
+
+// unsent tells whether something of a mirror has not reached its server.
+func (m *mirrors) unsent(name string) bool {
+	found := m.get(name)
+	return found != nil && found.Staged()
+}

@@ -1,0 +1,145 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+)
+
+// Client sends messages to one peer and opens its replies. It makes one call at a time, as RFC 6492 wants it: it is not
+// safe for concurrent use.
+type Client struct {
+	URL         string // the peer's service_uri, http or https
+	ContentType string // as a Door's
+	Self        *envelope.Signer
+	Peer        *envelope.Trust
+	LastSigned  time.Time     // signing time of the peer's last reply; Call updates it, and whoever owns the Client keeps it
+	Trace       *Tracer       // nil: none
+	Name        string        // of the peer, in errors and traces
+	Timeout     time.Duration // of a call; zero: two minutes
+	MaxReply    int64         // octets of a reply; zero: 64 MiB
+	HTTP        *http.Client  // nil: one that does not verify TLS and follows no redirects
+}
+
+const (
+	callTimeout = 2 * time.Minute
+	maxReply    = 64 << 20
+	maxExcuse   = 4 << 10 // octets that are read of an answer that is no reply
+)
+
+// plainHTTP does not verify TLS. Nothing is lost: who answers is proven by the signature of the reply, what is sent is
+// signed, and neither is secret (RFC 6492, section 3.1; RFC 8181, section 2). And nothing could be gained: service URIs
+// of peers in use name servers whose certificates are self-signed, Krill's among them.
+//
+// It follows no redirects: where the peer is, is what was registered.
+var plainHTTP = &http.Client{
+	Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 15 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
+		TLSHandshakeTimeout:    15 * time.Second,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        30 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: 64 << 10,
+	},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// Call sends XML in a signed message and gives the XML of the reply. The error is of kind fault.Unreachable where there
+// is no reply, fault.BadInput where what came is no message, and fault.Secret where it is not proven to be the peer's or
+// is a replay. What the reply says, errors of the protocol included, is for the caller to read.
+func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err error) {
+	timeout := c.Timeout
+	if timeout == 0 {
+		timeout = callTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	message, err := c.Self.Sign(content, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	c.Trace.write(out, c.ContentType, c.Name, content)
+	octets, err := c.post(ctx, message)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	opened, err := c.Peer.Open(octets, now)
+	if err != nil {
+		return nil, fault.Wrap(err, "the reply of %s cannot be used", c.Name)
+	}
+	if err := replayed(opened.SigningTime, c.LastSigned, now, c.Name); err != nil {
+		return nil, err
+	}
+	c.LastSigned = opened.SigningTime
+	c.Trace.write(in, c.ContentType, c.Name, opened.Content)
+	return opened.Content, nil
+}
+
+// post sends a message and reads what comes back, which has to be of status 200.
+func (c *Client) post(ctx context.Context, message []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(message))
+	if err != nil {
+		return nil, fault.New(fault.BadInput, "the service URI %q of %s is none: register the peer's response anew", c.URL, c.Name)
+	}
+	request.Header.Set("Content-Type", c.ContentType)
+	request.Header.Set("Accept", c.ContentType)
+	request.Header.Set("User-Agent", "cadastre")
+	client := c.HTTP
+	if client == nil {
+		client = plainHTTP
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	defer func() { _ = response.Body.Close() }() // it was read as far as it is of use
+	if response.StatusCode != http.StatusOK {
+		excuse, _ := io.ReadAll(io.LimitReader(response.Body, maxExcuse))
+		moved := ""
+		if location := response.Header.Get("Location"); location != "" {
+			moved = " and points to " + oneLine(location)
+		}
+		return nil, fault.New(fault.Unreachable, "%s at %s answers with HTTP status %d%s: %s", c.Name, c.URL, response.StatusCode, moved, oneLine(string(excuse)))
+	}
+	most := c.MaxReply
+	if most == 0 {
+		most = maxReply
+	}
+	octets, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if int64(len(octets)) > most {
+		return nil, fault.New(fault.BadInput, "the reply of %s at %s has more than %d octets", c.Name, c.URL, most)
+	}
+	return octets, nil
+}
+
+// unreachable is the error of a call that came to nothing. Who gave it up keeps his own reason: errors.Is finds it.
+func (c *Client) unreachable(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.New(fault.Unreachable, "%s at %s did not answer in time: %w", c.Name, c.URL, err)
+	}
+	return fault.New(fault.Unreachable, "%s cannot be reached: %w", c.Name, err)
+}
+
+// oneLine is a peer's text as it can stand in a sentence and in a log: short, printable and on one line.
+func oneLine(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }), " ")
+	if text == "" {
+		return "no reason given"
+	}
+	return text[:min(len(text), 300)]
+}

@@ -1,0 +1,167 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cadastre/internal/fault"
+)
+
+// TestExchange sends messages through a real server, with a certificate that nobody vouches for and with none.
+func TestExchange(t *testing.T) {
+	h := newHouse(t)
+	dir := t.TempDir()
+	h.Trace = must(NewTracer(filepath.Join(dir, "ours")))
+	for name, server := range map[string]*httptest.Server{"https": httptest.NewTLSServer(h.mux()), "http": httptest.NewServer(h.mux())} {
+		for _, slash := range []string{"", "/"} {
+			c := h.client(nil)
+			c.URL = server.URL + "/rfc6492/theirs" + slash
+			c.Trace = must(NewTracer(filepath.Join(dir, "theirs")))
+			reply, err := c.Call(t.Context(), []byte("<list/>"))
+			if err != nil || string(reply) != "reply to <list/>" {
+				t.Errorf("%s%s: %q, %v", name, slash, reply, err)
+			}
+			if time.Since(c.LastSigned) > time.Minute {
+				t.Errorf("the last reply was signed at %s", c.LastSigned)
+			}
+		}
+		server.Close()
+	}
+	for side, wants := range map[string][]string{"ours": {"-in-updown-theirs.xml", "-out-updown-theirs.xml"}, "theirs": {"-out-updown-ours.xml", "-in-updown-ours.xml"}} {
+		entries := must(os.ReadDir(filepath.Join(dir, side)))
+		if side == "ours" && len(entries) != 8 {
+			t.Fatalf("%s traced %d messages", side, len(entries))
+		}
+		for i, want := range wants {
+			if !strings.HasSuffix(entries[i].Name(), want) {
+				t.Errorf("message %d of %s is traced as %s, not …%s", i, side, entries[i].Name(), want)
+			}
+			content := string(must(os.ReadFile(filepath.Join(dir, side, entries[i].Name()))))
+			if asked := strings.Contains(want, "-in-") == (side == "ours"); asked != (content == "<list/>") {
+				t.Errorf("%s has %q", entries[i].Name(), content)
+			}
+		}
+	}
+}
+
+func TestTraceNames(t *testing.T) {
+	if got := fileName("../a/b é" + strings.Repeat("x", 200)); strings.ContainsAny(got, "./ é") || len(got) != 100 {
+		t.Errorf("the name is %q", got)
+	}
+	if got := protocol("application/rpki-publication"); got != "publication" {
+		t.Errorf("the protocol is %q", got)
+	}
+	var none *Tracer
+	none.write(in, "", "", nil)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewTracer(filepath.Join(file, "below")); err == nil {
+		t.Error("a directory below a file was made")
+	}
+}
+
+// TestClientRefuses: what does not prove itself is not read.
+func TestClientRefuses(t *testing.T) {
+	answer := func(status int, header, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if header != "" {
+				w.Header().Set("Location", header)
+			}
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+		}
+	}
+	for name, c := range map[string]struct {
+		handler http.Handler
+		kind    fault.Kind
+		says    string
+	}{
+		"Krill's refusal":     {answer(400, "", `{"label":"rfc6492-unknown-child",`+"\n\x1b"+`"msg":"unknown child"}`), fault.Unreachable, `status 400: {"label":"rfc6492-unknown-child", "msg":"unknown child"}`},
+		"nothing said":        {answer(503, "", ""), fault.Unreachable, "status 503: no reason given"},
+		"no content":          {answer(204, "", ""), fault.Unreachable, "status 204"},
+		"a redirect":          {answer(307, "http://elsewhere/", ""), fault.Unreachable, "points to http://elsewhere/"},
+		"no message":          {answer(200, "", "<html>hello</html>"), fault.BadInput, "the reply of ours cannot be used"},
+		"no octets":           {answer(200, "", ""), fault.BadInput, "the reply of ours cannot be used"},
+		"too many octets":     {answer(200, "", strings.Repeat("x", 5001)), fault.BadInput, "more than 5000"},
+		"a stranger's":        {reply(stranger, 0), fault.Secret, "not issued by"},
+		"our own message":     {reply(theirs, 0), fault.Secret, "not issued by"},
+		"a replay":            {reply(ours, -time.Hour), fault.Secret, "came earlier"},
+		"one of the future":   {reply(ours, time.Hour), fault.Secret, "look at both clocks"},
+		"one that breaks off": {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), fault.Unreachable, "cannot be reached"},
+		"a body that ends too early": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("half"))
+		}), fault.Unreachable, "cannot be reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, client := serve(t, c.handler)
+				call := newHouse(t).client(client)
+				last := time.Now().Add(-time.Minute).Truncate(time.Second)
+				call.LastSigned, call.MaxReply = last, 5000
+				_, err := call.Call(t.Context(), []byte("<list/>"))
+				if fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("the error is of kind %s and says %q; it should be of %s and say %q", fault.KindOf(err), err, c.kind, c.says)
+				}
+				if call.LastSigned != last {
+					t.Error("the time of a reply that was refused is remembered")
+				}
+			})
+		})
+	}
+}
+
+// reply answers with a message that was signed so much later than now.
+func reply(by func() *someone, later time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(must(by().Sign([]byte("<list_response/>"), time.Now().Add(later))))
+	}
+}
+
+// TestHung: a peer that takes a call and says nothing costs a call its time, no more.
+func TestHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}))
+		c := newHouse(t).client(client)
+		begun := time.Now()
+		_, err := c.Call(t.Context(), []byte("<list/>"))
+		if fault.KindOf(err) != fault.Unreachable || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "in time") {
+			t.Errorf("the error is %v", err)
+		}
+		if waited := time.Since(begun); waited != callTimeout {
+			t.Errorf("it waited %s", waited)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun = time.Now()
+		if _, err := c.Call(ctx, []byte("<list/>")); fault.KindOf(err) != fault.Unreachable || time.Since(begun) != time.Second {
+			t.Errorf("the caller's deadline: %v after %s", err, time.Since(begun))
+		}
+	})
+}
+
+func TestNoServiceURI(t *testing.T) {
+	c := newHouse(t).client(nil)
+	c.URL = "http://bad host/"
+	if _, err := c.Call(t.Context(), []byte("<list/>")); fault.KindOf(err) != fault.BadInput {
+		t.Errorf("the error is %v", err)
+	}
+	c.URL = "http://127.0.0.1:1/"
+	if _, err := c.Call(t.Context(), []byte("<list/>")); fault.KindOf(err) != fault.Unreachable {
+		t.Errorf("the error is %v", err)
+	}
+}

@@ -1,0 +1,199 @@
+package peer
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+)
+
+// Door is the http.Handler that answers the messages of registered peers. Mount puts it into a mux. Its fields are set
+// before the first call and not changed after; it is safe for concurrent use.
+//
+// A call goes through these checks, the cheap ones first: method, length, handle, rate, body, signature, turn, replay.
+// What fails before Answer gets an HTTP status of 400 or more and one sentence; a message that was authentic gets a
+// signed reply wherever Answer has one.
+type Door struct {
+	ContentType string // "application/rpki-updown" (RFC 6492, section 3) or "application/rpki-publication" (RFC 8181, section 2)
+	MaxBody     int64  // octets of a message; longer ones are refused before they are read
+
+	// Find gives the registered peer of a handle. It is asked for every call, known or not, and so should be cheap.
+	Find func(handle string) (*Caller, bool)
+	// Answer gives the XML of the reply, which Self signs. It has to make signed the caller's LastSigned in the same
+	// transaction as all else that the message changes. An error without a reply becomes an HTTP status by its kind.
+	Answer func(ctx context.Context, handle string, content []byte, signed time.Time) (reply []byte, err error)
+	Self   *envelope.Signer
+
+	// Serial answers one message of a handle at a time (RFC 6492, section 3). Another one that comes meanwhile, and is
+	// authentic, gets what Busy says, or HTTP 429 where Busy is nil.
+	Serial bool
+	Busy   func(handle string, content []byte) []byte
+
+	Refused func(handle, why string) // for metrics; handle is "" where it is not registered; why is one of Reasons; may be nil
+	Trace   *Tracer                  // nil: none
+	Log     *slog.Logger             // nil: slog.Default
+
+	Rate      Rate  // of messages to each handle from about one address; zero: 20 a second, 100 at once
+	Strangers Rate  // of messages to handles that are not registered, all together; zero: 100 a second, 500 at once
+	MaxHeld   int64 // octets of messages that are in memory at one time; zero: eight times MaxBody
+
+	limits limits
+}
+
+// Reasons are the words that Refused is called with.
+var Reasons = []string{"method", "length", "handle", "rate", "body", "busy", "message", "signature", "replay", "answer"}
+
+const (
+	maxHandle   = 255              // octets, RFC 8183, appendix A
+	callsAtOnce = 4                // under way for each handle from about one address
+	bodyGrace   = 30 * time.Second // for a body of no length; and for the reply to be taken
+	slowest     = 256 << 10        // octets a second that a body has to come at, beyond the grace
+)
+
+// Mount serves the door at base + handle, with or without a slash after it. The base ends in a slash.
+func (d *Door) Mount(mux *http.ServeMux, base string) {
+	mux.Handle(base+"{handle}", d)
+	mux.Handle(base+"{handle}/{$}", d)
+}
+
+// ServeHTTP answers one call. The handle is the path value of that name, as Mount has it.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		d.refuse(w, "", "method", http.StatusMethodNotAllowed, "messages are sent with POST")
+		return
+	}
+	if r.ContentLength > d.MaxBody {
+		d.tooLong(w, "")
+		return
+	}
+	handle := r.PathValue("handle")
+	caller, known := (*Caller)(nil), false
+	if isHandle(handle) {
+		caller, known = d.Find(handle)
+	}
+	now := time.Now()
+	if !known {
+		d.refuseStranger(w, now)
+		return
+	}
+	where, refused := d.limits.enter(handle, r, orRate(d.Rate, 20, 100), callsAtOnce, now)
+	if refused != "" {
+		d.tooMany(w, handle, refused)
+		return
+	}
+	defer d.limits.leave(where)
+	body, ok := d.read(w, r, handle)
+	if !ok {
+		return
+	}
+	defer body.release()
+	message, err := caller.Trust.Open(body.octets, time.Now())
+	if err != nil {
+		why := "message"
+		if fault.KindOf(err) == fault.Secret {
+			why = "signature"
+		}
+		d.refuse(w, handle, why, fault.KindOf(err).HTTP(), err.Error())
+		return
+	}
+	if d.Serial && !d.limits.begin(handle) {
+		d.busy(w, handle, message.Content)
+		return
+	}
+	if d.Serial {
+		defer d.limits.end(handle)
+	}
+	d.answer(w, r, handle, message)
+}
+
+// answer has an authentic message answered, unless it is a replay. The caller is looked up anew: while this message was
+// read, and waited, others may have been answered.
+func (d *Door) answer(w http.ResponseWriter, r *http.Request, handle string, message *envelope.Message) {
+	caller, known := d.Find(handle)
+	if !known {
+		d.refuseStranger(w, time.Now())
+		return
+	}
+	if err := replayed(message.SigningTime, caller.LastSigned, time.Now(), handle); err != nil {
+		d.refuse(w, handle, "replay", fault.KindOf(err).HTTP(), err.Error())
+		return
+	}
+	d.Trace.write(in, d.ContentType, handle, message.Content)
+	reply, err := d.Answer(r.Context(), handle, message.Content, message.SigningTime)
+	if err != nil && reply == nil {
+		kind := fault.KindOf(err)
+		text := err.Error()
+		if kind.HTTP() >= http.StatusInternalServerError {
+			// what is wrong in this house is not for peers to read
+			d.log().Error("couldn't answer a message", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
+			text = "this message could not be answered now; try again later"
+		}
+		d.refuse(w, handle, "answer", kind.HTTP(), text)
+		return
+	}
+	d.send(w, handle, reply)
+}
+
+// busy tells an authentic caller that its last message is still being answered.
+func (d *Door) busy(w http.ResponseWriter, handle string, content []byte) {
+	if d.Busy == nil {
+		d.tooMany(w, handle, "busy")
+		return
+	}
+	if d.Refused != nil {
+		d.Refused(handle, "busy")
+	}
+	d.Trace.write(in, d.ContentType, handle, content)
+	d.send(w, handle, d.Busy(handle, content))
+}
+
+// send signs a reply and sends it, with a deadline for the caller to take it.
+func (d *Door) send(w http.ResponseWriter, handle string, reply []byte) {
+	signed, err := d.Self.Sign(reply, time.Now())
+	if err != nil {
+		d.log().Error("couldn't sign a reply", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
+		d.refuse(w, handle, "answer", http.StatusInternalServerError, "the reply could not be signed; try again later")
+		return
+	}
+	d.Trace.write(out, d.ContentType, handle, reply)
+	h := w.Header()
+	h.Set("Content-Type", d.ContentType)
+	h.Set("Content-Length", strconv.Itoa(len(signed)))
+	h.Set("Cache-Control", "no-store")
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(time.Now().Add(patience(int64(len(signed))))) // tests' writers have none
+	if _, err := w.Write(signed); err == nil {
+		_ = connection.Flush()
+	}
+	_ = connection.SetWriteDeadline(time.Time{}) // the connection may be used again, by other handlers
+}
+
+func (d *Door) log() *slog.Logger {
+	if d.Log != nil {
+		return d.Log
+	}
+	return slog.Default()
+}
+
+// isHandle tells whether a part of a path can be a handle: [-_A-Za-z0-9], at most 255 (RFC 8183, section 5.1). The slash
+// that is allowed there too cannot be part of a path's part; handles with one are written with "-" here.
+func isHandle(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
+		if !letter && (b < '0' || b > '9') && b != '-' && b != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxHandle
+}
+
+// patience is how long so many octets may take.
+func patience(octets int64) time.Duration {
+	return bodyGrace + time.Duration(octets)*time.Second/slowest
+}

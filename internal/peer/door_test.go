@@ -1,0 +1,276 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+)
+
+// unread is a body that must not be read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body of a refused call was read")
+	return 0, io.EOF
+}
+
+func TestRefusedUnread(t *testing.T) {
+	h := newHouse(t)
+	refuse := func(method, handle string, length int64, status int, why string) {
+		t.Helper()
+		r := httptest.NewRequest(method, "/rfc6492/x", unread{t})
+		r.SetPathValue("handle", handle)
+		r.ContentLength = length
+		h.wantRefusal(h.call(r), status, why)
+	}
+	refuse(http.MethodGet, "theirs", 10, 405, "method")
+	refuse(http.MethodPut, "theirs", 10, 405, "method")
+	refuse(http.MethodPost, "theirs", h.MaxBody+1, 413, "length")
+	refuse(http.MethodPost, "nobody", h.MaxBody+1, 413, "length")
+	refuse(http.MethodPost, "nobody", 10, 404, "handle")
+	refuse(http.MethodPost, "", 10, 404, "handle")
+	refuse(http.MethodPost, "their.s", 10, 404, "handle")
+	refuse(http.MethodPost, "their\x00s", 10, 404, "handle")
+	refuse(http.MethodPost, strings.Repeat("a", 256), 10, 404, "handle")
+	if len(h.answered) > 0 {
+		t.Error("one was answered")
+	}
+}
+
+func TestRefusedRead(t *testing.T) {
+	h := newHouse(t)
+	chunked := request("theirs", bytes.Repeat([]byte{'x'}, int(h.MaxBody)+1))
+	chunked.ContentLength = -1
+	h.wantRefusal(h.call(chunked), 413, "length")
+	h.wantRefusal(h.send(nil), 400, "message")
+	h.wantRefusal(h.send([]byte("<message/>")), 400, "message")
+	h.wantRefusal(h.send(signedNow(stranger(), "<list/>")), 401, "signature")
+	h.wantRefusal(h.send(signedNow(ours(), "<list/>")), 401, "signature")
+	broken := signedNow(theirs(), "<list/>")
+	h.wantRefusal(h.send(bytes.Replace(broken, []byte("<list/>"), []byte("<lost/>"), 1)), 401, "signature")
+	early := request("theirs", signedNow(theirs(), "<list/>"))
+	early.ContentLength += 10
+	early.Body = io.NopCloser(io.MultiReader(bytes.NewReader([]byte("half")), failing{}))
+	h.wantRefusal(h.call(early), 408, "body")
+	if len(h.answered) > 0 {
+		t.Error("one was answered")
+	}
+	if held := h.limits.held.Load(); held != 0 {
+		t.Errorf("%d octets are still held", held)
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestAnswer(t *testing.T) {
+	h := newHouse(t)
+	w := h.send(signedNow(theirs(), "<list/>"))
+	h.wantReply(w, "reply to <list/>")
+	if got := w.Header().Get("Content-Type"); got != h.ContentType {
+		t.Errorf("the type is %q", got)
+	}
+}
+
+// TestReplay: no message may be signed before the last one, nor in the future; several in one second may.
+func TestReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		first := signedNow(theirs(), "<first/>")
+		h.wantReply(h.send(first), "reply to <first/>")
+		h.wantReply(h.send(signedNow(theirs(), "<same second/>")), "reply to <same second/>")
+		time.Sleep(time.Second)
+		h.wantReply(h.send(signedNow(theirs(), "<later/>")), "reply to <later/>")
+		h.wantRefusal(h.send(first), 401, "replay")
+
+		h.wantReply(h.send(must(theirs().Sign([]byte("<fast/>"), time.Now().Add(envelope.ClockTolerance)))), "reply to <fast/>")
+		h.wantRefusal(h.send(must(theirs().Sign([]byte("<too fast/>"), time.Now().Add(envelope.ClockTolerance+time.Second)))), 401, "replay")
+		h.wantRefusal(h.send(signedNow(theirs(), "<slow again/>")), 401, "replay")
+		h.callers["theirs"].LastSigned = time.Time{} // what an operator resets
+		h.wantReply(h.send(signedNow(theirs(), "<reset/>")), "reply to <reset/>")
+	})
+}
+
+func TestAnswerFails(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		says   string
+	}{
+		{fault.New(fault.BadInput, "the XML is wrong here"), 400, "the XML is wrong here"},
+		{fault.New(fault.NotHeld, "not yours"), 403, "not yours"},
+		{fault.New(fault.Busy, "the engine is frozen"), 423, "the engine is frozen"},
+		{fault.New(fault.Storage, "/var/lib/secret is full"), 507, "try again later"},
+		{errors.New("a defect in line 7"), 500, "try again later"},
+	} {
+		h := newHouse(t)
+		var log bytes.Buffer
+		h.Log = slog.New(slog.NewTextHandler(&log, nil))
+		h.Answer = func(context.Context, string, []byte, time.Time) ([]byte, error) { return nil, c.err }
+		w := h.send(signedNow(theirs(), "<list/>"))
+		h.wantRefusal(w, c.status, "answer")
+		if !strings.Contains(w.Body.String(), c.says) {
+			t.Errorf("%v is told as %q", c.err, w.Body)
+		}
+		if c.status >= 500 && !strings.Contains(log.String(), c.err.Error()) {
+			t.Errorf("%v is not in the log: %s", c.err, &log)
+		}
+	}
+	h := newHouse(t)
+	h.Answer = func(context.Context, string, []byte, time.Time) ([]byte, error) {
+		return []byte("<error_response/>"), fault.New(fault.NotHeld, "not yours")
+	}
+	h.wantReply(h.send(signedNow(theirs(), "<list/>")), "<error_response/>")
+}
+
+// outOfReach is a key whose module does not answer.
+type outOfReach struct{ crypto.Signer }
+
+func (outOfReach) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("the module of keys does not answer")
+}
+
+// TestCannotSign: without its key a door says that it cannot answer, and a client sends nothing.
+func TestCannotSign(t *testing.T) {
+	key, certificate, err := envelope.NewIdentity(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t)
+	h.Log = slog.New(slog.DiscardHandler)
+	h.Self = must(envelope.NewSigner(outOfReach{key}, certificate))
+	w := h.send(signedNow(theirs(), "<list/>"))
+	h.wantRefusal(w, 500, "answer")
+	if strings.Contains(w.Body.String(), "module") {
+		t.Errorf("the peer is told %q", w.Body)
+	}
+	c := h.client(&http.Client{Transport: http.NewFileTransport(http.Dir(t.TempDir()))})
+	c.Self = h.Self
+	if _, err := c.Call(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "module") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestSerial: a second message of a handle is told to wait, by name, and only if it is authentic.
+func TestSerial(t *testing.T) {
+	h := newHouse(t)
+	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust}
+	h.Serial = true
+	h.Busy = func(_ string, content []byte) []byte { return []byte("1101 for " + string(content)) }
+	inside, goOn := make(chan bool), make(chan bool)
+	answer := h.Answer
+	h.Answer = func(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+		if string(content) == "<slow/>" {
+			inside <- true
+			<-goOn
+		}
+		return answer(ctx, handle, content, signed)
+	}
+	done := make(chan *httptest.ResponseRecorder)
+	go func() { done <- h.send(signedNow(theirs(), "<slow/>")) }()
+	<-inside
+	h.wantReply(h.send(signedNow(theirs(), "<second/>")), "1101 for <second/>")
+	if len(h.reasons) != 1 || h.reasons[0] != "busy" {
+		t.Errorf("it is counted as %q", h.reasons)
+	}
+	h.wantRefusal(h.send(signedNow(stranger(), "<third/>")), 401, "signature")
+	h.wantReply(h.call(request("other", signedNow(theirs(), "<fourth/>"))), "reply to <fourth/>")
+	h.Busy = nil
+	h.wantRefusal(h.send(signedNow(theirs(), "<fifth/>")), 429, "busy")
+	goOn <- true
+	h.wantReply(<-done, "reply to <slow/>")
+	h.wantReply(h.send(signedNow(theirs(), "<sixth/>")), "reply to <sixth/>")
+	if len(h.limits.answered) > 0 {
+		t.Error("a turn was not ended")
+	}
+}
+
+// TestGoneMeanwhile: a peer that is removed while its message is read is not answered.
+func TestGoneMeanwhile(t *testing.T) {
+	h := newHouse(t)
+	find, asked := h.Find, 0
+	h.Find = func(handle string) (*Caller, bool) {
+		if asked++; asked > 1 {
+			return nil, false
+		}
+		return find(handle)
+	}
+	h.wantRefusal(h.send(signedNow(theirs(), "<list/>")), 404, "handle")
+}
+
+// TestSlowBody: a body has a deadline, which is over with the body and does not end a long answer or a kept connection.
+func TestSlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.MaxBody = 32 << 20 // for which there is more time, but not for a message that is shorter
+		l, client := serve(t, h.mux())
+
+		begun := time.Now()
+		c := must(l.dial(t.Context(), "", ""))
+		_, err := io.WriteString(c, "POST /rfc6492/theirs HTTP/1.1\r\nHost: house\r\nContent-Length: 1000\r\n\r\nhalf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := must(io.ReadAll(c))
+		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 408")) {
+			t.Errorf("the answer is %.100q", answer)
+		}
+		if waited := time.Since(begun); waited < bodyGrace || waited > bodyGrace+2*time.Second {
+			t.Errorf("it waited %s for a body", waited)
+		}
+		_ = c.Close()
+
+		calls := h.client(client)
+		answers := h.Answer
+		h.Answer = func(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+			time.Sleep(3 * bodyGrace)
+			if ctx.Err() != nil {
+				t.Error("a long answer was given up")
+			}
+			return answers(ctx, handle, content, signed)
+		}
+		calls.Timeout = time.Hour
+		for range 2 {
+			if _, err := calls.Call(t.Context(), []byte("<list/>")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * bodyGrace) // longer than any deadline: the connection is kept all the same
+		}
+	})
+}
+
+// TestReplyNotTaken: a peer that does not read its reply is given up.
+func TestReplyNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		l, _ := serve(t, h.mux())
+		c := must(l.dial(t.Context(), "", ""))
+		message := signedNow(theirs(), "<list/>")
+		r := must(http.NewRequest(http.MethodPost, "http://house/rfc6492/theirs", bytes.NewReader(message)))
+		if err := r.Write(c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * bodyGrace)
+		h.limits.mu.Lock()
+		defer h.limits.mu.Unlock()
+		for where, traffic := range h.limits.lanes {
+			if traffic.calls > 0 {
+				t.Errorf("%v still waits for its reply to be taken", where)
+			}
+		}
+		_ = c.Close()
+	})
+}
