@@ -55,7 +55,11 @@ const firstRevision store.Revision = 1
 // registry, and the trust anchor with its self-signed certificate.
 func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, actor string) error {
 	now := time.Now().UTC().Truncate(time.Second)
-	_, header, err := keys.NewVault(passphrase)
+	vault, header, err := keys.NewVault(passphrase)
+	if err != nil {
+		return err
+	}
+	peersKnow, err := newIdentity(vault, now)
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,9 @@ func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisatio
 			if err := w.Put(engineBucket, []byte(key), value); err != nil {
 				return err
 			}
+		}
+		if err := put(w, engineBucket, []byte(identityName), peersKnow); err != nil {
+			return err
 		}
 		return put(w, authorityBucket, []byte(AnchorName), anchor)
 	})

@@ -167,6 +167,7 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 	for _, p := range prepared {
 		p.Apply()
 	}
+	e.sendSoon()
 	e.remember(b)
 	return nil
 }

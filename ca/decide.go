@@ -14,6 +14,8 @@ import (
 type Consent struct {
 	DryRun bool   `json:"dry_run,omitempty"`
 	Code   string `json:"code,omitempty"`
+	// Unbraked is for what a parent outside the tree has decided: to hold it back would keep nothing.
+	Unbraked bool `json:"-"`
 }
 
 // Import takes registries' files as what they delegate now.
@@ -79,16 +81,45 @@ func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, erro
 		e.Observer.Refused(fault.Refused)
 		return f, err
 	}
-	if _, err := e.store.Update(store.Any, o.Write); err != nil {
+	notices := e.noticesOf(o)
+	_, err = e.store.Update(store.Any, func(w store.Writer) error {
+		for _, n := range notices {
+			if err := put(w, noticeBucket, []byte(n.Holder), n); err != nil {
+				return err
+			}
+		}
+		return o.Write(w)
+	})
+	if err != nil {
 		return nil, fault.Wrap(err, "couldn't record the decision")
 	}
 	e.ledger.Apply(o)
+	for _, n := range notices {
+		e.peers.notices[n.Holder] = n
+	}
 	f.Decision = o.Decision.ID
 	for holder := range o.After {
 		e.touch(holder)
 	}
 	e.poke()
 	return f, nil
+}
+
+// noticesOf is the time that an outcome gives to delegated CAs that lose something by it. What they lost before and still
+// have time for is among it. The engine's mu is held.
+func (e *Engine) noticesOf(o *holdings.Outcome) []*Notice {
+	var notices []*Notice
+	for holder, now := range o.After {
+		lost := o.Before[holder].Minus(now)
+		if lost.Empty() || len(e.peers.keys[holder]) == 0 || e.policy.Notice <= 0 {
+			continue
+		}
+		if was := e.peers.notices[holder]; was != nil {
+			lost = lost.Union(was.Lost)
+		}
+		notices = append(notices, &Notice{Holder: holder, Lost: lost, Until: o.Decision.Time.Add(e.policy.Notice)})
+	}
+	return notices
 }
 
 // AddIntents has rows authorised, as far as the ledger lets them.
@@ -131,7 +162,7 @@ func (e *Engine) decideIntents(consent Consent, resolve func() (*roa.Outcome, er
 // passes lets an effect through that the brake does not hold, or whose code was given.
 func (f *Effect) passes(consent Consent) error {
 	switch {
-	case f.Held == "" || consent.Code == f.Code:
+	case f.Held == "" || consent.Code == f.Code || consent.Unbraked:
 		return nil
 	case consent.Code != "":
 		return fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again, then repeat with --code %s", consent.Code, f.Held, f.Code)

@@ -19,12 +19,15 @@ import (
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
 	"cadastre/keys"
 	"cadastre/roa"
 	"cadastre/rrdp"
+	"cadastre/rrdp/publisher"
 )
 
 var (
@@ -49,6 +52,7 @@ type Engine struct {
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
 	gate   *validate.Gate // used by the one that runs the engine
+	signer *envelope.Signer
 
 	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog; and what waits: aside
 	ledger *holdings.Ledger
@@ -60,6 +64,7 @@ type Engine struct {
 	aside          map[string]*waiting
 	later          map[string]time.Time // organisations that a plan put off, and until when
 	peers          *peers
+	committed      []func() // what a change of peers does in memory when it has committed
 
 	knownMu  sync.Mutex // guards what follows; may be taken while mu is held, not the other way
 	known    map[string]*issued
@@ -67,7 +72,13 @@ type Engine struct {
 	issuedAt map[string][]string // by organisation: its authorities, sorted
 	borders  map[string]string   // by the URI of its certificate: an authority that is another's, or has its certificate from another
 
-	mirrors *mirrors // what is published at servers that are not ours
+	mirrors    *mirrors // what is published at servers that are not ours
+	publishers *publisher.Server
+	Trace      *peer.Tracer  // of messages to peers elsewhere; set before Run, nil for none
+	ask        chan struct{} // parents outside the tree are to be asked
+	askers     askers
+	send       chan struct{} // something is staged for a server elsewhere
+	said       said          // what peers and servers elsewhere said that went wrong last
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
@@ -108,6 +119,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
 		known: map[string]*issued{}, clocks: clocks{}, issuedAt: map[string][]string{}, borders: map[string]string{},
 		later: map[string]time.Time{}, wake: make(chan struct{}, 1),
+		ask: make(chan struct{}, 1), send: make(chan struct{}, 1),
 	}
 	err := st.View(func(r store.Reader) error {
 		e.installation = string(r.Get(engineBucket, installationKey))
@@ -143,6 +155,9 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	}
 	e.backlog[AnchorName] = true
 	if e.mirrors, err = openMirrors(e); err != nil {
+		return nil, err
+	}
+	if err := e.openPublishers(); err != nil {
 		return nil, err
 	}
 	return e, e.loadClocks()
@@ -247,7 +262,7 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 	e.vault, e.anchor = vault, anchor
 	e.gate = validate.NewGate(locator, certificate, e.validation())
 	e.pool = keys.NewPool(ctx, e.policy.Algorithm, poolSize)
-	return nil
+	return e.openIdentity()
 }
 
 // sealKey and openKey keep the keys of authorities. The trust anchor's is not among them.

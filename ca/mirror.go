@@ -16,13 +16,8 @@ import (
 // closed then.
 type mirrors struct {
 	mu     sync.RWMutex
-	byName map[string]*mirror
+	byName map[string]*rrdp.Repository
 	byBase map[string]string // names by the folder that is ours
-}
-
-type mirror struct {
-	*rrdp.Repository
-	wake chan struct{} // something is staged
 }
 
 // mirrorName is the name under which the repository of an outlet is kept. No registry has such a name.
@@ -37,7 +32,7 @@ func mirrorConfig(dir, name string) rrdp.Config {
 
 // openMirrors opens the mirrors of all outlets.
 func openMirrors(e *Engine) (*mirrors, error) {
-	m := &mirrors{byName: map[string]*mirror{}, byBase: map[string]string{}}
+	m := &mirrors{byName: map[string]*rrdp.Repository{}, byBase: map[string]string{}}
 	for _, o := range e.peers.outlets {
 		if err := m.open(e.store, e.dir, o); err != nil {
 			return nil, err
@@ -53,7 +48,7 @@ func (m *mirrors) open(st store.Store, dir string, o *Outlet) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.byName[o.Name], m.byBase[o.Base] = &mirror{repository, make(chan struct{}, 1)}, o.Name
+	m.byName[o.Name], m.byBase[o.Base] = repository, o.Name
 	return nil
 }
 
@@ -69,21 +64,15 @@ func (m *mirrors) of(uri string) string {
 	return ""
 }
 
-func (m *mirrors) get(name string) *mirror {
+// repository is a mirror; nil where there is none of this name.
+func (m *mirrors) repository(name string) *rrdp.Repository {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.byName[name]
 }
 
-func (m *mirrors) repository(name string) *rrdp.Repository {
-	if found := m.get(name); found != nil {
-		return found.Repository
-	}
-	return nil
-}
-
 // unsent tells whether something of a mirror has not reached its server.
 func (m *mirrors) unsent(name string) bool {
-	found := m.get(name)
+	found := m.repository(name)
 	return found != nil && found.Staged()
 }

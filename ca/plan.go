@@ -187,9 +187,12 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 	case is.awaits():
 		own := p.in(Create, depth, name)
 		own.Adopt, own.Authorise = true, covered(p.Authorised(name), got.Resources)
-	case got.Serial.Cmp(is.CertSerial) != 0:
+	case got.Serial.Cmp(is.CertSerial) != 0 && got.Resources.Contains(is.Certified):
 		p.in(Grow, depth, name).Adopt = true
 		p.again(name, p.now) // the rest follows from the new certificate
+	case got.Serial.Cmp(is.CertSerial) != 0:
+		p.products(name, depth, is, entitled)
+		p.in(Shrink, depth, name).Adopt = true
 	default:
 		p.existing(name, outside, depth, is, entitled)
 	}

@@ -67,7 +67,7 @@ type folder struct {
 
 func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
 	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[string]*issued{}, sheets: map[string]folders{}}
-	w.policy.Jitter = 0
+	w.policy.Jitter, w.policy.Soak = 0, 0
 	w.issued[AnchorName] = &issued{
 		Authority: Authority{Name: AnchorName, Holder: AnchorName, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
 		products:  map[string]Product{},

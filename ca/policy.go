@@ -18,6 +18,8 @@ type Policy struct {
 	RsyncBase string // "rsync://host/": a module for each registry follows
 	RRDPBase  string // "https://host/rrdp/": a folder for each registry follows
 	AnchorURL string // "https://host/ta/ta.cer"
+	// ServiceBase is where peers send their messages, "https://host/": "rfc6492/" or "rfc8181/" and their handle follow.
+	ServiceBase string
 
 	ManifestLife  time.Duration // from now to the nextUpdate of manifest and CRL
 	ManifestSlack time.Duration // what is left of it when they are made anew: how long a failure may last unharmed

@@ -3,6 +3,8 @@ package ca
 import (
 	"time"
 
+	"cadastre/holdings"
+	"cadastre/internal/fault"
 	"cadastre/internal/store"
 )
 
@@ -114,4 +116,88 @@ func (e *Engine) touchBelow(holder string) {
 	for _, child := range e.ledger.Children(holder) {
 		e.touch(child)
 	}
+}
+
+// RollKey begins a key roll of an organisation's authorities (RFC 6489): each gets a next key, which is certified and
+// published, and after the soak issues in place of the old one. The RFC wants a day of it.
+func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) error {
+	holder = holdings.Fold(holder)
+	err := e.changePeers(func(w store.Writer) error {
+		if _, ok := e.ledger.Organisation(holder); !ok {
+			return fault.New(fault.NotFound, "there is no organisation %q", holder)
+		}
+		return e.rollLines(w, holder, soak, false)
+	})
+	if err == nil {
+		e.log.Info("a key roll begins", "organisation", holder, "soak", soak, "actor", by.Actor, "reason", by.Reason)
+		e.askSoon()
+	}
+	return err
+}
+
+// rollLines begins a next generation of each authority of an organisation. It is used within changePeers.
+func (e *Engine) rollLines(w store.Writer, holder string, soak time.Duration, move bool) error {
+	n := 0
+	for _, authority := range e.issuedOf(holder) {
+		line := parseName(authority)
+		roll := e.peers.roll(line.line())
+		if line.key != "" || line.generation != roll.Active {
+			continue
+		}
+		if roll.Next != 0 {
+			return fault.New(fault.Conflict, "a key roll of %s is under way; look with 'cadastre keys show %s'", holder, holder)
+		}
+		n++
+		roll.Next, roll.Soak, roll.Staged = e.nextGeneration(line), soak, time.Time{}
+		e.onCommit(func() {
+			e.peers.rolls[line.line()] = &roll
+			e.touchBelow(holder)
+		})
+		if err := put(w, rollBucket, []byte(line.line()), &roll); err != nil {
+			return err
+		}
+	}
+	if n == 0 && !move {
+		return fault.New(fault.NotFound, "%s has no key here to roll", holder)
+	}
+	return nil
+}
+
+// nextGeneration is one that no authority of a line ever was.
+func (e *Engine) nextGeneration(line name) int {
+	next := e.peers.roll(line.line()).Active
+	for _, authority := range e.issuedOf(line.holder) {
+		if n := parseName(authority); n.key == "" && n.source == line.source {
+			next = max(next, n.generation)
+		}
+	}
+	return next + 1
+}
+
+// ActivateKey ends the soak of an organisation's key rolls: the next keys issue as soon as they are published.
+func (e *Engine) ActivateKey(by holdings.By, holder string) error {
+	holder = holdings.Fold(holder)
+	err := e.changePeers(func(w store.Writer) error {
+		n := 0
+		for line, was := range e.peers.rolls {
+			if parseName(line).holder != holder || was.Next == 0 {
+				continue
+			}
+			n++
+			roll := *was
+			roll.Soak = 0
+			e.onCommit(func() { e.peers.rolls[line] = &roll })
+			if err := put(w, rollBucket, []byte(line), &roll); err != nil {
+				return err
+			}
+		}
+		if n == 0 {
+			return fault.New(fault.NotFound, "no key roll of %q is under way; begin one with 'cadastre keys roll'", holder)
+		}
+		return nil
+	})
+	if err == nil {
+		e.log.Info("the next key is to issue", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"cadastre/internal/fault"
@@ -16,7 +17,14 @@ const (
 )
 
 // Run does what is due until ctx ends. A failure is logged and tried again; what is published stays.
-func (e *Engine) Run(ctx context.Context) error { return e.run(ctx, newSteadyClock().check) }
+func (e *Engine) Run(ctx context.Context) error {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { e.publishers.Run(ctx) })
+	beside.Go(func() { e.followParents(ctx) })
+	beside.Go(func() { e.followOutlets(ctx) })
+	return e.run(ctx, newSteadyClock().check)
+}
 
 func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) error {
 	for ctx.Err() == nil {

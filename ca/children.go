@@ -1,0 +1,186 @@
+package ca
+
+import (
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/setup"
+	"cadastre/internal/store"
+)
+
+// maxDepth is how many organisations may be above one with a delegated CA. Relying parties follow chains of at least 20
+// certificates, and what a delegated CA delegates on is longer than we can see.
+const maxDepth = 12
+
+// wireHandle is an organisation's handle as messages have it, where '.' may not stand (RFC 8183, section 5.1) and '/'
+// would part a path.
+func wireHandle(handle string) string { return strings.NewReplacer(".", "_", "/", "-").Replace(handle) }
+
+// AddChild lets an organisation have its CA elsewhere: one that sent this child_request (RFC 8183, section 5.2.1). It
+// returns the parent_response. What the organisation has here stays as long as it has intents, or others below it.
+func (e *Engine) AddChild(by holdings.By, holder string, request []byte) ([]byte, error) {
+	q, err := setup.ParseChildRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTrust(q.TrustAnchor); err != nil {
+		return nil, err
+	}
+	holder = holdings.Fold(holder)
+	err = e.changePeers(func(w store.Writer) error {
+		o, ok := e.ledger.Organisation(holder)
+		handle := wireHandle(holder)
+		switch other, taken := e.peers.handles[handle]; {
+		case !ok:
+			return fault.New(fault.NotFound, "there is no organisation %q", holder)
+		case o.Kind == holdings.Root:
+			return fault.New(fault.BadInput, "%s is the root: nobody is above it", holder)
+		case taken && other == holder:
+			return fault.New(fault.Conflict, "%s has a delegated CA already; give it a new identity with 'cadastre children update %s --request FILE'", holder, holder)
+		case taken:
+			return fault.New(fault.Conflict, "the handle of %s would be %s in messages, which is that of %s", holder, handle, other)
+		case e.ledger.Depth(holder) > maxDepth:
+			return fault.New(fault.BadInput, "%s is %d organisations below the root; a delegated CA may be at most %d below", holder, e.ledger.Depth(holder), maxDepth)
+		}
+		return e.putChild(w, &Child{Holder: holder, Handle: handle, TrustAnchor: q.TrustAnchor, Added: by.Time.UTC()})
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.log.Info("an organisation has a delegated CA", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+	return e.ChildResponse(holder)
+}
+
+func checkTrust(certificate []byte) error {
+	_, err := envelope.ParseTrust(certificate)
+	return fault.Wrap(err, "the identity in the request cannot be used")
+}
+
+// UpdateChild gives a delegated CA the identity of a new child_request. What it was certified stays.
+func (e *Engine) UpdateChild(by holdings.By, holder string, request []byte) ([]byte, error) {
+	q, err := setup.ParseChildRequest(request)
+	if err == nil {
+		err = checkTrust(q.TrustAnchor)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = e.changeChild(holder, func(c *Child) { c.TrustAnchor = q.TrustAnchor })
+	if err != nil {
+		return nil, err
+	}
+	e.log.Info("a delegated CA has a new identity", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+	return e.ChildResponse(holder)
+}
+
+// ResetChild forgets when a delegated CA signed its last message, so that one whose clock was wrong is heard again.
+func (e *Engine) ResetChild(_ holdings.By, holder string) error {
+	return e.changeChild(holder, func(c *Child) { c.LastSigned = time.Time{} })
+}
+
+// changeChild replaces a child's record.
+func (e *Engine) changeChild(holder string, change func(*Child)) error {
+	return e.changePeers(func(w store.Writer) error {
+		was, err := e.child(holder)
+		if err != nil {
+			return err
+		}
+		c := *was
+		change(&c)
+		return e.putChild(w, &c)
+	})
+}
+
+// child is the delegated CA of an organisation. The engine's mu is held.
+func (e *Engine) child(holder string) (*Child, error) {
+	if c := e.peers.children[holdings.Fold(holder)]; c != nil {
+		return c, nil
+	}
+	return nil, fault.New(fault.NotFound, "%q has no delegated CA; 'cadastre children list' shows those that there are", holder)
+}
+
+// RemoveChild ends a delegated CA: its certificates are revoked, and the organisation's authorities are here again.
+func (e *Engine) RemoveChild(by holdings.By, holder string) error {
+	err := e.changePeers(func(w store.Writer) error {
+		c, err := e.child(holder)
+		if err != nil {
+			return err
+		}
+		for _, key := range e.peers.keys[c.Holder] {
+			if err := e.deleteKey(w, key); err != nil {
+				return err
+			}
+		}
+		if err := w.Delete(childBucket, []byte(c.Holder)); err != nil {
+			return err
+		}
+		e.onCommit(func() { e.peers.dropChild(c) })
+		e.onCommit(func() { e.touch(c.Holder) })
+		return nil
+	})
+	if err == nil {
+		e.log.Info("a delegated CA is ended", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+	}
+	return err
+}
+
+// ChildResponse is the parent_response for a delegated CA (RFC 8183, section 5.2.2). It may publish here too, which is
+// offered.
+func (e *Engine) ChildResponse(holder string) ([]byte, error) {
+	id, err := e.readIdentity()
+	if err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	c, err := e.child(holder)
+	if err != nil {
+		return nil, err
+	}
+	return (&setup.ParentResponse{
+		ServiceURI: e.policy.ServiceBase + "rfc6492/" + c.Handle, ChildHandle: c.Handle, ParentHandle: wireHandle(e.above(c.Holder)),
+		TrustAnchor: id.Certificate, Offer: true,
+	}).XML(), nil
+}
+
+// The following are used within changePeers.
+
+func (e *Engine) putChild(w store.Writer, c *Child) error {
+	e.onCommit(func() { e.peers.setChild(c) })
+	e.onCommit(func() { e.touch(c.Holder) })
+	return put(w, childBucket, []byte(c.Holder), c)
+}
+
+func (e *Engine) putKey(w store.Writer, k *ChildKey) error {
+	e.onCommit(func() { e.peers.setKey(k) })
+	e.onCommit(func() { e.touch(parseName(k.Authority).holder) })
+	return put(w, childKeyBucket, []byte(k.Authority), k)
+}
+
+func (e *Engine) deleteKey(w store.Writer, k *ChildKey) error {
+	e.onCommit(func() { e.peers.dropKey(k) })
+	e.onCommit(func() { e.touch(parseName(k.Authority).holder) })
+	return w.Delete(childKeyBucket, []byte(k.Authority))
+}
+
+// changePeers makes a change of what is kept of peers, in one transaction, and wakes the engine. What it registers with
+// onCommit is done in memory when the transaction has committed.
+func (e *Engine) changePeers(change func(w store.Writer) error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.committed = nil
+	_, err := e.store.Update(store.Any, change)
+	if err == nil {
+		for _, do := range e.committed {
+			do()
+		}
+		e.poke()
+	}
+	e.committed = nil
+	return err
+}
+
+func (e *Engine) onCommit(do func()) { e.committed = append(e.committed, do) }

@@ -1,0 +1,203 @@
+package ca
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/peer"
+	"cadastre/internal/publication"
+	"cadastre/internal/setup"
+	"cadastre/internal/store"
+	"cadastre/internal/updown"
+	"cadastre/rrdp"
+	"cadastre/rrdp/publisher"
+)
+
+// What a message may have, in octets: a request of RFC 6492 is a certificate request and a few lists of resources, a query
+// of RFC 8181 all that a CA publishes.
+const (
+	maxUpDown      = 4 << 20
+	maxPublication = 64 << 20
+)
+
+// Doors answers the messages of delegated CAs, at /rfc6492/ and their handles, and of publishers, at /rfc8181/ and theirs.
+// The engine has to be unsealed. Refused is told of each message that is not answered, may be nil.
+func (e *Engine) Doors(trace *peer.Tracer, refused func(handle, why string)) (http.Handler, error) {
+	if e.signer == nil {
+		return nil, fault.New(fault.Internal, "the doors are opened before the keys are")
+	}
+	children := &peer.Door{
+		ContentType: updown.ContentType, MaxBody: maxUpDown, Find: e.findChild, Answer: e.AnswerUpDown, Self: e.signer,
+		Serial: true, Busy: busyAnswer, Trace: trace, Log: e.log, Refused: refused,
+	}
+	publishers := &peer.Door{
+		ContentType: publication.ContentType, MaxBody: maxPublication, Find: e.publishers.Find, Answer: e.answerPublication,
+		Self: e.signer, Trace: trace, Log: e.log, Refused: refused,
+	}
+	mux := http.NewServeMux()
+	children.Mount(mux, "/rfc6492/")
+	publishers.Mount(mux, "/rfc8181/")
+	return mux, nil
+}
+
+func (e *Engine) findChild(handle string) (*peer.Caller, bool) {
+	e.mu.RLock()
+	c := e.peers.children[e.peers.handles[handle]]
+	e.mu.RUnlock()
+	if c == nil {
+		return nil, false
+	}
+	trust, err := envelope.ParseTrust(c.TrustAnchor)
+	if err != nil {
+		return nil, false
+	}
+	return &peer.Caller{Handle: handle, Trust: trust, LastSigned: c.LastSigned}, true
+}
+
+// busyAnswer says that the message before is still being processed (RFC 6492, section 3.6).
+func busyAnswer(_ string, content []byte) []byte {
+	q, err := updown.Parse(content)
+	if err != nil {
+		return nil
+	}
+	text, err := (&updown.Message{Sender: q.Recipient, Recipient: q.Sender, Body: &updown.Error{Status: updown.StatusAlreadyProcessing}}).XML()
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// The publication server is a door of its own to the repositories of the registries.
+
+func (e *Engine) openPublishers() (err error) {
+	e.publishers, err = publisher.Open(e.store, e.repositories, e.publisherBase, e, publisher.Limits{})
+	if err == nil {
+		e.publishers.Log, e.publishers.Suites = e.log, e.suites()
+	}
+	return err
+}
+
+// publisherBase is where a publisher publishes: a folder with a name that says nothing, below its registry's module.
+func (e *Engine) publisherBase(registry, handle string) (siaBase, notify string) {
+	return e.policy.RsyncBase + registry + "/" + pathOf(e.installation, "publisher "+handle) + "/", e.policy.notify(registry)
+}
+
+func (e *Engine) answerPublication(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+	if err := e.frozen.err(); err != nil {
+		return nil, fault.New(fault.Clock, "the server publishes nothing for now; come again")
+	}
+	return e.publishers.Answer(ctx, handle, content, signed)
+}
+
+// CommitObjects makes changes of registries' repositories durable, in one transaction with what extra writes, and has them
+// published with the next serial. It is the door of the publication server; hosted authorities have the same, in commit.
+func (e *Engine) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	var prepared []*rrdp.Batch
+	abandon := func() {
+		for _, p := range prepared {
+			p.Abandon()
+		}
+	}
+	for _, registry := range slices.Sorted(maps.Keys(changes)) {
+		if len(changes[registry]) == 0 {
+			continue
+		}
+		p, err := e.repositories[registry].Prepare(changes[registry], false)
+		if err != nil {
+			abandon()
+			return err
+		}
+		prepared = append(prepared, p)
+	}
+	_, err := e.store.Update(store.Any, func(w store.Writer) error {
+		for _, p := range prepared {
+			if err := p.Write(w); err != nil {
+				return err
+			}
+		}
+		return extra(w)
+	})
+	if err != nil {
+		abandon()
+		return err
+	}
+	for _, p := range prepared {
+		p.Apply()
+	}
+	if len(prepared) > 0 {
+		e.poke()
+	}
+	return nil
+}
+
+// AddPublisher registers who sent this publisher_request (RFC 8183, section 5.2.3), under a handle of ours, in the
+// repository of a registry: the root's where none is named. It returns the repository_response.
+func (e *Engine) AddPublisher(ctx context.Context, handle, registry string, request []byte) ([]byte, error) {
+	q, err := setup.ParsePublisherRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	if handle == "" {
+		handle = q.PublisherHandle
+	}
+	if registry == "" {
+		e.mu.RLock()
+		registry = e.ledger.Root()
+		e.mu.RUnlock()
+	}
+	if e.repositories[registry] == nil {
+		return nil, fault.New(fault.NotFound, "%q is no registry, so it has no repository", registry)
+	}
+	if _, err := e.publishers.Add(ctx, publisher.Registration{Handle: handle, Registry: registry, TrustAnchor: q.TrustAnchor}); err != nil {
+		return nil, err
+	}
+	return e.PublisherResponse(handle)
+}
+
+// UpdatePublisher gives a publisher the identity of a new publisher_request.
+func (e *Engine) UpdatePublisher(ctx context.Context, handle string, request []byte) ([]byte, error) {
+	q, err := setup.ParsePublisherRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.publishers.Update(ctx, handle, q.TrustAnchor); err != nil {
+		return nil, err
+	}
+	return e.PublisherResponse(handle)
+}
+
+// PublisherResponse is the repository_response for a publisher (RFC 8183, section 5.2.4).
+func (e *Engine) PublisherResponse(handle string) ([]byte, error) {
+	info, err := e.publishers.Publisher(handle)
+	if err != nil {
+		return nil, err
+	}
+	id, err := e.readIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return (&setup.RepositoryResponse{
+		ServiceURI: e.policy.ServiceBase + "rfc8181/" + info.Handle, PublisherHandle: info.Handle, SIABase: info.Base,
+		RRDPNotificationURI: info.Notification, TrustAnchor: id.Certificate,
+	}).XML(), nil
+}
+
+// ResetPublisher forgets when a publisher signed its last message, so that one whose clock was wrong is heard again.
+func (e *Engine) ResetPublisher(ctx context.Context, handle string) error {
+	return e.publishers.ResetReplay(ctx, handle)
+}
+
+// RemovePublisher ends a publisher, and withdraws all that it published.
+func (e *Engine) RemovePublisher(ctx context.Context, handle string) error {
+	return e.publishers.Remove(ctx, handle)
+}
+
+// Publishers lists who publishes here.
+func (e *Engine) Publishers() ([]publisher.Info, error) { return e.publishers.Publishers(), nil }

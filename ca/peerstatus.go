@@ -1,0 +1,188 @@
+package ca
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// ChildStatus is how a delegated CA stands.
+type ChildStatus struct {
+	Holder          string      `json:"holder"`
+	Handle          string      `json:"handle"`
+	Added           time.Time   `json:"added"`
+	Contact         time.Time   `json:"contact,omitzero"` // its last message
+	Valid           time.Time   `json:"valid,omitzero"`   // when its manifest and CRL were last seen to be valid
+	IdentityExpires time.Time   `json:"identity_expires"`
+	Keys            []KeyStatus `json:"keys"`
+	Notice          time.Time   `json:"notice,omitzero"` // until when it has to shed what its organisation lost
+}
+
+// KeyStatus is how one key of an organisation stands.
+type KeyStatus struct {
+	SKI        string    `json:"ski"` // hex
+	Class      string    `json:"class"`
+	State      string    `json:"state"` // active, next, retired, delegated, or waiting for its certificate
+	Resources  inr.Set   `json:"resources"`
+	URI        string    `json:"uri,omitempty"` // of its certificate
+	Expires    time.Time `json:"expires,omitzero"`
+	Repository string    `json:"repository"` // where it publishes, rsync
+}
+
+// ParentStatus is how a parent outside the tree stands.
+type ParentStatus struct {
+	Name            string        `json:"name"`
+	Holder          string        `json:"holder"`
+	ServiceURI      string        `json:"service_uri"`
+	ParentHandle    string        `json:"parent_handle"`
+	ChildHandle     string        `json:"child_handle"`
+	Refreshed       time.Time     `json:"refreshed,omitzero"`
+	IdentityExpires time.Time     `json:"identity_expires"`
+	Error           string        `json:"error,omitempty"` // of the last try
+	Classes         []ClassStatus `json:"classes"`
+}
+
+// ClassStatus is how one resource class of a parent stands.
+type ClassStatus struct {
+	Name     string      `json:"name"`
+	Entitled inr.Set     `json:"entitled"`
+	Keys     []KeyStatus `json:"keys"`
+}
+
+// OutletStatus is how a publication server that is not ours stands.
+type OutletStatus struct {
+	Holder          string    `json:"holder"`
+	ServiceURI      string    `json:"service_uri"`
+	PublisherHandle string    `json:"publisher_handle"`
+	Base            string    `json:"sia_base"`
+	Notify          string    `json:"rrdp_notification_uri,omitempty"`
+	Current         bool      `json:"current"` // else it is being left
+	Unsent          bool      `json:"unsent"`  // something has not reached it yet
+	Objects         int       `json:"objects"`
+	Error           string    `json:"error,omitempty"` // of the last try
+	IdentityExpires time.Time `json:"identity_expires"`
+}
+
+func identityEnd(certificate []byte) time.Time {
+	trust, err := envelope.ParseTrust(certificate)
+	if err != nil {
+		return time.Time{}
+	}
+	return trust.Expires().UTC()
+}
+
+// Children lists the delegated CAs.
+func (e *Engine) Children() ([]ChildStatus, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := []ChildStatus{}
+	for _, holder := range slices.Sorted(maps.Keys(e.peers.children)) {
+		c := e.peers.children[holder]
+		s := ChildStatus{
+			Holder: c.Holder, Handle: c.Handle, Added: c.Added, Contact: c.Contact, Valid: c.Valid,
+			IdentityExpires: identityEnd(c.TrustAnchor), Keys: e.keysOf(holder, func(n name) bool { return n.key != "" }),
+		}
+		if notice := e.peers.notices[holder]; notice != nil {
+			s.Notice = notice.Until
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// Keys lists the keys of an organisation that are here.
+func (e *Engine) Keys(holder string) ([]KeyStatus, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	o, ok := e.ledger.Organisation(holder)
+	if !ok {
+		return nil, fault.New(fault.NotFound, "there is no organisation %q", holder)
+	}
+	return e.keysOf(o.Handle, func(n name) bool { return n.key == "" }), nil
+}
+
+// keysOf is the status of those of an organisation's authorities that are wanted. The engine's mu is held.
+func (e *Engine) keysOf(holder string, wanted func(name) bool) []KeyStatus {
+	keys := []KeyStatus{}
+	for _, authority := range e.issuedOf(holder) {
+		if n := parseName(authority); wanted(n) {
+			keys = append(keys, e.keyStatus(n))
+		}
+	}
+	return keys
+}
+
+func (e *Engine) keyStatus(n name) KeyStatus {
+	a := e.clockOf(n.String())
+	roll := e.peers.roll(n.line())
+	s := KeyStatus{
+		SKI: a.KeyID.String(), Class: className(n.source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
+		Expires: a.CertExpires, Repository: e.policy.place(a),
+	}
+	switch {
+	case n.key != "":
+		s.State = "delegated"
+	case a.awaits():
+		s.State = "waiting"
+	case n.generation == roll.Active:
+	case n.generation == roll.Next:
+		s.State = "next"
+	default:
+		s.State = "retired"
+	}
+	return s
+}
+
+// Parents lists the parents outside the tree of an organisation, or all.
+func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := []ParentStatus{}
+	for _, called := range slices.Sorted(maps.Keys(e.peers.parents)) {
+		p := e.peers.parents[called]
+		if holder != "" && p.Holder != holdings.Fold(holder) {
+			continue
+		}
+		s := ParentStatus{
+			Name: p.Name, Holder: p.Holder, ServiceURI: p.ServiceURI, ParentHandle: p.ParentHandle, ChildHandle: p.ChildHandle,
+			Refreshed: p.Refresh, IdentityExpires: identityEnd(p.TrustAnchor), Error: e.said.of("parent " + p.Name), Classes: []ClassStatus{},
+		}
+		for _, source := range slices.Sorted(maps.Keys(p.Classes)) {
+			s.Classes = append(s.Classes, ClassStatus{
+				Name: p.Classes[source].Name, Entitled: p.Classes[source].Entitled,
+				Keys: e.keysOf(p.Holder, func(n name) bool { return n.source == source && n.key == "" }),
+			})
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// Outlets lists the publication servers elsewhere of an organisation, or all.
+func (e *Engine) Outlets(holder string) ([]OutletStatus, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := []OutletStatus{}
+	for _, called := range slices.Sorted(maps.Keys(e.peers.outlets)) {
+		o := e.peers.outlets[called]
+		if holder != "" && o.Holder != holdings.Fold(holder) {
+			continue
+		}
+		s := OutletStatus{
+			Holder: o.Holder, ServiceURI: o.ServiceURI, PublisherHandle: o.PublisherHandle, Base: o.Base, Notify: o.Notify,
+			Current: o.Current, Unsent: e.mirrors.unsent(o.Name), Error: e.said.of("outlet " + o.Name), IdentityExpires: identityEnd(o.TrustAnchor),
+		}
+		if r := e.mirrors.repository(o.Name); r != nil {
+			for range r.Live() {
+				s.Objects++
+			}
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}

@@ -1,0 +1,314 @@
+package ca
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+	"cadastre/internal/updown"
+	"cadastre/internal/validate"
+)
+
+// maxChildKeys is how many keys a delegated CA may have certified in one class: two in a key roll, and as many again for
+// one that went wrong.
+const maxChildKeys = 4
+
+// issuePatience is how long a request waits for its certificate before it is told to come again (1104).
+const issuePatience = 30 * time.Second
+
+// treeClass is the name of the resource class of what an organisation holds in the tree; what rests on a source outside it
+// is a class by the source's name.
+const treeClass = "default"
+
+func className(source string) string {
+	if source == "" {
+		return treeClass
+	}
+	return source
+}
+
+// AnswerUpDown answers a message of a delegated CA whose signature is good (RFC 6492, section 3). Every request gets an
+// answer that says what is wrong with it, where something is.
+func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+	e.mu.RLock()
+	c := e.peers.children[e.peers.handles[handle]]
+	e.mu.RUnlock()
+	if c == nil {
+		return nil, fault.New(fault.NotFound, "there is no child %q", handle)
+	}
+	q, err := updown.Parse(content)
+	var wrong *updown.Error
+	if err != nil && !errors.As(err, &wrong) {
+		return nil, err
+	}
+	reply := &updown.Message{Sender: wireHandle(e.aboveOf(c.Holder)), Recipient: c.Handle}
+	if err := e.heard(c.Holder, signed); err != nil {
+		return nil, err
+	}
+	switch {
+	case wrong != nil:
+		reply.Body = wrong
+	case q.Sender != c.Handle || q.Recipient != reply.Sender:
+		return nil, fault.New(fault.BadInput, "the message is from %q to %q; here is %q for %q", q.Sender, q.Recipient, reply.Sender, c.Handle)
+	default:
+		reply.Body = e.answerUpDown(ctx, c.Holder, q.Body)
+	}
+	return reply.XML()
+}
+
+// heard notes a message of a child: when it was signed, so that none that is older is answered, and that there was one.
+func (e *Engine) heard(holder string, signed time.Time) error {
+	return e.changePeers(func(w store.Writer) error {
+		was, err := e.child(holder)
+		if err != nil {
+			return err
+		}
+		c := *was
+		c.LastSigned, c.Contact = later(signed, was.LastSigned), time.Now().UTC()
+		e.onCommit(func() { e.peers.setChild(&c) })
+		return put(w, childBucket, []byte(c.Holder), &c)
+	})
+}
+
+func (e *Engine) aboveOf(holder string) string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.above(holder)
+}
+
+func (e *Engine) answerUpDown(ctx context.Context, holder string, body updown.Body) updown.Body {
+	var answer updown.Body
+	var err error
+	switch q := body.(type) {
+	case *updown.List:
+		answer, err = e.listClasses(holder)
+	case *updown.Issue:
+		answer, err = e.issueTo(ctx, holder, q)
+	case *updown.Revoke:
+		answer, err = e.revokeOf(ctx, holder, q)
+	default:
+		err = &updown.Error{Status: updown.StatusUnrecognizedType}
+	}
+	if err == nil {
+		return answer
+	}
+	wrong := &updown.Error{}
+	if !errors.As(err, &wrong) {
+		e.log.Error("a delegated CA's request failed", "organisation", holder, "error", err)
+		wrong = &updown.Error{Status: fault.KindOf(err).UpDown(), Description: "it failed here; try again later"}
+	}
+	return wrong
+}
+
+// listClasses is what an organisation is entitled to, a class for each source that its holding rests on, and what its
+// delegated CA has (RFC 6492, section 3.3.2). A class without resources is left out.
+func (e *Engine) listClasses(holder string) (*updown.ListResponse, error) {
+	list := &updown.ListResponse{}
+	for _, source := range e.sources(holder) {
+		class, err := e.class(holder, source)
+		if err != nil {
+			return nil, err
+		}
+		if class != nil {
+			list.Classes = append(list.Classes, *class)
+		}
+	}
+	return list, nil
+}
+
+func (e *Engine) sources(holder string) []string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.ledger.Sources(holder)
+}
+
+// class is one resource class of an organisation with all that was issued in it; nil where it has no resources, or its
+// issuer no certificate yet.
+func (e *Engine) class(holder, source string) (*updown.Class, error) {
+	e.mu.RLock()
+	resources := e.ledger.Via(holder, source)
+	line := name{holder: holder, source: source}
+	issuer := e.clockOf(e.parentOf(line.String()))
+	lifetime := e.policy.lifetime(e.ledgerKind(holder))
+	keys := e.peers.keys[holder]
+	var names []string
+	for authority := range keys {
+		if parseName(authority).source == source {
+			names = append(names, authority)
+		}
+	}
+	limits := map[string]updown.Limit{}
+	for _, authority := range names {
+		limits[authority] = keys[authority].Limit
+	}
+	e.mu.RUnlock()
+	if resources.Empty() || issuer == nil || issuer.awaits() {
+		return nil, nil
+	}
+	certificate, ok := e.certificateOf(issuer)
+	if !ok {
+		return nil, fault.New(fault.Corrupt, "the certificate at %s is not there", issuer.CertificateURI)
+	}
+	class := &updown.Class{
+		Name: className(source), CertURLs: []string{issuer.CertificateURI}, Resources: resources, Issuer: certificate,
+		NotAfter: earlier(time.Now().Add(lifetime.Life), issuer.CertExpires).UTC().Truncate(time.Second),
+	}
+	slices.Sort(names)
+	for _, authority := range names {
+		is := e.clockOf(authority)
+		if is == nil {
+			continue
+		}
+		// what was issued lives as long as it does until it is due: a child has nothing to ask before
+		if due := lifetime.dueAt(is.CertExpires, issuer.CertExpires); due.IsZero() || time.Now().Before(due) {
+			class.NotAfter = is.CertExpires.UTC()
+		}
+		der, ok := e.Get(is.CertificateURI)
+		if !ok {
+			return nil, fault.New(fault.Corrupt, "the certificate at %s is not there", is.CertificateURI)
+		}
+		class.Certificates = append(class.Certificates, updown.Issued{URLs: []string{is.CertificateURI}, Limit: limits[authority], Certificate: der})
+	}
+	return class, nil
+}
+
+// certificateOf is an authority's own certificate.
+func (e *Engine) certificateOf(a *Authority) ([]byte, bool) {
+	if a.Issuer == outside {
+		return e.taken(a)
+	}
+	return e.Get(a.CertificateURI)
+}
+
+// sourceOf is the source of a class that an organisation has, or the error of a status.
+func (e *Engine) sourceOf(holder, class string, status int) (string, error) {
+	for _, source := range e.sources(holder) {
+		if className(source) == class {
+			return source, nil
+		}
+	}
+	return "", &updown.Error{Status: status, Description: "there is no class " + class}
+}
+
+// issueTo has a key of a delegated CA certified (RFC 6492, section 3.4), and waits until that is published.
+func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*updown.IssueResponse, error) {
+	source, err := e.sourceOf(holder, q.Class, updown.StatusIssueNoClass)
+	if err != nil {
+		return nil, err
+	}
+	request, findings := validate.ParseRequest(q.Request, e.suites()...)
+	if request == nil {
+		return nil, &updown.Error{Status: updown.StatusIssueBadRequest, Description: firstFindings(findings)}
+	}
+	id := object.KeyIdentifier(request.Key.ID())
+	authority := name{holder: holder, source: source, key: id.String()}.String()
+	asked := time.Now().UTC().Truncate(time.Second)
+	err = e.changePeers(func(w store.Writer) error {
+		key := &ChildKey{
+			Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked,
+			Place: Delegated{request.Repository, request.Manifest, request.Notify},
+		}
+		key.Granted = limited(e.ledger.Via(holder, source), q.Limit)
+		if err := e.mayIssue(holder, key); err != nil {
+			return err
+		}
+		return e.putKey(w, key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	done := func() bool {
+		is := e.clockOf(authority)
+		return is != nil && !asked.After(is.Certificated)
+	}
+	if err := e.await(ctx, done); err != nil {
+		return nil, err
+	}
+	class, err := e.class(holder, source)
+	if err != nil || class == nil {
+		return nil, errors.Join(err, &updown.Error{Status: updown.StatusIssueNoResources})
+	}
+	uri := e.clockOf(authority).CertificateURI
+	class.Certificates = slices.DeleteFunc(class.Certificates, func(c updown.Issued) bool { return c.URLs[0] != uri })
+	return &updown.IssueResponse{Class: *class}, nil
+}
+
+// limited is what of some resources a request asks for.
+func limited(all inr.Set, limit updown.Limit) inr.Set {
+	if limit.AS != nil {
+		all.AS = all.Intersect(*limit.AS).AS
+	}
+	if limit.IPv4 != nil {
+		all.V4 = all.Intersect(*limit.IPv4).V4
+	}
+	if limit.IPv6 != nil {
+		all.V6 = all.Intersect(*limit.IPv6).V6
+	}
+	return all
+}
+
+// mayIssue tells why a key cannot be certified. The engine's mu is held.
+func (e *Engine) mayIssue(holder string, key *ChildKey) error {
+	if key.Granted.Empty() {
+		return &updown.Error{Status: updown.StatusIssueNoResources}
+	}
+	if owner, used := e.peers.keyOwner[key.KeyID]; used && owner != key.Authority {
+		return &updown.Error{Status: updown.StatusIssueKeyUsed}
+	}
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	for _, own := range e.clocks {
+		if own.KeyID == key.KeyID && own.Name != key.Authority {
+			return &updown.Error{Status: updown.StatusIssueKeyUsed}
+		}
+	}
+	keys := e.peers.keys[holder]
+	if keys[key.Authority] == nil && len(keys) >= maxChildKeys*len(e.ledger.Sources(holder)) {
+		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: "too many keys are certified; have one revoked first"}
+	}
+	return nil
+}
+
+// revokeOf has a key's certificate revoked (RFC 6492, section 3.5), and waits until that is published.
+func (e *Engine) revokeOf(ctx context.Context, holder string, q *updown.Revoke) (*updown.RevokeResponse, error) {
+	source, err := e.sourceOf(holder, q.Class, updown.StatusRevokeNoClass)
+	if err != nil {
+		return nil, err
+	}
+	authority := name{holder: holder, source: source, key: object.KeyIdentifier(q.SKI).String()}.String()
+	err = e.changePeers(func(w store.Writer) error {
+		key := e.peers.key(authority)
+		if key == nil {
+			return &updown.Error{Status: updown.StatusRevokeNoKey}
+		}
+		return e.deleteKey(w, key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.await(ctx, func() bool { return e.clockOf(authority) == nil }); err != nil {
+		return nil, err
+	}
+	return &updown.RevokeResponse{Class: q.Class, SKI: q.SKI}, nil
+}
+
+// await waits until something is so and published, and says to come again (1104) where that takes long.
+func (e *Engine) await(ctx context.Context, so func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, issuePatience)
+	defer cancel()
+	for !so() {
+		err := e.WaitSettled(ctx)
+		if so() {
+			break
+		}
+		if err != nil || ctx.Err() != nil {
+			return &updown.Error{Status: updown.StatusScheduled}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,545 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/peer"
+	"cadastre/internal/store"
+	"cadastre/internal/updown"
+	"cadastre/internal/validate"
+)
+
+const (
+	askEvery    = 10 * time.Minute // a parent outside the tree
+	askAgain    = 20 * time.Second // after a failure, each time twice as late
+	askLatest   = time.Hour
+	maxRounds   = 6                  // of asking, acting on the answer and asking again
+	lostForGood = 7 * 24 * time.Hour // a class that the parent has not listed for so long is given up
+)
+
+var classPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// sourceName is the source that a parent's resource class is.
+func sourceName(parent, class string) string {
+	if !classPattern.MatchString(class) {
+		class = pathOf(parent, class)
+	}
+	return parent + "." + class
+}
+
+// askers has one call under way to each parent.
+type askers struct {
+	mu sync.Mutex
+	of map[string]*sync.Mutex
+}
+
+func (a *askers) lock(parent string) *sync.Mutex {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.of == nil {
+		a.of = map[string]*sync.Mutex{}
+	}
+	if a.of[parent] == nil {
+		a.of[parent] = &sync.Mutex{}
+	}
+	return a.of[parent]
+}
+
+// askSoon has all parents asked now.
+func (e *Engine) askSoon() {
+	select {
+	case e.ask <- struct{}{}:
+	default:
+	}
+}
+
+// followParents asks the parents outside the tree what they certify until ctx ends, each by itself, so that one that hangs
+// delays nothing.
+func (e *Engine) followParents(ctx context.Context) {
+	next, failed := map[string]time.Time{}, map[string]time.Duration{}
+	done := make(chan string)
+	results := map[string]error{}
+	var resultsMu sync.Mutex
+	busy := map[string]bool{}
+	for {
+		now := time.Now()
+		wait := askEvery
+		for _, called := range e.parentNames() {
+			if busy[called] {
+				continue
+			}
+			if until := next[called].Sub(now); until > 0 {
+				wait = min(wait, until)
+				continue
+			}
+			busy[called] = true
+			go func() {
+				err := e.refresh(ctx, called)
+				resultsMu.Lock()
+				results[called] = err
+				resultsMu.Unlock()
+				select {
+				case done <- called:
+				case <-ctx.Done():
+				}
+			}()
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case called := <-done:
+			resultsMu.Lock()
+			err := results[called]
+			resultsMu.Unlock()
+			delete(busy, called)
+			next[called] = time.Now().Add(askEvery)
+			if failed[called] = 0; err != nil {
+				failed[called] = min(max(askAgain, 2*failed[called]), askLatest)
+				next[called] = time.Now().Add(failed[called])
+			}
+		case <-e.ask:
+			clear(next)
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+func (e *Engine) parentNames() []string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return slices.Sorted(maps.Keys(e.peers.parents))
+}
+
+// RefreshParents asks the parents of an organisation, or one of them, or all, what they certify, and has what follows done.
+func (e *Engine) RefreshParents(ctx context.Context, holder, called string) error {
+	if e.signer == nil {
+		return fault.New(fault.Unreachable, "no daemon runs; start it with 'cadastre serve'")
+	}
+	var errs []error
+	asked := 0
+	for _, one := range e.parentNames() {
+		e.mu.RLock()
+		p := e.peers.parents[one]
+		e.mu.RUnlock()
+		if p == nil || holder != "" && p.Holder != holdings.Fold(holder) || called != "" && one != called {
+			continue
+		}
+		asked++
+		errs = append(errs, e.refresh(ctx, one))
+	}
+	if asked == 0 && holder != "" {
+		return fault.New(fault.NotFound, "%s has no such parent; 'cadastre parents list' shows those that there are", holder)
+	}
+	return errors.Join(errs...)
+}
+
+// refresh asks a parent what it certifies and does what follows, until there is nothing more to do (RFC 6492, section 3.2).
+func (e *Engine) refresh(ctx context.Context, called string) error {
+	one := e.askers.lock(called)
+	one.Lock()
+	defer one.Unlock()
+	err := e.refreshed(ctx, called)
+	if e.said.note("parent "+called, err) && err != nil {
+		e.log.Warn("a parent outside the tree did not answer well; what it certified stays", "parent", called, "error", err)
+	}
+	return err
+}
+
+func (e *Engine) refreshed(ctx context.Context, called string) error {
+	for range maxRounds {
+		body, err := e.askParent(ctx, called, &updown.List{})
+		if err != nil {
+			return err
+		}
+		list, ok := body.(*updown.ListResponse)
+		if !ok {
+			return fault.New(fault.BadInput, "the parent %s answered a list with something else", called)
+		}
+		if err := e.takeList(called, list); err != nil {
+			return err
+		}
+		acted, err := e.actOn(ctx, called, list)
+		if err != nil || !acted {
+			return err
+		}
+	}
+	return nil
+}
+
+// askParent sends a message to a parent and reads its answer. An error_response is an error.
+func (e *Engine) askParent(ctx context.Context, called string, body updown.Body) (updown.Body, error) {
+	e.mu.RLock()
+	p := e.peers.parents[called]
+	e.mu.RUnlock()
+	if p == nil {
+		return nil, fault.New(fault.NotFound, "there is no parent %q any more", called)
+	}
+	trust, err := envelope.ParseTrust(p.TrustAnchor)
+	if err != nil {
+		return nil, err
+	}
+	text, err := (&updown.Message{Sender: p.ChildHandle, Recipient: p.ParentHandle, Body: body}).XML()
+	if err != nil {
+		return nil, err
+	}
+	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Self: e.signer, Peer: trust, LastSigned: p.LastSigned, Trace: e.Trace, Name: called}
+	reply, err := client.Call(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	m, err := updown.Parse(reply)
+	if err != nil {
+		return nil, err
+	}
+	if m.Sender != p.ParentHandle || m.Recipient != p.ChildHandle {
+		return nil, fault.New(fault.BadInput, "the parent %s answered as %q to %q, and is %q to %q", called, m.Sender, m.Recipient, p.ParentHandle, p.ChildHandle)
+	}
+	err = e.changeParent("", called, func(p *Parent) { p.LastSigned, p.Refresh = client.LastSigned, time.Now().UTC() })
+	if wrong, ok := m.Body.(*updown.Error); ok && err == nil {
+		err = wrong
+	}
+	return m.Body, err
+}
+
+// takeList notes what a parent says that it certifies. What it takes away is shed at once; what it adds is held when it is
+// certified. A class that it does not name any more keeps its products: the certificate may still be good, and it is given
+// up when it has ended or has not been named for a week.
+func (e *Engine) takeList(called string, list *updown.ListResponse) error {
+	var sources []string
+	var holder string
+	err := e.changeParent("", called, func(p *Parent) {
+		holder = p.Holder
+		listed := map[string]bool{}
+		for _, c := range list.Classes {
+			source := sourceName(called, c.Name)
+			listed[source] = true
+			class := p.Classes[source]
+			if class == nil {
+				class = &Class{Name: c.Name, Keys: map[string]*Received{}, Created: map[string][]byte{}}
+				p.Classes[source] = class
+			}
+			class.Missing, class.Issuer = time.Time{}, c.Issuer
+			if class.Entitled = c.Resources; p.Removed {
+				class.Entitled = inr.Set{}
+			}
+			for _, issued := range c.Certificates {
+				e.reissued(class, issued)
+			}
+			sources = append(sources, source)
+		}
+		for source, class := range p.Classes {
+			switch {
+			case listed[source]:
+			case class.Missing.IsZero():
+				class.Missing = time.Now().UTC()
+				e.log.Warn("a parent outside the tree does not name a resource class any more; what rests on it stays as long as its certificate can be good", "parent", called, "class", class.Name)
+			case time.Since(class.Missing) > lostForGood || class.ended(time.Now()):
+				class.Entitled = inr.Set{}
+				sources = append(sources, source)
+			}
+		}
+	})
+	for _, source := range sources {
+		if err == nil {
+			err = e.receive(byParent(called), holder, source)
+		}
+	}
+	return err
+}
+
+func byParent(called string) holdings.By {
+	return holdings.By{Actor: "parent " + called, Reason: "its list of what it certifies", Time: time.Now().UTC()}
+}
+
+// ended tells whether all certificates of a class are past.
+func (c *Class) ended(now time.Time) bool {
+	for _, got := range c.Keys {
+		if now.Before(got.Expires) {
+			return false
+		}
+	}
+	return true
+}
+
+// reissued takes from a list a certificate that the parent made anew by itself, as in its own key roll.
+func (e *Engine) reissued(class *Class, issued updown.Issued) {
+	cert, _ := validate.ParseCertificate(issued.Certificate, e.suites()...)
+	if cert == nil || len(issued.URLs) == 0 {
+		return
+	}
+	for authority, got := range class.Keys {
+		if ski := class.Created[authority]; bytes.Equal(ski, cert.SKI[:]) && !bytes.Equal(got.Certificate, issued.Certificate) {
+			class.Keys[authority] = e.successor(authority, got, newReceived(issued, cert))
+		}
+	}
+}
+
+func newReceived(issued updown.Issued, cert *validate.Certificate) *Received {
+	return &Received{
+		URI: issued.URLs[0], Certificate: issued.Certificate, Resources: cert.Resources.Set, Serial: cert.Serial.Int(), Expires: cert.NotAfter,
+	}
+}
+
+// successor is a received certificate in the place of another, which stays at hand until the authority takes up the new one.
+// The engine's mu is held.
+func (e *Engine) successor(authority string, was, now *Received) *Received {
+	if was == nil {
+		return now
+	}
+	now.Taken = was.Taken
+	if a := e.clockOf(authority); a != nil && !a.awaits() && a.CertSerial.Cmp(was.Serial) == 0 {
+		now.Taken = was.Certificate
+	}
+	return now
+}
+
+// actOn makes the requests that follow from a list, and tells whether it made any.
+func (e *Engine) actOn(ctx context.Context, called string, list *updown.ListResponse) (acted bool, err error) {
+	for _, c := range list.Classes {
+		source := sourceName(called, c.Name)
+		for _, authority := range e.wantedOf(called, source) {
+			did, err := e.certified(ctx, called, source, authority, &c)
+			if acted = acted || did; err != nil {
+				return acted, err
+			}
+		}
+	}
+	for _, gone := range e.goneOf(called) {
+		if err := e.revokeAt(ctx, called, gone); err != nil {
+			return acted, err
+		}
+		acted = true
+	}
+	return acted, e.forgetParent(called)
+}
+
+// wantedOf is the authorities that are to be certified in a class: the generation that issues, and the next.
+func (e *Engine) wantedOf(called, source string) []string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	p := e.peers.parents[called]
+	if p == nil || p.Removed || p.Classes[source] == nil || p.Classes[source].Entitled.Empty() {
+		return nil
+	}
+	line := name{holder: p.Holder, source: source}
+	roll := e.peers.roll(line.String())
+	line.generation = roll.Active
+	wanted := []string{line.String()}
+	if roll.Next != 0 {
+		line.generation = roll.Next
+		wanted = append(wanted, line.String())
+	}
+	return wanted
+}
+
+// certified sees to it that an authority has the certificate that its parent would give it.
+func (e *Engine) certified(ctx context.Context, called, source, authority string, c *updown.Class) (did bool, err error) {
+	a := e.clockOf(authority)
+	if a == nil {
+		if a, err = e.begin(called, source, authority); err != nil {
+			return false, err
+		}
+	}
+	got := e.receivedFor(authority)
+	switch {
+	case got == nil, !got.Resources.Contains(c.Resources):
+	case !c.Resources.Contains(got.Resources):
+		if !e.hasShed(ctx, a) {
+			return false, nil
+		}
+	case longer(c.NotAfter, got.Expires):
+	default:
+		return false, nil
+	}
+	key, err := e.openKey(a)
+	if err != nil {
+		return false, err
+	}
+	place := e.policy.place(a)
+	request, err := (&object.CertificateRequest{Key: a.publicKey(), Repository: place, Manifest: place + a.manifestName(), Notify: e.policy.notifyOf(a)}).Sign(key)
+	if err != nil {
+		return false, err
+	}
+	body, err := e.askParent(ctx, called, &updown.Issue{Class: c.Name, Request: request})
+	if err != nil {
+		return false, err
+	}
+	answer, ok := body.(*updown.IssueResponse)
+	if !ok || len(answer.Class.Certificates) != 1 || len(answer.Class.Certificates[0].URLs) == 0 {
+		return false, fault.New(fault.BadInput, "the parent %s answered a request for a certificate with something else", called)
+	}
+	issued := answer.Class.Certificates[0]
+	cert, err := e.checkIssued(a, issued.Certificate, answer.Class.Issuer)
+	if err != nil {
+		return false, fault.Wrap(err, "the certificate that the parent %s issued cannot be used", called)
+	}
+	err = e.changeParent("", called, func(p *Parent) {
+		if class := p.Classes[source]; class != nil {
+			class.Keys[authority] = e.successor(authority, class.Keys[authority], newReceived(issued, cert))
+		}
+	})
+	if err == nil {
+		err = e.receive(byParent(called), a.Holder, source)
+	}
+	return err == nil, err
+}
+
+// longer tells whether a new certificate would last noticeably longer than one that ends at a time.
+func longer(offered, ends time.Time) bool {
+	left := time.Until(ends)
+	return offered.Sub(ends) > max(left/10, time.Hour)
+}
+
+// hasShed tells whether nothing that is published rests on more than the ledger says any more.
+func (e *Engine) hasShed(ctx context.Context, a *Authority) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return e.WaitSettled(ctx) == nil && !e.mirrors.unsent(a.Repository)
+}
+
+// begin makes the key and the record of an authority that a parent outside the tree is to certify.
+func (e *Engine) begin(called, source, authority string) (*Authority, error) {
+	key, err := e.policy.Algorithm.Generate()
+	if err != nil {
+		return nil, err
+	}
+	public, err := object.PublicKeyOf(key)
+	if err != nil {
+		return nil, err
+	}
+	a := e.newAuthority(authority)
+	a.KeyID, a.KeyInfo, a.Issuer = public.ID, public.Info, outside
+	sealed, err := e.sealKey(&a, key)
+	if err != nil {
+		return nil, err
+	}
+	err = e.changePeers(func(w store.Writer) error {
+		p := e.peers.parents[called]
+		if p == nil || p.Classes[source] == nil {
+			return fault.New(fault.NotFound, "there is no class %s any more", source)
+		}
+		p = p.clone()
+		p.Classes[source].Created[authority] = public.ID[:]
+		e.onCommit(func() {
+			e.knownMu.Lock()
+			defer e.knownMu.Unlock()
+			e.setClock(&a)
+		})
+		if err := put(w, authorityBucket, []byte(authority), &a); err != nil {
+			return err
+		}
+		if err := w.Put(keyBucket, []byte(a.KeyID.String()), sealed); err != nil {
+			return err
+		}
+		return e.putParent(w, p)
+	})
+	return &a, err
+}
+
+// checkIssued holds a certificate against what was asked for: our key and places, and the signature of the issuer that came
+// with it.
+func (e *Engine) checkIssued(a *Authority, der, issuer []byte) (*validate.Certificate, error) {
+	cert, findings := validate.ParseCertificate(der, e.suites()...)
+	if cert == nil {
+		return nil, fault.New(fault.Invalid, "it is no resource certificate: %s", firstFindings(findings))
+	}
+	place := e.policy.place(a)
+	switch {
+	case cert.Kind != validate.CA || !bytes.Equal(cert.Key.SPKI, a.KeyInfo):
+		return nil, fault.New(fault.Invalid, "it is not for the key that was to be certified")
+	case cert.Repository != place || cert.Manifest != place+a.manifestName():
+		return nil, fault.New(fault.Invalid, "it says that the CA publishes at %s, and it publishes at %s", cert.Repository, place)
+	case cert.Resources.Inherits():
+		return nil, fault.New(fault.Invalid, "it inherits resources, so nobody can tell from it what is held")
+	case !time.Now().Before(cert.NotAfter):
+		return nil, fault.New(fault.Invalid, "it has ended already, at %s", cert.NotAfter.Format(time.RFC3339))
+	}
+	above, err := x509.ParseCertificate(issuer)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the issuer's certificate beside it cannot be read: %w", err)
+	}
+	own, err := x509.ParseCertificate(der)
+	if err == nil {
+		err = above.CheckSignature(own.SignatureAlgorithm, own.RawTBSCertificate, own.Signature)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "it is not signed by the issuer beside it: %w", err)
+	}
+	return cert, nil
+}
+
+// gone is a key that a parent certified, of an authority that is no more.
+type gone struct {
+	source, class, authority string
+	ski                      []byte
+}
+
+func (e *Engine) goneOf(called string) []gone {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	p := e.peers.parents[called]
+	if p == nil {
+		return nil
+	}
+	var list []gone
+	for source, class := range p.Classes {
+		for authority, ski := range class.Created {
+			if a := e.clockOf(authority); a == nil {
+				list = append(list, gone{source, class.Name, authority, ski})
+			}
+		}
+	}
+	return list
+}
+
+// revokeAt asks a parent to revoke a key's certificate (RFC 6492, section 3.5). That it does not know the key is as good.
+func (e *Engine) revokeAt(ctx context.Context, called string, g gone) error {
+	_, err := e.askParent(ctx, called, &updown.Revoke{Class: g.class, SKI: g.ski})
+	var wrong *updown.Error
+	if errors.As(err, &wrong) && (wrong.Status == updown.StatusRevokeNoClass || wrong.Status == updown.StatusRevokeNoKey) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.changeParent("", called, func(p *Parent) {
+		delete(p.Classes[g.source].Created, g.authority)
+		delete(p.Classes[g.source].Keys, g.authority)
+	})
+}
+
+// forgetParent drops a parent that is to be removed once all of its keys are revoked, and classes that are gone.
+func (e *Engine) forgetParent(called string) error {
+	return e.changePeers(func(w store.Writer) error {
+		p := e.peers.parents[called]
+		if p == nil {
+			return nil
+		}
+		for _, class := range p.Classes {
+			if len(class.Created) > 0 || !p.Removed {
+				return nil
+			}
+		}
+		if !p.Removed {
+			return nil
+		}
+		e.onCommit(func() { e.peers.dropParent(p) })
+		return w.Delete(parentBucket, []byte(called))
+	})
+}
