@@ -1,6 +1,7 @@
 # make run     a demonstration registry on localhost, from a bare machine
 # make test    vet, lint and tests, with what they need
 # make world   the proof at real size, with every validator: half an hour, needs ../shared
+# make interop the proof against Krill, as child, parent and publication server: ten minutes, needs ../shared
 # make bench   what is measured against what it is bound by: half an hour, needs ../shared
 # make lint    golangci-lint by .golangci.yml
 #
@@ -13,7 +14,7 @@ export RP_HOME ?= /opt/rp
 LINT_VERSION := v2.15.0
 LINT         := $(shell $(GO) env GOPATH)/bin/golangci-lint
 
-.PHONY: run test world bench lint lint-program
+.PHONY: run test world interop bench lint lint-program
 
 run:
 	@$(call need,rsync)
@@ -30,6 +31,12 @@ test:
 world:
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator >/dev/null; fi
 	@$(GO) run ./test/world
+
+# Krill is built with cargo, once: that takes as long again.
+interop:
+	@$(call need,rsync jing jq openssl)
+	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
+	@$(GO) run ./test/interop
 
 bench:
 	@$(GO) run ./test/bench

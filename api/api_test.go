@@ -23,6 +23,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/store"
+	"cadastre/rrdp/publisher"
 )
 
 const delegated = `2|north|20261101|3|20040101|20261101|+0000
@@ -56,7 +57,7 @@ func newHandler(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return api.New(e)
+	return api.New(e, dir)
 }
 
 // transports are the two ways to a handler: in the same process, and through a Unix socket.
@@ -155,9 +156,20 @@ func TestTransportsAgree(t *testing.T) {
 			Resources: set("102.16.8.0/24"), Status: holdings.Assigned, Ground: "x"}), 0, `"holders":{"new":1`},
 		"delegate what is another's": {call[api.HoldingsDelegate, *ca.Effect]("/holdings/delegate", api.HoldingsDelegate{By: by, From: "north/baobab", To: "shop",
 			Resources: set("102.32.0.0/24"), Status: holdings.Assigned, Ground: "x"}), fault.NotHeld, "north/acacia"},
-		"malformed file": {call[api.HoldingsImport, *ca.Effect]("/holdings/import", api.HoldingsImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("x")}}}), fault.BadInput, "f:1: "},
-		"malformed csv":  {call[api.ROAImport, *ca.Effect]("/roas/import", api.ROAImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("a,b\nc,d\n")}}}), fault.BadInput, "f:"},
-		"enrol":          {call[api.Enrol, *ca.Effect]("/organisations/enrol", api.Enrol{By: by, Organisation: holdings.Organisation{Handle: "x", Parent: "nobody", Kind: holdings.LIR}}), fault.NotFound, "nobody"},
+		"malformed file":    {call[api.HoldingsImport, *ca.Effect]("/holdings/import", api.HoldingsImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("x")}}}), fault.BadInput, "f:1: "},
+		"malformed csv":     {call[api.ROAImport, *ca.Effect]("/roas/import", api.ROAImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("a,b\nc,d\n")}}}), fault.BadInput, "f:"},
+		"wait":              {call[api.Nothing, *ca.Status]("/wait", api.Nothing{}), fault.Unreachable, "no daemon runs on /"},
+		"no children":       {call[api.Nothing, []ca.ChildStatus]("/children/list", api.Nothing{}), 0, "[]"},
+		"no such child":     {call[api.Holder, *ca.ChildStatus]("/children/show", api.Holder{Holder: "north/baobab"}), fault.NotFound, "north/baobab"},
+		"no parents":        {call[api.ParentsList, []ca.ParentStatus]("/parents/list", api.ParentsList{}), 0, "[]"},
+		"no publishers":     {call[api.Nothing, []publisher.Info]("/publishers/list", api.Nothing{}), 0, "[]"},
+		"no such publisher": {call[api.Publisher, *publisher.Info]("/publishers/show", api.Publisher{Handle: "alice"}), fault.NotFound, "alice"},
+		"no outlets":        {call[api.RepositoryShow, []ca.OutletStatus]("/repository/show", api.RepositoryShow{}), 0, "[]"},
+		"update of nothing": {call[api.ChildrenUpdate, api.XML]("/children/update", api.ChildrenUpdate{By: by, Holder: "north/baobab"}), fault.BadInput, "either"},
+		"update of both": {call[api.PublishersUpdate, api.XML]("/publishers/update", api.PublishersUpdate{Handle: "alice",
+			Update: api.Update{Request: "<publisher_request/>", ResetReplay: true}}), fault.BadInput, "either"},
+		"soak":  {call[api.KeysRoll, api.Nothing]("/keys/roll", api.KeysRoll{By: by, Holder: "north/baobab", Soak: "-1h"}), fault.BadInput, "-1h"},
+		"enrol": {call[api.Enrol, *ca.Effect]("/organisations/enrol", api.Enrol{By: by, Organisation: holdings.Organisation{Handle: "x", Parent: "nobody", Kind: holdings.LIR}}), fault.NotFound, "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]answer{}

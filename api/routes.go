@@ -12,9 +12,9 @@ import (
 	"cadastre/roa"
 )
 
-// New is the handler of an engine.
-func New(e *ca.Engine) http.Handler {
-	s := server{e}
+// New is the handler of an engine, whose data directory is named to those who are told what to do about it.
+func New(e *ca.Engine, dir string) http.Handler {
+	s := server{e, dir}
 	mux := http.NewServeMux()
 	handle(mux, "/holdings/import", s.holdingsImport)
 	handle(mux, "/holdings/delegate", s.holdingsDelegate)
@@ -40,21 +40,39 @@ func New(e *ca.Engine) http.Handler {
 		return VRPs{lines}, err
 	})
 	handle(mux, "/status", func(context.Context, Nothing) (*ca.Status, error) { return e.Status() })
-	handle(mux, "/wait", func(ctx context.Context, _ Nothing) (*ca.Status, error) {
-		if err := e.WaitSettled(ctx); err != nil {
-			return nil, err
-		}
-		return e.Status()
-	})
+	handle(mux, "/wait", s.wait)
 	handle(mux, "/decisions", func(_ context.Context, q DecisionsList) ([]holdings.Decision, error) { return e.Decisions(q.From) })
 	handle(mux, "/tal", func(context.Context, Nothing) (Text, error) {
 		text, err := e.TAL()
 		return Text{text}, err
 	})
+	s.children(mux)
+	s.parents(mux)
+	s.publishers(mux)
+	s.repository(mux)
+	s.keys(mux)
 	return mux
 }
 
-type server struct{ engine *ca.Engine }
+type server struct {
+	engine *ca.Engine
+	dir    string
+}
+
+// wait refuses where nobody works on what is waited for: it would take for ever.
+func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
+	status, err := s.engine.Status()
+	if err != nil {
+		return nil, err
+	}
+	if !status.Running {
+		return nil, fault.New(fault.Unreachable, "no daemon runs on %s; start it with 'cadastre serve'", s.dir)
+	}
+	if err := s.engine.WaitSettled(ctx); err != nil {
+		return nil, err
+	}
+	return s.engine.Status()
+}
 
 func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect, error) {
 	var files []*holdings.File

@@ -7,9 +7,10 @@ import (
 )
 
 // manifestDue is when an authority's manifest and CRL are to be made anew. It is zero, which is never, while they last as
-// long as the authority's certificate: it is then the issuer's turn first.
+// long as the authority's certificate, since it is then the issuer's turn first, and where it makes none: its key is
+// elsewhere, or it has no certificate yet.
 func (p *Policy) manifestDue(a *Authority) time.Time {
-	if !a.NextUpdate.Before(a.CertExpires) {
+	if a.NextUpdate.IsZero() || !a.NextUpdate.Before(a.CertExpires) {
 		return time.Time{}
 	}
 	_, slack := p.manifestLife(a.Name, a.Number)

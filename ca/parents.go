@@ -114,15 +114,25 @@ func (e *Engine) RemoveParent(by holdings.By, holder, called string) error {
 	return nil
 }
 
-// changeParent replaces a parent's record. The classes are the new record's own.
+// changeParent replaces a parent's record, and has its organisation planned for. The classes are the new record's own.
 func (e *Engine) changeParent(holder, called string, change func(*Parent)) error {
+	return e.noteParent(holder, called, func(p *Parent) bool {
+		change(p)
+		return true
+	})
+}
+
+// noteParent replaces a parent's record. Where change says that something follows from it, its organisation is planned for.
+func (e *Engine) noteParent(holder, called string, change func(*Parent) bool) error {
 	return e.changePeers(func(w store.Writer) error {
 		was := e.peers.parents[called]
 		if was == nil || holder != "" && was.Holder != holdings.Fold(holder) {
 			return fault.New(fault.NotFound, "%s has no parent %q; 'cadastre parents list' shows those that there are", holdings.Fold(holder), called)
 		}
 		p := was.clone()
-		change(p)
+		if change(p) {
+			e.onCommit(func() { e.touch(p.Holder) })
+		}
 		return e.putParent(w, p)
 	})
 }
@@ -144,7 +154,6 @@ func (e *Engine) putParent(w store.Writer, p *Parent) error {
 			e.peers.dropParent(was)
 		}
 		e.peers.setParent(p)
-		e.touch(p.Holder)
 	})
 	return put(w, parentBucket, []byte(p.Name), p)
 }

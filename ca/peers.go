@@ -108,6 +108,11 @@ type Roll struct {
 	Switched time.Time     `json:"switched,omitzero"` // when Active began to issue
 }
 
+// retired tells whether a generation neither issues nor will.
+func (r Roll) retired(generation int) bool {
+	return generation != r.Active && (r.Next == 0 || generation != r.Next)
+}
+
 // peers is all of them. The engine's mu guards it; a record is replaced, never changed.
 type peers struct {
 	children map[string]*Child               // by organisation

@@ -129,11 +129,10 @@ func (e *Engine) keyStatus(n name) KeyStatus {
 		s.State = "delegated"
 	case a.awaits():
 		s.State = "waiting"
-	case n.generation == roll.Active:
-	case n.generation == roll.Next:
-		s.State = "next"
-	default:
+	case roll.retired(n.generation):
 		s.State = "retired"
+	case n.generation != roll.Active:
+		s.State = "next"
 	}
 	return s
 }

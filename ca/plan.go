@@ -182,7 +182,11 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 		if names := roaNames(is); len(names) > 0 {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
-		p.in(Shrink, depth, name).End = true
+		if got == nil { // the parent has revoked it
+			p.in(Shrink, depth, name).End = true
+		} else if p.due(p.policy.manifestDue(&is.Authority)) {
+			p.in(Refresh, depth, name)
+		}
 	case got == nil:
 	case is.awaits():
 		own := p.in(Create, depth, name)

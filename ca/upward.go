@@ -210,7 +210,10 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	if m.Sender != p.ParentHandle || m.Recipient != p.ChildHandle {
 		return nil, fault.New(fault.BadInput, "the parent %s answered as %q to %q, and is %q to %q", called, m.Sender, m.Recipient, p.ParentHandle, p.ChildHandle)
 	}
-	err = e.changeParent("", called, func(p *Parent) { p.LastSigned, p.Refresh = client.LastSigned, time.Now().UTC() })
+	err = e.noteParent("", called, func(p *Parent) bool {
+		p.LastSigned, p.Refresh = client.LastSigned, time.Now().UTC()
+		return false
+	})
 	if wrong, ok := m.Body.(*updown.Error); ok && err == nil {
 		err = wrong
 	}
@@ -223,7 +226,7 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 	var sources []string
 	var holder string
-	err := e.changeParent("", called, func(p *Parent) {
+	err := e.noteParent("", called, func(p *Parent) (news bool) {
 		holder = p.Holder
 		listed := map[string]bool{}
 		for _, c := range list.Classes {
@@ -239,7 +242,7 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 				class.Entitled = inr.Set{}
 			}
 			for _, issued := range c.Certificates {
-				e.reissued(class, issued)
+				news = e.reissued(class, issued) || news
 			}
 			sources = append(sources, source)
 		}
@@ -254,6 +257,7 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 				sources = append(sources, source)
 			}
 		}
+		return news
 	})
 	for _, source := range sources {
 		if err == nil {
@@ -278,16 +282,18 @@ func (c *Class) ended(now time.Time) bool {
 }
 
 // reissued takes from a list a certificate that the parent made anew by itself, as in its own key roll.
-func (e *Engine) reissued(class *Class, issued updown.Issued) {
+func (e *Engine) reissued(class *Class, issued updown.Issued) (news bool) {
 	cert, _ := validate.ParseCertificate(issued.Certificate, e.suites()...)
 	if cert == nil || len(issued.URLs) == 0 {
-		return
+		return false
 	}
 	for authority, got := range class.Keys {
 		if ski := class.Created[authority]; bytes.Equal(ski, cert.SKI[:]) && !bytes.Equal(got.Certificate, issued.Certificate) {
 			class.Keys[authority] = e.successor(authority, got, newReceived(issued, cert))
+			news = true
 		}
 	}
+	return news
 }
 
 func newReceived(issued updown.Issued, cert *validate.Certificate) *Received {
@@ -484,7 +490,8 @@ func (e *Engine) checkIssued(a *Authority, der, issuer []byte) (*validate.Certif
 	return cert, nil
 }
 
-// gone is a key that a parent certified, of an authority that is no more.
+// gone is a key that a parent certified, of an authority that is no more, or has nothing left but its manifest and CRL: these
+// stay until the certificate that leads to them is revoked.
 type gone struct {
 	source, class, authority string
 	ski                      []byte
@@ -500,12 +507,31 @@ func (e *Engine) goneOf(called string) []gone {
 	var list []gone
 	for source, class := range p.Classes {
 		for authority, ski := range class.Created {
-			if a := e.clockOf(authority); a == nil {
+			if e.isDone(authority) {
 				list = append(list, gone{source, class.Name, authority, ski})
 			}
 		}
 	}
 	return list
+}
+
+// isDone tells whether an authority with a parent outside the tree is of no more use. The engine's mu is held.
+func (e *Engine) isDone(authority string) bool {
+	n := parseName(authority)
+	is, err := e.issuedTo(authority)
+	switch {
+	case err != nil:
+		return false
+	case is == nil:
+		return true
+	}
+	return len(is.products) == 0 && !e.mirrors.unsent(is.Repository) && (e.peers.roll(n.line()).retired(n.generation) || e.ledger.Via(n.holder, n.source).Empty() && e.nothingGiven(n))
+}
+
+// nothingGiven tells whether a parent gives an organisation nothing of a class any more. The engine's mu is held.
+func (e *Engine) nothingGiven(n name) bool {
+	p := e.peers.parents[e.peers.classes[n.source]]
+	return p == nil || p.Classes[n.source] == nil || p.Classes[n.source].Entitled.Empty()
 }
 
 // revokeAt asks a parent to revoke a key's certificate (RFC 6492, section 3.5). That it does not know the key is as good.

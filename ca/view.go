@@ -58,7 +58,7 @@ func (v *ledgerView) Entitled(authority string) inr.Set {
 	case !v.certifiesItself(n.holder):
 		return inr.Set{}
 	}
-	if roll := v.peers.roll(n.line()); n.generation != roll.Active && n.generation != roll.Next {
+	if v.peers.roll(n.line()).retired(n.generation) {
 		is := v.Issued(authority)
 		if is == nil || len(is.products) == 0 && !v.now.Before(v.Holdback(authority)) {
 			return inr.Set{}
@@ -129,8 +129,7 @@ func (v *ledgerView) Asked(authority string) *ChildKey    { return v.peers.key(a
 
 func (v *ledgerView) Retired(authority string) bool {
 	n := parseName(authority)
-	roll := v.peers.roll(n.line())
-	return n.key == "" && n.generation != roll.Active && n.generation != roll.Next
+	return n.key == "" && v.peers.roll(n.line()).retired(n.generation)
 }
 
 // Holdback is until when a retired generation withdraws nothing: where the one in its place publishes elsewhere, until its

@@ -50,6 +50,9 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	}
 	e.unfinished = false
 	e.mended(set, now)
+	if len(waves) > 0 && len(e.roots()) > 0 {
+		e.askSoon() // a parent outside the tree may have to know
+	}
 	return true, nil
 }
 

@@ -43,6 +43,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"noSecrets": doNoSecrets,
 	"inAWhile":  doInAWhile,
 	"atLast":    doAtLast,
+	"becomes":   doBecomes,
 }
 
 // doHouse makes a data directory with P-256 keys, and what follows from delegated-north and roas.csv; 'house empty'
@@ -54,9 +55,9 @@ func doHouse(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(ts.Exec("cadastre", append([]string{"init", "--tree", "tree.toml", "--algorithm", "p-256", "--https-port", ts.Getenv("HTTPS"),
 		"--rsync-port", ts.Getenv("RSYNC"), "--metrics", "127.0.0.1:" + ts.Getenv("METRICS")}, args...)...))
-	// making keys in stock is not what is tested
+	// making keys in stock is not what is tested, nor how long one repository waits for another
 	path := filepath.Join(ts.Getenv("CADASTRE_DATA"), "config.toml")
-	text := strings.Replace(ts.ReadFile(path), "pool = 1500", "pool = 8", 1)
+	text := strings.NewReplacer("pool = 1500", "pool = 8", `soak = "30m0s"`, `soak = "0s"`).Replace(ts.ReadFile(path))
 	ts.Check(os.WriteFile(path, []byte(text), 0o600))
 	if empty {
 		return
@@ -68,14 +69,14 @@ func doHouse(ts *testscript.TestScript, _ bool, args []string) {
 
 // doBegin starts a daemon where the scripts run with one.
 func doBegin(ts *testscript.TestScript, _ bool, _ []string) {
-	if theDaemon(ts).always {
+	if allDaemons(ts).always {
 		doDaemon(ts, false, []string{"start"})
 	}
 }
 
 // doSettle waits until what was decided is published, in the way that each kind of user has.
 func doSettle(ts *testscript.TestScript, _ bool, _ []string) {
-	if theDaemon(ts).always {
+	if allDaemons(ts).always {
 		ts.Check(ts.Exec("cadastre", "status", "--wait"))
 		return
 	}
@@ -172,6 +173,21 @@ func doAtLast(ts *testscript.TestScript, _ bool, _ []string) {
 	time.Sleep(time.Until(when.Add(100 * time.Millisecond)))
 }
 
+// doBecomes runs a program until what it prints matches, whether it fails meanwhile or not, for what daemons do by
+// themselves: becomes ' active ' cadastre keys show acme.
+func doBecomes(ts *testscript.TestScript, neg bool, args []string) {
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if wanted.MatchString(ts.ReadFile("stdout")) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s goes on to print (negated: %v; %v)\n%s", strings.Join(args[1:], " "), neg, err, ts.ReadFile("stdout"))
+		}
+	}
+}
+
 // doState writes all that commands say of the data directory to a file, so that two can be compared.
 func doState(ts *testscript.TestScript, _ bool, args []string) {
 	var all bytes.Buffer
@@ -206,18 +222,41 @@ func doFormat(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(errors.Join(err, db.Close()))
 }
 
-// daemonOf is the daemon of a script.
+// daemonOf is the daemon of a data directory.
 type daemonOf struct {
-	always bool // the scripts run with one
-	cmd    *exec.Cmd
-	ended  chan error
+	cmd   *exec.Cmd
+	ended chan error
 }
 
-type daemonKeyType struct{}
+// daemons is those of a script.
+type daemons struct {
+	always bool                 // the scripts run with one
+	of     map[string]*daemonOf // by data directory
+}
 
-var daemonKey daemonKeyType
+func (d *daemons) kill() {
+	for _, one := range d.of {
+		one.kill()
+	}
+}
 
-func theDaemon(ts *testscript.TestScript) *daemonOf { return ts.Value(daemonKey).(*daemonOf) }
+type daemonsKeyType struct{}
+
+var daemonsKey daemonsKeyType
+
+func allDaemons(ts *testscript.TestScript) *daemons { return ts.Value(daemonsKey).(*daemons) }
+
+// theDaemon is that of the data directory that CADASTRE_DATA names.
+func theDaemon(ts *testscript.TestScript) *daemonOf {
+	all, dir := allDaemons(ts), ts.Getenv("CADASTRE_DATA")
+	if all.of == nil {
+		all.of = map[string]*daemonOf{}
+	}
+	if all.of[dir] == nil {
+		all.of[dir] = &daemonOf{}
+	}
+	return all.of[dir]
+}
 
 func (d *daemonOf) kill() {
 	if d.cmd != nil {

@@ -19,11 +19,12 @@ import (
 	"cadastre/internal/object"
 )
 
-// config is config.toml of a data directory: what a relying party sees of us, where we listen, and policy.
+// config is config.toml of a data directory: what relying parties and peers see of us, where we listen, and policy.
 type config struct {
-	RRDPBase  string `toml:"rrdp_base"`
-	RsyncBase string `toml:"rsync_base"`
-	AnchorURL string `toml:"anchor_url"`
+	RRDPBase    string `toml:"rrdp_base"`
+	RsyncBase   string `toml:"rsync_base"`
+	AnchorURL   string `toml:"anchor_url"`
+	ServiceBase string `toml:"service_base"` // empty: the host of rrdp_base
 
 	Listen listenConfig `toml:"listen"`
 	TLS    tlsConfig    `toml:"tls"`
@@ -47,6 +48,8 @@ type policyConfig struct {
 	Algorithm     string   `toml:"algorithm"`
 	ManifestLife  duration `toml:"manifest_life"`
 	ManifestSlack duration `toml:"manifest_slack"`
+	Soak          duration `toml:"soak"`   // absent: ca.DefaultPolicy has it
+	Notice        duration `toml:"notice"` // the same
 	BrakePercent  float64  `toml:"brake_percent"`
 	Pool          int      `toml:"pool"`
 }
@@ -70,11 +73,11 @@ func newConfig(host string, httpsPort, rsyncPort int) *config {
 	policy := ca.DefaultPolicy()
 	https, rsync := hostPort(host, httpsPort, 443), hostPort(host, rsyncPort, 873)
 	return &config{
-		RRDPBase: "https://" + https + "/rrdp/", RsyncBase: "rsync://" + rsync + "/", AnchorURL: "https://" + https + "/ta/ta.cer",
+		RRDPBase: "https://" + https + "/rrdp/", RsyncBase: "rsync://" + rsync + "/", AnchorURL: "https://" + https + "/ta/ta.cer", ServiceBase: "https://" + https + "/",
 		Listen: listenConfig{HTTPS: listenOn(host, httpsPort), Rsync: listenOn(host, rsyncPort)},
 		Policy: policyConfig{
 			Algorithm: policy.Algorithm.Name(), ManifestLife: duration(policy.ManifestLife), ManifestSlack: duration(policy.ManifestSlack),
-			BrakePercent: policy.Brake * 100, Pool: defaultPool,
+			Soak: duration(policy.Soak), Notice: duration(policy.Notice), BrakePercent: policy.Brake * 100, Pool: defaultPool,
 		},
 	}
 }
@@ -102,7 +105,7 @@ func configPath(dir string) string { return filepath.Join(dir, "config.toml") }
 
 func (c *config) write(dir string) error {
 	var b bytes.Buffer
-	b.WriteString("# Cadastre, written by 'cadastre init'. The three addresses stand in every certificate: changing them later means\n# issuing everything anew.\n\n")
+	b.WriteString("# Cadastre, written by 'cadastre init'. The first three addresses stand in every certificate: changing them later means\n# issuing everything anew. service_base stands in what children and publishers were given: 'children response' and\n# 'publishers response' print it anew.\n\n")
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
 		return err
 	}
@@ -118,7 +121,8 @@ func readConfig(dir string) (*config, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "couldn't read the configuration")
 	}
-	c := &config{}
+	absent := ca.DefaultPolicy() // what older versions did not write
+	c := &config{Policy: policyConfig{Soak: duration(absent.Soak), Notice: duration(absent.Notice)}}
 	meta, err := toml.Decode(string(text), c)
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "%s: %w", path, err)
@@ -134,8 +138,11 @@ func readConfig(dir string) (*config, error) {
 
 // check makes the policy of the configuration, or says what is wrong with it.
 func (c *config) check() error {
+	if u, err := url.Parse(c.RRDPBase); c.ServiceBase == "" && err == nil {
+		c.ServiceBase = "https://" + u.Host + "/"
+	}
 	for _, base := range []struct{ key, value, scheme string }{
-		{"rrdp_base", c.RRDPBase, "https"}, {"rsync_base", c.RsyncBase, "rsync"}, {"anchor_url", c.AnchorURL + "/", "https"},
+		{"rrdp_base", c.RRDPBase, "https"}, {"rsync_base", c.RsyncBase, "rsync"}, {"anchor_url", c.AnchorURL + "/", "https"}, {"service_base", c.ServiceBase, "https"},
 	} {
 		u, err := url.Parse(base.value)
 		if err != nil || u.Scheme != base.scheme || u.Host == "" || !strings.HasSuffix(base.value, "/") {
@@ -143,13 +150,17 @@ func (c *config) check() error {
 		}
 	}
 	p := ca.DefaultPolicy()
-	p.RRDPBase, p.RsyncBase, p.AnchorURL = c.RRDPBase, c.RsyncBase, c.AnchorURL
+	p.RRDPBase, p.RsyncBase, p.AnchorURL, p.ServiceBase = c.RRDPBase, c.RsyncBase, c.AnchorURL, c.ServiceBase
 	if p.Algorithm = object.AlgorithmNamed(c.Policy.Algorithm); p.Algorithm == nil {
 		return fault.New(fault.BadInput, "policy.algorithm is %q; use rsa-2048 (or p-256 for trials that no relying party follows by default)", c.Policy.Algorithm)
 	}
 	p.ManifestLife, p.ManifestSlack = time.Duration(c.Policy.ManifestLife), time.Duration(c.Policy.ManifestSlack)
 	if p.ManifestSlack <= 0 || p.ManifestLife <= p.ManifestSlack {
 		return fault.New(fault.BadInput, "policy.manifest_life must be longer than policy.manifest_slack, and both more than nothing")
+	}
+	p.Soak, p.Notice = time.Duration(c.Policy.Soak), time.Duration(c.Policy.Notice)
+	if p.Soak < 0 || p.Notice < 0 {
+		return fault.New(fault.BadInput, "policy.soak and policy.notice can't be less than nothing")
 	}
 	if c.Policy.BrakePercent <= 0 || c.Policy.BrakePercent > 100 {
 		return fault.New(fault.BadInput, "policy.brake_percent is %g; it must be more than 0 and at most 100", c.Policy.BrakePercent)

@@ -180,7 +180,11 @@ func printHoldings(w io.Writer, list []api.Holding) {
 			if !d.Until.IsZero() {
 				until = " until " + d.Until.Format(time.RFC3339)
 			}
-			fmt.Fprintf(w, "  %d: %s %s by %s since %s%s, ground %s, decision %d\n", d.ID, d.Resources, d.Status, d.From, d.Since.Format(time.DateOnly), until, d.Ground, d.Decision)
+			from := d.From
+			if d.Source != "" {
+				from = d.Source // a parent elsewhere
+			}
+			fmt.Fprintf(w, "  %d: %s %s by %s since %s%s, ground %s, decision %d\n", d.ID, d.Resources, d.Status, from, d.Since.Format(time.DateOnly), until, d.Ground, d.Decision)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) int {
 
 // isUsage recognises what cobra says about a command line; its errors have no types.
 func isUsage(err error) bool {
-	for _, words := range []string{"unknown command", "unknown flag", "unknown shorthand", "accepts ", "requires ", "required flag", "invalid argument", "flag needs", "if any flags in the group"} {
+	for _, words := range []string{"unknown command", "unknown flag", "unknown shorthand", "accepts ", "requires ", "required flag", "invalid argument", "flag needs", "if any flags in the group", "at least one of the flags in the group"} {
 		if strings.Contains(err.Error(), words) {
 			return true
 		}
@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newVRPs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDemo(g))
+	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newChildren(g), newParents(g), newPublishers(g), newRepository(g), newKeys(g), newVRPs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDemo(g))
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 )
 
 // metrics is what wakes an operator. Counters and histograms are fed by the engine as its Observer; everything that is
@@ -19,6 +20,7 @@ type metrics struct {
 	published *prometheus.HistogramVec
 	refused   *prometheus.CounterVec
 	findings  prometheus.Counter
+	messages  *prometheus.CounterVec
 	progress  func(remaining int) // told how much is left; may be nil
 }
 
@@ -36,11 +38,15 @@ func newMetrics() *metrics {
 		}, []string{"registry"}),
 		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cadastre_plans_refused_total", Help: "Plans and decisions that were refused or failed, by kind of error."}, []string{"kind"}),
 		findings: prometheus.NewCounter(prometheus.CounterOpts{Name: "cadastre_gate_findings_total", Help: "What the gate found wrong with what would have been published."}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cadastre_messages_refused_total", Help: "Messages of peers that were refused without a signed reply, by reason."}, []string{"reason"}),
 	}
 	for _, kind := range fault.Kinds() {
 		m.refused.WithLabelValues(kind.String())
 	}
-	m.registry.MustRegister(m.signed, m.signing, m.published, m.refused, m.findings,
+	for _, reason := range peer.Reasons {
+		m.messages.WithLabelValues(reason)
+	}
+	m.registry.MustRegister(m.signed, m.signing, m.published, m.refused, m.findings, m.messages,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -62,12 +68,16 @@ func (m *metrics) Remaining(organisations int) {
 	}
 }
 
+// messageRefused counts what the doors for peers refuse.
+func (m *metrics) messageRefused(_, reason string) { m.messages.WithLabelValues(reason).Inc() }
+
 // houseCollector reads the state of an engine when metrics are asked for.
 type houseCollector struct {
 	engine *ca.Engine
 	tls    func() time.Time // when the served TLS certificate ends
 
 	firstExpiry, authorities, vrps, poolReady, poolSize, frozen, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+	peers                                                                                                         peerDescs
 }
 
 func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
@@ -88,6 +98,7 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 		age:         desc("repository_age_seconds", "Seconds since a repository last got a serial.", "registry"),
 		objects:     desc("repository_objects", "Objects in a repository.", "registry"),
 		staged:      desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
+		peers:       newPeerDescs(desc),
 	}
 }
 
@@ -110,19 +121,15 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.poolReady, float64(status.PoolReady))
 	gauge(c.poolSize, float64(status.PoolSize))
 	gauge(c.waiting, float64(status.Waiting))
-	gauge(c.frozen, oneIf(status.Frozen != ""))
+	gauge(c.frozen, float64(count(status.Frozen != "")))
 	gauge(c.tlsExpiry, time.Until(c.tls()).Seconds())
 	for name, r := range status.Repositories {
 		gauge(c.serial, float64(r.Serial), name)
 		gauge(c.age, time.Since(r.Published).Seconds(), name)
 		gauge(c.objects, float64(r.Objects), name)
-		gauge(c.staged, oneIf(r.Staged), name)
+		gauge(c.staged, float64(count(r.Staged)), name)
 	}
-}
-
-func oneIf(yes bool) float64 {
-	if yes {
-		return 1
+	if err := c.peers.collect(c.engine, func(d *prometheus.Desc, v float64) { gauge(d, v) }); err != nil {
+		out <- prometheus.NewInvalidMetric(c.peers.children, err)
 	}
-	return 0
 }

@@ -38,6 +38,7 @@ func TestMetrics(t *testing.T) {
 	m.Published("north", 7, time.Second)
 	m.Refused(fault.Clock)
 	m.Findings(2)
+	m.messageRefused("acme", "replay")
 
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
@@ -62,6 +63,7 @@ func TestMetrics(t *testing.T) {
 		"cadastre_first_expiry_seconds", "cadastre_repository_age_seconds", "cadastre_repository_serial", "cadastre_repository_objects",
 		"cadastre_vrps", "cadastre_key_pool_ready", "cadastre_publication_duration_seconds", "cadastre_batch_duration_seconds",
 		"cadastre_plans_refused_total", "cadastre_gate_findings_total", "cadastre_frozen", "cadastre_tls_expiry_seconds",
+		"cadastre_children", "cadastre_parents_failing", "cadastre_outlets_failing", "cadastre_publishers_with_problems", "cadastre_messages_refused_total",
 	} {
 		if help[name] == "" {
 			t.Errorf("there is no metric %s", name)
@@ -80,6 +82,9 @@ func TestMetrics(t *testing.T) {
 		if got := testutil.ToFloat64(m.refused.WithLabelValues(kind)); got != want {
 			t.Errorf("plans refused of kind %s: %g, not %g", kind, got, want)
 		}
+	}
+	if got := testutil.ToFloat64(m.messages.WithLabelValues("replay")); got != 1 {
+		t.Errorf("messages refused as replayed: %g", got)
 	}
 	if got := testutil.ToFloat64(m.findings); got != 2 {
 		t.Errorf("findings: %g", got)

@@ -51,14 +51,15 @@ func runScripts(t *testing.T, folder string, daemon bool) {
 			return false, fmt.Errorf("there is no condition %q", name)
 		},
 		Setup: func(e *testscript.Env) error {
-			d := &daemonOf{always: daemon}
-			e.Values[daemonKey] = d
+			d := &daemons{always: daemon}
+			e.Values[daemonsKey] = d
 			e.Defer(d.kill)
 			e.Setenv("CADASTRE_DATA", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("CADASTRE_PASSPHRASE", testPassphrase)
 			e.Setenv("HOME", e.WorkDir)
 			for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
 				e.Setenv(name, fmt.Sprint(freePort()))
+				e.Setenv(name+"2", fmt.Sprint(freePort())) // for scripts with two houses
 			}
 			return os.CopyFS(e.WorkDir, os.DirFS(filepath.Join("testdata", "registry")))
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -52,9 +53,18 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		ts.Check(err)
 		der, err := x509.MarshalPKCS8PrivateKey(key)
 		ts.Check(err)
-		scalar, err := key.(*ecdsa.PrivateKey).Bytes()
-		ts.Check(err)
-		for _, secret := range [][]byte{der, scalar} {
+		secrets := [][]byte{der}
+		switch key := key.(type) {
+		case *ecdsa.PrivateKey:
+			scalar, err := key.Bytes()
+			ts.Check(err)
+			secrets = append(secrets, scalar)
+		case *rsa.PrivateKey: // an identity among peers
+			secrets = append(secrets, key.D.Bytes(), key.Primes[0].Bytes(), key.Primes[1].Bytes())
+		default:
+			ts.Fatalf("%s is a %T", name, key)
+		}
+		for _, secret := range secrets {
 			text := base64.StdEncoding.EncodeToString(secret)
 			out = append(out, secret, []byte(hex.EncodeToString(secret)), []byte(text[:len(text)-4]))
 		}
@@ -65,6 +75,11 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		for name, sealed := range r.Scan("key", nil) {
 			add(vault, string(name), sealed)
 		}
+		var identity struct {
+			Sealed []byte `json:"sealed_key"`
+		}
+		ts.Check(json.Unmarshal(r.Get("engine", []byte("identity")), &identity))
+		add(vault, "identity", identity.Sealed)
 		return nil
 	}))
 	var anchor struct {

@@ -25,7 +25,7 @@ import (
 type serveOptions struct {
 	secrets             secretFlags
 	once                bool
-	www                 string
+	www, trace          string
 	restored, takeClock bool
 	ready               func(*house) // called when the first plan is done; may be nil
 }
@@ -36,16 +36,19 @@ func newServe(g *global) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon: sign what is due, publish, and serve RRDP and rsync",
 		Long: "Runs the daemon. It keeps the RPKI as the ledger says, serves it over RRDP and rsync, and answers the other commands through a\n" +
-			"Unix socket in the data directory. With --once it signs what is due, publishes, writes the RRDP and rsync trees to disk, and ends.",
+			"Unix socket in the data directory. With --once it signs what is due, publishes, writes the RRDP and rsync trees to disk, and ends.\n" +
+			"CAs elsewhere that are below ours, or publish here, are answered beside RRDP (RFC 6492, RFC 8181).",
 		Example: "  cadastre serve --passphrase-file /etc/cadastre/passphrase\n  cadastre serve --once --www /var/www/rpki --passphrase-file /etc/cadastre/passphrase",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return g.serve(cmd.Context(), &o) },
 	}
 	o.secrets.add(cmd)
 	cmd.Flags().BoolVar(&o.once, "once", false, "do what is due, write the trees, and end")
+	cmd.Flags().StringVar(&o.trace, "trace", "", "write every message to and from peers, in the clear, to files in this folder")
 	cmd.Flags().StringVar(&o.www, "www", "", "with --once: where the RRDP files go, for your web server (default DATA/www)")
 	cmd.Flags().BoolVar(&o.restored, "restored", false, "the data directory is a restored backup: begin new RRDP sessions")
 	cmd.Flags().BoolVar(&o.takeClock, "accept-clock", false, "the clock is right, however far it is from the last commit")
+	cmd.MarkFlagsMutuallyExclusive("once", "trace")
 	return cmd
 }
 
@@ -146,7 +149,8 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		return err
 	}
 	m.registry.MustRegister(newHouseCollector(h.engine, pair.expires))
-	public, err := h.publicHandler()
+	peers := &doorway{}
+	public, err := h.publicHandler(peers)
 	if err != nil {
 		return err
 	}
@@ -159,6 +163,9 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 	}), public, log)
 	if err := h.unlock(ctx, o, log); err != nil {
+		return err
+	}
+	if err := h.openDoors(peers, o.trace, m.messageRefused); err != nil {
 		return err
 	}
 	if err := h.serveSocket(ctx, group, log); err != nil {
@@ -215,13 +222,14 @@ func (h *house) tidy(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// publicHandler serves what relying parties fetch, and nothing else.
-func (h *house) publicHandler() (http.Handler, error) {
+// publicHandler serves what relying parties fetch and the doors for peers, and nothing else.
+func (h *house) publicHandler(peers *doorway) (http.Handler, error) {
 	certificate, err := h.engine.Anchor()
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	peers.mount(mux)
 	for name, repository := range h.engine.Repositories() {
 		mux.Handle("/rrdp/"+name+"/", repository)
 	}
@@ -247,7 +255,7 @@ func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, log *slo
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fault.Wrap(err, "couldn't close the socket %s to others", path)
 	}
-	serveHTTP(ctx, group, listener, api.New(h.engine), log)
+	serveHTTP(ctx, group, listener, api.New(h.engine, h.dir), log)
 	return nil
 }
 

@@ -69,7 +69,7 @@ func (g *global) client() (*api.Client, func(), error) {
 		}
 		h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		if err == nil {
-			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine))}}, h.close, nil
+			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.dir))}}, h.close, nil
 		}
 		if fault.KindOf(err) != fault.Busy || time.Now().After(deadline) {
 			return nil, nil, err

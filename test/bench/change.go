@@ -7,11 +7,9 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -54,9 +52,7 @@ func (b *bench) change(ctx context.Context) error {
 	if err := d.cadastre(ctx, "status", "--wait"); err != nil {
 		return err
 	}
-	client := &api.Client{HTTP: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(d.dir, "cadastre.sock"))
-	}}}}
+	client := d.api()
 	if err := waitForPool(ctx, client); err != nil {
 		return err
 	}
@@ -87,7 +83,7 @@ func (b *bench) restart(ctx context.Context, d *daemon) ([]time.Duration, error)
 	for range 5 {
 		d.stop()
 		start := time.Now()
-		if err := d.start(ctx); err != nil {
+		if err := d.launch(ctx); err != nil {
 			return nil, err
 		}
 		for {
@@ -100,6 +96,9 @@ func (b *bench) restart(ctx context.Context, d *daemon) ([]time.Duration, error)
 			time.Sleep(5 * time.Millisecond)
 		}
 		all = append(all, time.Since(start))
+		if err := d.answers(ctx); err != nil { // what served was not this daemon, but an earlier one
+			return nil, err
+		}
 	}
 	return all, nil
 }

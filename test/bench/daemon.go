@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"syscall"
 	"time"
 
 	"cadastre/roa"
@@ -25,7 +24,8 @@ import (
 type daemon struct {
 	program, dir, passphrase string
 	port                     int
-	process                  *exec.Cmd
+	process                  *exec.Cmd     // nil while there is none
+	exited                   chan struct{} // closed when the process has ended
 	client                   *http.Client
 }
 
@@ -111,26 +111,6 @@ func (d *daemon) output(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-func (d *daemon) start(ctx context.Context) error {
-	d.process = exec.CommandContext(ctx, d.program, "--data", d.dir, "serve", "--passphrase-file", d.passphrase)
-	log, err := os.OpenFile(d.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	d.process.Stderr = log
-	d.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return d.process.Start()
-}
-
-func (d *daemon) stop() {
-	if d.process != nil && d.process.Process != nil {
-		_ = d.process.Process.Signal(syscall.SIGTERM)
-		_ = d.process.Wait()
-		d.process = nil
-	}
-}
-
 // notification fetches the notification and returns its serial.
 func (d *daemon) notification(ctx context.Context) (uint64, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://localhost:%d/rrdp/afrinic/notification.xml", d.port), nil)
@@ -154,18 +134,3 @@ func (d *daemon) notification(ctx context.Context) (uint64, error) {
 }
 
 var serialPattern = regexp.MustCompile(`session_id="[^"]*" serial="([0-9]+)"`)
-
-// peakMemory is the most that the process ever had resident.
-func (d *daemon) peakMemory() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(text) {
-		var kB int64
-		if _, err := fmt.Sscanf(string(line), "VmHWM: %d kB", &kB); err == nil {
-			return kB << 10
-		}
-	}
-	return 0
-}

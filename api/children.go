@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+)
+
+// ChildrenAdd asks that an organisation's CA be elsewhere, with the identity of a child_request (RFC 8183, section 5.2.1).
+type ChildrenAdd struct {
+	By
+	Holder  string `json:"holder"`
+	Request string `json:"request"`
+}
+
+// ChildrenUpdate asks to replace what is known of a delegated CA.
+type ChildrenUpdate struct {
+	By
+	Update
+	Holder string `json:"holder"`
+}
+
+// ChildrenRemove asks that an organisation have no delegated CA any more, and its certificates be revoked.
+type ChildrenRemove struct {
+	By
+	Holder string `json:"holder"`
+}
+
+func (s server) children(mux *http.ServeMux) {
+	e := s.engine
+	handle(mux, "/children/add", func(_ context.Context, q ChildrenAdd) (XML, error) {
+		return xmlOf(e.AddChild(q.holdings(), q.Holder, []byte(q.Request)))
+	})
+	handle(mux, "/children/response", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.ChildResponse(q.Holder)) })
+	handle(mux, "/children/list", func(context.Context, Nothing) ([]ca.ChildStatus, error) { return e.Children() })
+	handle(mux, "/children/show", s.childrenShow)
+	handle(mux, "/children/update", func(_ context.Context, q ChildrenUpdate) (XML, error) {
+		if err := q.check(); err != nil {
+			return XML{}, err
+		}
+		if q.ResetReplay {
+			return XML{}, e.ResetChild(q.holdings(), q.Holder)
+		}
+		return xmlOf(e.UpdateChild(q.holdings(), q.Holder, []byte(q.Request)))
+	})
+	handle(mux, "/children/remove", func(_ context.Context, q ChildrenRemove) (Nothing, error) {
+		return Nothing{}, e.RemoveChild(q.holdings(), q.Holder)
+	})
+}
+
+func (s server) childrenShow(_ context.Context, q Holder) (*ca.ChildStatus, error) {
+	all, err := s.engine.Children()
+	if err != nil {
+		return nil, err
+	}
+	for _, child := range all {
+		if child.Holder == holdings.Fold(q.Holder) {
+			return &child, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "%q has no delegated CA; 'cadastre children list' shows those that there are", q.Holder)
+}

@@ -1,0 +1,38 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/internal/fault"
+)
+
+// KeysRoll asks to make new keys for an organisation's CA (RFC 6489).
+type KeysRoll struct {
+	By
+	Holder string `json:"holder"`
+	Soak   string `json:"soak"` // how long a new key's certificate is published before the key issues, such as "24h"
+}
+
+// KeysActivate asks that the new keys of a key roll issue now.
+type KeysActivate struct {
+	By
+	Holder string `json:"holder"`
+}
+
+func (s server) keys(mux *http.ServeMux) {
+	e := s.engine
+	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (Nothing, error) {
+		soak, err := time.ParseDuration(q.Soak)
+		if err != nil || soak < 0 {
+			return Nothing{}, fault.New(fault.BadInput, "soak is %q; write how long, such as 24h or 0s", q.Soak)
+		}
+		return Nothing{}, e.RollKey(q.holdings(), q.Holder, soak)
+	})
+	handle(mux, "/keys/activate", func(_ context.Context, q KeysActivate) (Nothing, error) {
+		return Nothing{}, e.ActivateKey(q.holdings(), q.Holder)
+	})
+	handle(mux, "/keys/show", func(_ context.Context, q Holder) ([]ca.KeyStatus, error) { return e.Keys(q.Holder) })
+}

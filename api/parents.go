@@ -1,0 +1,58 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/ca"
+)
+
+// ParentsAdd asks that an organisation's CA be below a parent outside the tree, as its parent_response says (RFC 8183,
+// section 5.2.2); or, of a parent that is known, that the response replace the one before.
+type ParentsAdd struct {
+	By
+	Holder   string `json:"holder"`
+	Name     string `json:"name"`
+	Response string `json:"response"`
+}
+
+// ParentsRemove asks to leave a parent.
+type ParentsRemove struct {
+	By
+	Holder string `json:"holder"`
+	Name   string `json:"name"`
+}
+
+// ParentsRefresh asks to ask parents now what they certify: one parent, those of an organisation, or all.
+type ParentsRefresh struct {
+	Holder string `json:"holder,omitempty"`
+	Name   string `json:"name,omitempty"`
+}
+
+// ParentsList asks for the parents of an organisation, or for all.
+type ParentsList struct {
+	Holder string `json:"holder,omitempty"`
+}
+
+func (s server) parents(mux *http.ServeMux) {
+	e := s.engine
+	handle(mux, "/parents/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.ParentRequest(q.Holder)) })
+	handle(mux, "/parents/add", func(_ context.Context, q ParentsAdd) (Nothing, error) {
+		return Nothing{}, e.AddParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
+	})
+	handle(mux, "/parents/update", func(_ context.Context, q ParentsAdd) (Nothing, error) {
+		return Nothing{}, e.UpdateParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
+	})
+	handle(mux, "/parents/remove", func(_ context.Context, q ParentsRemove) (Nothing, error) {
+		return Nothing{}, e.RemoveParent(q.holdings(), q.Holder, q.Name)
+	})
+	handle(mux, "/parents/refresh", func(ctx context.Context, q ParentsRefresh) (Nothing, error) {
+		return Nothing{}, e.RefreshParents(ctx, q.Holder, q.Name)
+	})
+	handle(mux, "/parents/list", func(_ context.Context, q ParentsList) ([]ca.ParentStatus, error) {
+		if err := s.known(q.Holder); err != nil {
+			return nil, err
+		}
+		return e.Parents(q.Holder)
+	})
+}

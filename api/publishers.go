@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/internal/fault"
+	"cadastre/rrdp/publisher"
+)
+
+// PublishersAdd asks to let a CA elsewhere publish here, with the identity of a publisher_request (RFC 8183, section
+// 5.2.3).
+type PublishersAdd struct {
+	Handle     string `json:"handle"`
+	Repository string `json:"repository,omitempty"` // the registry in whose repository it publishes
+	Request    string `json:"request"`
+}
+
+// PublishersUpdate asks to replace what is known of a publisher.
+type PublishersUpdate struct {
+	Update
+	Handle string `json:"handle"`
+}
+
+// Publisher names a publisher.
+type Publisher struct {
+	Handle string `json:"handle"`
+}
+
+func (s server) publishers(mux *http.ServeMux) {
+	e := s.engine
+	handle(mux, "/publishers/add", func(ctx context.Context, q PublishersAdd) (XML, error) {
+		return xmlOf(e.AddPublisher(ctx, q.Handle, q.Repository, []byte(q.Request)))
+	})
+	handle(mux, "/publishers/response", func(_ context.Context, q Publisher) (XML, error) { return xmlOf(e.PublisherResponse(q.Handle)) })
+	handle(mux, "/publishers/list", func(context.Context, Nothing) ([]publisher.Info, error) { return e.Publishers() })
+	handle(mux, "/publishers/show", s.publishersShow)
+	handle(mux, "/publishers/update", func(ctx context.Context, q PublishersUpdate) (XML, error) {
+		if err := q.check(); err != nil {
+			return XML{}, err
+		}
+		if q.ResetReplay {
+			return XML{}, e.ResetPublisher(ctx, q.Handle)
+		}
+		return xmlOf(e.UpdatePublisher(ctx, q.Handle, []byte(q.Request)))
+	})
+	handle(mux, "/publishers/remove", func(ctx context.Context, q Publisher) (Nothing, error) {
+		return Nothing{}, e.RemovePublisher(ctx, q.Handle)
+	})
+}
+
+func (s server) publishersShow(_ context.Context, q Publisher) (*publisher.Info, error) {
+	all, err := s.engine.Publishers()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if p.Handle == q.Handle {
+			return &p, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "there is no publisher %q; 'cadastre publishers list' shows those that there are", q.Handle)
+}

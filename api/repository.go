@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/ca"
+)
+
+// RepositoryConfigure asks that an organisation's CA publish at a server elsewhere, as its repository_response says (RFC
+// 8183, section 5.2.4).
+type RepositoryConfigure struct {
+	By
+	Holder   string `json:"holder"`
+	Response string `json:"response"`
+}
+
+// RepositoryLocal asks that an organisation's CA publish in its registry's repository here.
+type RepositoryLocal struct {
+	By
+	Holder string `json:"holder"`
+}
+
+// RepositoryShow asks where an organisation's CA publishes elsewhere, or where all do that do so.
+type RepositoryShow struct {
+	Holder string `json:"holder,omitempty"`
+}
+
+func (s server) repository(mux *http.ServeMux) {
+	e := s.engine
+	handle(mux, "/repository/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.OutletRequest(q.Holder)) })
+	handle(mux, "/repository/configure", func(_ context.Context, q RepositoryConfigure) (Nothing, error) {
+		return Nothing{}, e.ConfigureOutlet(q.holdings(), q.Holder, []byte(q.Response))
+	})
+	handle(mux, "/repository/local", func(_ context.Context, q RepositoryLocal) (Nothing, error) {
+		return Nothing{}, e.LocalOutlet(q.holdings(), q.Holder)
+	})
+	handle(mux, "/repository/show", func(_ context.Context, q RepositoryShow) ([]ca.OutletStatus, error) {
+		if err := s.known(q.Holder); err != nil {
+			return nil, err
+		}
+		return e.Outlets(q.Holder)
+	})
+}

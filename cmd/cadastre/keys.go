@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/api"
+	"cadastre/ca"
+	"cadastre/internal/fault"
+)
+
+func newKeys(g *global) *cobra.Command {
+	cmd := newNoun("keys", "The keys of organisations' CAs, and rolling them (RFC 6489)", "  cadastre keys show acme\n  cadastre keys roll acme --soak 24h")
+	cmd.AddCommand(keysRoll(g), keysActivate(g), keysShow(g))
+	return cmd
+}
+
+// rollSoak is the staging period of RFC 6489, section 2.
+const rollSoak = 24 * time.Hour
+
+func keysRoll(g *global) *cobra.Command {
+	var soak time.Duration
+	cmd := &cobra.Command{
+		Use:   "roll HOLDER",
+		Short: "Give an organisation's CA a new key in place of the one that it has",
+		Long: "Makes a new key for an organisation's CA and has it certified beside the old one. When it has been published for the time of --soak\n" +
+			"it issues everything that the old one did, and the old one is revoked; no VRP is missing at any moment.",
+		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if soak < 0 {
+				return fault.New(fault.BadInput, "--soak is %s; it can't be less than nothing", soak)
+			}
+			q := api.KeysRoll{By: g.by(), Holder: args[0], Soak: soak.String()}
+			if _, err := ask[api.KeysRoll, api.Nothing](cmd.Context(), g, "/keys/roll", q); err != nil {
+				return err
+			}
+			return g.say(cmd, "%s gets a new key, which issues when it has been published for %s", q.Holder, q.Soak)
+		},
+	}
+	cmd.Flags().DurationVar(&soak, "soak", rollSoak, "how long the new key is published before it issues")
+	return cmd
+}
+
+func keysActivate(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "activate HOLDER",
+		Short:   "Have the new key of a roll issue now, before its time",
+		Example: "  cadastre keys activate acme",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := api.KeysActivate{By: g.by(), Holder: args[0]}
+			if _, err := ask[api.KeysActivate, api.Nothing](cmd.Context(), g, "/keys/activate", q); err != nil {
+				return err
+			}
+			return g.say(cmd, "the new key of %s issues from now on", q.Holder)
+		},
+	}
+}
+
+func keysShow(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show HOLDER",
+		Short:   "Show the keys of an organisation's CA: what each is certified for, where, and how it stands",
+		Example: "  cadastre keys show acme\n  cadastre keys show acme -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := ask[api.Holder, []ca.KeyStatus](cmd.Context(), g, "/keys/show", api.Holder{Holder: args[0]})
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) { printKeys(w, list) })
+		},
+	}
+}
+
+func printKeys(w io.Writer, list []ca.KeyStatus) {
+	if len(list) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KEY\tSTATE\tCLASS\tEXPIRES\tREPOSITORY\tRESOURCES")
+	for _, k := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.SKI, k.State, orDash(k.Class), when(k.Expires), orDash(k.Repository), orDash(shortened(k.Resources.String(), 90)))
+	}
+	_ = table.Flush()
+}

@@ -1,0 +1,97 @@
+// Package publisher is the publication server of RFC 8181: it lets registered publishers, CAs that others run or that
+// publish here, put their objects into the repositories of this house.
+//
+// A message comes with its CMS already checked and opened (internal/peer does that) and leaves as XML that is signed
+// there. In between it is the publisher's word and no more: a publisher can change what lies below its own base URI, within
+// its limits, and nothing else. What the objects say is its business. Whether they fit its own manifests is looked at
+// afterwards, and reported; nothing is refused for it.
+//
+// Queries that come at once are committed together: each is checked against the state that those before it leave, those
+// that fail fail alone, and what remains is one transaction with the signing times that guard against replay. So a change
+// costs each publisher a share of one commit, and all of them become one serial.
+//
+// RFC 8181 leaves some things open. Here a query that names a URI twice is refused with consistency_problem, and so is
+// one that would make a URI both an object and a directory of objects, which no rsync tree can hold. A query that asks for
+// more than the limits allow is refused with other_error. A query is refused for all that is wrong with it, up to twenty
+// errors, in the order of its elements.
+package publisher
+
+import (
+	"log/slog"
+	"sync"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/peer"
+	"cadastre/internal/store"
+	"cadastre/internal/validate"
+	"cadastre/rrdp"
+)
+
+// Committer makes changes of repositories, by the name of the registry, durable in one transaction with what extra writes,
+// and has them published. On an error nothing has changed. It is called by one goroutine at a time.
+type Committer interface {
+	CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error
+}
+
+// Server is the registered publishers and their objects. It is safe for concurrent use.
+type Server struct {
+	// Set before Run and the first query.
+	Log    *slog.Logger     // nil for none
+	Suites []validate.Suite // of the manifests that are looked at; RSA when empty
+
+	repositories map[string]*rrdp.Repository
+	base         func(registry, handle string) (siaBase, notify string)
+	committer    Committer
+	limits       Limits
+	queue        queue
+	lists        lists
+	attention    attention
+
+	mu         sync.RWMutex
+	publishers map[string]*publisher // by handle
+}
+
+// Open reads the registered publishers of a store and finds their objects in the repositories. base says where in a
+// repository a new publisher may publish, as an rsync URI with a slash at its end, and where its notification file is;
+// limits are those of publishers that have none of their own. It fails with Corrupt when a record is damaged or names a
+// repository that is not there.
+func Open(st store.Store, repositories map[string]*rrdp.Repository, base func(registry, handle string) (siaBase, notify string), commit Committer, limits Limits) (*Server, error) {
+	s := &Server{
+		Log:          slog.New(slog.DiscardHandler),
+		repositories: repositories, base: base, committer: commit, limits: limits.or(defaults),
+		attention:  newAttention(),
+		publishers: map[string]*publisher{},
+	}
+	s.queue.commit = s.commit
+	s.lists.kept = map[*publisher]list{}
+	if err := st.View(s.load); err != nil {
+		return nil, fault.Wrap(err, "couldn't load the publishers")
+	}
+	s.assign()
+	return s, nil
+}
+
+// Close refuses what comes from now on and waits for the commit that is under way.
+func (s *Server) Close() { s.queue.close() }
+
+// Find is a registered publisher as the door needs it. Handles are case-sensitive.
+func (s *Server) Find(handle string) (*peer.Caller, bool) {
+	p := s.find(handle)
+	if p == nil {
+		return nil, false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return &peer.Caller{Handle: p.Handle, Trust: p.trust, LastSigned: p.state.LastSigned}, true
+}
+
+// find is nil for a handle that is not registered.
+func (s *Server) find(handle string) *publisher {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.publishers[handle]
+}
+
+func unknown(handle string) error {
+	return fault.New(fault.NotFound, "there is no publisher %q; 'cadastre publishers list' shows those that are registered", handle)
+}

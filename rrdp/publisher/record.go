@@ -1,0 +1,65 @@
+package publisher
+
+import (
+	"encoding/json"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+)
+
+// The buckets of the publishers: handle -> JSON. What each message changes is apart from what an operator registers, so
+// that a message does not write its sender's certificate again.
+const (
+	recordBucket = "publisher"
+	stateBucket  = "publisher-state"
+)
+
+// record is what was registered.
+type record struct {
+	Handle      string    `json:"handle"`
+	Registry    string    `json:"registry"`     // whose repository holds its objects
+	Base        string    `json:"base"`         // sia_base of RFC 8183, with a slash at its end
+	TrustAnchor []byte    `json:"trust_anchor"` // publisher_bpki_ta of RFC 8183, DER
+	Added       time.Time `json:"added"`
+	Limits      Limits    `json:"limits,omitzero"` // its own
+}
+
+// state is what messages have made of it.
+type state struct {
+	LastSigned    time.Time `json:"last_signed,omitzero"`    // signing time of the newest message that was taken
+	LastPublished time.Time `json:"last_published,omitzero"` // when a query last changed something
+	Objects       int       `json:"objects"`
+	Bytes         int64     `json:"bytes"` // what they take in an uncompressed snapshot
+}
+
+func put(w store.Writer, bucket, handle string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return w.Put(bucket, []byte(handle), text)
+}
+
+// load reads all publishers, without their objects.
+func (s *Server) load(r store.Reader) error {
+	for handle, text := range r.Scan(recordBucket, nil) {
+		p := newPublisher()
+		err := json.Unmarshal(text, &p.record)
+		if err == nil {
+			p.trust, err = envelope.ParseTrust(p.TrustAnchor)
+		}
+		if state := r.Get(stateBucket, handle); err == nil && state != nil {
+			err = json.Unmarshal(state, &p.state)
+		}
+		if err != nil {
+			return fault.New(fault.Corrupt, "the record of the publisher %q is damaged (%w): restore the store from a backup", handle, err)
+		}
+		if s.repositories[p.Registry] == nil {
+			return fault.New(fault.Corrupt, "the publisher %q publishes in the repository of %q, which is not there: restore the store from a backup", handle, p.Registry)
+		}
+		s.publishers[p.Handle] = p
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import "context"
+
+// krillBelowUs has one of Krill's CAs as our child: it is certified, grown, shrunk with and without its help, and gone.
+func krillBelowUs(publishesWithUs bool) func(ctx context.Context, s *scene) error {
+	return func(ctx context.Context, s *scene) error {
+		k, h, want, err := s.begin(ctx)
+		if err != nil {
+			return err
+		}
+		const (
+			name   = "kc"
+			first  = "196.10.0.0/22,24,AS37100"
+			sixth  = "2c0f:ea00::/32,48,AS37100"
+			grown  = "196.10.32.0/20,20,AS37101"
+			narrow = "196.10.4.0/24,24,AS37100"
+		)
+		kc := k.ca(name)
+		at := server(k)
+		if publishesWithUs {
+			at = h
+		}
+		err = s.steps(ctx,
+			do("Krill's CA gets a place to publish", func(ctx context.Context) error {
+				if err := k.found(ctx, name); err != nil {
+					return err
+				}
+				return s.publish(ctx, kc, at, name)
+			}),
+			do("it becomes our child, and has its certificate", func(ctx context.Context) error {
+				if err := s.hang(ctx, kc, h, name, "cadastre", "196.10.0.0/20 2c0f:ea00::/32 AS37100"); err != nil {
+					return err
+				}
+				return holding(ctx, kc, "196.10.0.0/20", "2c0f:ea00::/32")
+			}),
+			do("it makes ROAs", func(ctx context.Context) error { return kc.authorises(ctx, first, sixth, narrow) }),
+			s.seen("they are accepted", want.and(ours, first, sixth, narrow)),
+			do("we grow it, and at its next contact it has grown", func(ctx context.Context) error {
+				if err := h.grants(ctx, name, "196.10.32.0/20"); err != nil {
+					return err
+				}
+				if err := kc.asks(ctx); err != nil {
+					return err
+				}
+				return holding(ctx, kc, "196.10.32.0/20")
+			}),
+			do("it makes a ROA in what is new, and ends one", func(ctx context.Context) error {
+				if err := kc.authorises(ctx, grown); err != nil {
+					return err
+				}
+				return kc.ends(ctx, narrow)
+			}),
+			s.seen("so it is seen", want.and(ours, first, sixth, grown)),
+			do("we shrink it, and it comes to shed", func(ctx context.Context) error {
+				if err := h.takes(ctx, name, "196.10.32.0/20"); err != nil {
+					return err
+				}
+				return kc.asks(ctx)
+			}),
+			s.seen("what rested on it is gone, and nothing else", want.and(ours, first, sixth)),
+			do("we shrink it again, and it does not come", func(ctx context.Context) error { return h.takes(ctx, name, "2c0f:ea00::/32") }),
+			s.seen("when its notice has passed its certificate is smaller", want.and(ours, first)),
+			do("it comes late, and sheds", func(ctx context.Context) error { return kc.asks(ctx) }),
+		)
+		if err != nil {
+			return err
+		}
+		if err := s.steps(ctx, s.agreed(want.and(ours, first))...); err != nil {
+			return err
+		}
+		if publishesWithUs {
+			return s.steps(ctx,
+				do("we revoke it", func(ctx context.Context) error { return h.decide(ctx, "children", "remove", name) }),
+				s.seen("it is gone, and nothing else", want),
+			)
+		}
+		return s.steps(ctx,
+			do("it leaves, and has us revoke its certificate", func(ctx context.Context) error { return kc.leaves(ctx, "cadastre") }),
+			s.seen("it is gone, and nothing else", want),
+		)
+	}
+}
+
+// weBelowKrill has one of our CAs as a child of Krill's.
+func weBelowKrill(publishesWithUs bool) func(ctx context.Context, s *scene) error {
+	return func(ctx context.Context, s *scene) error {
+		k, h, want, err := s.begin(ctx)
+		if err != nil {
+			return err
+		}
+		const (
+			name  = "branch"
+			first = "62.10.0.0/22,24,AS37150"
+			sixth = "2a00:10::/32,48,AS37150"
+			grown = "62.12.0.0/20,20,AS37151"
+		)
+		branch := h.holder(name)
+		err = s.steps(ctx,
+			do("our CA gets a place to publish", func(ctx context.Context) error {
+				if _, err := h.enrol(ctx, name); err != nil || publishesWithUs {
+					return err
+				}
+				return s.publish(ctx, branch, k, name)
+			}),
+			do("it becomes a child of Krill's, and has its certificate", func(ctx context.Context) error {
+				if err := s.hang(ctx, branch, k, name, "krill", "62.10.0.0/16 2a00:10::/32 AS64500"); err != nil {
+					return err
+				}
+				return branch.holding(ctx, "62.10.0.0/16", "2a00:10::/32")
+			}),
+			do("it makes ROAs", func(ctx context.Context) error { return branch.authorises(ctx, first, sixth) }),
+			s.seen("they are accepted", want.and(krillAnchor, first, sixth)),
+			do("Krill grows it, and at its next contact it has grown", func(ctx context.Context) error {
+				if err := k.grants(ctx, name, "62.12.0.0/20"); err != nil {
+					return err
+				}
+				if err := branch.asks(ctx); err != nil {
+					return err
+				}
+				return branch.holding(ctx, "62.12.0.0/20")
+			}),
+			do("it makes a ROA in what is new", func(ctx context.Context) error { return branch.authorises(ctx, grown) }),
+			s.seen("so it is seen", want.and(krillAnchor, first, sixth, grown)),
+			do("Krill shrinks it, and it sheds when it hears of it", func(ctx context.Context) error {
+				if err := k.takes(ctx, name, "62.12.0.0/20"); err != nil {
+					return err
+				}
+				return branch.asks(ctx)
+			}),
+			s.seen("what rested on it is gone, and nothing else", want.and(krillAnchor, first, sixth)),
+			do("it ends a ROA", func(ctx context.Context) error { return branch.ends(ctx, sixth) }),
+			s.seen("so it is seen", want.and(krillAnchor, first)),
+		)
+		if err != nil {
+			return err
+		}
+		if err := s.steps(ctx, s.agreed(want.and(krillAnchor, first))...); err != nil {
+			return err
+		}
+		return s.steps(ctx,
+			do("it leaves, and has Krill revoke its certificate", func(ctx context.Context) error { return branch.leaves(ctx, "krill") }),
+			s.seen("it is gone, and nothing else", want),
+		)
+	}
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// holder is an organisation below the registry of a house, as the CA that it is.
+type holder struct {
+	h      *house
+	handle string
+}
+
+func (h *house) holder(handle string) *holder { return &holder{h, handle} }
+
+// enrol adds a holder that holds nothing yet.
+func (h *house) enrol(ctx context.Context, handle string) (*holder, error) {
+	return h.holder(handle), h.run(ctx, "organisations", "add", handle, "--parent", registry, "--kind", "lir")
+}
+
+func (a *holder) childRequest(ctx context.Context) ([]byte, error) {
+	return a.h.ask(ctx, "parents", "request", a.handle)
+}
+
+func (a *holder) publisherRequest(ctx context.Context) ([]byte, error) {
+	return a.h.ask(ctx, "repository", "request", a.handle)
+}
+
+func (a *holder) joins(ctx context.Context, parent, response string) error {
+	return a.h.run(ctx, "parents", "add", a.handle, parent, "--response", response)
+}
+
+func (a *holder) leaves(ctx context.Context, parent string) error {
+	return a.h.decide(ctx, "parents", "remove", a.handle, parent)
+}
+
+func (a *holder) publishes(ctx context.Context, response string) error {
+	return a.h.run(ctx, "repository", "configure", a.handle, "--response", response)
+}
+
+// comesHome has it publish with its own house again.
+func (a *holder) comesHome(ctx context.Context) error {
+	return a.h.run(ctx, "repository", "local", a.handle)
+}
+
+func (a *holder) authorises(ctx context.Context, vrps ...string) error {
+	return a.intend(ctx, "add", vrps)
+}
+
+func (a *holder) ends(ctx context.Context, vrps ...string) error {
+	return a.intend(ctx, "remove", vrps)
+}
+
+func (a *holder) intend(ctx context.Context, verb string, vrps []string) error {
+	for _, v := range vrps {
+		prefix, maxLength, origin := fieldsOf(v)
+		if err := a.h.decide(ctx, "roa", verb, prefix, "AS"+origin, maxLength, "--holder", a.handle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *holder) asks(ctx context.Context) error {
+	return a.h.run(ctx, "parents", "refresh", a.handle)
+}
+
+func (a *holder) rolls(ctx context.Context) error {
+	return a.h.run(ctx, "keys", "roll", a.handle, "--soak", "0s")
+}
+
+func (a *holder) activates(ctx context.Context) error {
+	return a.h.run(ctx, "keys", "activate", a.handle)
+}
+
+// adopts implements parent: the child becomes an organisation below the registry.
+func (h *house) adopts(ctx context.Context, child, of, request string) ([]byte, error) {
+	if _, err := h.enrol(ctx, child); err != nil {
+		return nil, err
+	}
+	if err := h.grants(ctx, child, of); err != nil {
+		return nil, err
+	}
+	return h.ask(ctx, "children", "add", child, "--request", request)
+}
+
+// grants implements parent.
+func (h *house) grants(ctx context.Context, child, more string) error {
+	err := h.run(ctx, append([]string{"holdings", "delegate", "--to", child}, strings.Fields(more)...)...)
+	return errors.Join(err, h.settle(ctx))
+}
+
+// takes implements parent.
+func (h *house) takes(ctx context.Context, child, less string) error {
+	return h.decide(ctx, append([]string{"holdings", "revoke", "--holder", child}, strings.Fields(less)...)...)
+}
+
+// registers implements server.
+func (h *house) registers(ctx context.Context, publisher, request string) ([]byte, error) {
+	return h.ask(ctx, "publishers", "add", publisher, "--request", request, "--repository", registry)
+}
+
+// braked is how the brake ends a command, and where it says the code that releases it.
+const braked = 6
+
+var brakeCode = regexp.MustCompile(`--code ([0-9a-f]{8})`)
+
+// decide runs a command, and once more with its code where the brake holds it: to take something away from a house this
+// small always takes away a large share.
+func (h *house) decide(ctx context.Context, args ...string) error {
+	err := h.run(ctx, args...)
+	var held *exit
+	if errors.As(err, &held) && held.status == braked {
+		if code := brakeCode.FindStringSubmatch(held.says); code != nil {
+			return h.run(ctx, append(args, "--code", code[1])...)
+		}
+	}
+	return err
+}
+
+// keys implements roller.
+func (a *holder) keys(ctx context.Context) ([]string, error) {
+	var shown any
+	if err := a.h.askJSON(ctx, &shown, "keys", "show", a.handle); err != nil {
+		return nil, err
+	}
+	return textsNamed(shown, "ski"), nil
+}
+
+// holding waits until parents certify it for resources, each a prefix. What it is entitled to is not enough.
+func (a *holder) holding(ctx context.Context, prefixes ...string) error {
+	return until(ctx, 30*time.Second, func() error {
+		var parents []struct {
+			Classes []struct {
+				Keys []struct {
+					State     string `json:"state"`
+					Resources any    `json:"resources"`
+				} `json:"keys"`
+			} `json:"classes"`
+		}
+		if err := a.h.askJSON(ctx, &parents, "parents", "list", a.handle); err != nil {
+			return err
+		}
+		var certified strings.Builder
+		for _, p := range parents {
+			for _, class := range p.Classes {
+				for _, key := range class.Keys {
+					fmt.Fprintf(&certified, "%v (%s) ", key.Resources, key.State)
+				}
+			}
+		}
+		for _, p := range prefixes {
+			if !strings.Contains(certified.String(), p) {
+				return fmt.Errorf("%s is not certified for %s, but for %q", a.handle, p, certified.String())
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// house is one installation of Cadastre: a data directory with IANA, one registry and its holders, and the daemon.
+type house struct {
+	name    string // of its trust anchor
+	program string
+	dir     string
+	tls     *tlsAuthority
+	https   int // port
+	rsync   int // port
+	daemon  *child
+}
+
+const (
+	ours     = "ours"  // the name of the trust anchor, where there is one of ours
+	registry = "north" // the handle of its registry
+)
+
+const tree = `[[organisation]]
+handle = "iana"
+kind = "root"
+
+[[organisation]]
+handle = "north"
+kind = "rir"
+parent = "iana"
+`
+
+// brief is what the policy of a house waits for, so that a run need not.
+const brief = "5s"
+
+// startHouse makes an installation whose registry holds resources, and starts its daemon.
+func (s *scene) startHouse(ctx context.Context, name, holds string) (*house, error) {
+	h := &house{name: name, program: s.cadastre, dir: s.path(name), tls: s.tls}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	h.https, h.rsync = ports[0], ports[1]
+	s.houses = append(s.houses, h)
+	if err := h.init(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.run(ctx, append([]string{"holdings", "delegate", "--to", registry}, strings.Fields(holds)...)...); err != nil {
+		return nil, err
+	}
+	h.daemon, err = start(h.path("serve.log"), nil, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
+	if err != nil {
+		return nil, err
+	}
+	return h, h.awaitReady(ctx)
+}
+
+func (h *house) init(ctx context.Context) error {
+	err := errors.Join(
+		os.MkdirAll(h.path("trace"), 0o755),
+		os.WriteFile(h.path("passphrase"), []byte("of the proof\n"), 0o600),
+		os.WriteFile(h.path("tree.toml"), []byte(tree), 0o600),
+	)
+	if err != nil {
+		return err
+	}
+	err = h.run(ctx, "init", "--tree", h.path("tree.toml"), "--passphrase-file", h.path("passphrase"), "--https-port", strconv.Itoa(h.https), "--rsync-port", strconv.Itoa(h.rsync))
+	if err != nil {
+		return err
+	}
+	if err := h.configure(); err != nil {
+		return err
+	}
+	tal, err := h.ask(ctx, "tal")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(h.tal(), tal, 0o644) // for programs that are not root
+}
+
+// configure changes what init wrote: the TLS certificate that all daemons of the run have, and what takes days.
+func (h *house) configure() error {
+	certificate, key, err := h.tls.give(h.path("tls"))
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(h.data(), "config.toml")
+	var config map[string]any
+	if _, err := toml.DecodeFile(path, &config); err != nil {
+		return err
+	}
+	config["tls"] = map[string]any{"certificate": certificate, "key": key}
+	policy, ok := config["policy"].(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s has no [policy]", path)
+	}
+	policy["notice"], policy["soak"] = brief, brief
+	text, err := toml.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+func (h *house) awaitReady(ctx context.Context) error {
+	err := until(ctx, time.Minute, func() error {
+		if err := h.daemon.ended(); err != nil {
+			return err
+		}
+		_, err := h.tls.fetch(ctx, fmt.Sprintf("https://localhost:%d/rrdp/%s/notification.xml", h.https, registry))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s is not ready: %w", h.name, err)
+	}
+	return h.settle(ctx)
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *house) data() string            { return h.path("data") }
+func (h *house) tal() string             { return h.path("cadastre.tal") }
+func (h *house) end()                    { h.daemon.end() }
+
+// ask runs one command on the data directory, or through its daemon, and returns what it prints.
+func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
+	return output(ctx, nil, h.program, append(args, "--data", h.data())...)
+}
+
+// askJSON runs a command and reads its answer as JSON.
+func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
+	text, err := h.ask(ctx, append(args, "-o", "json")...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("cadastre %s: its JSON cannot be read: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// run is ask where nothing that is printed matters.
+func (h *house) run(ctx context.Context, args ...string) error {
+	_, err := h.ask(ctx, args...)
+	return err
+}
+
+// settle waits until every decision so far is published.
+func (h *house) settle(ctx context.Context) error { return h.run(ctx, "status", "--wait") }
