@@ -185,7 +185,8 @@ func (e *Engine) prepare(files map[string][]byte, closing bool) ([]*rrdp.Batch, 
 		if repository == nil {
 			return nil, fault.New(fault.Internal, "there is no repository for %q", module)
 		}
-		p, err := repository.Prepare(perRepository[module], closing && len(perRepository) == 1)
+		own := e.repositories[module] != nil // of a mirror the serial is closed when the server has it
+		p, err := repository.Prepare(perRepository[module], closing && own && len(perRepository) == 1)
 		if err != nil {
 			for _, p := range prepared {
 				p.Abandon()

@@ -338,11 +338,29 @@ func (e *Engine) newAuthority(text string) Authority {
 		a.Delegated, a.KeyID, a.KeyInfo = &place, key.KeyID, key.KeyInfo
 		return a
 	}
-	a.Path = pathOf(e.installation, n.line())
+	a.Path = e.pathFor(n, a.Issuer)
 	if o := e.peers.outlet(n.holder); o != nil {
 		a.Repository, a.Base, a.Notify = o.Name, o.Base, o.Notify
 	}
 	return a
+}
+
+// pathFor is the folder of a new authority: that of the generation before it (RFC 6489), unless its issuer publishes in
+// another place than theirs, for two issuers may not lead to one folder. The engine's mu is held.
+func (e *Engine) pathFor(n name, issuer string) string {
+	before := n
+	before.generation = e.peers.roll(n.line()).Active
+	was, above := e.clockOf(before.String()), e.clockOf(issuer)
+	switch {
+	case was == nil:
+		return pathOf(e.installation, n.line())
+	case was.Issuer == issuer || above == nil:
+		return was.Path
+	}
+	if old := e.clockOf(was.Issuer); old != nil && e.policy.place(old) != e.policy.place(above) {
+		return pathOf(e.installation, n.String())
+	}
+	return was.Path
 }
 
 // placeAsked is where a delegated CA wants to publish, by its last request; nil where the key is ours. It takes the

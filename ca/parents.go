@@ -111,7 +111,7 @@ func (e *Engine) RemoveParent(by holdings.By, holder, called string) error {
 		}
 	}
 	e.askSoon()
-	return nil
+	return e.forgetParent(called) // at once, where it never certified anything
 }
 
 // changeParent replaces a parent's record, and has its organisation planned for. The classes are the new record's own.

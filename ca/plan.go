@@ -148,7 +148,7 @@ func (p *planner) authority(name string) {
 		up := p.in(Shrink, depth, cmp.Or(is.Issuer, parent))
 		up.Revoke = append(up.Revoke, name)
 	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil:
-		p.changeOver(name, parent, is)
+		p.changeOver(name, parent, depth, is, entitled)
 	default:
 		p.existing(name, parent, depth, is, entitled)
 	}
@@ -203,11 +203,19 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 }
 
 // changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the
-// file changes hands; else both are there for a while.
-func (p *planner) changeOver(name, parent string, is *issued) {
+// file changes hands. Else all that the authority signed says where its certificate was: one of ours has a next generation
+// of its own then, and this stays where it is until that has taken over. A delegated CA has both certificates for a while,
+// and learns of the new one when it asks.
+func (p *planner) changeOver(name, parent string, depth int, is *issued, entitled inr.Set) {
+	old := p.Issued(is.Issuer)
+	moves := old != nil && p.policy.place(&old.Authority) != p.policy.place(&p.Issued(parent).Authority)
+	if moves && p.Asked(name) == nil {
+		p.existing(name, is.Issuer, depth, is, entitled)
+		return
+	}
 	up := p.in(Switch, 0, parent)
 	up.Certify = append(up.Certify, certify{name, is.Certified})
-	if old := p.Issued(is.Issuer); old != nil && p.policy.place(&old.Authority) == p.policy.place(&p.Issued(parent).Authority) {
+	if old != nil && !moves {
 		from := p.in(Switch, 0, is.Issuer)
 		from.Release = append(from.Release, is.certificateName())
 	}

@@ -22,6 +22,9 @@ func (e *Engine) turn(now time.Time) error {
 	for line, roll := range e.peers.rolls {
 		if next := e.advanced(line, roll, now); next != nil {
 			rolled[line] = next
+			if next.Active != roll.Active {
+				e.follow(parseName(line), roll.Active, next.Active, rolled)
+			}
 		}
 	}
 	if len(ended)+len(rolled) == 0 {
@@ -53,6 +56,9 @@ func (e *Engine) turn(now time.Time) error {
 	for line, roll := range rolled {
 		e.peers.rolls[line] = roll
 		e.touchBelow(parseName(line).holder)
+		if len(e.peers.outlets) > 0 {
+			e.sendSoon()
+		}
 		e.log.Info("a key roll goes on", "authority", line, "active", roll.Active, "next", roll.Next)
 	}
 	return nil
@@ -80,6 +86,26 @@ func (e *Engine) advanced(line string, roll *Roll, now time.Time) *Roll {
 		next.Active, next.Next, next.Switched = roll.Next, 0, now
 	}
 	return &next
+}
+
+// follow has the authorities directly below one that takes over in another place begin a next generation of their own:
+// what they signed says where their certificates were. The engine's mu is held.
+func (e *Engine) follow(line name, was, now int, rolled map[string]*Roll) {
+	line.generation = was
+	old := e.clockOf(line.String())
+	line.generation = now
+	if active := e.clockOf(line.String()); old == nil || e.policy.place(old) == e.policy.place(active) {
+		return
+	}
+	for _, child := range e.ledger.Children(line.holder) {
+		below := name{holder: child, source: line.source}
+		roll := e.peers.roll(below.String())
+		below.generation = roll.Active
+		if e.clockOf(below.String()) != nil && roll.Next == 0 {
+			roll.Next, roll.Soak, roll.Staged = e.nextGeneration(below), 0, time.Time{}
+			rolled[below.line()] = &roll
+		}
+	}
 }
 
 // rollsAt is when the next roll goes on by itself, or the next notice ends; zero where none does. The engine's mu is held.

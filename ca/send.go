@@ -3,6 +3,7 @@ package ca
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"maps"
 	"path"
 	"slices"
@@ -127,7 +128,7 @@ func (e *Engine) sendTo(ctx context.Context, called string, s *sender) error {
 				if pdu.Withdraw {
 					delete(s.has, pdu.URI)
 				} else {
-					s.has[pdu.URI], _ = e.Hash(pdu.URI)
+					s.has[pdu.URI] = sha256.Sum256(pdu.Object) // the mirror may have another by now
 				}
 			}
 		}

@@ -215,9 +215,26 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 		return false
 	})
 	if wrong, ok := m.Body.(*updown.Error); ok && err == nil {
-		err = wrong
+		err = fault.New(refusal(wrong.Status), "the parent %s refused: %w", called, wrong)
 	}
 	return m.Body, err
+}
+
+// refusal is what sort of thing a parent's error_response says (RFC 6492, section 3.6).
+func refusal(status int) fault.Kind {
+	switch status {
+	case updown.StatusAlreadyProcessing, updown.StatusScheduled:
+		return fault.Busy
+	case updown.StatusIssueNoClass, updown.StatusRevokeNoClass, updown.StatusRevokeNoKey:
+		return fault.NotFound
+	case updown.StatusIssueNoResources:
+		return fault.NotHeld
+	case updown.StatusIssueBadRequest:
+		return fault.BadInput
+	case updown.StatusIssueKeyUsed:
+		return fault.Conflict
+	}
+	return fault.Unreachable
 }
 
 // takeList notes what a parent says that it certifies. What it takes away is shed at once; what it adds is held when it is
@@ -557,13 +574,13 @@ func (e *Engine) forgetParent(called string) error {
 		if p == nil {
 			return nil
 		}
-		for _, class := range p.Classes {
-			if len(class.Created) > 0 || !p.Removed {
-				return nil
-			}
-		}
 		if !p.Removed {
 			return nil
+		}
+		for _, class := range p.Classes {
+			if len(class.Created) > 0 {
+				return nil
+			}
 		}
 		e.onCommit(func() { e.peers.dropParent(p) })
 		return w.Delete(parentBucket, []byte(called))

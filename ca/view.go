@@ -132,15 +132,15 @@ func (v *ledgerView) Retired(authority string) bool {
 	return n.key == "" && v.peers.roll(n.line()).retired(n.generation)
 }
 
-// Holdback is until when a retired generation withdraws nothing: where the one in its place publishes elsewhere, until its
-// objects have arrived there and readers have had the time to see them.
+// Holdback is until when a retired generation withdraws nothing: where the one that took over publishes in another place,
+// until its objects have arrived there and readers have had the time to see them.
 func (v *ledgerView) Holdback(authority string) time.Time {
 	n := parseName(authority)
 	roll := v.peers.roll(n.line())
 	n.generation = roll.Active
 	old, active := v.Issued(authority), v.Issued(n.String())
 	switch {
-	case old == nil || active == nil || old.Repository == active.Repository:
+	case old == nil || active == nil || v.policy.place(&old.Authority) == v.policy.place(&active.Authority):
 		return time.Time{}
 	case v.Unsent(n.String()) || active.ROAs < old.ROAs && len(v.Authorised(n.String())) > active.ROAs:
 		return v.now.Add(5 * time.Second)

@@ -70,7 +70,7 @@ func (a *holder) asks(ctx context.Context) error {
 }
 
 func (a *holder) rolls(ctx context.Context) error {
-	return a.h.run(ctx, "keys", "roll", a.handle, "--soak", "0s")
+	return a.h.run(ctx, "keys", "roll", a.handle, "--soak", "1h") // or until it is told
 }
 
 func (a *holder) activates(ctx context.Context) error {

@@ -57,13 +57,14 @@ func keyRolls(ctx context.Context, s *scene) error {
 		what    string
 		who     roller
 		watcher authority
+		hasty   bool
 	}{
-		{"Krill's CA, below us", kc, nil},
-		{"our CA, below Krill's", branch, nil},
-		{"Krill's CA above ours", k.ca(testbed), branch},
-		{"our registry, above Krill's CA", h.holder(registry), kc},
+		{"Krill's CA, below us", kc, nil, true},
+		{"our CA, below Krill's", branch, nil, false},
+		{"Krill's CA above ours", k.ca(testbed), branch, false},
+		{"our registry, above Krill's CA", h.holder(registry), kc, false},
 	} {
-		if err := s.roll(ctx, r.what, r.who, r.watcher, want); err != nil {
+		if err := s.roll(ctx, r.what, r.who, r.watcher, r.hasty, want); err != nil {
 			return err
 		}
 	}
@@ -77,8 +78,9 @@ type roller interface {
 	keys(ctx context.Context) ([]string, error)
 }
 
-// roll rolls one authority's key, and has its child watch.
-func (s *scene) roll(ctx context.Context, what string, who roller, watcher authority, want wanted) error {
+// roll rolls one authority's key, and has its child watch. Krill is hasty: it has its parent revoke the old key before it
+// publishes what the new one signs, so that for a moment nothing of it is there.
+func (s *scene) roll(ctx context.Context, what string, who roller, watcher authority, hasty bool, want wanted) error {
 	var old []string
 	number := func(n int, and func(now []string) bool) func(ctx context.Context) error {
 		return func(ctx context.Context) error {
@@ -95,21 +97,27 @@ func (s *scene) roll(ctx context.Context, what string, who roller, watcher autho
 		}
 		return watcher.asks(ctx)
 	}
-	return s.steps(ctx,
-		s.steady(what+", gets a new key beside its old", want, func(ctx context.Context) (err error) {
-			if old, err = who.keys(ctx); err != nil {
-				return err
+	begin := func(ctx context.Context) (err error) {
+		if old, err = who.keys(ctx); err != nil {
+			return err
+		}
+		return errors.Join(who.rolls(ctx), watch(ctx))
+	}
+	begun := func(ctx context.Context) error { return number(len(old)+1, func([]string) bool { return true })(ctx) }
+	finish := func(ctx context.Context) error { return errors.Join(who.activates(ctx), watch(ctx)) }
+	finished := func(ctx context.Context) error {
+		return number(len(old), func(now []string) bool { return strings.Join(now, " ") != strings.Join(old, " ") })(ctx)
+	}
+	last := s.steady(what+", signs with the new key, and the old is revoked", want, finish, finished)
+	if hasty {
+		last.proof = func(ctx context.Context) (string, error) {
+			if err := errors.Join(finish(ctx), until(ctx, time.Minute, func() error { return finished(ctx) })); err != nil {
+				return "", err
 			}
-			return errors.Join(who.rolls(ctx), watch(ctx))
-		}, func(ctx context.Context) error {
-			return number(len(old)+1, func([]string) bool { return true })(ctx)
-		}),
-		s.steady(what+", signs with the new key, and the old is revoked", want, func(ctx context.Context) error {
-			return errors.Join(who.activates(ctx), watch(ctx))
-		}, func(ctx context.Context) error {
-			return number(len(old), func(now []string) bool { return strings.Join(now, " ") != strings.Join(old, " ") })(ctx)
-		}),
-	)
+			return s.awaits(ctx, want)
+		}
+	}
+	return s.steps(ctx, s.steady(what+", gets a new key beside its old", want, begin, begun), last)
 }
 
 // moves has a CA that publishes at Krill's come home. At no look may a VRP be missing, and nothing stays behind.

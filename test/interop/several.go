@@ -45,7 +45,7 @@ func betweenUs(ctx context.Context, s *scene) error {
 						return err
 					}
 				}
-				if err := s.hang(ctx, a, c.under, c.name, "upstream", c.resources); err != nil {
+				if err := s.hang(ctx, a, c.under, c.name, c.name+"-upstream", c.resources); err != nil {
 					return err
 				}
 				return a.holding(ctx, parseResources(c.resources)[0])
