@@ -36,6 +36,7 @@ type Authority struct {
 	Delegated  *Delegated           `json:",omitempty"` // where it publishes, when its key is not ours
 	KeyID      object.KeyIdentifier // of its key
 	KeyInfo    []byte               // SubjectPublicKeyInfo
+	Subject    []byte               `json:",omitempty"` // its name in its certificate, DER, where a parent outside the tree chose it
 
 	Certified      inr.Set   // what its certificate names
 	CertificateURI string    // where that certificate is published

@@ -115,7 +115,7 @@ func (c *change) rebase(e *Engine, at time.Time) error {
 	now := is.Authority
 	if was := &c.next.Authority; c.certified {
 		now.Certified, now.CertificateURI, now.CertSerial, now.CertExpires = was.Certified, was.CertificateURI, was.CertSerial, was.CertExpires
-		now.Issuer, now.Certificated, now.Grown, now.Before, now.Delegated = was.Issuer, was.Certificated, was.Grown, was.Before, was.Delegated
+		now.Issuer, now.Subject, now.Certificated, now.Grown, now.Before, now.Delegated = was.Issuer, was.Subject, was.Certificated, was.Grown, was.Before, was.Delegated
 	}
 	if c.shed {
 		now.Shed = at
@@ -288,7 +288,7 @@ func (b *batcher) release(c *change, p Product) {
 func (b *batcher) adopt(c *change, got *Received) {
 	own := &c.next.Authority
 	own.Certified, own.CertificateURI, own.CertSerial, own.CertExpires = got.Resources, got.URI, got.Serial, got.Expires
-	own.Issuer, own.Certificated = outside, b.now
+	own.Issuer, own.Subject, own.Certificated = outside, got.Subject, b.now
 	c.certified = true
 }
 
@@ -350,7 +350,7 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 	sub.Issuer, sub.Certificated = own.Name, b.now
 	child.certified = true
 	certificate := object.Certificate{
-		Serial: serial, Issuer: own.KeyID, Key: sub.publicKey(),
+		Serial: serial, Issuer: own.KeyID, IssuerName: own.Subject, Key: sub.publicKey(),
 		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: resources,
 		CRL: b.policy.place(own) + own.crlName(), Issued: own.CertificateURI,
 		Repository: b.policy.place(sub), Manifest: b.policy.manifestURI(sub), Notify: b.policy.notifyOf(sub),
@@ -395,7 +395,7 @@ func (b *batcher) authorise(c *change, vrp roa.VRP, oneTime crypto.Signer) error
 
 func (b *batcher) place(a *Authority, name string) object.Place {
 	place := b.policy.place(a)
-	return object.Place{Issuer: a.KeyID, CRL: place + a.crlName(), Issued: a.CertificateURI, Object: place + name}
+	return object.Place{Issuer: a.KeyID, IssuerName: a.Subject, CRL: place + a.crlName(), Issued: a.CertificateURI, Object: place + name}
 }
 
 // add notes what a task made.
@@ -443,7 +443,7 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	life, _ := b.policy.manifestLife(own.Name, number)
 	next := earlier(b.now.Add(life), own.CertExpires)
 
-	crl := object.CRL{Issuer: own.KeyID, Number: number, ThisUpdate: this, NextUpdate: next}
+	crl := object.CRL{Issuer: own.KeyID, IssuerName: own.Subject, Number: number, ThisUpdate: this, NextUpdate: next}
 	for _, r := range c.next.revoked {
 		crl.Revoked = append(crl.Revoked, object.Revoked{Serial: r.Serial, At: r.At})
 	}

@@ -80,6 +80,7 @@ type Received struct {
 	URI         string    `json:"uri"`
 	Certificate []byte    `json:"certificate"`
 	Resources   inr.Set   `json:"resources"`
+	Subject     []byte    `json:"subject"` // DER
 	Serial      *big.Int  `json:"serial"`
 	Expires     time.Time `json:"expires"`
 	Taken       []byte    `json:"taken,omitempty"` // the one before, while this is not yet taken up

@@ -241,6 +241,7 @@ func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
 			return false, err
 		}
 		b.Apply()
+		e.askSoon() // a key that is done may be revoked only now
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

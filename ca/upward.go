@@ -315,7 +315,8 @@ func (e *Engine) reissued(class *Class, issued updown.Issued) (news bool) {
 
 func newReceived(issued updown.Issued, cert *validate.Certificate) *Received {
 	return &Received{
-		URI: issued.URLs[0], Certificate: issued.Certificate, Resources: cert.Resources.Set, Serial: cert.Serial.Int(), Expires: cert.NotAfter,
+		URI: issued.URLs[0], Certificate: issued.Certificate, Resources: cert.Resources.Set, Subject: cert.Subject,
+		Serial: cert.Serial.Int(), Expires: cert.NotAfter,
 	}
 }
 

@@ -35,7 +35,8 @@ var (
 // signed object, else a CA certificate.
 type Certificate struct {
 	Serial              *big.Int
-	Issuer              KeyIdentifier // of the issuing key; the issuer's name is its hex
+	Issuer              KeyIdentifier // of the issuing key
+	IssuerName          []byte        // DER of the issuer's name, where another chose it; nil: the hex of Issuer
 	Key                 PublicKey     // the subject's name is the hex of its identifier
 	NotBefore, NotAfter time.Time     // whole seconds
 	Resources           inr.Set
@@ -59,7 +60,7 @@ func (c *Certificate) Sign(issuer crypto.Signer) ([]byte, error) {
 		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1Int64(2) })
 		b.AddASN1BigInt(c.Serial)
 		addSignatureAlgorithm(b, issuer.Public())
-		addName(b, c.Issuer)
+		addIssuer(b, c.Issuer, c.IssuerName)
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			addTime(b, c.NotBefore)
 			addTime(b, c.NotAfter)
@@ -87,6 +88,16 @@ func addName(b *cryptobyte.Builder, id KeyIdentifier) {
 			})
 		})
 	})
+}
+
+// addIssuer writes the name of an issuer: what its certificate has for a subject, which a parent chooses (RFC 6487, section
+// 4.5); by default the hex of its key identifier.
+func addIssuer(b *cryptobyte.Builder, id KeyIdentifier, name []byte) {
+	if name != nil {
+		b.AddBytes(name)
+		return
+	}
+	addName(b, id)
 }
 
 // addExtension writes one: SEQUENCE { extnID, critical BOOLEAN DEFAULT FALSE, extnValue OCTET STRING }.

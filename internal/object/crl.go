@@ -18,6 +18,7 @@ type Revoked struct {
 // CRL is what a certificate revocation list says (RFC 6487, section 5; RFC 9829).
 type CRL struct {
 	Issuer                 KeyIdentifier
+	IssuerName             []byte // as in Certificate
 	Number                 uint64 // RFC 9829 allows up to 2^159-1
 	ThisUpdate, NextUpdate time.Time
 	Revoked                []Revoked
@@ -34,7 +35,7 @@ func (c *CRL) Sign(issuer crypto.Signer) ([]byte, error) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
 		addSignatureAlgorithm(b, issuer.Public())
-		addName(b, c.Issuer)
+		addIssuer(b, c.Issuer, c.IssuerName)
 		addTime(b, c.ThisUpdate)
 		addTime(b, c.NextUpdate)
 		if len(c.Revoked) > 0 {

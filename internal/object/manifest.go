@@ -21,10 +21,11 @@ type File struct {
 
 // Place is what a one-time EE certificate says of where it and its issuer are.
 type Place struct {
-	Issuer KeyIdentifier
-	CRL    string // the issuer's CRL
-	Issued string // the issuer's certificate
-	Object string // the signed object itself
+	Issuer     KeyIdentifier
+	IssuerName []byte // as in Certificate
+	CRL        string // the issuer's CRL
+	Issued     string // the issuer's certificate
+	Object     string // the signed object itself
 }
 
 // Manifest is what a manifest says (RFC 9286, RFC 9981).
@@ -74,7 +75,7 @@ func (p *Place) wrap(contentType asn1.ObjectIdentifier, content []byte, ee Certi
 		return nil, nil, err
 	}
 	ee.Serial, ee.Key = NewSerial(), key
-	ee.Issuer, ee.CRL, ee.Issued, ee.SignedObject = p.Issuer, p.CRL, p.Issued, p.Object
+	ee.Issuer, ee.IssuerName, ee.CRL, ee.Issued, ee.SignedObject = p.Issuer, p.IssuerName, p.CRL, p.Issued, p.Object
 	certificate, err := ee.Sign(issuer)
 	if err != nil {
 		return nil, nil, err

@@ -76,6 +76,24 @@ func parseRequest(c *check, der []byte) *Request {
 //	Attribute ::= SEQUENCE { type OBJECT IDENTIFIER, values SET SIZE (1..MAX) OF ANY }
 //	ExtensionRequest ::= Extensions                                             -- RFC 2985, section 5.4.2
 
+// parseRequestedExtension is parseExtension without its rule that a critical of FALSE may not be written out: Krill's
+// requests have one.
+func parseRequestedExtension(s *cryptobyte.String) (id, value []byte, ok bool) {
+	var in cryptobyte.String
+	if !s.ReadASN1(&in, asn1.SEQUENCE) {
+		return nil, nil, false
+	}
+	if id, ok = oid(&in); !ok {
+		return nil, nil, false
+	}
+	var critical bool
+	if in.PeekASN1Tag(asn1.BOOLEAN) && !in.ReadASN1Boolean(&critical) {
+		return nil, nil, false
+	}
+	value, ok = octets(&in)
+	return id, value, ok && in.Empty()
+}
+
 // parseAttributes wants one extension request, and in it exactly the three extensions of a CA's request that RFC 6487,
 // section 6.3 has.
 func (r *Request) parseAttributes(c *check, s cryptobyte.String) bool {
@@ -89,7 +107,7 @@ func (r *Request) parseAttributes(c *check, s cryptobyte.String) bool {
 	const rule = "6487-6.3"
 	var x extensions
 	for !list.Empty() {
-		id, value, _, ok := parseExtension(&list)
+		id, value, ok := parseRequestedExtension(&list)
 		if !ok {
 			return c.fail("5280-4.1", "a requested extension is no DER of an identifier, a criticality and a value")
 		}
