@@ -155,6 +155,9 @@ func (e *Engine) refresh(ctx context.Context, called string) error {
 	one.Lock()
 	defer one.Unlock()
 	err := e.refreshed(ctx, called)
+	if !slices.Contains(e.parentNames(), called) {
+		return nil // it was removed meanwhile
+	}
 	if e.said.note("parent "+called, err) && err != nil {
 		e.log.Warn("a parent outside the tree did not answer well; what it certified stays", "parent", called, "error", err)
 	}
