@@ -1,0 +1,207 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"testing"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/setup"
+	"cadastre/internal/updown"
+	"cadastre/internal/validate"
+)
+
+// tenants is registries with members that may have their CAs elsewhere.
+const tenants = registries + `
+[[organisation]]
+handle = "isp"
+parent = "afrinic"
+kind = "lir"
+[[organisation]]
+handle = "other"
+parent = "afrinic"
+kind = "lir"
+`
+
+// delegated is a CA elsewhere as its parent meets it: by messages whose signatures are good. It publishes nothing.
+type delegated struct {
+	*house
+	holder string
+	key    crypto.Signer
+}
+
+// newDelegated has an organisation's CA be elsewhere, and the house at work.
+func newDelegated(h *house, holder string) *delegated {
+	h.Helper()
+	_, identity, err := envelope.NewIdentity(time.Now())
+	must(h, err)
+	_, err = h.engine.AddChild(h.by(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
+	must(h, err)
+	key, err := object.P256.Generate()
+	must(h, err)
+	return &delegated{h, holder, key}
+}
+
+// ask sends a message and reads the answer.
+func (d *delegated) ask(body updown.Body) updown.Body {
+	d.Helper()
+	text, err := (&updown.Message{Sender: d.holder, Recipient: "afrinic", Body: body}).XML()
+	must(d, err)
+	reply, err := d.engine.AnswerUpDown(context.Background(), d.holder, text, time.Now())
+	must(d, err)
+	m, err := updown.Parse(reply)
+	must(d, err)
+	if m.Sender != "afrinic" || m.Recipient != d.holder {
+		d.Fatalf("the answer is from %s to %s", m.Sender, m.Recipient)
+	}
+	return m.Body
+}
+
+// list is the one class that there is; nil where there is none.
+func (d *delegated) list() *updown.Class {
+	d.Helper()
+	list, ok := d.ask(&updown.List{}).(*updown.ListResponse)
+	switch {
+	case !ok:
+		d.Fatal("a list was not answered with a list")
+	case len(list.Classes) == 1:
+		return &list.Classes[0]
+	case len(list.Classes) > 1:
+		d.Fatalf("there are %d classes", len(list.Classes))
+	}
+	return nil
+}
+
+func (d *delegated) request(place string) []byte {
+	d.Helper()
+	public, err := object.PublicKeyOf(d.key)
+	must(d, err)
+	der, err := (&object.CertificateRequest{Key: public, Repository: place, Manifest: place + "m.mft", Notify: "https://elsewhere.example/n.xml"}).Sign(d.key)
+	must(d, err)
+	return der
+}
+
+// certified is what a certificate names that an issue_response or a list has; nothing where it has none.
+func (d *delegated) certified(c *updown.Class) string {
+	d.Helper()
+	if c == nil || len(c.Certificates) == 0 {
+		return ""
+	}
+	cert, findings := validate.ParseCertificate(c.Certificates[0].Certificate, validate.P256)
+	if cert == nil {
+		d.Fatalf("the certificate does not parse: %v", findings)
+	}
+	return cert.Resources.Set.String()
+}
+
+// refused is the status of an error_response.
+func (d *delegated) refused(body updown.Body, status int) {
+	d.Helper()
+	answer := d.ask(body)
+	if wrong, ok := answer.(*updown.Error); !ok || wrong.Status != status {
+		d.Errorf("%T is answered with %+v, not with %d", body, answer, status)
+	}
+}
+
+// atWork runs the engine while a test goes on.
+func atWork(h *house, test func()) {
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan error)
+	h.reader.rest = true // what a delegated CA publishes is not there
+	go func() { done <- h.engine.run(ctx, func(time.Time) error { return nil }) }()
+	test()
+	end()
+	must(h, <-done)
+}
+
+const place = "rsync://elsewhere.example/isp/"
+
+// TestDelegated: a delegated CA is certified for what its organisation holds, learns of all changes by its list, and has the
+// time of its notice to shed what is lost.
+func TestDelegated(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8 AS37000-AS37099")
+		h.give("isp", "41.0.0.0/16 AS37000")
+		h.settle()
+		d := newDelegated(h, "isp")
+		atWork(h, func() {
+			must(t, h.engine.WaitSettled(context.Background()))
+			if is, _ := h.engine.issuedTo("isp"); is != nil {
+				t.Error("the organisation still has an authority here, with nothing that needs one")
+			}
+			class := d.list()
+			if class == nil || class.Name != treeClass || class.Resources.String() != "41.0.0.0/16, AS37000" || len(class.Certificates) > 0 {
+				t.Fatalf("the list says %+v", class)
+			}
+			issued, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse)
+			if !ok || d.certified(&issued.Class) != "41.0.0.0/16, AS37000" {
+				t.Fatalf("it was issued %+v", issued)
+			}
+
+			h.give("isp", "41.1.0.0/16")
+			if got := d.list(); got.Resources.String() != "41.0.0.0/15, AS37000" || d.certified(got) != "41.0.0.0/16, AS37000" {
+				t.Errorf("after growth the list says %s and %s", got.Resources, d.certified(got))
+			}
+			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			if got := d.certified(d.list()); got != "41.0.0.0/15, AS37000" {
+				t.Errorf("after asking for growth it has %s", got)
+			}
+
+			h.take("isp", "41.1.0.0/16")
+			must(t, h.engine.WaitSettled(context.Background()))
+			if got := d.list(); got.Resources.String() != "41.0.0.0/16, AS37000" || d.certified(got) != "41.0.0.0/15, AS37000" {
+				t.Errorf("within its notice the list says %s and %s", got.Resources, d.certified(got))
+			}
+			time.Sleep(h.policy.Notice + time.Minute)
+			if got := d.certified(d.list()); got != "41.0.0.0/16, AS37000" {
+				t.Errorf("after its notice it has %s", got)
+			}
+
+			v4 := resources(t, "41.0.1.0/24")
+			limited := updown.Limit{IPv4: &v4, AS: &inr.Set{}}
+			d.ask(&updown.Issue{Class: treeClass, Limit: limited, Request: d.request(place)})
+			if got := d.certified(d.list()); got != "41.0.1.0/24" {
+				t.Errorf("it asked for 41.0.1.0/24 alone and has %s", got)
+			}
+
+			public, err := object.PublicKeyOf(d.key)
+			must(t, err)
+			if _, ok := d.ask(&updown.Revoke{Class: treeClass, SKI: public.ID[:]}).(*updown.RevokeResponse); !ok {
+				t.Error("it could not have its key revoked")
+			}
+			if got := d.list(); len(got.Certificates) > 0 {
+				t.Error("it has a certificate after its key was revoked")
+			}
+		})
+	})
+}
+
+// TestDelegatedRefusals: every code of RFC 6492, section 3.6, where it belongs.
+func TestDelegatedRefusals(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8")
+		h.give("isp", "41.0.0.0/16")
+		h.give("other", "41.1.0.0/16")
+		h.settle()
+		d, e := newDelegated(h, "isp"), newDelegated(h, "other")
+		e.key = d.key
+		atWork(h, func() {
+			d.refused(&updown.Issue{Class: "nothing", Request: d.request(place)}, updown.StatusIssueNoClass)
+			d.refused(&updown.Issue{Class: treeClass, Request: []byte("no request")}, updown.StatusIssueBadRequest)
+			d.refused(&updown.Issue{Class: treeClass, Request: d.request("https://elsewhere.example/")}, updown.StatusIssueBadRequest)
+			d.refused(&updown.Issue{Class: treeClass, Limit: updown.Limit{IPv4: &inr.Set{}, IPv6: &inr.Set{}, AS: &inr.Set{}}, Request: d.request(place)}, updown.StatusIssueNoResources)
+			d.refused(&updown.Revoke{Class: "nothing", SKI: make([]byte, 20)}, updown.StatusRevokeNoClass)
+			d.refused(&updown.Revoke{Class: treeClass, SKI: make([]byte, 20)}, updown.StatusRevokeNoKey)
+			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			e.refused(&updown.Issue{Class: treeClass, Request: e.request("rsync://elsewhere.example/other/")}, updown.StatusIssueKeyUsed)
+			d.refused(&updown.ListResponse{}, updown.StatusUnrecognizedType)
+		})
+		text := `<message xmlns="http://www.apnic.net/specs/rescerts/up-down/" version="1" sender="someone" recipient="afrinic" type="list"/>`
+		if _, err := h.engine.AnswerUpDown(context.Background(), "isp", []byte(text), time.Now()); err == nil {
+			t.Error("a message in another's name was answered")
+		}
+	})
+}
