@@ -26,6 +26,8 @@ type Effect struct {
 	Lost    []roa.VRP `json:"vrps_lost"`
 	Largest []Loss    `json:"largest_losses"` // at most ten
 
+	Overclaims []Overclaim `json:"overclaims,omitempty"` // of delegated CAs
+
 	Duplicates int      `json:"duplicates,omitempty"` // intents that were there already
 	Left       []string `json:"left,omitempty"`       // intents that were passed over, and why
 	Warnings   []string `json:"warnings,omitempty"`
@@ -95,7 +97,7 @@ func (e *Engine) effectOf(o *holdings.Outcome) *Effect {
 			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(without(had, has)), gone})
 		}
 	}
-	f.Certificates = f.Holders
+	f.Certificates, f.Overclaims = f.Holders, e.overclaims(o)
 	f.Gained, f.Lost = without(after, before), without(before, after)
 	slices.SortFunc(f.Largest, func(a, b Loss) int {
 		av4, av6, _ := a.Resources.Addresses()

@@ -108,6 +108,7 @@ func (e *Engine) answerUpDown(ctx context.Context, holder string, body updown.Bo
 // listClasses is what an organisation is entitled to, a class for each source that its holding rests on, and what its
 // delegated CA has (RFC 6492, section 3.3.2). A class without resources is left out.
 func (e *Engine) listClasses(holder string) (*updown.ListResponse, error) {
+	e.passOn(holder)
 	list := &updown.ListResponse{}
 	for _, source := range e.sources(holder) {
 		class, err := e.class(holder, source)
@@ -119,6 +120,18 @@ func (e *Engine) listClasses(holder string) (*updown.ListResponse, error) {
 		}
 	}
 	return list, nil
+}
+
+// passOn has parents outside the tree asked anew, if that was not just done, when one asks that is certified by what they
+// certify: growth above it reaches it when it asks next, and not only after we have asked by ourselves.
+func (e *Engine) passOn(holder string) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, source := range e.ledger.Sources(holder) {
+		if p := e.peers.parents[e.peers.classes[source]]; p != nil && time.Since(p.Refresh) > time.Minute {
+			e.askSoon()
+		}
+	}
 }
 
 func (e *Engine) sources(holder string) []string {

@@ -150,7 +150,9 @@ func TestDelegated(t *testing.T) {
 				t.Errorf("after asking for growth it has %s", got)
 			}
 
-			h.take("isp", "41.1.0.0/16")
+			if f := h.take("isp", "41.1.0.0/16"); len(f.Overclaims) != 1 || f.Overclaims[0].Elsewhere != place || !f.Overclaims[0].Until.After(time.Now()) {
+				t.Errorf("the decision says of the delegated CA: %+v", f.Overclaims)
+			}
 			must(t, h.engine.WaitSettled(context.Background()))
 			if got := d.list(); got.Resources.String() != "41.0.0.0/16, AS37000" || d.certified(got) != "41.0.0.0/15, AS37000" {
 				t.Errorf("within its notice the list says %s and %s", got.Resources, d.certified(got))

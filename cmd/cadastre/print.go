@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,6 +57,14 @@ func printEffect(w io.Writer, f *ca.Effect) {
 			fmt.Fprintf(losses, "  %s\t%s\t%d VRPs\t%s\n", loss.Holder, loss.Name, loss.VRPs, shortened(loss.Resources.String(), 70))
 		}
 		_ = losses.Flush()
+	}
+	for _, over := range f.Overclaims {
+		until := over.Until.Format(time.RFC3339)
+		if over.Elsewhere != "" {
+			fmt.Fprintf(w, "%s has its CA elsewhere and until %s to shed %s; it publishes at %s, so what will over-claim is not seen here\n", over.Holder, until, shortened(over.Resources.String(), 70), over.Elsewhere)
+			continue
+		}
+		fmt.Fprintf(w, "%s has its CA elsewhere and until %s to shed %s; %d objects that it publishes will over-claim\n", over.Holder, until, shortened(over.Resources.String(), 70), over.Objects)
 	}
 	if len(f.Left) > 0 {
 		fmt.Fprintf(w, "%d were left out, because no one holds them or others do:\n", len(f.Left))

@@ -1,0 +1,88 @@
+package ca
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/internal/validate"
+)
+
+// Overclaim is what a decision does to a delegated CA: what it published that rests on what is lost, and has to be shed
+// before its certificate shrinks. Each object that is not will be refused by relying parties then, and with a certificate
+// all that is below it.
+type Overclaim struct {
+	Holder     string    `json:"holder"`
+	Resources  inr.Set   `json:"resources"`           // what it loses
+	Until      time.Time `json:"until"`               // when its certificate shrinks at the latest
+	Objects    int       `json:"objects"`             // that will over-claim, of those that it publishes here
+	Elsewhere  string    `json:"elsewhere,omitempty"` // where it publishes what we cannot see
+	Repository string    `json:"repository,omitempty"`
+}
+
+// overclaims is what an outcome does to the delegated CAs that lose something. The engine's mu is held.
+func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
+	var list []Overclaim
+	for holder, now := range o.After {
+		lost := o.Before[holder].Minus(now)
+		if lost.Empty() {
+			continue
+		}
+		for authority := range e.peers.keys[holder] {
+			a := e.clockOf(authority)
+			if a == nil || !a.Certified.Overlaps(lost) {
+				continue
+			}
+			over := Overclaim{Holder: holder, Resources: lost.Intersect(a.Certified), Until: o.Decision.Time.Add(e.policy.Notice)}
+			if strings.HasPrefix(a.Delegated.Repository, e.policy.RsyncBase) {
+				over.Repository = a.Delegated.Repository
+				over.Objects = e.restingOn(a.Delegated.Repository, lost)
+			} else {
+				over.Elsewhere = a.Delegated.Repository
+			}
+			list = append(list, over)
+		}
+	}
+	slices.SortFunc(list, func(a, b Overclaim) int {
+		return strings.Compare(a.Holder+a.Repository+a.Elsewhere, b.Holder+b.Repository+b.Elsewhere)
+	})
+	return list
+}
+
+// restingOn counts the ROAs and certificates in a folder that name any of some resources.
+func (e *Engine) restingOn(folder string, resources inr.Set) int {
+	repository := e.repository(e.moduleOf(folder))
+	if repository == nil {
+		return 0
+	}
+	var uris []string
+	for o := range repository.Live() {
+		if strings.HasPrefix(o.URI, folder) {
+			uris = append(uris, o.URI)
+		}
+	}
+	n := 0
+	for _, uri := range uris {
+		if der, ok := repository.Get(uri); ok && e.names(uri, der, resources) {
+			n++
+		}
+	}
+	return n
+}
+
+// names tells whether a ROA or a certificate names any of some resources.
+func (e *Engine) names(uri string, der []byte, resources inr.Set) bool {
+	switch {
+	case strings.HasSuffix(uri, ".cer"):
+		cert, _ := validate.ParseCertificate(der, e.suites()...)
+		return cert != nil && cert.Resources.Set.Overlaps(resources)
+	case strings.HasSuffix(uri, ".roa"):
+		roa, _ := validate.ParseROA(der, e.suites()...)
+		return roa != nil && slices.ContainsFunc(roa.Prefixes, func(p validate.ROAPrefix) bool {
+			return inr.OfPrefix(p.Prefix).Overlaps(resources)
+		})
+	}
+	return false
+}
