@@ -71,7 +71,6 @@ type Class struct {
 	Missing  time.Time            `json:"missing,omitzero"`  // since when it does not say it any more
 	Issuer   []byte               `json:"issuer,omitempty"`  // its certificate
 	Keys     map[string]*Received `json:"received"`          // by authority: what it certified
-	Revoke   [][]byte             `json:"revoke,omitempty"`  // key identifiers that it is to be asked to revoke
 	Created  map[string][]byte    `json:"created,omitempty"` // by authority: key identifiers of ours that it knows or will know
 }
 

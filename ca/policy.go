@@ -33,6 +33,8 @@ type Policy struct {
 	Soak   time.Duration // what one repository says is built on, or taken back, in another this much later
 	Notice time.Duration // how long a delegated CA has to shed what its organisation lost
 
+	Silence time.Duration // a delegated CA with no valid manifest for so long has its certificates revoked
+
 	Brake float64 // the share of VRPs, holders or addresses that one decision may take away without its code
 }
 
@@ -65,6 +67,7 @@ func DefaultPolicy() Policy {
 		ROA:      Lifetime{year, 91 * day},
 		Soak:     30 * time.Minute,
 		Notice:   24 * time.Hour,
+		Silence:  90 * day,
 		Brake:    0.01,
 	}
 }

@@ -23,6 +23,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	beside.Go(func() { e.publishers.Run(ctx) })
 	beside.Go(func() { e.followParents(ctx) })
 	beside.Go(func() { e.followOutlets(ctx) })
+	beside.Go(func() { e.watchChildren(ctx) })
 	return e.run(ctx, newSteadyClock().check)
 }
 

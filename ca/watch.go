@@ -1,0 +1,125 @@
+package ca
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/object"
+	"cadastre/internal/relying"
+	"cadastre/internal/store"
+)
+
+const (
+	watchFirst = 10 * time.Minute // after the start
+	watchEvery = 24 * time.Hour
+)
+
+// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends.
+func (e *Engine) watchChildren(ctx context.Context) {
+	timer := time.NewTimer(watchFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		e.mu.RLock()
+		children := len(e.peers.children)
+		e.mu.RUnlock()
+		if children > 0 && e.frozen.err() == nil {
+			seen, err := e.look(ctx)
+			if err == nil {
+				err = e.judgeChildren(seen, time.Now())
+			}
+			if err != nil && ctx.Err() == nil {
+				e.log.Error("couldn't look at what delegated CAs publish; it will be tried again tomorrow", "error", err)
+			}
+		}
+		timer.Reset(watchEvery)
+	}
+}
+
+// look is the certificates, by URI, below our trust anchor whose CAs have a valid manifest and CRL.
+func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
+	tal, err := e.TAL()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(e.dir, "watch")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Wrap(err, "couldn't make %s", dir)
+	}
+	options := relying.Options{TAL: filepath.Join(dir, "own.tal"), Cache: filepath.Join(dir, "cache"), P256: e.policy.Algorithm == object.P256}
+	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
+		options.TLSRoots = roots // our own, of a trial
+	}
+	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
+		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
+	}
+	report, err := relying.Verify(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool, len(report.Authorities))
+	for _, a := range report.Authorities {
+		seen[a.CertificateURI] = true
+	}
+	return seen, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// judgeChildren notes which delegated CAs publish something valid, warns of those that have not for some time, and has the
+// certificates of those revoked that have not for all of the policy's silence. Where the CA above one was not seen either,
+// nothing can be said of it.
+func (e *Engine) judgeChildren(seen map[string]bool, now time.Time) error {
+	return e.changePeers(func(w store.Writer) error {
+		for holder, was := range e.peers.children {
+			c := *was
+			valid, judged := e.publishes(holder, seen)
+			switch silent := now.Sub(later(c.Valid, c.Added)); {
+			case valid:
+				c.Valid = now.UTC()
+				e.onCommit(func() { e.peers.setChild(&c) })
+				if err := put(w, childBucket, []byte(holder), &c); err != nil {
+					return err
+				}
+			case !judged || silent < e.policy.Silence/3:
+			case silent < e.policy.Silence:
+				e.log.Warn("a delegated CA has had no valid manifest and CRL for long; its certificates will be revoked", "organisation", holder,
+					"days", int(silent/day), "revoked_after_days", int(e.policy.Silence/day))
+			default:
+				e.log.Error("a delegated CA has had no valid manifest and CRL for too long; its certificates are revoked, and it may ask for new ones", "organisation", holder, "days", int(silent/day))
+				for _, key := range e.peers.keys[holder] {
+					if err := e.deleteKey(w, key); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// publishes tells whether any key of a delegated CA has a valid manifest and CRL, and whether that could be seen. The
+// engine's mu is held.
+func (e *Engine) publishes(holder string, seen map[string]bool) (valid, judged bool) {
+	for authority := range e.peers.keys[holder] {
+		a := e.clockOf(authority)
+		if a == nil {
+			continue
+		}
+		if issuer := e.clockOf(a.Issuer); issuer != nil {
+			judged = judged || seen[issuer.CertificateURI]
+		}
+		valid = valid || seen[a.CertificateURI]
+	}
+	return valid, judged
+}
