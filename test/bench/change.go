@@ -23,8 +23,9 @@ import (
 	"cadastre/rrdp"
 )
 
-// samples of one ROA added; one a second, as many as may become serials of their own at that rate.
-const samples = 100
+// samples of one ROA added, one a second. 120 serials may follow each other so, and a build of ten minutes has used half of
+// them.
+const samples = 50
 
 // change times one ROA from the request to the notification that is served, in the repository of AFRINIC, and a
 // restart with no change.
