@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"crypto"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -10,8 +11,10 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/setup"
+	"cadastre/internal/store"
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
+	"cadastre/rrdp"
 )
 
 // tenants is registries with members that may have their CAs elsewhere.
@@ -206,4 +209,46 @@ func TestDelegatedRefusals(t *testing.T) {
 			t.Error("a message in another's name was answered")
 		}
 	})
+}
+
+// TestOverclaimsAreCounted: of a delegated CA that publishes here, the objects that rest on what it would lose are counted.
+func TestOverclaimsAreCounted(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8")
+		h.give("isp", "41.0.0.0/16")
+		h.settle()
+		d := newDelegated(h, "isp")
+		here := h.policy.RsyncBase + "afrinic/isp/"
+		atWork(h, func() {
+			d.ask(&updown.Issue{Class: treeClass, Request: d.request(here)})
+			var changes []rrdp.Change
+			for name, prefix := range map[string]string{"a.roa": "41.0.1.0/24", "b.roa": "41.0.2.0/24"} {
+				changes = append(changes, rrdp.Change{URI: here + name, Object: d.roa(here, name, prefix)})
+			}
+			must(t, h.engine.CommitObjects(map[string][]rrdp.Change{"afrinic": changes}, func(store.Writer) error { return nil }))
+			f, err := h.engine.Return(h.by(), "isp", resources(t, "41.0.2.0/23"), Consent{DryRun: true})
+			must(t, err)
+			if len(f.Overclaims) != 1 || f.Overclaims[0].Objects != 1 || f.Overclaims[0].Repository != here {
+				t.Errorf("it would over-claim: %+v", f.Overclaims)
+			}
+		})
+	})
+}
+
+// roa is a ROA as the delegated CA would publish it.
+func (d *delegated) roa(folder, name, prefix string) []byte {
+	d.Helper()
+	public, err := object.PublicKeyOf(d.key)
+	must(d, err)
+	oneTime, err := object.P256.Generate()
+	must(d, err)
+	now := time.Now().Truncate(time.Second)
+	roa := object.ROA{
+		Place: object.Place{Issuer: public.ID, CRL: folder + "c.crl", Issued: folder + "c.cer", Object: folder + name},
+		ASN:   37000, Prefixes: []object.ROAPrefix{{Prefix: netip.MustParsePrefix(prefix), MaxLength: 24}},
+		NotBefore: now, NotAfter: now.Add(day),
+	}
+	der, _, err := roa.Sign(d.key, oneTime, now)
+	must(d, err)
+	return der
 }
