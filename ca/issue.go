@@ -312,7 +312,7 @@ func (b *batcher) revoke(e *Engine, c *change, name string) error {
 // end withdraws all that an authority published. What a delegated CA published is its own business.
 func (b *batcher) end(c *change) {
 	c.gone, c.touched = true, false
-	if c.next.Delegated != nil {
+	if c.next.Delegated != nil || c.next.awaits() {
 		return
 	}
 	place := b.policy.place(&c.next.Authority)

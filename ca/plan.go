@@ -136,7 +136,7 @@ func (p *planner) authority(name string) {
 	}
 	parent, entitled := p.Parent(name), p.Entitled(name)
 	switch {
-	case parent == outside:
+	case parent == outside || is != nil && is.Issuer == outside: // the parent may be forgotten by now
 		p.fromOutside(name, depth, is, entitled)
 	case is == nil && (entitled.Empty() || !p.certifies(parent)):
 	case is == nil:
@@ -187,6 +187,8 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 		} else if p.due(p.policy.manifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
+	case got == nil && is.awaits() && p.Parent(name) != outside: // nobody will certify it any more
+		p.in(Shrink, depth, name).End = true
 	case got == nil:
 	case is.awaits():
 		own := p.in(Create, depth, name)
