@@ -68,7 +68,7 @@ func (e *Engine) allDue(yield func(holder string, at time.Time) bool) {
 		}
 	}
 	for holder, w := range e.aside {
-		if !(len(e.issuedAt[holder]) > 0) && !yield(holder, w.until) {
+		if len(e.issuedAt[holder]) == 0 && !yield(holder, w.until) {
 			return
 		}
 	}

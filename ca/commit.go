@@ -141,14 +141,9 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.store.Update(store.Any, func(w store.Writer) error {
+	err = e.commitBatches(prepared, func(w store.Writer) error {
 		for _, name := range slices.Sorted(maps.Keys(b.changes)) {
 			if err := e.write(w, b.changes[name], b.now); err != nil {
-				return err
-			}
-		}
-		for _, p := range prepared {
-			if err := p.Write(w); err != nil {
 				return err
 			}
 		}
@@ -158,18 +153,36 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 		return put(w, engineBucket, clockKey, b.now)
 	})
 	if err != nil {
-		for _, p := range prepared {
-			p.Abandon()
-		}
 		return fault.Wrap(err, "couldn't commit")
 	}
 	verdict.Accept()
-	for _, p := range prepared {
-		p.Apply()
-	}
 	e.sendSoon()
 	e.remember(b)
 	return nil
+}
+
+// commitBatches makes prepared batches of repositories the state: one transaction with them and what extra writes, which
+// may be nil. On an error all of them are abandoned. The engine's writing is held.
+func (e *Engine) commitBatches(prepared []*rrdp.Batch, extra func(store.Writer) error) error {
+	_, err := e.store.Update(store.Any, func(w store.Writer) error {
+		for _, p := range prepared {
+			if err := p.Write(w); err != nil {
+				return err
+			}
+		}
+		if extra == nil {
+			return nil
+		}
+		return extra(w)
+	})
+	for _, p := range prepared {
+		if err != nil {
+			p.Abandon()
+		} else {
+			p.Apply()
+		}
+	}
+	return err
 }
 
 // prepare makes ready what each repository has to write.
@@ -179,6 +192,10 @@ func (e *Engine) prepare(files map[string][]byte, closing bool) ([]*rrdp.Batch, 
 		module := e.moduleOf(uri)
 		perRepository[module] = append(perRepository[module], rrdp.Change{URI: uri, Object: files[uri]})
 	}
+	return e.prepareChanges(perRepository, closing)
+}
+
+func (e *Engine) prepareChanges(perRepository map[string][]rrdp.Change, closing bool) ([]*rrdp.Batch, error) {
 	var prepared []*rrdp.Batch
 	for _, module := range slices.Sorted(maps.Keys(perRepository)) {
 		repository := e.repository(module)

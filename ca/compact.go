@@ -3,7 +3,7 @@ package ca
 import (
 	"context"
 
-	"cadastre/internal/store"
+	"cadastre/rrdp"
 )
 
 // Compact drops from the repositories what no reader can ask for any more. It runs beside the engine's own work, one
@@ -22,11 +22,9 @@ func (e *Engine) Compact(ctx context.Context) error {
 		if b == nil {
 			continue
 		}
-		if _, err := e.store.Update(store.Any, b.Write); err != nil {
-			b.Abandon()
+		if err := e.commitBatches([]*rrdp.Batch{b}, nil); err != nil {
 			return err
 		}
-		b.Apply()
 	}
 	return nil
 }

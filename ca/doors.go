@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"cadastre/internal/envelope"
@@ -99,37 +98,14 @@ func (e *Engine) answerPublication(ctx context.Context, handle string, content [
 func (e *Engine) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
 	e.writing.Lock()
 	defer e.writing.Unlock()
-	var prepared []*rrdp.Batch
-	abandon := func() {
-		for _, p := range prepared {
-			p.Abandon()
-		}
-	}
-	for _, registry := range slices.Sorted(maps.Keys(changes)) {
-		if len(changes[registry]) == 0 {
-			continue
-		}
-		p, err := e.repositories[registry].Prepare(changes[registry], false)
-		if err != nil {
-			abandon()
-			return err
-		}
-		prepared = append(prepared, p)
-	}
-	_, err := e.store.Update(store.Any, func(w store.Writer) error {
-		for _, p := range prepared {
-			if err := p.Write(w); err != nil {
-				return err
-			}
-		}
-		return extra(w)
-	})
+	changes = maps.Clone(changes)
+	maps.DeleteFunc(changes, func(_ string, of []rrdp.Change) bool { return len(of) == 0 })
+	prepared, err := e.prepareChanges(changes, false)
 	if err != nil {
-		abandon()
 		return err
 	}
-	for _, p := range prepared {
-		p.Apply()
+	if err := e.commitBatches(prepared, extra); err != nil {
+		return err
 	}
 	if len(prepared) > 0 {
 		e.poke()

@@ -16,7 +16,7 @@ const (
 	childKeyBucket = "child-key" // authority -> ChildKey
 	noticeBucket   = "notice"    // organisation -> Notice
 	parentBucket   = "parent"    // parent's name -> Parent
-	outletBucket   = "outlet"    // organisation -> Outlet
+	outletBucket   = "outlet"    // mirror -> Outlet
 	rollBucket     = "roll"      // line of authorities -> Roll
 )
 

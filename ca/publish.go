@@ -165,11 +165,9 @@ func (e *Engine) closeSerial(repository *rrdp.Repository) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.store.Update(0, b.Write); err != nil {
-		b.Abandon()
+	if err := e.commitBatches([]*rrdp.Batch{b}, nil); err != nil {
 		return err
 	}
-	b.Apply()
 	return e.published(start)
 }
 

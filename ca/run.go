@@ -209,7 +209,7 @@ func (w *wave) chunks(limit int) [][]update {
 		}
 	}
 	for _, u := range w.Updates {
-		if u.Create || u.Adopt && len(u.Certify) == 0 {
+		if u.Create || u.Adopt { // what adopts its certificate certifies nobody yet
 			continue
 		}
 		for rest := u.Certify; len(rest) > 0; {

@@ -16,6 +16,7 @@ import (
 	"cadastre/internal/peer"
 	"cadastre/internal/publication"
 	"cadastre/internal/store"
+	"cadastre/rrdp"
 )
 
 const (
@@ -236,11 +237,9 @@ func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if _, err := e.store.Update(store.Any, b.Write); err != nil {
-			b.Abandon()
+		if err := e.commitBatches([]*rrdp.Batch{b}, nil); err != nil {
 			return false, err
 		}
-		b.Apply()
 		e.askSoon() // a key that is done may be revoked only now
 	}
 	e.mu.Lock()

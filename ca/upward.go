@@ -70,9 +70,11 @@ func (e *Engine) askSoon() {
 // delays nothing.
 func (e *Engine) followParents(ctx context.Context) {
 	next, failed := map[string]time.Time{}, map[string]time.Duration{}
-	done := make(chan string)
-	results := map[string]error{}
-	var resultsMu sync.Mutex
+	type asked struct {
+		called string
+		err    error
+	}
+	done := make(chan asked)
 	busy := map[string]bool{}
 	for {
 		now := time.Now()
@@ -87,25 +89,20 @@ func (e *Engine) followParents(ctx context.Context) {
 			}
 			busy[called] = true
 			go func() {
-				err := e.refresh(ctx, called)
-				resultsMu.Lock()
-				results[called] = err
-				resultsMu.Unlock()
+				answer := asked{called, e.refresh(ctx, called)}
 				select {
-				case done <- called:
+				case done <- answer:
 				case <-ctx.Done():
 				}
 			}()
 		}
 		timer := time.NewTimer(wait)
 		select {
-		case called := <-done:
-			resultsMu.Lock()
-			err := results[called]
-			resultsMu.Unlock()
+		case answer := <-done:
+			called := answer.called
 			delete(busy, called)
 			next[called] = time.Now().Add(askEvery)
-			if failed[called] = 0; err != nil {
+			if failed[called] = 0; answer.err != nil {
 				failed[called] = min(max(askAgain, 2*failed[called]), askLatest)
 				next[called] = time.Now().Add(failed[called])
 			}
