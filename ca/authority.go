@@ -43,7 +43,7 @@ type Authority struct {
 	CertSerial     *big.Int  // of that certificate
 	CertExpires    time.Time // notAfter of that certificate
 	Certificated   time.Time `json:",omitzero"` // when it was issued or, from outside, taken
-	Grown          time.Time `json:",omitzero"` // when it last got more, if it is published in another repository than its own
+	Grown          time.Time `json:",omitzero"` // when it last got more
 	Before         inr.Set   `json:",omitzero"` // what it named before that
 	Shed           time.Time `json:",omitzero"` // when the authority last gave one below it less
 

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"slices"
 	"time"
 
 	"cadastre/holdings"
@@ -47,6 +48,16 @@ func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consen
 // held it.
 func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
 	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Expire(by) })
+}
+
+// Decide takes a decision of another room: what resolve makes of the ledger, which is that of this moment.
+func (e *Engine) Decide(consent Consent, resolve func(*holdings.Ledger) (*holdings.Outcome, error)) (*Effect, error) {
+	return e.decide(consent, func() (*holdings.Outcome, error) { return resolve(e.ledger) })
+}
+
+// DecideIntents does the same with the book of intents.
+func (e *Engine) DecideIntents(consent Consent, resolve func(*holdings.Ledger, *roa.Book) (*roa.Outcome, error)) (*Effect, error) {
+	return e.decideIntents(consent, func() (*roa.Outcome, error) { return resolve(e.ledger, e.book) })
 }
 
 // Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
@@ -101,6 +112,14 @@ func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, erro
 	for holder := range o.After {
 		e.touch(holder)
 	}
+	for i := range o.Transfers {
+		giving, taking := e.ledger.Involved(&o.Transfers[i])
+		for _, holder := range slices.Concat(giving, taking) {
+			if _, ok := e.ledger.Organisation(holder); ok {
+				e.touch(holder)
+			}
+		}
+	}
 	e.poke()
 	return f, nil
 }
@@ -124,12 +143,26 @@ func (e *Engine) noticesOf(o *holdings.Outcome) []*Notice {
 
 // AddIntents has rows authorised, as far as the ledger lets them.
 func (e *Engine) AddIntents(rows []roa.Row, opt roa.Options, consent Consent) (*Effect, error) {
-	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.book.Add(e.ledger, rows, opt) })
+	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.thawed(e.book.Add(e.ledger, rows, opt)) })
 }
 
 // RemoveIntents ends intents, and with them what they authorise.
 func (e *Engine) RemoveIntents(intents []roa.Intent, consent Consent) (*Effect, error) {
-	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.book.Remove(intents) })
+	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.thawed(e.book.Remove(intents)) })
+}
+
+// thawed refuses a change of what is authorised for resources that are in a transfer: what both sides agreed on would not be
+// so any more, and an origin that covers what moves could make its routes invalid. The engine's mu is held.
+func (e *Engine) thawed(o *roa.Outcome, err error) (*roa.Outcome, error) {
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range slices.Concat(o.Added, o.Removed) {
+		if t := e.ledger.InTransfer(inr.OfPrefix(in.Prefix)); t != nil {
+			return nil, fault.New(fault.Conflict, "%s is in transfer %d, and what is authorised for it can't change until that is over ('cadastre transfer show %d')", in.Prefix, t.ID, t.ID)
+		}
+	}
+	return o, nil
 }
 
 func (e *Engine) decideIntents(consent Consent, resolve func() (*roa.Outcome, error)) (*Effect, error) {
@@ -168,6 +201,22 @@ func (f *Effect) passes(consent Consent) error {
 		return fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again, then repeat with --code %s", consent.Code, f.Held, f.Code)
 	}
 	return fault.New(fault.Refused, "the brake holds this: %s; look at the plan, then repeat with --code %s", f.Held, f.Code)
+}
+
+// endIntents ends by itself what was to be authorised until now. A failure holds up nothing else.
+func (e *Engine) endIntents(now time.Time) {
+	e.mu.RLock()
+	next := e.book.NextEnd()
+	e.mu.RUnlock()
+	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
+		return
+	}
+	_, err := e.decideIntents(Consent{Unbraked: true}, func() (*roa.Outcome, error) { return e.book.End(now), nil })
+	if err != nil {
+		e.expiryHeld = now.Add(retryAfter)
+		e.Observer.Refused(fault.KindOf(err))
+		e.log.Error("intents have ended, and what follows could not be decided; it will be tried again", "error", err)
+	}
 }
 
 // expire ends by itself what was delegated until now. What the brake holds waits for the operator, and is tried again each

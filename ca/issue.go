@@ -339,7 +339,7 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 	if !child.created && !resources.Contains(sub.Certified) {
 		c.shed = true
 	}
-	if !child.created && own.Repository != sub.Repository && !sub.Certified.Contains(resources) {
+	if !child.created && !sub.Certified.Contains(resources) {
 		if !b.now.Before(sub.Grown.Add(b.policy.Soak)) {
 			sub.Before = sub.Certified
 		}

@@ -26,6 +26,7 @@ type view interface {
 	Retired(authority string) bool       // another generation issues in its place
 	Holdback(authority string) time.Time // a retired one withdraws nothing before this
 	Unsent(authority string) bool        // what it published last has not reached the server that it publishes at
+	Moving(authority string) bool        // it is part of a transfer
 	Offline(authority string) bool       // nothing can be signed with its key now
 	Aside(authority string) bool         // its work failed, and only its manifest is renewed until that is tried again
 }
@@ -246,7 +247,7 @@ func (p *planner) existing(name, parent string, depth int, is *issued, entitled 
 	}
 	switch {
 	case !entitled.Contains(is.Certified):
-		if at := p.shed(parent, is); p.now.Before(at) {
+		if at := p.shed(is); p.now.Before(at) {
 			p.again(name, at)
 			return
 		}
@@ -303,11 +304,11 @@ func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
 	at := time.Time{}
 	for above := issuer; above != AnchorName && above != outside; above = p.Parent(above) {
 		is := p.Issued(above)
-		if is == nil {
+		if is == nil || !p.apart(above, is) {
 			continue
 		}
 		base, until := is.Before, is.Grown.Add(p.policy.Soak)
-		if p.growsElsewhere(above, is) {
+		if !is.Certified.Contains(p.Entitled(above)) { // this plan gives it more
 			base, until = is.Certified, p.now.Add(p.policy.Soak)
 		}
 		if p.now.Before(until) && !base.Contains(resources) {
@@ -317,16 +318,17 @@ func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
 	return resources, at
 }
 
-// growsElsewhere tells whether this plan gives an authority more, in another repository than its own.
-func (p *planner) growsElsewhere(name string, is *issued) bool {
+// apart tells whether a reader may hold an authority's certificate of one moment and what it signed of another, which is what
+// a soak is for: where they lie in different repositories. In a transfer nothing is left to chance, and each authority's
+// folder counts as one, for readers over rsync may fetch one folder after the other.
+func (p *planner) apart(name string, is *issued) bool {
 	issuer := p.Issued(p.Parent(name))
-	return p.policy.Soak > 0 && issuer != nil && issuer.Repository != is.Repository && !is.Certified.Contains(p.Entitled(name))
+	return p.policy.Soak > 0 && issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
 }
 
-// shed is from when on a certificate may name less: some time after those below it do, in another repository.
-func (p *planner) shed(parent string, is *issued) time.Time {
-	issuer := p.Issued(parent)
-	if p.policy.Soak == 0 || issuer == nil || issuer.Repository == is.Repository {
+// shed is from when on a certificate may name less: some time after those below it do, where the two lie apart.
+func (p *planner) shed(is *issued) time.Time {
+	if !p.apart(is.Name, is) {
 		return time.Time{}
 	}
 	for _, product := range is.products { // those below that this plan shrinks

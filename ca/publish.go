@@ -203,6 +203,9 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	if expiry := e.ledger.NextExpiry(); !expiry.IsZero() {
 		next = earlier(next, later(expiry, e.expiryHeld))
 	}
+	if end := e.book.NextEnd(); !end.IsZero() {
+		next = earlier(next, later(end, e.expiryHeld))
+	}
 	if at := e.rollsAt(); !at.IsZero() {
 		next = earlier(next, at)
 	}

@@ -88,6 +88,7 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	}
 	now := time.Now()
 	e.expire(now)
+	e.endIntents(now)
 	if err := e.turn(now); err != nil {
 		return 0, err
 	}

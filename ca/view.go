@@ -113,7 +113,13 @@ func (v *ledgerView) Authorised(authority string) []roa.VRP {
 	if n.key != "" || n.generation != v.peers.roll(n.line()).Active {
 		return nil
 	}
-	return v.book.VRPs(n.holder, v.ledger.Via(n.holder, n.source))
+	via := v.ledger.Via(n.holder, n.source)
+	ahead := v.book.Ahead(n.holder, via, v.ledger.Leaving(n.holder))
+	return roa.Unique(append(ahead, v.book.VRPs(n.holder, via)...))
+}
+
+func (v *ledgerView) Moving(authority string) bool {
+	return v.ledger.Moving(parseName(authority).holder)
 }
 
 func (v *ledgerView) Issued(authority string) *issued {

@@ -29,6 +29,10 @@ func (l *Ledger) Apply(o *Outcome) {
 	for handle := range o.After {
 		l.orgs[handle].sum()
 	}
+	for i := range o.Transfers {
+		t := o.Transfers[i]
+		l.setTransfer(&t)
+	}
 	for _, m := range o.Imports {
 		l.imports[m.Registry] = m
 	}
@@ -59,7 +63,7 @@ func (l *Ledger) add(d *Delegation) {
 	if d.foreign() {
 		l.foreign = append(l.foreign, d)
 	} else {
-		l.orgs[d.From].given.insert(d)
+		l.orgs[d.From].indexOf(d).insert(d)
 	}
 	l.inForce++
 	if !d.Until.IsZero() {
@@ -77,12 +81,20 @@ func (l *Ledger) drop(d *Delegation) {
 	if d.foreign() {
 		l.foreign = slices.DeleteFunc(l.foreign, func(x *Delegation) bool { return x.ID == d.ID })
 	} else {
-		l.orgs[d.From].given.remove(d)
+		l.orgs[d.From].indexOf(d).remove(d)
 	}
 	l.inForce--
 	if at, found := slices.BinarySearchFunc(l.expiries, d, byExpiry); found {
 		l.expiries = slices.Delete(l.expiries, at, at+1)
 	}
+}
+
+// indexOf is where a delegation that an organisation gave is found.
+func (n *node) indexOf(d *Delegation) *index {
+	if d.Arriving {
+		return &n.arriving
+	}
+	return &n.given
 }
 
 func byExpiry(a, b *Delegation) int {

@@ -146,14 +146,18 @@ func (l *Ledger) take(by By, handle string, resources inr.Set) (*Outcome, error)
 	return d.outcome()
 }
 
-// Expire resolves that what is due at the time of the decision ends. The outcome is empty when nothing is.
+// Expire resolves that what is due at the time of the decision ends. What is in a transfer waits until that is over. The
+// outcome is empty when nothing is.
 func (l *Ledger) Expire(by By) (*Outcome, error) {
 	d := l.draft(by)
+	flight := l.inFlight()
 	for _, x := range l.expiries {
 		if !due(x, by.Time) {
 			break
 		}
-		d.end(x)
+		if !x.Resources.Overlaps(flight) {
+			d.end(x)
+		}
 	}
 	return d.outcome()
 }

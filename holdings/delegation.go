@@ -34,6 +34,9 @@ type Delegation struct {
 	// Record names the record of the registry's file that it came from, so that a later import finds it again; empty
 	// when it was made by hand.
 	Record string `json:"record,omitempty"`
+	// Transfer is the transfer that it came by, 0 for none; while Arriving, its donor's side holds the same.
+	Transfer uint64 `json:"transfer,omitempty"`
+	Arriving bool   `json:"arriving,omitempty"`
 }
 
 // foreign tells whether the delegation came from outside the tree.
@@ -62,6 +65,7 @@ const (
 	Enrolled = "enrolled" // an organisation was added, or its record changed
 	Started  = "started"  // a delegation began
 	Ended    = "ended"    // a delegation ended
+	Moved    = "moved"    // a transfer took a step
 )
 
 // Change is one thing that a decision did. The delegation itself is kept for ever under its recipient and number.
@@ -69,6 +73,8 @@ type Change struct {
 	What         string `json:"what"`
 	Organisation string `json:"organisation"` // of a delegation, its recipient
 	Delegation   uint64 `json:"delegation,omitempty"`
+	Transfer     uint64 `json:"transfer,omitempty"`
+	Step         string `json:"step,omitempty"` // of a transfer
 }
 
 // By says who decides, why, and when. It goes into the log.

@@ -20,6 +20,10 @@ type draft struct {
 	after   map[string]account
 	imports []Mark
 	cut     map[uint64]bool // ended because the ground was lost
+
+	transfer uint64      // the one that it is a step of, 0 for none
+	meeting  string      // the lowest organisation above both sides of that
+	moved    []*Transfer // transfers whose records change
 }
 
 // account is what an organisation holds and what of it may be delegated on.
@@ -119,7 +123,8 @@ func (d *draft) settleOne(handle string) {
 		return
 	}
 	d.before[handle] = n.holding
-	for _, x := range n.given.overlapping(n.allocated.Minus(now.allocated)) {
+	lost := n.allocated.Minus(now.allocated)
+	for _, x := range append(n.given.overlapping(lost), n.arriving.overlapping(lost)...) {
 		if d.ended[x.ID] == nil {
 			d.cut[x.ID] = true
 			d.shrink(x, x.Resources.Intersect(now.allocated))
@@ -148,7 +153,10 @@ func (d *draft) clashes() []clash {
 		}
 		var with []*Delegation
 		if n := d.ledger.orgs[x.From]; n != nil {
-			with = n.given.overlapping(x.Resources)
+			with = n.arriving.overlapping(x.Resources)
+			if !x.Arriving || x.From != d.meeting { // there the donor's side has what the recipient's gets
+				with = append(with, n.given.overlapping(x.Resources)...)
+			}
 		}
 		if added[x.From] == nil {
 			added[x.From] = &index{}

@@ -8,6 +8,7 @@
 // The rules: an organisation gets resources from its parent, or from a source outside the tree that is recorded as what it
 // is; siblings never overlap; a child never exceeds what its parent was allocated; what was assigned is not delegated on;
 // special-purpose space is nobody's.
+// But for a transfer: from its acceptance to its finalisation both sides hold what moves.
 //
 // A Ledger has no lock of its own. Its methods other than Apply only read, and may run at the same time as each other;
 // the caller's lock keeps Apply apart from them.
@@ -32,6 +33,10 @@ type Ledger struct {
 	nextDelegation uint64
 	inForce        int
 	foreign        []*Delegation // those from outside the tree, by ID
+
+	transfers []*Transfer                // by ID
+	unrest    map[uint64]bool            // those of them that are not done
+	moving    map[string]map[uint64]bool // by organisation, those not done that have begun to change it
 }
 
 // node is an organisation with what it has and gave.
@@ -42,6 +47,7 @@ type node struct {
 	holding   inr.Set       // all that it received
 	allocated inr.Set       // what of it may be delegated on
 	given     index
+	arriving  index // what it gave to the recipients of transfers that are under way, beside what it gave to the donors
 }
 
 // index finds the delegations that an organisation gave by the resources in them.
@@ -178,10 +184,13 @@ func (l *Ledger) Delegations(handle string) []Delegation {
 	return list
 }
 
-// NextExpiry is when the next delegation ends by itself, zero when none does.
+// NextExpiry is when the next delegation ends by itself, zero when none does. What is in a transfer ends after it.
 func (l *Ledger) NextExpiry() time.Time {
-	if len(l.expiries) == 0 {
-		return time.Time{}
+	flight := l.inFlight()
+	for _, x := range l.expiries {
+		if !x.Resources.Overlaps(flight) {
+			return x.Until
+		}
 	}
-	return l.expiries[0].Until
+	return time.Time{}
 }

@@ -51,6 +51,12 @@ func Load(r store.Reader) (*Ledger, error) {
 	for _, n := range l.orgs {
 		n.sum()
 	}
+	for t, err := range all[Transfer](r, transferBucket, nil) {
+		if err != nil {
+			return nil, err
+		}
+		l.setTransfer(&t)
+	}
 	return l, nil
 }
 

@@ -21,7 +21,8 @@ type Outcome struct {
 	// Before and After are the holding of each organisation that a delegation of it touched, which may be the same.
 	Before, After map[string]inr.Set
 	Counts        Counts
-	Imports       []Mark // the files that this outcome imports
+	Imports       []Mark     // the files that this outcome imports
+	Transfers     []Transfer // those that took a step
 	// Digest is SHA-256 of the difference: who gains and loses what, under which status. It does not depend on numbers,
 	// times, actors or reasons, so that the same change resolved again has the same digest.
 	Digest [sha256.Size]byte
@@ -41,7 +42,7 @@ type Counts struct {
 
 // Empty tells whether nothing would change; such an outcome is neither a decision nor written.
 func (o *Outcome) Empty() bool {
-	return len(o.Started)+len(o.Ended)+len(o.Organisations) == 0
+	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers) == 0
 }
 
 // Losers is the organisations that hold less after than before, sorted.

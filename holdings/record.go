@@ -16,6 +16,7 @@ const (
 	endedBucket        = "delegation-ended" // recipient, 0, number: never removed
 	decisionBucket     = "decision"         // number, big-endian: append-only
 	importBucket       = "import"           // registry: its last file
+	transferBucket     = "transfer"         // number, big-endian
 	ledgerBucket       = "ledger"           // one key, counters
 )
 
@@ -59,6 +60,9 @@ func (o *Outcome) Write(w store.Writer) error {
 	}
 	for _, m := range o.Imports {
 		puts.put(importBucket, []byte(m.Registry), m)
+	}
+	for _, t := range o.Transfers {
+		puts.put(transferBucket, numberKey(t.ID), t)
 	}
 	puts.put(decisionBucket, numberKey(o.Decision.ID), o.Decision)
 	puts.put(ledgerBucket, countersKey, counters{o.Decision.ID, o.nextDelegation})

@@ -18,6 +18,9 @@ func (d *draft) outcome() (*Outcome, error) {
 	if x, missing := d.exceeds(); x != nil {
 		return nil, d.notGivable(x.From, missing)
 	}
+	if changed, id := d.frozen(); id != 0 {
+		return nil, fault.New(fault.Conflict, "%s is in transfer %d; finalise or cancel that first ('cadastre transfer show %d')", changed, id, id)
+	}
 	l := d.ledger
 	o := &Outcome{
 		Decision: Decision{ID: l.lastDecision + 1, Actor: d.by.Actor, Reason: d.by.Reason, Time: d.by.Time.UTC().Round(0)},
@@ -45,6 +48,10 @@ func (d *draft) outcome() (*Outcome, error) {
 		o.nextDelegation++
 		o.Started = append(o.Started, *x)
 		o.Decision.Changes = append(o.Decision.Changes, Change{What: Started, Organisation: x.To, Delegation: x.ID})
+	}
+	for _, t := range d.moved {
+		o.Transfers = append(o.Transfers, *t)
+		o.Decision.Changes = append(o.Decision.Changes, Change{What: Moved, Transfer: t.ID, Step: t.Steps[len(t.Steps)-1].What})
 	}
 	for i := range o.Imports {
 		o.Imports[i].Decision = o.Decision.ID

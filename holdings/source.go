@@ -1,6 +1,7 @@
 package holdings
 
 import (
+	"slices"
 	"time"
 
 	"cadastre/internal/fault"
@@ -14,6 +15,8 @@ type source struct {
 	registry *node
 	nirs     map[string]string      // country code to NIR
 	made     map[string]*Delegation // what earlier imports made, by recordKey
+	flight   inr.Set                // what is in transfers: it stays as it is
+	moved    inr.Set                // what others have by transfers that are over: the file is behind
 	wanted   []*Delegation          // what the file says, without the derived
 	lines    map[*Delegation]int
 }
@@ -35,6 +38,7 @@ func (d *draft) source(f *File, opt ImportOptions) (*source, error) {
 			f.Name, f.Date.Format(time.DateOnly), s.registry.Handle, last.Date.Format(time.DateOnly))
 	}
 	d.imports = append(d.imports, mark)
+	s.flight, s.moved = d.ledger.inFlight(), d.ledger.movedFrom(s.registry)
 	s.remember(s.registry.received)
 	for _, handle := range s.registry.children {
 		child := d.ledger.orgs[handle]
@@ -132,8 +136,54 @@ func (s *source) difference() {
 	}
 	s.bring(s.derive(s.registry, inr.Sum(pool...).Minus(specialSpace)), keep)
 	for key, old := range s.made {
-		if !keep[key] {
+		switch {
+		case keep[key]:
+		case old.Resources.Overlaps(s.flight) && s.ended[old.ID] == nil && !s.replaced(old):
+			if stays := old.Resources.Intersect(s.flight); !stays.Equal(old.Resources) {
+				s.shrink(old, stays)
+			}
+		default:
 			s.end(old)
+		}
+	}
+	s.adopt()
+}
+
+// replaced tells whether a delegation that is started follows on another.
+func (s *source) replaced(old *Delegation) bool {
+	return slices.ContainsFunc(s.got[old.To], func(x *Delegation) bool { return x.Replaces == old.ID })
+}
+
+// settled is what of a record's resources the file decides: what is in a transfer stays where it is, and what has moved away
+// is not given again.
+func (s *source) settled(x, old *Delegation) inr.Set {
+	var was inr.Set
+	if old != nil {
+		was = old.Resources
+	}
+	return x.Resources.Minus(s.moved).Minus(s.flight).Union(was.Intersect(s.flight))
+}
+
+// adopt ends what came by a transfer where the file has it by now for the same holder.
+func (s *source) adopt() {
+	for to, started := range s.got {
+		n := s.ledger.orgs[to]
+		if n == nil {
+			continue
+		}
+		for _, old := range n.received {
+			if old.Transfer == 0 || old.Arriving || old.Imported() || s.ended[old.ID] != nil {
+				continue
+			}
+			rest := old.Resources
+			for _, x := range started {
+				if x.Imported() {
+					rest = rest.Minus(x.Resources)
+				}
+			}
+			if !rest.Equal(old.Resources) {
+				s.shrink(old, rest)
+			}
 		}
 	}
 }
@@ -152,6 +202,7 @@ func (s *source) derive(n *node, sum inr.Set) *Delegation {
 func (s *source) bring(x *Delegation, keep map[string]bool) {
 	key := recordKey(x)
 	old := s.made[key]
+	x.Resources = s.settled(x, old)
 	same := old != nil && old.Resources.Equal(x.Resources) && old.Status == x.Status && old.Country == x.Country &&
 		(old.derived() || old.Since.Equal(x.Since))
 	switch {

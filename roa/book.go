@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -18,12 +19,13 @@ const intentBucket = "intent"
 type Book struct {
 	of      map[string][]Intent // by holder, in the order of compareIntents
 	origins map[uint32]routes   // the prefixes of the intents of an AS
+	ending  map[string]Intent   // by key, those that end by themselves
 	count   int
 }
 
 // Load reads the book. A store without one has an empty one. It fails with Corrupt.
 func Load(r store.Reader) (*Book, error) {
-	b := &Book{of: map[string][]Intent{}, origins: map[uint32]routes{}}
+	b := &Book{of: map[string][]Intent{}, origins: map[uint32]routes{}, ending: map[string]Intent{}}
 	for _, data := range r.Scan(intentBucket, nil) {
 		var in Intent
 		if err := json.Unmarshal(data, &in); err != nil {
@@ -31,6 +33,7 @@ func Load(r store.Reader) (*Book, error) {
 		}
 		b.of[in.Holder] = append(b.of[in.Holder], in)
 		b.origins[in.Origin] = append(b.origins[in.Origin], in.Prefix)
+		b.setEnd(in)
 		b.count++
 	}
 	for _, list := range b.of {
@@ -59,6 +62,67 @@ func (b *Book) VRPs(holder string, holding inr.Set) []VRP {
 		vrps = append(vrps, v...)
 	}
 	return Unique(vrps)
+}
+
+// Ahead is what of a holder's intents is authorised beside the rest while a part of its holding is about to leave, sorted,
+// each once.
+func (b *Book) Ahead(holder string, holding, leaving inr.Set) []VRP {
+	var vrps []VRP
+	if !leaving.Empty() {
+		for _, in := range b.of[holder] {
+			vrps = append(vrps, Ahead(in, holding, leaving)...)
+		}
+	}
+	return Unique(vrps)
+}
+
+// Brought is the intents of a holder that a transfer brought, in order.
+func (b *Book) Brought(holder string, transfer uint64) []Intent {
+	var list []Intent
+	for _, in := range b.of[holder] {
+		if in.Transfer == transfer {
+			list = append(list, in)
+		}
+	}
+	return list
+}
+
+// NextEnd is when the next intent ends by itself, zero where none does.
+func (b *Book) NextEnd() time.Time {
+	var next time.Time
+	for _, in := range b.ending {
+		if next.IsZero() || in.Until.Before(next) {
+			next = in.Until
+		}
+	}
+	return next
+}
+
+// End resolves that the intents end whose time has come.
+func (b *Book) End(now time.Time) *Outcome {
+	out := &Outcome{}
+	for _, in := range b.ending {
+		if !in.Until.After(now) {
+			out.Removed = append(out.Removed, in)
+		}
+	}
+	slices.SortFunc(out.Removed, compareIntents)
+	return out
+}
+
+// Bring resolves that a transfer brings intents to a holder. Those that are there already stay as they are.
+func (b *Book) Bring(intents []Intent) *Outcome {
+	out := &Outcome{}
+	fresh := map[string]bool{}
+	for _, in := range intents {
+		if key := string(in.key()); b.has(in) || fresh[key] {
+			out.Duplicates++
+		} else {
+			fresh[key] = true
+			out.Added = append(out.Added, in)
+		}
+	}
+	return out
 }
 
 // Outcome is a change of intents, resolved and not yet made.
@@ -115,18 +179,26 @@ func (b *Book) Apply(o *Outcome) {
 			b.of[in.Holder] = list
 		}
 		b.origins[in.Origin] = b.origins[in.Origin].without(in.Prefix)
+		delete(b.ending, string(in.key()))
 		b.count--
 	}
 	grown := map[string][]Intent{}
 	for _, in := range o.Added {
 		grown[in.Holder] = append(grown[in.Holder], in)
 		b.origins[in.Origin] = b.origins[in.Origin].with(in.Prefix)
+		b.setEnd(in)
 		b.count++
 	}
 	for holder, added := range grown {
 		list := slices.Concat(b.of[holder], added)
 		slices.SortFunc(list, compareIntents)
 		b.of[holder] = list
+	}
+}
+
+func (b *Book) setEnd(in Intent) {
+	if !in.Until.IsZero() {
+		b.ending[string(in.key())] = in
 	}
 }
 

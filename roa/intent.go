@@ -27,6 +27,8 @@ type Intent struct {
 	Comment   string       `json:"comment,omitempty"`
 	Actor     string       `json:"actor"`
 	Added     time.Time    `json:"added"`
+	Until     time.Time    `json:"until,omitzero"`     // when it ends by itself; zero: never
+	Transfer  uint64       `json:"transfer,omitempty"` // that brought it, 0 for none: it goes with it if that is cancelled
 }
 
 // String is the intent as a VRP, with its holder.
@@ -59,4 +61,22 @@ func Authorised(in Intent, holding inr.Set) (vrps []VRP, parked bool) {
 		vrps = append(vrps, VRP{p, max(in.MaxLength, p.Bits()), in.Origin})
 	}
 	return vrps, len(vrps) == 0
+}
+
+// Ahead is what of an intent is authorised beside the whole of it while a part of its prefix is about to leave: what stays,
+// as it will be authorised then. Nothing, where all or none of it leaves.
+func Ahead(in Intent, holding, leaving inr.Set) []VRP {
+	prefix := inr.OfPrefix(in.Prefix)
+	if !prefix.Overlaps(leaving) || leaving.Contains(prefix) {
+		return nil
+	}
+	vrps, _ := Authorised(in, holding.Minus(leaving))
+	return vrps
+}
+
+// Carried is what of an intent goes along when resources move to another holder: all that lies in them, with the intent's
+// maxLength or its own length if that is longer.
+func Carried(in Intent, moving inr.Set) []VRP {
+	vrps, _ := Authorised(in, moving)
+	return vrps
 }

@@ -1,0 +1,131 @@
+package ca
+
+import (
+	"fmt"
+	"slices"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// Standing is how far what follows from a holding has come: nothing is left to wait for when Missing is empty.
+type Standing struct {
+	Missing   string // in words, what is not there yet; empty where all is published
+	Delegated bool   // the holder's CA is elsewhere: what it publishes has to be looked at there
+	// Repository is the folder that its CA publishes in, where that is elsewhere, and Notify its notification file.
+	Repository, Manifest, Notify string
+}
+
+// Stands tells whether what an organisation gets by a transfer is published: its certificate and those above it name the
+// resources, its ROAs say all of these VRPs, and no repository of theirs has something committed that readers can't see.
+func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Standing, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	line := name{holder: holder}
+	line.generation = e.peers.roll(line.String()).Active
+	s := Standing{Delegated: e.peers.children[holder] != nil}
+	authority := line.String()
+	if s.Delegated {
+		key := e.certifiedKey(holder, resources)
+		if key == "" {
+			s.Missing = fmt.Sprintf("the CA of %s elsewhere has not had %s certified", holder, resources)
+			return s, nil
+		}
+		a := e.clockOf(key)
+		s.Repository, s.Manifest, s.Notify = a.Delegated.Repository, a.Delegated.Manifest, a.Delegated.Notify
+		authority = e.parentOf(key)
+	}
+	for at := authority; at != AnchorName; at = e.parentOf(at) {
+		if at == outside {
+			break
+		}
+		is := e.clockOf(at)
+		switch {
+		case is == nil || is.awaits() || !is.Certified.Contains(resources):
+			s.Missing = fmt.Sprintf("%s has no certificate for %s yet", at, resources)
+		case e.pending(is):
+			s.Missing = fmt.Sprintf("what %s signed is not published yet", at)
+		default:
+			continue
+		}
+		return s, nil
+	}
+	if s.Delegated {
+		return s, nil
+	}
+	is, err := e.issuedTo(authority)
+	if err != nil {
+		return s, err
+	}
+	said := map[string]bool{}
+	for _, p := range is.products {
+		if p.Kind == ROAProduct {
+			said[p.Says] = true
+		}
+	}
+	for _, v := range vrps {
+		if !said[v.String()] {
+			s.Missing = fmt.Sprintf("%s has no ROA for %s yet", holder, v)
+			return s, nil
+		}
+	}
+	return s, nil
+}
+
+// pending tells whether the repository that an authority publishes in has something that readers can't see yet.
+func (e *Engine) pending(a *Authority) bool {
+	if a.Base != "" {
+		return e.mirrors.unsent(a.Repository)
+	}
+	r := e.repositories[a.Repository]
+	return r != nil && r.Staged()
+}
+
+// certifiedKey is the key of a delegated CA that is certified for some resources; empty where none is. The engine's mu is held.
+func (e *Engine) certifiedKey(holder string, resources inr.Set) string {
+	var names []string
+	for authority := range e.peers.keys[holder] {
+		if a := e.clockOf(authority); a != nil && a.Certified.Contains(resources) {
+			names = append(names, authority)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return names[0]
+}
+
+// Clear tells whether nothing of some organisations is certified any more for resources that they hold no more, and that
+// is published; else what is.
+func (e *Engine) Clear(holders []string, resources inr.Set) (missing string, err error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, holder := range holders {
+		for _, authority := range e.issuedOf(holder) {
+			a := e.clockOf(authority)
+			if a == nil || a.awaits() || a.Issuer == outside {
+				continue
+			}
+			over := a.Certified.Intersect(resources.Minus(e.ledger.Via(holder, parseName(authority).source)))
+			switch {
+			case !over.Empty():
+				return fmt.Sprintf("the certificate of %s names %s still", authority, over), nil
+			case e.pending(a):
+				return fmt.Sprintf("what %s signed is not published yet", authority), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// Delegated is the delegated CA of an organisation, if it has one.
+func (e *Engine) Delegated(holder string) (Child, bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if c := e.peers.children[holdings.Fold(holder)]; c != nil {
+		return *c, true
+	}
+	return Child{}, false
+}

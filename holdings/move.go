@@ -1,0 +1,378 @@
+package holdings
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+func compareIDs(a, b uint64) int { return cmp.Compare(a, b) }
+
+func sortedKeys[V any](m map[uint64]V) []uint64 { return slices.Sorted(maps.Keys(m)) }
+
+// Initiate resolves that a transfer begins. Of want, everything is taken but its number, state, legs and history. Recipient
+// is the organisation that gets the resources where it is not there yet; it is enrolled with the acceptance. What the donor
+// delegated on of them goes along, each part to an organisation of the same name below the recipient.
+//
+// It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here) and Conflict (some of it is in another
+// transfer, or the recipient is within what moves).
+func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcome, error) {
+	t := want.clone()
+	t.From, t.To = Fold(t.From), Fold(t.To)
+	t.State, t.Legs, t.Steps, t.Seen, t.Released, t.Disputed = Initiated, nil, nil, time.Time{}, time.Time{}, ""
+	if t.Resources.Empty() {
+		return nil, fault.New(fault.BadInput, "name the resources that move")
+	}
+	if !slices.Contains(TransferKinds, t.Kind) {
+		return nil, fault.New(fault.BadInput, "%q is no kind of transfer; use transfer, merger, takeover, move or handoff", t.Kind)
+	}
+	if other := l.claims(t.Resources); other != nil {
+		return nil, fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
+	}
+	if t.From != "" {
+		if err := l.checkDonor(t); err != nil {
+			return nil, err
+		}
+	}
+	leg := Leg{From: t.From, To: t.To, Resources: t.Resources}
+	if t.To != "" {
+		var err error
+		if leg.New, err = l.checkRecipient(t, recipient); err != nil {
+			return nil, err
+		}
+	}
+	leg.Parts = want.parts()
+	if t.From != "" {
+		leg.Parts = l.partsOf(t.From, t.Resources)
+		t.Legs = l.legs(leg)
+	} else {
+		t.Legs = append([]Leg{leg}, want.legsBelow()...)
+	}
+	d := l.draft(by)
+	t.ID = l.lastDecision + 1
+	return d.transfers(t, string(Initiated), "")
+}
+
+// parts is what the first leg of a transfer from elsewhere brings.
+func (t *Transfer) parts() []Part {
+	if len(t.Legs) > 0 {
+		return t.Legs[0].Parts
+	}
+	return []Part{{Resources: t.Resources, Status: Allocated}}
+}
+
+func (t *Transfer) legsBelow() []Leg {
+	if len(t.Legs) > 1 {
+		return t.Legs[1:]
+	}
+	return nil
+}
+
+// claims is the first transfer that is not over and has something of a set; nil where none has.
+func (l *Ledger) claims(s inr.Set) *Transfer {
+	for _, id := range sortedKeys(l.unrest) {
+		if t := l.Transfer(id); !t.State.Over() && t.Resources.Overlaps(s) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) checkDonor(t *Transfer) error {
+	n := l.orgs[t.From]
+	switch {
+	case n == nil:
+		return unknown(t.From)
+	case n.Kind.IsRegistry():
+		return fault.New(fault.BadInput, "%s is a registry: its holders' resources move, one holder after the other ('cadastre handoff' moves all)", t.From)
+	}
+	if missing := t.Resources.Minus(l.inTree(n)); !missing.Empty() {
+		if who := l.PartHolders(missing); len(who) > 0 {
+			return fault.New(fault.NotHeld, "%s does not hold %s; it is held by %s", t.From, missing, strings.Join(who, ", "))
+		}
+		return fault.New(fault.NotHeld, "%s does not hold %s; no one does", t.From, missing)
+	}
+	t.Original, t.Since = inr.Set{}, time.Time{}
+	for _, x := range n.received {
+		if !x.Resources.Overlaps(t.Resources) {
+			continue
+		}
+		t.Original = t.Original.Union(x.Resources)
+		if t.Since.IsZero() || x.Since.Before(t.Since) {
+			t.Since = x.Since
+		}
+	}
+	return nil
+}
+
+// inTree is what an organisation holds from its parent, for good.
+func (l *Ledger) inTree(n *node) inr.Set {
+	var held []inr.Set
+	for _, x := range n.received {
+		if !x.foreign() && !x.Arriving {
+			held = append(held, x.Resources)
+		}
+	}
+	return inr.Sum(held...)
+}
+
+// checkRecipient is the organisation that gets the resources, if it is new.
+func (l *Ledger) checkRecipient(t *Transfer, recipient Organisation) (Organisation, error) {
+	if n := l.orgs[t.To]; n != nil {
+		switch {
+		case n.Kind.IsRegistry():
+			return Organisation{}, fault.New(fault.BadInput, "%s is a registry; name a holder as the recipient", t.To)
+		case t.From != "" && (slices.Contains(l.chain(t.To), t.From) || slices.Contains(l.chain(t.From), t.To)):
+			return Organisation{}, fault.New(fault.BadInput, "%s and %s are one above the other: delegate or return instead", t.From, t.To)
+		}
+		return Organisation{}, nil
+	}
+	recipient.Handle = t.To
+	if from := l.orgs[t.From]; from != nil {
+		recipient.Kind = cmp.Or(recipient.Kind, from.Kind)
+		recipient.Name, recipient.Country = cmp.Or(recipient.Name, from.Name), cmp.Or(recipient.Country, from.Country)
+	}
+	recipient.Kind = cmp.Or(recipient.Kind, LIR)
+	recipient = recipient.normal()
+	if recipient.Parent == "" {
+		return recipient, fault.New(fault.NotFound, "there is no organisation %s; name the one that it is to be below", t.To)
+	}
+	if err := l.checkEnrolment(recipient); err != nil {
+		return recipient, err
+	}
+	if t.From != "" && slices.Contains(l.chain(recipient.Parent), t.From) {
+		return recipient, fault.New(fault.BadInput, "%s would be below %s: delegate to it instead", t.To, t.From)
+	}
+	return recipient, nil
+}
+
+// partsOf is an organisation's delegations as far as they are in a set.
+func (l *Ledger) partsOf(handle string, s inr.Set) []Part {
+	var parts []Part
+	for _, x := range l.orgs[handle].received {
+		if in := x.Resources.Intersect(s); !in.Empty() && !x.foreign() && !x.Arriving {
+			parts = append(parts, Part{in, x.Status, x.Until, x.Country})
+		}
+	}
+	return parts
+}
+
+// legs is a leg and those of what was delegated on, which go along.
+func (l *Ledger) legs(leg Leg) []Leg {
+	list := []Leg{leg}
+	for _, child := range l.Children(leg.From) {
+		parts := l.partsOf(child, leg.Resources)
+		if len(parts) == 0 {
+			continue
+		}
+		below := Leg{From: child, Parts: parts}
+		for _, p := range parts {
+			below.Resources = below.Resources.Union(p.Resources)
+		}
+		if leg.To != "" {
+			below.To = leg.To + "/" + path.Base(child)
+			if was := l.orgs[child].Organisation; l.orgs[below.To] == nil {
+				below.New = Organisation{Handle: below.To, Parent: leg.To, Kind: was.Kind, Name: was.Name, Country: was.Country}
+			}
+		}
+		list = append(list, l.legs(below)...)
+	}
+	return list
+}
+
+// transfer is one that a decision is about, in one of some states.
+func (l *Ledger) transfer(id uint64, states ...TransferState) (*Transfer, error) {
+	t := l.Transfer(id)
+	if t == nil {
+		return nil, fault.New(fault.NotFound, "there is no transfer %d", id)
+	}
+	if !slices.Contains(states, t.State) {
+		return nil, fault.New(fault.Conflict, "transfer %d is %s", id, t.State)
+	}
+	return t.clone(), nil
+}
+
+// Accept resolves that the recipient's side of a transfer begins to hold what moves, beside the donor's. The two are the
+// only ones of whom siblings may hold the same.
+func (l *Ledger) Accept(by By, id uint64, text string) (*Outcome, error) {
+	t, err := l.transfer(id, Initiated)
+	if err != nil {
+		return nil, err
+	}
+	if t.From != "" { // what moves may have changed since
+		if err := l.checkDonor(t); err != nil {
+			return nil, err
+		}
+		first := t.Legs[0]
+		first.Parts = l.partsOf(t.From, t.Resources)
+		t.Legs = l.legs(first)
+	}
+	t.State = Accepted
+	d := l.draft(by)
+	d.transfer = t.ID
+	if t.To != "" {
+		for i, leg := range t.Legs {
+			if err := d.enrolRecipient(leg); err != nil {
+				return nil, err
+			}
+			if i == 0 {
+				above := l.pathTo(t, leg)
+				for _, h := range above[:len(above)-1] {
+					d.arrive(t, h, []Part{{Resources: t.Resources, Status: Allocated}})
+				}
+			}
+			d.arrive(t, leg.To, leg.Parts)
+		}
+		if t.From != "" {
+			d.meeting = l.meeting(t)
+		}
+	}
+	return d.transfers(t, string(Accepted), text)
+}
+
+// enrolRecipient adds who gets something, unless it has come since the transfer began.
+func (d *draft) enrolRecipient(leg Leg) error {
+	switch n := d.ledger.orgs[leg.To]; {
+	case leg.New.Handle == "":
+	case n == nil:
+		d.enrol(leg.New)
+	case n.Parent != leg.New.Parent:
+		return fault.New(fault.Conflict, "%s is there by now, below %s and not %s; cancel the transfer and begin it anew", leg.To, n.Parent, leg.New.Parent)
+	}
+	return nil
+}
+
+// arrive starts delegations that come with a transfer.
+func (d *draft) arrive(t *Transfer, to string, parts []Part) {
+	parent := d.orgs[to].Parent
+	if n := d.ledger.orgs[to]; n != nil {
+		parent = n.Parent
+	}
+	for _, p := range parts {
+		d.start(&Delegation{
+			From: parent, To: to, Resources: p.Resources, Status: p.Status, Until: p.Until, Country: p.Country,
+			Since: d.by.Time.UTC().Truncate(time.Second), Ground: "transfer from " + t.Source(), Transfer: t.ID, Arriving: true,
+		})
+	}
+}
+
+// Finalise resolves that what moves is the recipient's alone: the donor, and all above it that do not stand above both, hold
+// it no more.
+func (l *Ledger) Finalise(by By, id uint64, text string) (*Outcome, error) {
+	t, err := l.transfer(id, Accepted)
+	if err != nil {
+		return nil, err
+	}
+	if t.Disputed != "" {
+		return nil, fault.New(fault.Conflict, "transfer %d is disputed (%s); both sides stay valid until that is resolved", id, t.Disputed)
+	}
+	t.State = Finalised
+	d := l.draft(by)
+	d.transfer = t.ID
+	if t.From != "" {
+		meeting := l.meeting(t)
+		top := l.pathBelow(meeting, t.From)[0]
+		for _, x := range l.orgs[meeting].given.overlapping(t.Resources) {
+			if x.To == top {
+				d.shrink(x, x.Resources.Minus(t.Resources))
+			}
+		}
+	}
+	for _, x := range l.arriving(t) {
+		d.end(x)
+		stays := *x
+		stays.ID, stays.Decision, stays.Replaces, stays.Arriving = 0, 0, x.ID, false
+		d.start(&stays)
+	}
+	return d.transfers(t, string(Finalised), text)
+}
+
+// Cancel resolves that a transfer comes to nothing: the recipient's side goes, the donor's was never touched.
+func (l *Ledger) Cancel(by By, id uint64, text string) (*Outcome, error) {
+	t, err := l.transfer(id, Initiated, Accepted)
+	if err != nil {
+		return nil, err
+	}
+	if t.State == Initiated { // nothing had come
+		t.Released = by.Time.UTC().Truncate(time.Second)
+	}
+	t.State = Cancelled
+	d := l.draft(by)
+	d.transfer = t.ID
+	for _, x := range l.arriving(t) {
+		d.end(x)
+	}
+	return d.transfers(t, string(Cancelled), text)
+}
+
+// Note resolves that something about a transfer is as change makes it. It must leave state, sides and resources alone.
+func (l *Ledger) Note(by By, id uint64, what, text string, change func(*Transfer)) (*Outcome, error) {
+	t, err := l.transfer(id, Initiated, Accepted, Finalised, Cancelled)
+	if err != nil {
+		return nil, err
+	}
+	if change != nil {
+		change(t)
+	}
+	return l.draft(by).transfers(t, what, text)
+}
+
+// arriving is the delegations that came with a transfer and are not for good yet, by ID.
+func (l *Ledger) arriving(t *Transfer) []*Delegation {
+	_, taking := l.Involved(t)
+	var list []*Delegation
+	for _, h := range taking {
+		if n := l.orgs[h]; n != nil {
+			for _, x := range n.received {
+				if x.Arriving && x.Transfer == t.ID {
+					list = append(list, x)
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, byID)
+	return list
+}
+
+// transfers is the outcome of a draft that is a step of a transfer.
+func (d *draft) transfers(t *Transfer, what, text string) (*Outcome, error) {
+	d.moved = append(d.moved, t)
+	t.Steps = append(t.Steps, TransferStep{At: d.by.Time.UTC().Truncate(time.Second), What: what, Text: text, Actor: d.by.Actor, Decision: d.ledger.lastDecision + 1})
+	return d.outcome()
+}
+
+// frozen is what a draft changes of what is in a transfer that it is no step of, and the transfer's number; 0 where it
+// leaves all as it is.
+func (d *draft) frozen() (inr.Set, uint64) {
+	if len(d.ledger.unrest) == 0 {
+		return inr.Set{}, 0
+	}
+	for _, handle := range slices.Sorted(maps.Keys(d.after)) {
+		for id := range d.ledger.moving[handle] {
+			t := d.ledger.Transfer(id)
+			if id == d.transfer || t.State != Accepted {
+				continue
+			}
+			was, now := d.before[handle], d.after[handle].holding
+			if changed := was.Minus(now).Union(now.Minus(was)).Intersect(t.Resources); !changed.Empty() {
+				return changed, id
+			}
+		}
+	}
+	for _, x := range d.started {
+		for id := range d.ledger.moving[x.From] {
+			t := d.ledger.Transfer(id)
+			fresh := x.Resources.Minus(d.before[x.To]).Intersect(t.Resources)
+			if id != d.transfer && t.State == Accepted && !fresh.Empty() {
+				return fresh, id
+			}
+		}
+	}
+	return inr.Set{}, 0
+}

@@ -1,0 +1,331 @@
+package holdings
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"cadastre/internal/inr"
+)
+
+// TransferKind says on what ground resources move.
+type TransferKind string
+
+// The kinds of transfer. All but the first are moves of one holder's business: what was authorised goes with them.
+const (
+	Market      TransferKind = "transfer" // from one holder to another, who brings routes of its own
+	Merger      TransferKind = "merger"   // two holders become one
+	Takeover    TransferKind = "takeover" // a holder closes, and another goes on with what it had
+	Portability TransferKind = "move"     // a holder goes to another registry
+	Handoff     TransferKind = "handoff"  // a registry fails, and its holders go to its successor
+)
+
+// SameHolder tells whether what the donor had authorised is authorised by the recipient by itself.
+func (k TransferKind) SameHolder() bool { return k != Market }
+
+// TransferKinds are all kinds that there are.
+var TransferKinds = []TransferKind{Market, Merger, Takeover, Portability, Handoff}
+
+// TransferState is how far a transfer has come. Names are those of draft-nro-sidrops-ta-constraints: between acceptance and
+// finalisation both registries may speak for the resources.
+type TransferState string
+
+// The states of a transfer. One that is initiated becomes accepted and then finalised; until then it may be cancelled.
+const (
+	Initiated TransferState = "initiated"
+	Accepted  TransferState = "accepted"
+	Finalised TransferState = "finalised"
+	Cancelled TransferState = "cancelled"
+)
+
+// Over tells whether nothing can be done about the transfer any more.
+func (s TransferState) Over() bool { return s == Finalised || s == Cancelled }
+
+// Transfer is a move of resources from one holder to another: inside a registry, between registries, or to or from an
+// installation elsewhere. Its record is replaced by each decision about it; decisions and Steps are its history.
+type Transfer struct {
+	ID   uint64       `json:"id"`  // the decision that began it, in this ledger
+	Ref  string       `json:"ref"` // the same on both sides of a transfer between two installations
+	Kind TransferKind `json:"kind"`
+	// From and To are holders' handles here. One is empty when it is at the installation elsewhere that Peer names; Elsewhere is
+	// its handle there.
+	From         string        `json:"from,omitempty"`
+	To           string        `json:"to,omitempty"`
+	Peer         string        `json:"peer,omitempty"`
+	Elsewhere    string        `json:"elsewhere,omitempty"`
+	FromRegistry string        `json:"from_registry"`
+	ToRegistry   string        `json:"to_registry"`
+	Resources    inr.Set       `json:"resources"`
+	Original     inr.Set       `json:"original,omitzero"` // the donor's delegations that they were in
+	Legs         []Leg         `json:"legs,omitempty"`    // who gets what from whom, those above first; at this side where one is elsewhere
+	State        TransferState `json:"state"`
+
+	Routes []Route       `json:"routes,omitempty"` // what the recipient wants authorised of its own
+	Bridge time.Duration `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
+	Soak   time.Duration `json:"soak"`             // how long the recipient's side is seen before the donor's goes
+
+	Waits    time.Time `json:"waits,omitzero"`     // silence until then is consent to it (profile portable)
+	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
+	Held     bool      `json:"held,omitempty"`     // finalisation waits for a word of the source
+	Seen     time.Time `json:"seen,omitzero"`      // since when the recipient's side is seen to be published
+	Released time.Time `json:"released,omitzero"`  // when nothing of the side that lost was certified any more
+	Since    time.Time `json:"since,omitzero"`     // when the donor had got the oldest of it
+
+	Steps []TransferStep `json:"steps"`
+}
+
+// Leg is what one organisation gets from another in a transfer.
+type Leg struct {
+	From      string       `json:"from,omitempty"`
+	To        string       `json:"to,omitempty"`
+	Resources inr.Set      `json:"resources"`
+	New       Organisation `json:"new,omitzero"` // the recipient, where it is yet to be enrolled
+	Parts     []Part       `json:"parts,omitempty"`
+}
+
+// Part is a delegation that a recipient gets.
+type Part struct {
+	Resources inr.Set   `json:"resources"`
+	Status    Status    `json:"status"`
+	Until     time.Time `json:"until,omitzero"`
+	Country   string    `json:"country,omitempty"`
+}
+
+// Route is an authorisation that goes with a transfer: a ROA's.
+type Route struct {
+	Prefix    netip.Prefix `json:"prefix"`
+	MaxLength int          `json:"maxLength"`
+	Origin    uint32       `json:"origin"`
+}
+
+// TransferStep is something that happened to a transfer.
+type TransferStep struct {
+	At       time.Time `json:"at"`
+	What     string    `json:"what"`
+	Text     string    `json:"text,omitempty"`
+	Actor    string    `json:"actor,omitempty"`
+	Decision uint64    `json:"decision"`
+}
+
+// What steps say, besides the states that a transfer comes to.
+const (
+	StepApproved  = "approved"  // the recipient's registry agrees
+	StepObjected  = "objected"  // the source does not, on a listed ground
+	StepSeen      = "seen"      // the recipient's side is published
+	StepLost      = "lost"      // it was seen, and is not any more
+	StepDisputed  = "disputed"  // parked
+	StepResolved  = "resolved"  // goes on
+	StepHeld      = "held"      // the source delays it
+	StepReleased  = "released"  // what the side that lost had is not certified any more
+	StepAnnounced = "announced" // the installation elsewhere knows
+)
+
+// Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.
+func (t *Transfer) Source() string { return t.FromRegistry + ":" + orElse(t.From, t.Elsewhere) }
+
+// Recipient is the handle of who gets the resources, wherever it is.
+func (t *Transfer) Recipient() string { return t.ToRegistry + ":" + orElse(t.To, t.Elsewhere) }
+
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// When is when a step was last taken, zero where it was not.
+func (t *Transfer) When(what string) time.Time {
+	for _, s := range slices.Backward(t.Steps) {
+		if s.What == what {
+			return s.At
+		}
+	}
+	return time.Time{}
+}
+
+// Done tells whether a transfer is over and both sides have come to rest.
+func (t *Transfer) Done() bool { return t.State.Over() && !t.Released.IsZero() }
+
+// clone is a copy that can be changed.
+func (t *Transfer) clone() *Transfer {
+	c := *t
+	c.Steps, c.Legs, c.Routes = slices.Clone(t.Steps), slices.Clone(t.Legs), slices.Clone(t.Routes)
+	return &c
+}
+
+// Transfers is all of them, by number.
+func (l *Ledger) Transfers() []*Transfer { return l.transfers }
+
+// Transfer is one by its number; nil where there is none. It must not be changed.
+func (l *Ledger) Transfer(id uint64) *Transfer {
+	if at, found := slices.BinarySearchFunc(l.transfers, id, func(t *Transfer, id uint64) int { return compareIDs(t.ID, id) }); found {
+		return l.transfers[at]
+	}
+	return nil
+}
+
+// TransferByRef is one by the name that both sides have for it.
+func (l *Ledger) TransferByRef(ref string) *Transfer {
+	for _, t := range l.transfers {
+		if t.Ref == ref {
+			return t
+		}
+	}
+	return nil
+}
+
+// Unrest is the transfers that are under way, or over with something still to be withdrawn, by number.
+func (l *Ledger) Unrest() []*Transfer {
+	var list []*Transfer
+	for _, id := range sortedKeys(l.unrest) {
+		list = append(list, l.Transfer(id))
+	}
+	return list
+}
+
+// Moving tells whether an organisation is part of a transfer that is under way, or over with something still to be withdrawn.
+func (l *Ledger) Moving(handle string) bool { return len(l.moving[handle]) > 0 }
+
+// Leaving is what of an organisation's holding goes with transfers that are accepted and not over.
+func (l *Ledger) Leaving(handle string) inr.Set {
+	var sets []inr.Set
+	for id := range l.moving[handle] {
+		t := l.Transfer(id)
+		if giving, _ := l.Involved(t); t.State == Accepted && slices.Contains(giving, handle) {
+			sets = append(sets, t.Resources)
+		}
+	}
+	return inr.Sum(sets...)
+}
+
+// InTransfer is the first transfer that is accepted and not over and has something of a set; nil where none has.
+func (l *Ledger) InTransfer(s inr.Set) *Transfer {
+	for _, id := range sortedKeys(l.unrest) {
+		if t := l.Transfer(id); t.State == Accepted && t.Resources.Overlaps(s) {
+			return t
+		}
+	}
+	return nil
+}
+
+// inFlight is all that is in transfers that are accepted and not over.
+func (l *Ledger) inFlight() inr.Set {
+	var sets []inr.Set
+	for id := range l.unrest {
+		if t := l.Transfer(id); t.State == Accepted {
+			sets = append(sets, t.Resources)
+		}
+	}
+	return inr.Sum(sets...)
+}
+
+// movedFrom is what a registry, or one below it, gave to others by transfers and they hold still.
+func (l *Ledger) movedFrom(registry *node) inr.Set {
+	var sets []inr.Set
+	for _, t := range l.transfers {
+		if t.State == Finalised && t.From != "" && t.FromRegistry != t.ToRegistry && slices.Contains(l.chain(t.From), registry.Handle) {
+			sets = append(sets, t.Resources)
+		}
+	}
+	moved := inr.Sum(sets...)
+	return moved.Minus(registry.holding)
+}
+
+// Involved is the organisations here that a transfer changes, those above first: at the donor's side, and the recipient's.
+func (l *Ledger) Involved(t *Transfer) (giving, taking []string) {
+	for i, leg := range t.Legs {
+		if leg.From != "" {
+			if i == 0 {
+				giving = append(giving, l.pathBelow(l.meeting(t), leg.From)...)
+			} else {
+				giving = append(giving, leg.From)
+			}
+		}
+		if leg.To != "" {
+			if i == 0 {
+				taking = append(taking, l.pathTo(t, leg)...)
+			} else {
+				taking = append(taking, leg.To)
+			}
+		}
+	}
+	return giving, taking
+}
+
+// pathTo is the organisations from below where the two sides meet down to the recipient of the first leg.
+func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
+	if l.orgs[leg.To] == nil {
+		return append(l.pathBelow(l.meeting(t), leg.New.Parent), leg.To)
+	}
+	return l.pathBelow(l.meeting(t), leg.To)
+}
+
+// meeting is the lowest organisation above both sides of a transfer: the root where one is elsewhere.
+func (l *Ledger) meeting(t *Transfer) string {
+	if t.From == "" || t.To == "" {
+		return l.root
+	}
+	to := t.To
+	if l.orgs[to] == nil {
+		to = t.Legs[0].New.Parent
+	}
+	above := l.chain(to)
+	for _, h := range l.chain(t.From)[1:] {
+		if slices.Contains(above, h) {
+			return h
+		}
+	}
+	return l.root
+}
+
+// chain is an organisation and all above it, up to the root.
+func (l *Ledger) chain(handle string) []string {
+	var list []string
+	for n := l.orgs[handle]; n != nil; n = l.orgs[n.Parent] {
+		list = append(list, n.Handle)
+	}
+	return list
+}
+
+// pathBelow is the organisations from below one down to another.
+func (l *Ledger) pathBelow(top, handle string) []string {
+	var path []string
+	for _, h := range l.chain(handle) {
+		if h == top {
+			break
+		}
+		path = append(path, h)
+	}
+	slices.Reverse(path)
+	return path
+}
+
+// setTransfer puts a transfer's record in memory.
+func (l *Ledger) setTransfer(t *Transfer) {
+	at, found := slices.BinarySearchFunc(l.transfers, t.ID, func(t *Transfer, id uint64) int { return compareIDs(t.ID, id) })
+	if found {
+		l.transfers[at] = t
+	} else {
+		l.transfers = slices.Insert(l.transfers, at, t)
+	}
+	delete(l.unrest, t.ID)
+	giving, taking := l.Involved(t)
+	for _, h := range slices.Concat(giving, taking) {
+		if delete(l.moving[h], t.ID); len(l.moving[h]) == 0 {
+			delete(l.moving, h)
+		}
+	}
+	if t.Done() {
+		return
+	}
+	l.unrest[t.ID] = true
+	if t.State == Initiated {
+		return
+	}
+	for _, h := range slices.Concat(giving, taking) {
+		if l.moving[h] == nil {
+			l.moving[h] = map[uint64]bool{}
+		}
+		l.moving[h][t.ID] = true
+	}
+}
