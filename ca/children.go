@@ -26,11 +26,17 @@ func (e *Engine) AddChild(by holdings.By, holder string, request []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTrust(q.TrustAnchor); err != nil {
+	return e.OfferChild(by, holder, q.TrustAnchor)
+}
+
+// OfferChild lets an organisation have its CA elsewhere: the one of an identity that is known from elsewhere, as of a CA that
+// moves here with its holder. It returns the parent_response for it.
+func (e *Engine) OfferChild(by holdings.By, holder string, trustAnchor []byte) ([]byte, error) {
+	if err := checkTrust(trustAnchor); err != nil {
 		return nil, err
 	}
 	holder = holdings.Fold(holder)
-	err = e.changePeers(func(w store.Writer) error {
+	err := e.changePeers(func(w store.Writer) error {
 		o, ok := e.ledger.Organisation(holder)
 		handle := wireHandle(holder)
 		switch other, taken := e.peers.handles[handle]; {
@@ -45,7 +51,7 @@ func (e *Engine) AddChild(by holdings.By, holder string, request []byte) ([]byte
 		case e.ledger.Depth(holder) > maxDepth:
 			return fault.New(fault.BadInput, "%s is %d organisations below the root; a delegated CA may be at most %d below", holder, e.ledger.Depth(holder), maxDepth)
 		}
-		return e.putChild(w, &Child{Holder: holder, Handle: handle, TrustAnchor: q.TrustAnchor, Added: by.Time.UTC()})
+		return e.putChild(w, &Child{Holder: holder, Handle: handle, TrustAnchor: trustAnchor, Added: by.Time.UTC()})
 	})
 	if err != nil {
 		return nil, err

@@ -229,7 +229,7 @@ func (h *house) wanted() map[string]bool {
 	want := map[string]bool{}
 	must(h, h.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		for _, holder := range l.Organisations() {
-			for _, v := range b.VRPs(holder, l.Holding(holder)) {
+			for _, v := range append(b.VRPs(holder, l.Holding(holder)), b.Ahead(holder, l.Holding(holder), l.Leaving(holder))...) {
 				want[v.String()] = true
 			}
 		}

@@ -129,3 +129,14 @@ func (e *Engine) Delegated(holder string) (Child, bool) {
 	}
 	return Child{}, false
 }
+
+// CertificatesOf is where the certificates of an organisation's authorities are published, those of its CA elsewhere included.
+func (e *Engine) CertificatesOf(holder string) []string {
+	var uris []string
+	for _, authority := range e.issuedOf(holder) {
+		if a := e.clockOf(authority); a != nil && !a.awaits() {
+			uris = append(uris, a.CertificateURI)
+		}
+	}
+	return uris
+}

@@ -49,18 +49,7 @@ func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(e.dir, "watch")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.Wrap(err, "couldn't make %s", dir)
-	}
-	options := relying.Options{TAL: filepath.Join(dir, "own.tal"), Cache: filepath.Join(dir, "cache"), P256: e.policy.Algorithm == object.P256}
-	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
-		options.TLSRoots = roots // our own, of a trial
-	}
-	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
-		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
-	}
-	report, err := relying.Verify(ctx, options)
+	report, err := e.Relying(ctx, filepath.Join(e.dir, "watch"), tal)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +58,21 @@ func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
 		seen[a.CertificateURI] = true
 	}
 	return seen, nil
+}
+
+// Relying is what a relying party sees below a trust anchor. The folder keeps its cache, and one at a time uses it.
+func (e *Engine) Relying(ctx context.Context, dir, tal string) (*relying.Report, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Wrap(err, "couldn't make %s", dir)
+	}
+	options := relying.Options{TAL: filepath.Join(dir, "ta.tal"), Cache: filepath.Join(dir, "cache"), P256: e.policy.Algorithm == object.P256}
+	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
+		options.TLSRoots = roots // our own, of a trial
+	}
+	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
+		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
+	}
+	return relying.Verify(ctx, options)
 }
 
 func exists(path string) bool {

@@ -21,9 +21,8 @@ type draft struct {
 	imports []Mark
 	cut     map[uint64]bool // ended because the ground was lost
 
-	transfer uint64      // the one that it is a step of, 0 for none
-	meeting  string      // the lowest organisation above both sides of that
-	moved    []*Transfer // transfers whose records change
+	steps map[uint64]string // transfers that it is a step of, and the lowest organisation above both sides where both are here
+	moved []*Transfer       // transfers whose records change
 }
 
 // account is what an organisation holds and what of it may be delegated on.
@@ -45,6 +44,7 @@ func (l *Ledger) draft(by By) *draft {
 		before:  map[string]inr.Set{},
 		after:   map[string]account{},
 		cut:     map[uint64]bool{},
+		steps:   map[uint64]string{},
 	}
 }
 
@@ -154,7 +154,7 @@ func (d *draft) clashes() []clash {
 		var with []*Delegation
 		if n := d.ledger.orgs[x.From]; n != nil {
 			with = n.arriving.overlapping(x.Resources)
-			if !x.Arriving || x.From != d.meeting { // there the donor's side has what the recipient's gets
+			if !x.Arriving || x.From != d.steps[x.Transfer] { // there the donor's side has what the recipient's gets
 				with = append(with, n.given.overlapping(x.Resources)...)
 			}
 		}

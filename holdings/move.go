@@ -23,6 +23,40 @@ func sortedKeys[V any](m map[uint64]V) []uint64 { return slices.Sorted(maps.Keys
 // It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here) and Conflict (some of it is in another
 // transfer, or the recipient is within what moves).
 func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcome, error) {
+	return l.InitiateAll(by, []Beginning{{want, recipient}}, "")
+}
+
+// Beginning is a transfer that is to begin, and its recipient where that is yet to be enrolled.
+type Beginning struct {
+	Transfer  Transfer
+	Recipient Organisation
+}
+
+// InitiateAll resolves in one decision that several transfers begin, as Initiate does. Text goes into their records.
+func (l *Ledger) InitiateAll(by By, begin []Beginning, text string) (*Outcome, error) {
+	d := l.draft(by)
+	var moving inr.Set
+	next := uint64(1)
+	if n := len(l.transfers); n > 0 {
+		next = l.transfers[n-1].ID + 1
+	}
+	for _, b := range begin {
+		t, err := l.begin(b.Transfer, b.Recipient)
+		if err != nil {
+			return nil, err
+		}
+		if twice := t.Resources.Intersect(moving); !twice.Empty() {
+			return nil, fault.New(fault.Conflict, "%s is in two of these transfers", twice)
+		}
+		moving = moving.Union(t.Resources)
+		t.ID, next = next, next+1
+		d.step(t, string(Initiated), text)
+	}
+	return d.outcome()
+}
+
+// begin is a transfer as it begins.
+func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error) {
 	t := want.clone()
 	t.From, t.To = Fold(t.From), Fold(t.To)
 	t.State, t.Legs, t.Steps, t.Seen, t.Released, t.Disputed = Initiated, nil, nil, time.Time{}, time.Time{}, ""
@@ -54,9 +88,7 @@ func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcom
 	} else {
 		t.Legs = append([]Leg{leg}, want.legsBelow()...)
 	}
-	d := l.draft(by)
-	t.ID = l.lastDecision + 1
-	return d.transfers(t, string(Initiated), "")
+	return t, nil
 }
 
 // parts is what the first leg of a transfer from elsewhere brings.
@@ -201,25 +233,47 @@ func (l *Ledger) transfer(id uint64, states ...TransferState) (*Transfer, error)
 // Accept resolves that the recipient's side of a transfer begins to hold what moves, beside the donor's. The two are the
 // only ones of whom siblings may hold the same.
 func (l *Ledger) Accept(by By, id uint64, text string) (*Outcome, error) {
+	return l.each(by, []uint64{id}, text, (*draft).accept)
+}
+
+// AcceptAll does the same for several, in one decision.
+func (l *Ledger) AcceptAll(by By, ids []uint64, text string) (*Outcome, error) {
+	return l.each(by, ids, text, (*draft).accept)
+}
+
+// each resolves one step of several transfers in one decision.
+func (l *Ledger) each(by By, ids []uint64, text string, step func(*draft, uint64, string) error) (*Outcome, error) {
+	d := l.draft(by)
+	for _, id := range ids {
+		if err := step(d, id, text); err != nil {
+			return nil, err
+		}
+	}
+	return d.outcome()
+}
+
+func (d *draft) accept(id uint64, text string) error {
+	l := d.ledger
 	t, err := l.transfer(id, Initiated)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if t.From != "" { // what moves may have changed since
 		if err := l.checkDonor(t); err != nil {
-			return nil, err
+			return err
 		}
 		first := t.Legs[0]
 		first.Parts = l.partsOf(t.From, t.Resources)
 		t.Legs = l.legs(first)
 	}
 	t.State = Accepted
-	d := l.draft(by)
-	d.transfer = t.ID
+	if d.steps[t.ID] = ""; t.From != "" {
+		d.steps[t.ID] = l.meeting(t)
+	}
 	if t.To != "" {
 		for i, leg := range t.Legs {
 			if err := d.enrolRecipient(leg); err != nil {
-				return nil, err
+				return err
 			}
 			if i == 0 {
 				above := l.pathTo(t, leg)
@@ -229,11 +283,9 @@ func (l *Ledger) Accept(by By, id uint64, text string) (*Outcome, error) {
 			}
 			d.arrive(t, leg.To, leg.Parts)
 		}
-		if t.From != "" {
-			d.meeting = l.meeting(t)
-		}
 	}
-	return d.transfers(t, string(Accepted), text)
+	d.step(t, string(Accepted), text)
+	return nil
 }
 
 // enrolRecipient adds who gets something, unless it has come since the transfer began.
@@ -265,22 +317,30 @@ func (d *draft) arrive(t *Transfer, to string, parts []Part) {
 // Finalise resolves that what moves is the recipient's alone: the donor, and all above it that do not stand above both, hold
 // it no more.
 func (l *Ledger) Finalise(by By, id uint64, text string) (*Outcome, error) {
+	return l.each(by, []uint64{id}, text, (*draft).finalise)
+}
+
+// FinaliseAll does the same for several, in one decision.
+func (l *Ledger) FinaliseAll(by By, ids []uint64, text string) (*Outcome, error) {
+	return l.each(by, ids, text, (*draft).finalise)
+}
+
+func (d *draft) finalise(id uint64, text string) error {
+	l := d.ledger
 	t, err := l.transfer(id, Accepted)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if t.Disputed != "" {
-		return nil, fault.New(fault.Conflict, "transfer %d is disputed (%s); both sides stay valid until that is resolved", id, t.Disputed)
+		return fault.New(fault.Conflict, "transfer %d is disputed (%s); both sides stay valid until that is resolved", id, t.Disputed)
 	}
-	t.State = Finalised
-	d := l.draft(by)
-	d.transfer = t.ID
+	t.State, d.steps[t.ID] = Finalised, ""
 	if t.From != "" {
 		meeting := l.meeting(t)
 		top := l.pathBelow(meeting, t.From)[0]
 		for _, x := range l.orgs[meeting].given.overlapping(t.Resources) {
 			if x.To == top {
-				d.shrink(x, x.Resources.Minus(t.Resources))
+				d.take(x, t.Resources)
 			}
 		}
 	}
@@ -290,7 +350,26 @@ func (l *Ledger) Finalise(by By, id uint64, text string) (*Outcome, error) {
 		stays.ID, stays.Decision, stays.Replaces, stays.Arriving = 0, 0, x.ID, false
 		d.start(&stays)
 	}
-	return d.transfers(t, string(Finalised), text)
+	d.step(t, string(Finalised), text)
+	return nil
+}
+
+// take shrinks a delegation of which the same draft may have taken something already.
+func (d *draft) take(old *Delegation, resources inr.Set) {
+	if d.ended[old.ID] == nil {
+		d.shrink(old, old.Resources.Minus(resources))
+		return
+	}
+	for _, x := range d.got[old.To] {
+		if x.Replaces != old.ID {
+			continue
+		}
+		if x.Resources = x.Resources.Minus(resources); x.Resources.Empty() {
+			is := func(y *Delegation) bool { return x == y }
+			d.started, d.got[old.To] = slices.DeleteFunc(d.started, is), slices.DeleteFunc(d.got[old.To], is)
+		}
+		return
+	}
 }
 
 // Cancel resolves that a transfer comes to nothing: the recipient's side goes, the donor's was never touched.
@@ -304,23 +383,27 @@ func (l *Ledger) Cancel(by By, id uint64, text string) (*Outcome, error) {
 	}
 	t.State = Cancelled
 	d := l.draft(by)
-	d.transfer = t.ID
+	d.steps[t.ID] = ""
 	for _, x := range l.arriving(t) {
 		d.end(x)
 	}
-	return d.transfers(t, string(Cancelled), text)
+	d.step(t, string(Cancelled), text)
+	return d.outcome()
 }
 
-// Note resolves that something about a transfer is as change makes it. It must leave state, sides and resources alone.
-func (l *Ledger) Note(by By, id uint64, what, text string, change func(*Transfer)) (*Outcome, error) {
-	t, err := l.transfer(id, Initiated, Accepted, Finalised, Cancelled)
-	if err != nil {
-		return nil, err
-	}
-	if change != nil {
-		change(t)
-	}
-	return l.draft(by).transfers(t, what, text)
+// Note resolves that something about transfers is as change makes it. It must leave state, sides and resources alone.
+func (l *Ledger) Note(by By, ids []uint64, what, text string, change func(*Transfer)) (*Outcome, error) {
+	return l.each(by, ids, text, func(d *draft, id uint64, text string) error {
+		t, err := l.transfer(id, Initiated, Accepted, Finalised, Cancelled)
+		if err != nil {
+			return err
+		}
+		if change != nil {
+			change(t)
+		}
+		d.step(t, what, text)
+		return nil
+	})
 }
 
 // arriving is the delegations that came with a transfer and are not for good yet, by ID.
@@ -340,11 +423,15 @@ func (l *Ledger) arriving(t *Transfer) []*Delegation {
 	return list
 }
 
-// transfers is the outcome of a draft that is a step of a transfer.
-func (d *draft) transfers(t *Transfer, what, text string) (*Outcome, error) {
+// step makes a draft a step of a transfer.
+func (d *draft) step(t *Transfer, what, text string) {
 	d.moved = append(d.moved, t)
 	t.Steps = append(t.Steps, TransferStep{At: d.by.Time.UTC().Truncate(time.Second), What: what, Text: text, Actor: d.by.Actor, Decision: d.ledger.lastDecision + 1})
-	return d.outcome()
+}
+
+func (d *draft) isStep(id uint64) bool {
+	_, yes := d.steps[id]
+	return yes
 }
 
 // frozen is what a draft changes of what is in a transfer that it is no step of, and the transfer's number; 0 where it
@@ -356,7 +443,7 @@ func (d *draft) frozen() (inr.Set, uint64) {
 	for _, handle := range slices.Sorted(maps.Keys(d.after)) {
 		for id := range d.ledger.moving[handle] {
 			t := d.ledger.Transfer(id)
-			if id == d.transfer || t.State != Accepted {
+			if d.isStep(id) || t.State != Accepted {
 				continue
 			}
 			was, now := d.before[handle], d.after[handle].holding
@@ -369,7 +456,7 @@ func (d *draft) frozen() (inr.Set, uint64) {
 		for id := range d.ledger.moving[x.From] {
 			t := d.ledger.Transfer(id)
 			fresh := x.Resources.Minus(d.before[x.To]).Intersect(t.Resources)
-			if id != d.transfer && t.State == Accepted && !fresh.Empty() {
+			if !d.isStep(id) && t.State == Accepted && !fresh.Empty() {
 				return fresh, id
 			}
 		}

@@ -44,7 +44,7 @@ func (s TransferState) Over() bool { return s == Finalised || s == Cancelled }
 // Transfer is a move of resources from one holder to another: inside a registry, between registries, or to or from an
 // installation elsewhere. Its record is replaced by each decision about it; decisions and Steps are its history.
 type Transfer struct {
-	ID   uint64       `json:"id"`  // the decision that began it, in this ledger
+	ID   uint64       `json:"id"`  // in this ledger, from 1
 	Ref  string       `json:"ref"` // the same on both sides of a transfer between two installations
 	Kind TransferKind `json:"kind"`
 	// From and To are holders' handles here. One is empty when it is at the installation elsewhere that Peer names; Elsewhere is
@@ -60,9 +60,11 @@ type Transfer struct {
 	Legs         []Leg         `json:"legs,omitempty"`    // who gets what from whom, those above first; at this side where one is elsewhere
 	State        TransferState `json:"state"`
 
-	Routes []Route       `json:"routes,omitempty"` // what the recipient wants authorised of its own
-	Bridge time.Duration `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
-	Soak   time.Duration `json:"soak"`             // how long the recipient's side is seen before the donor's goes
+	Routes []Route `json:"routes,omitempty"` // what the recipient wants authorised of its own
+	// Carried is what the donor had authorised and goes along, where the donor is elsewhere: here it is found in the book.
+	Carried []Route       `json:"carried,omitempty"`
+	Bridge  time.Duration `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
+	Soak    time.Duration `json:"soak"`             // how long the recipient's side is seen before the donor's goes
 
 	Waits    time.Time `json:"waits,omitzero"`     // silence until then is consent to it (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
@@ -80,7 +82,9 @@ type Leg struct {
 	To        string       `json:"to,omitempty"`
 	Resources inr.Set      `json:"resources"`
 	New       Organisation `json:"new,omitzero"` // the recipient, where it is yet to be enrolled
-	Parts     []Part       `json:"parts,omitempty"`
+	// CA is the identity of the donor's CA where that is not ours (RFC 8183): the recipient makes it an offer.
+	CA    []byte `json:"ca,omitempty"`
+	Parts []Part `json:"parts,omitempty"`
 }
 
 // Part is a delegation that a recipient gets.
@@ -109,15 +113,16 @@ type TransferStep struct {
 
 // What steps say, besides the states that a transfer comes to.
 const (
-	StepApproved  = "approved"  // the recipient's registry agrees
-	StepObjected  = "objected"  // the source does not, on a listed ground
-	StepSeen      = "seen"      // the recipient's side is published
-	StepLost      = "lost"      // it was seen, and is not any more
-	StepDisputed  = "disputed"  // parked
-	StepResolved  = "resolved"  // goes on
-	StepHeld      = "held"      // the source delays it
-	StepReleased  = "released"  // what the side that lost had is not certified any more
-	StepAnnounced = "announced" // the installation elsewhere knows
+	StepApproved  = "approved"   // the recipient's registry agrees
+	StepObjected  = "objected"   // the source does not, on a listed ground
+	StepSeen      = "seen"       // the recipient's side is published
+	StepLost      = "lost"       // it was seen, and is not any more
+	StepDisputed  = "disputed"   // parked
+	StepResolved  = "resolved"   // goes on
+	StepHeld      = "held"       // the source delays it
+	StepReleased  = "released"   // what the side that lost had is not certified any more
+	StepAnnounced = "announced"  // the installation elsewhere knows
+	StepWishedOff = "wished off" // the recipient's side wants it cancelled
 )
 
 // Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.

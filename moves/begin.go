@@ -1,0 +1,216 @@
+package moves
+
+import (
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// Request is a transfer that somebody asks for.
+type Request struct {
+	Kind      holdings.TransferKind
+	From, To  string  // handles
+	Under     string  // where To is yet to be: the organisation that it is to be below
+	Name      string  // of To, where it is yet to be; else the donor's
+	Peer      string  // the installation that To is at; empty: here
+	Resources inr.Set // nothing: all that From holds
+	Routes    []roa.Row
+	Bridge    time.Duration // of a transfer to a new holder: for how long the donor's routes stay authorised, by consent
+	Soak      time.Duration // less than zero: as the registry has it
+	Hold      bool          // finalisation waits for a word
+}
+
+// Begun is a transfer that was asked for, with what it would do.
+type Begun struct {
+	Transfer holdings.Transfer `json:"transfer"`
+	Carried  []roa.VRP         `json:"carried"`  // what the donor had authorised that goes along
+	Lost     []roa.VRP         `json:"lost"`     // what the donor had authorised that will not be any more
+	Staged   []holdings.Route  `json:"staged"`   // what the recipient wants besides
+	Warnings []string          `json:"warnings"` // what an engineer should know before
+	DryRun   bool              `json:"dry_run"`
+}
+
+// Initiate begins a transfer, or says what it would do. It fails as holdings.Initiate does, and with BadInput where the
+// routes are not within what moves.
+func (m *Mover) Initiate(by holdings.By, q Request, dryRun bool) (*Begun, error) {
+	want, recipient, err := m.wants(q)
+	if err != nil {
+		return nil, err
+	}
+	begun := &Begun{DryRun: dryRun}
+	_, err = m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		o, err := l.Initiate(by, want, recipient)
+		if err == nil {
+			begun.Transfer = o.Transfers[0]
+		}
+		return o, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		begun.foresee(l, b)
+		return nil
+	})
+	m.poke()
+	return begun, err
+}
+
+// wants is what the ledger is asked for.
+func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Organisation, err error) {
+	want = holdings.Transfer{
+		Ref: strings.ToLower(rand.Text()), Kind: q.Kind, From: holdings.Fold(q.From), To: holdings.Fold(q.To), Peer: q.Peer, Resources: q.Resources,
+		Bridge: q.Bridge, Soak: q.Soak, Held: q.Hold,
+	}
+	recipient = holdings.Organisation{Parent: q.Under, Name: q.Name}
+	if q.Peer != "" {
+		want.To, want.Elsewhere, want.ToRegistry = "", q.To, q.Peer
+	}
+	for _, r := range q.Routes {
+		want.Routes = append(want.Routes, holdings.Route{Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin})
+	}
+	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		if want.Resources.Empty() {
+			want.Resources = l.Via(want.From, "")
+		}
+		want.FromRegistry = l.Registry(want.From)
+		if want.Peer == "" {
+			if want.ToRegistry = l.Registry(want.To); want.ToRegistry == "" {
+				want.ToRegistry = l.Registry(q.Under)
+			}
+		}
+		if want.Soak < 0 {
+			want.Soak = DefaultSoak
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return want, recipient, err
+	case want.From == want.To:
+		return want, recipient, fault.New(fault.BadInput, "%s is both who gives and who gets", want.From)
+	case want.Bridge != 0 && want.Kind.SameHolder():
+		return want, recipient, fault.New(fault.BadInput, "a %s takes all routes along: a bridge is for a transfer to a new holder", want.Kind)
+	case len(want.Routes) > 0 && want.Kind.SameHolder():
+		return want, recipient, fault.New(fault.BadInput, "a %s takes the holder's routes along as they are: routes are staged for a transfer to a new holder", want.Kind)
+	}
+	if _, out := within(want.Routes, want.Resources); len(out) > 0 {
+		return want, recipient, fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, want.Resources)
+	}
+	return want, recipient, nil
+}
+
+// foresee says what becomes of what is authorised.
+func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
+	t := &f.Transfer
+	f.Staged = t.Routes
+	kept := map[roa.VRP]bool{}
+	for _, leg := range t.Legs {
+		for _, v := range carried(t, b, leg) {
+			if !kept[v] {
+				kept[v] = true
+				f.Carried = append(f.Carried, v)
+			}
+		}
+	}
+	for _, r := range t.Routes {
+		kept[roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin}] = true
+	}
+	giving, _ := l.Involved(t)
+	for _, holder := range giving {
+		holding := l.Holding(holder)
+		rest := holding.Minus(t.Resources)
+		stays := map[roa.VRP]bool{}
+		for _, v := range b.VRPs(holder, rest) {
+			stays[v] = true
+		}
+		for _, in := range b.Of(holder) {
+			before, _ := roa.Authorised(in, holding)
+			for _, v := range before {
+				if stays[v] || kept[v] {
+					continue
+				}
+				f.Lost = append(f.Lost, v)
+				if len(roa.Ahead(in, holding, t.Resources)) > 0 {
+					f.Warnings = append(f.Warnings, "AS"+asText(in.Origin)+" is authorised for "+in.Prefix.String()+" as a whole; when a part has moved, an announcement of the whole is not covered any more, only those of its parts are")
+				}
+			}
+		}
+	}
+	f.Lost = roa.Unique(f.Lost)
+	if !t.Kind.SameHolder() && t.Bridge == 0 && len(f.Lost) > 0 {
+		f.Warnings = append(f.Warnings, "what the donor had authorised of what moves ends with the finalisation: agree on a bridge if its routes are to stay for a while")
+	}
+}
+
+// Approve says that the recipient's registry agrees to a transfer.
+func (m *Mover) Approve(by holdings.By, id uint64) error {
+	return m.note(by, id, holdings.StepApproved, nil, holdings.Initiated)
+}
+
+// Cancel ends a transfer before its finalisation: the recipient's side goes, the donor's was never touched. Of one whose
+// source is elsewhere it is a wish, since the source alone knows whether it has not finalised.
+func (m *Mover) Cancel(by holdings.By, id uint64) error {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		t := l.Transfer(id)
+		if t != nil && t.State == holdings.Accepted && t.From == "" {
+			return l.Note(by, []uint64{id}, holdings.StepWishedOff, by.Reason, nil)
+		}
+		return l.Cancel(by, id, by.Reason)
+	})
+	m.poke()
+	return err
+}
+
+// Dispute parks a transfer with both sides valid.
+func (m *Mover) Dispute(by holdings.By, id uint64) error {
+	if strings.TrimSpace(by.Reason) == "" {
+		return fault.New(fault.BadInput, "say with --reason what the dispute about transfer %d is", id)
+	}
+	return m.note(by, id, holdings.StepDisputed, func(t *holdings.Transfer) { t.Disputed = by.Reason }, holdings.Initiated, holdings.Accepted)
+}
+
+// Resolve ends a dispute: the transfer goes on.
+func (m *Mover) Resolve(by holdings.By, id uint64) error {
+	return m.note(by, id, holdings.StepResolved, func(t *holdings.Transfer) { t.Disputed = "" }, holdings.Initiated, holdings.Accepted)
+}
+
+// Hold has finalisation wait for a word of the source, or lets it go on.
+func (m *Mover) Hold(by holdings.By, id uint64, hold bool) error {
+	what := holdings.StepHeld
+	if !hold {
+		what = holdings.StepResolved
+	}
+	return m.note(by, id, what, func(t *holdings.Transfer) { t.Held = hold }, holdings.Initiated, holdings.Accepted)
+}
+
+// note records a step of a transfer that is in one of some states.
+func (m *Mover) note(by holdings.By, id uint64, what string, change func(*holdings.Transfer), states ...holdings.TransferState) error {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		t, err := find(l, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range states {
+			if t.State == s {
+				return l.Note(by, []uint64{id}, what, by.Reason, change)
+			}
+		}
+		return nil, fault.New(fault.Conflict, "transfer %d is %s", id, t.State)
+	})
+	m.poke()
+	return err
+}
+
+func find(l *holdings.Ledger, id uint64) (*holdings.Transfer, error) {
+	if t := l.Transfer(id); t != nil {
+		return t, nil
+	}
+	return nil, fault.New(fault.NotFound, "there is no transfer %d; 'cadastre transfer list' shows those that there are", id)
+}

@@ -1,0 +1,252 @@
+// Package moves carries transfers of resources from their initiation to their end, without a gap.
+//
+// The ledger keeps each transfer and says what is allowed; the authorities follow from the ledger, growing before they
+// shrink. What is here decides when the next step is due: when what the recipient gets is published, how long it has been
+// seen, and when nothing of the donor's side is left. Every step is a decision of the ledger, durable before anything
+// follows from it, and whoever starts again finds in the ledger where each transfer stands.
+//
+// States and their order are those of draft-nro-sidrops-ta-constraints: between acceptance and finalisation both sides may
+// speak for the resources, and until finalisation the donor's side is untouched.
+package moves
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// Mover carries the transfers of one installation.
+type Mover struct {
+	engine *ca.Engine
+	dir    string
+	log    *slog.Logger
+	wake   chan struct{}
+	sights sights
+
+	mu      sync.Mutex
+	waiting map[uint64]string // what each transfer was last seen to wait for
+}
+
+// Actor is who takes steps that are due by themselves.
+const Actor = "transfer"
+
+const (
+	lookEvery  = time.Second      // while a step may come with the next serial
+	retryAfter = 30 * time.Second // after a failure
+	// DefaultSoak is for how long the recipient's side is seen before the donor's goes, where nobody says otherwise: twice
+	// what the slowest relying parties take between two runs.
+	DefaultSoak = 4 * time.Hour
+)
+
+// New is a mover for the engine of a data directory.
+func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
+	return &Mover{engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), waiting: map[uint64]string{}}
+}
+
+// Run takes the steps that are due until ctx ends. What fails is said and tried again.
+func (m *Mover) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait, err := m.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			m.log.Error("a transfer's next step failed and will be tried again; both sides stay as they are", "error", err, "kind", fault.KindOf(err))
+			wait = retryAfter
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-m.wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// poke has Run look again at once.
+func (m *Mover) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due is what some transfers are ready for, in one decision for all of them.
+type due struct {
+	accept, finalise, seen, lost, released []uint64
+}
+
+// Step takes the steps that are due now, and says how long there is nothing more to do.
+func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
+	var open []*holdings.Transfer
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		open = l.Unrest()
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	next, ready := now.Add(time.Hour), due{}
+	for _, t := range open {
+		at, err := m.look(ctx, t, now, &ready)
+		if err != nil {
+			return 0, fault.Wrap(err, "transfer %d", t.ID)
+		}
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	taken, err := m.take(&ready)
+	if taken {
+		return 0, err
+	}
+	return max(time.Until(next), 0), err
+}
+
+// look finds what one transfer is ready for, and when to look again where it is for nothing.
+func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	switch t.State {
+	case holdings.Initiated:
+		return m.initiated(t, now, ready)
+	case holdings.Accepted:
+		return m.accepted(ctx, t, now, ready)
+	}
+	return m.over(t, now, ready)
+}
+
+// initiated is a transfer that waits for its recipient's side.
+func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	var at time.Time
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		j := judge(l, t, now)
+		switch {
+		case j.Ready:
+			ready.accept = append(ready.accept, t.ID)
+		default:
+			m.waits(t, j.Why)
+			at = j.Until
+		}
+		return nil
+	})
+	return at, err
+}
+
+// accepted is a transfer of which both sides may speak for the resources.
+func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	if err := m.bring(t); err != nil {
+		return time.Time{}, err
+	}
+	if t.To != "" && t.From == "" {
+		return time.Time{}, nil // the source decides what comes next
+	}
+	missing, err := m.missing(ctx, t)
+	if err != nil {
+		return time.Time{}, err
+	}
+	switch {
+	case missing != "" && !t.Seen.IsZero():
+		m.waits(t, missing)
+		ready.lost = append(ready.lost, t.ID)
+	case missing != "":
+		m.waits(t, missing)
+		return now.Add(lookEvery), nil
+	case t.Seen.IsZero():
+		ready.seen = append(ready.seen, t.ID)
+	case t.Disputed != "":
+		m.waits(t, "that the dispute is resolved: "+t.Disputed)
+	case now.Before(t.Seen.Add(t.Soak)):
+		m.waits(t, "that readers have had the time to see the recipient's side")
+		return earliest(t.Seen.Add(t.Soak), now.Add(time.Minute)), nil
+	case t.Held:
+		m.waits(t, "a word of the source, which holds it back")
+	default:
+		ready.finalise = append(ready.finalise, t.ID)
+	}
+	return time.Time{}, nil
+}
+
+// over is a transfer whose losing side has something left.
+func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	if err := m.settleRoutes(t); err != nil {
+		return time.Time{}, err
+	}
+	var holders []string
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		giving, taking := l.Involved(t)
+		if holders = giving; t.State == holdings.Cancelled {
+			holders = taking
+		}
+		return nil
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	left, err := m.engine.Clear(holders, t.Resources)
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case left != "":
+		m.waits(t, left)
+		return now.Add(lookEvery), nil
+	}
+	ready.released = append(ready.released, t.ID)
+	return time.Time{}, nil
+}
+
+// take takes the steps that are ready, each kind in one decision.
+func (m *Mover) take(ready *due) (taken bool, err error) {
+	now := time.Now()
+	by := holdings.By{Actor: Actor, Time: now}
+	second := now.UTC().Truncate(time.Second)
+	for _, step := range []struct {
+		ids     []uint64
+		reason  string
+		resolve func(*holdings.Ledger, holdings.By, []uint64) (*holdings.Outcome, error)
+	}{
+		{ready.accept, "both sides agree", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
+			return l.AcceptAll(by, ids, "")
+		}},
+		{ready.lost, "the recipient's side is not seen any more", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
+			return l.Note(by, ids, holdings.StepLost, "", func(t *holdings.Transfer) { t.Seen = time.Time{} })
+		}},
+		{ready.seen, "the recipient's side is published", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
+			return l.Note(by, ids, holdings.StepSeen, "", func(t *holdings.Transfer) { t.Seen = second })
+		}},
+		{ready.finalise, "the recipient's side was seen for long enough", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
+			return l.FinaliseAll(by, ids, "")
+		}},
+		{ready.released, "nothing is certified any more for who lost it", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
+			return l.Note(by, ids, holdings.StepReleased, "", func(t *holdings.Transfer) { t.Released = second })
+		}},
+	} {
+		if len(step.ids) == 0 {
+			continue
+		}
+		by.Reason = step.reason
+		_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) { return step.resolve(l, by, step.ids) })
+		if err != nil {
+			return taken, err
+		}
+		taken = true
+		m.log.Info("transfers took a step", "why", step.reason, "transfers", step.ids)
+	}
+	return taken, nil
+}
+
+// waits notes what a transfer waits for.
+func (m *Mover) waits(t *holdings.Transfer, what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting[t.ID] = what
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

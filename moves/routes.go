@@ -1,0 +1,157 @@
+package moves
+
+import (
+	"slices"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// bring sees to it that what the parties agreed on is wanted by the recipients: what the donor had authorised goes along
+// with the same holder, and with a new one where both agreed on a bridge; a new one has its own set besides. It changes
+// nothing where all is there.
+func (m *Mover) bring(t *holdings.Transfer) error {
+	if t.To == "" {
+		return nil
+	}
+	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
+		return b.Bring(wanted(t, b)), nil
+	})
+	return err
+}
+
+// wanted is the intents of the recipients of a transfer.
+func wanted(t *holdings.Transfer, b *roa.Book) []roa.Intent {
+	accepted := t.When(string(holdings.Accepted))
+	var list []roa.Intent
+	add := func(leg holdings.Leg, v roa.VRP, comment string) {
+		list = append(list, roa.Intent{
+			Holder: leg.To, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Comment: comment, Actor: Actor, Added: accepted, Transfer: t.ID,
+		})
+	}
+	for _, leg := range t.Legs {
+		for _, v := range carried(t, b, leg) {
+			add(leg, v, carriedComment(t))
+		}
+	}
+	for _, r := range t.Routes {
+		if leg := legOf(t, r); leg != nil {
+			add(*leg, roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin}, "")
+		}
+	}
+	return list
+}
+
+func carriedComment(t *holdings.Transfer) string {
+	if t.Kind.SameHolder() {
+		return "came with the transfer from " + t.Source()
+	}
+	return "bridge for the routes of " + t.Source()
+}
+
+// carried is what the donor of a leg had authorised of what moves, where that goes along. Of what others below it get with
+// legs of their own, theirs is carried by these.
+func carried(t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []roa.VRP {
+	if !t.Kind.SameHolder() && t.Bridge == 0 {
+		return nil
+	}
+	if leg.From == "" {
+		var vrps []roa.VRP
+		for _, r := range t.Carried {
+			if at := legOf(t, r); at != nil && at.To == leg.To {
+				vrps = append(vrps, roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin})
+			}
+		}
+		return vrps
+	}
+	var vrps []roa.VRP
+	for _, in := range b.Of(leg.From) {
+		vrps = append(vrps, roa.Carried(in, leg.Resources)...)
+	}
+	return roa.Unique(vrps)
+}
+
+// legOf is the leg whose recipient has a route's prefix, the lowest; nil where none has.
+func legOf(t *holdings.Transfer, r holdings.Route) *holdings.Leg {
+	for i := range slices.Backward(t.Legs) {
+		if t.Legs[i].Resources.ContainsPrefix(r.Prefix) {
+			return &t.Legs[i]
+		}
+	}
+	return nil
+}
+
+// settleRoutes does, when a transfer is over, what its end means for what it brought: the bridge gets its end, and what a
+// cancelled transfer brought goes. It changes nothing where that is done.
+func (m *Mover) settleRoutes(t *holdings.Transfer) error {
+	if t.To == "" {
+		return nil
+	}
+	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
+		out := &roa.Outcome{}
+		for _, leg := range t.Legs {
+			for _, in := range b.Brought(leg.To, t.ID) {
+				switch {
+				case t.State == holdings.Cancelled:
+					out.Removed = append(out.Removed, in)
+				case !t.Kind.SameHolder() && in.Until.IsZero() && !staged(t, in):
+					out.Removed = append(out.Removed, in)
+					in.Until = bridgeEnd(t)
+					out.Added = append(out.Added, in)
+				}
+			}
+		}
+		return out, nil
+	})
+	return err
+}
+
+// bridgeEnd is when the copy of what the donor had authorised ends.
+func bridgeEnd(t *holdings.Transfer) time.Time {
+	return t.When(string(holdings.Finalised)).Add(t.Bridge)
+}
+
+// staged tells whether an intent is of the recipient's own set.
+func staged(t *holdings.Transfer, in roa.Intent) bool {
+	return slices.Contains(t.Routes, holdings.Route{Prefix: in.Prefix, MaxLength: in.MaxLength, Origin: in.Origin})
+}
+
+// agreed is the VRPs that the recipient's side has to show, by leg: what the intents that came with the transfer authorise.
+func agreed(t *holdings.Transfer, l *holdings.Ledger, b *roa.Book) map[string][]roa.VRP {
+	vrps := map[string][]roa.VRP{}
+	for _, in := range wanted(t, b) {
+		says, _ := roa.Authorised(in, l.Holding(in.Holder))
+		vrps[in.Holder] = append(vrps[in.Holder], says...)
+	}
+	for holder, all := range vrps {
+		vrps[holder] = roa.Unique(all)
+	}
+	return vrps
+}
+
+// routesIn is what an organisation and those below it that go along have authorised of what moves, for the installation
+// elsewhere that gets it.
+func routesIn(t *holdings.Transfer, b *roa.Book) []holdings.Route {
+	var routes []holdings.Route
+	for _, leg := range t.Legs {
+		for _, v := range carried(t, b, leg) {
+			routes = append(routes, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN})
+		}
+	}
+	return routes
+}
+
+// within is the routes whose prefixes lie in a set, and those that do not.
+func within(routes []holdings.Route, s inr.Set) (in, out []holdings.Route) {
+	for _, r := range routes {
+		if s.ContainsPrefix(r.Prefix) {
+			in = append(in, r)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return in, out
+}

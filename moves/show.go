@@ -1,0 +1,95 @@
+package moves
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/roa"
+)
+
+func asText(asn uint32) string { return strconv.FormatUint(uint64(asn), 10) }
+
+// Status is how a transfer stands.
+type Status struct {
+	holdings.Transfer
+	Waits  string    `json:"waits,omitempty"`  // for what
+	On     string    `json:"on,omitempty"`     // on whom
+	Until  time.Time `json:"until,omitzero"`   // when that ends by itself
+	Agreed []roa.VRP `json:"agreed,omitempty"` // what the recipient's side authorises by it
+}
+
+// Show tells how a transfer stands, what it waits for, on whom, and until when.
+func (m *Mover) Show(id uint64) (*Status, error) {
+	var s *Status
+	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		t, err := find(l, id)
+		if err == nil {
+			s = m.status(l, b, t)
+		}
+		return err
+	})
+	return s, err
+}
+
+// List is all transfers, or those that are not done, the newest last.
+func (m *Mover) List(open bool) ([]Status, error) {
+	list := []Status{}
+	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		all := l.Transfers()
+		if open {
+			all = l.Unrest()
+		}
+		for _, t := range all {
+			list = append(list, *m.status(l, b, t))
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *Status {
+	s := &Status{Transfer: *t}
+	m.mu.Lock()
+	s.Waits = m.waiting[t.ID]
+	m.mu.Unlock()
+	switch {
+	case t.Done():
+		s.Waits = ""
+		return s
+	case t.State == holdings.Initiated:
+		j := judge(l, t, time.Now())
+		s.Waits, s.On, s.Until = j.Why, j.On, j.Until
+	case t.State == holdings.Accepted:
+		s.On = t.ToRegistry
+		if !t.Seen.IsZero() {
+			s.On, s.Until = "time", t.Seen.Add(t.Soak)
+		}
+		if t.Held && s.Until.Before(time.Now()) || t.From == "" {
+			s.On, s.Until = t.FromRegistry, time.Time{}
+		}
+		if t.Disputed != "" {
+			s.On, s.Until, s.Waits = "both registries", time.Time{}, "that the dispute is resolved: "+t.Disputed
+		}
+		for _, vrps := range agreed(t, l, b) {
+			s.Agreed = append(s.Agreed, vrps...)
+		}
+		s.Agreed = roa.Unique(s.Agreed)
+	default:
+		s.On = "the authorities here"
+		if s.Waits == "" {
+			s.Waits = "that what the losing side had is withdrawn"
+		}
+	}
+	return s
+}
+
+// Legs lists the organisations of a status in order, for people.
+func (s *Status) Holders() []string {
+	var list []string
+	for _, leg := range s.Legs {
+		list = append(list, leg.From+" → "+leg.To)
+	}
+	return slices.Compact(list)
+}
