@@ -23,6 +23,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/store"
+	"cadastre/moves"
 	"cadastre/rrdp/publisher"
 )
 
@@ -57,7 +58,7 @@ func newHandler(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return api.New(e, dir)
+	return api.New(e, moves.New(e, dir, slog.New(slog.DiscardHandler)), dir)
 }
 
 // transports are the two ways to a handler: in the same process, and through a Unix socket.

@@ -9,12 +9,14 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/moves"
 	"cadastre/roa"
 )
 
-// New is the handler of an engine, whose data directory is named to those who are told what to do about it.
-func New(e *ca.Engine, dir string) http.Handler {
-	s := server{e, dir}
+// New is the handler of an engine and the mover of its transfers, whose data directory is named to those who are told what to
+// do about it.
+func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
+	s := server{e, m, dir}
 	mux := http.NewServeMux()
 	handle(mux, "/holdings/import", s.holdingsImport)
 	handle(mux, "/holdings/delegate", s.holdingsDelegate)
@@ -51,11 +53,13 @@ func New(e *ca.Engine, dir string) http.Handler {
 	s.publishers(mux)
 	s.repository(mux)
 	s.keys(mux)
+	s.transfers(mux)
 	return mux
 }
 
 type server struct {
 	engine *ca.Engine
+	mover  *moves.Mover
 	dir    string
 }
 

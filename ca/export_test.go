@@ -38,13 +38,30 @@ func (h *House) Settle()              { must(h, h.engine.Settle(context.Backgrou
 func (h *House) Complete()            { h.complete() }
 func (h *House) Reopen()              { h.reopen() }
 func (h *House) VRPs() []string       { return h.reader.vrps() }
-func (h *House) Insist()              { h.reader.insist(h.wanted()) }
 func (h *House) Failed() bool         { return h.reader.failed }
 func (h *House) Certified(a string) string {
 	if c := h.engine.clockOf(a); c != nil {
 		return c.Certified.String()
 	}
 	return ""
+}
+
+// Insist has the relying party miss nothing from now on that was wanted and is, but for what ends by itself.
+func (h *House) Insist() {
+	wanted := h.wanted()
+	must(h, h.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		for _, holder := range b.Holders() {
+			for _, in := range b.Of(holder) {
+				if vrps, _ := roa.Authorised(in, l.Holding(holder)); !in.Until.IsZero() {
+					for _, v := range vrps {
+						delete(wanted, v.String())
+					}
+				}
+			}
+		}
+		return nil
+	}))
+	h.reader.insist(wanted)
 }
 
 // Enrol adds an organisation.

@@ -191,6 +191,10 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 	log.Info("serving", "https", h.config.Listen.HTTPS, "rsync", h.config.Listen.Rsync, "data", h.dir)
 	group.Go(func() error { return trees.follow(ctx) })
 	group.Go(func() error { return h.engine.Run(ctx) })
+	group.Go(func() error {
+		h.mover.Run(ctx)
+		return nil
+	})
 	group.Go(func() error { return h.tidy(ctx, log) })
 	if o.ready != nil {
 		group.Go(func() error {
@@ -255,7 +259,7 @@ func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, log *slo
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fault.Wrap(err, "couldn't close the socket %s to others", path)
 	}
-	serveHTTP(ctx, group, listener, api.New(h.engine, h.dir), log)
+	serveHTTP(ctx, group, listener, api.New(h.engine, h.mover, h.dir), log)
 	return nil
 }
 

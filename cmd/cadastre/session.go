@@ -20,6 +20,7 @@ import (
 	"cadastre/ca"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
+	"cadastre/moves"
 )
 
 // house is an opened data directory.
@@ -28,6 +29,7 @@ type house struct {
 	config *config
 	store  *store.Bolt
 	engine *ca.Engine
+	mover  *moves.Mover
 }
 
 func (g *global) storePath() string  { return filepath.Join(g.data, "store.db") }
@@ -51,7 +53,7 @@ func (g *global) open(log *slog.Logger) (*house, error) {
 		_ = st.Close()
 		return nil, err
 	}
-	return &house{g.data, c, st, e}, nil
+	return &house{g.data, c, st, e, moves.New(e, g.data, log)}, nil
 }
 
 func (h *house) close() { _ = h.store.Close() }
@@ -69,7 +71,7 @@ func (g *global) client() (*api.Client, func(), error) {
 		}
 		h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		if err == nil {
-			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.dir))}}, h.close, nil
+			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.mover, h.dir))}}, h.close, nil
 		}
 		if fault.KindOf(err) != fault.Busy || time.Now().After(deadline) {
 			return nil, nil, err

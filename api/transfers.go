@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/moves"
+	"cadastre/roa"
+)
+
+// TransferInitiate asks that a transfer begin, or what it would do.
+type TransferInitiate struct {
+	By
+	Kind      holdings.TransferKind `json:"kind"`
+	From      string                `json:"from"`
+	To        string                `json:"to"`
+	Under     string                `json:"under,omitempty"` // where To is to be, if it is not there yet
+	Name      string                `json:"name,omitempty"`  // of To, likewise
+	Peer      string                `json:"peer,omitempty"`  // the installation that To is at, if it is not this one
+	Resources inr.Set               `json:"resources,omitzero"`
+	Routes    [][]string            `json:"routes,omitempty"` // prefix, ASn and maybe maxLength of each
+	Bridge    string                `json:"bridge,omitempty"`
+	Soak      string                `json:"soak,omitempty"` // empty: as the registry has it
+	Hold      bool                  `json:"hold,omitempty"`
+	DryRun    bool                  `json:"dry_run,omitempty"`
+}
+
+// TransferStep asks for a step of a transfer.
+type TransferStep struct {
+	By
+	ID uint64 `json:"id"`
+}
+
+// TransferShow asks how a transfer stands.
+type TransferShow struct {
+	ID uint64 `json:"id"`
+}
+
+// TransferList asks for all transfers, or those that are not done.
+type TransferList struct {
+	Open bool `json:"open,omitempty"`
+}
+
+func (s server) transfers(mux *http.ServeMux) {
+	m := s.mover
+	handle(mux, "/transfers/initiate", s.transfersInitiate)
+	handle(mux, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
+	handle(mux, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
+	step := func(path string, do func(by holdings.By, id uint64) error) {
+		handle(mux, "/transfers/"+path, func(_ context.Context, q TransferStep) (*moves.Status, error) {
+			if err := do(q.holdings(), q.ID); err != nil {
+				return nil, err
+			}
+			return m.Show(q.ID)
+		})
+	}
+	step("approve", m.Approve)
+	step("cancel", m.Cancel)
+	step("dispute", m.Dispute)
+	step("resolve", m.Resolve)
+	step("hold", func(by holdings.By, id uint64) error { return m.Hold(by, id, true) })
+	step("release", func(by holdings.By, id uint64) error { return m.Hold(by, id, false) })
+}
+
+func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves.Begun, error) {
+	want := moves.Request{
+		Kind: q.Kind, From: q.From, To: q.To, Under: q.Under, Name: q.Name, Peer: q.Peer, Resources: q.Resources, Soak: -1, Hold: q.Hold,
+	}
+	for _, fields := range q.Routes {
+		row, err := roa.ParseRow(fields...)
+		if err != nil {
+			return nil, err
+		}
+		want.Routes = append(want.Routes, row)
+	}
+	for _, d := range []struct {
+		text, what string
+		to         *time.Duration
+	}{{q.Bridge, "bridge", &want.Bridge}, {q.Soak, "soak", &want.Soak}} {
+		if d.text == "" {
+			continue
+		}
+		long, err := time.ParseDuration(d.text)
+		if err != nil || long < 0 {
+			return nil, fault.New(fault.BadInput, "%s is %q; write how long, such as 48h or 0s", d.what, d.text)
+		}
+		*d.to = long
+	}
+	return s.mover.Initiate(q.holdings(), want, q.DryRun)
+}
