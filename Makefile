@@ -18,7 +18,7 @@ LINT         := $(shell $(GO) env GOPATH)/bin/golangci-lint
 
 run:
 	@$(call need,rsync)
-	@$(GO) run ./cmd/cadastre demo --data demo-data
+	@$(GO) build -o cadastre ./cmd/cadastre && exec ./cadastre demo --data demo-data
 
 # The race detector needs a C compiler; without one the tests run without it.
 test:

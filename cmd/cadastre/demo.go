@@ -177,7 +177,11 @@ func (d *demonstration) show(ctx context.Context, h *house) error {
 		return err
 	}
 	printValidators(out, absolute)
-	fmt.Fprintf(out, "\nTry, in another terminal:\n  cadastre --data %s roa add 102.16.0.0/22 AS37100 24\n  cadastre --data %s holdings return --holder corner-shop 102.16.8.0/24\n  cadastre --data %s status\n\nServing until interrupted.\n", d.data, d.data, d.data)
+	fmt.Fprintln(out, "\nTry, in another terminal:")
+	for _, words := range []string{"roa add 102.16.0.0/22 AS37100 24", "holdings return --holder corner-shop 102.16.8.0/24", "status"} {
+		fmt.Fprintf(out, "  %s --data %s %s\n", os.Args[0], d.data, words)
+	}
+	fmt.Fprintln(out, "\nServing until interrupted.")
 	return nil
 }
 
