@@ -45,7 +45,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, dryRun bool) (*Begun, error)
 	}
 	begun := &Begun{DryRun: dryRun}
 	_, err = m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		o, err := l.Initiate(by, want, recipient)
+		o, err := l.InitiateAll(by, []holdings.Beginning{{Transfer: want, Recipient: recipient}}, by.Reason)
 		if err == nil {
 			begun.Transfer = o.Transfers[0]
 		}
