@@ -70,30 +70,36 @@ func (m *Mover) lookBelow(ctx context.Context, name, tal string, s *sight) {
 	m.poke()
 }
 
-// missing is what of the recipient's side of an accepted transfer is not published yet, in words; empty where all is.
-func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (string, error) {
+// missing is what of the recipient's side of an accepted transfer is not published yet, and on whom that waits; empty where
+// all is.
+func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, error) {
 	if t.To == "" {
-		return m.missingElsewhere(ctx, t)
+		missing, err := m.missingElsewhere(ctx, t)
+		return waiting{what: missing, on: t.Peer}, err
 	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		want = agreed(t, l, b)
 		return nil
 	}); err != nil {
-		return "", err
+		return waiting{}, err
 	}
 	for _, leg := range t.Legs {
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
+		on := ""
+		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
+			on = "the CA of " + leg.To
+		}
 		if err != nil || s.Missing != "" {
-			return s.Missing, err
+			return waiting{what: s.Missing, on: on}, err
 		}
 		if s.Delegated {
 			if missing, err := m.missingDelegated(ctx, t, leg, s, want[leg.To]); err != nil || missing != "" {
-				return missing, err
+				return waiting{what: missing, on: on}, err
 			}
 		}
 	}
-	return "", nil
+	return waiting{}, nil
 }
 
 // missingDelegated is what a recipient's CA elsewhere does not publish yet: all that is valid below the donor's CA for what

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/api"
+	"cadastre/internal/fault"
+	"cadastre/moves"
+)
+
+// transferStep is a command that takes one step of a transfer.
+func transferStep(g *global, verb, short, said string) *cobra.Command {
+	return &cobra.Command{
+		Use:     verb + " ID",
+		Short:   short,
+		Example: "  cadastre transfer " + verb + " 7\n  cadastre transfer " + verb + " 7 --reason 'letter of 3 May' -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := transferID(args[0])
+			if err != nil {
+				return err
+			}
+			status, err := ask[api.TransferStep, *moves.Status](cmd.Context(), g, "/transfers/"+verb, api.TransferStep{By: g.by(), ID: id})
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), status, func(w io.Writer) {
+				fmt.Fprintln(w, strings.ReplaceAll(said, "%d", args[0]))
+				printWaits(w, status)
+			})
+		},
+	}
+}
+
+func transferID(word string) (uint64, error) {
+	id, err := strconv.ParseUint(word, 10, 64)
+	if err != nil {
+		return 0, fault.New(fault.BadInput, "%q is no number of a transfer; 'cadastre transfer list' shows them", word)
+	}
+	return id, nil
+}
+
+func transferList(g *global) *cobra.Command {
+	q := api.TransferList{}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "Show the transfers, and what each waits for",
+		Example: "  cadastre transfer list\n  cadastre transfer list --open -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := ask[api.TransferList, []moves.Status](cmd.Context(), g, "/transfers/list", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) { printTransfers(w, list) })
+		},
+	}
+	cmd.Flags().BoolVar(&q.Open, "open", false, "only those with something still to be done")
+	return cmd
+}
+
+func transferShow(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show a transfer as a timeline, and what it waits for, on whom, and until when",
+		Example: "  cadastre transfer show 7\n  cadastre transfer show 7 -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := transferID(args[0])
+			if err != nil {
+				return err
+			}
+			status, err := ask[api.TransferShow, *moves.Status](cmd.Context(), g, "/transfers/show", api.TransferShow{ID: id})
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), status, func(w io.Writer) { printTransfer(w, status, speaksUnicode()) })
+		},
+	}
+}
