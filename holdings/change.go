@@ -140,8 +140,10 @@ func (l *Ledger) take(by By, handle string, resources inr.Set) (*Outcome, error)
 		return nil, fault.New(fault.NotHeld, "%s does not hold %s; no one does", n.Handle, missing)
 	}
 	d := l.draft(by)
-	for _, x := range l.orgs[n.Parent].given.overlapping(resources) {
-		d.shrink(x, x.Resources.Minus(resources))
+	for _, x := range n.received {
+		if !x.foreign() && x.Resources.Overlaps(resources) {
+			d.shrink(x, x.Resources.Minus(resources))
+		}
 	}
 	return d.outcome()
 }

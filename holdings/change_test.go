@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -36,7 +38,7 @@ parent = "afrinic"
 kind = "lir"
 `
 
-func set(t testing.TB, text string) inr.Set {
+func set(t rapid.TB, text string) inr.Set {
 	t.Helper()
 	s, err := inr.Parse(text)
 	if err != nil {

@@ -2,6 +2,7 @@ package holdings
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -60,11 +61,8 @@ func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error)
 	t := want.clone()
 	t.From, t.To = Fold(t.From), Fold(t.To)
 	t.State, t.Legs, t.Steps, t.Seen, t.Released, t.Disputed = Initiated, nil, nil, time.Time{}, time.Time{}, ""
-	if t.Resources.Empty() {
-		return nil, fault.New(fault.BadInput, "name the resources that move")
-	}
-	if !slices.Contains(TransferKinds, t.Kind) {
-		return nil, fault.New(fault.BadInput, "%q is no kind of transfer; use transfer, merger, takeover, move or handoff", t.Kind)
+	if err := t.check(); err != nil {
+		return nil, err
 	}
 	if other := l.claims(t.Resources); other != nil {
 		return nil, fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
@@ -73,6 +71,7 @@ func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error)
 		if err := l.checkDonor(t); err != nil {
 			return nil, err
 		}
+		t.FromRegistry = l.Registry(t.From)
 	}
 	leg := Leg{From: t.From, To: t.To, Resources: t.Resources}
 	if t.To != "" {
@@ -80,15 +79,52 @@ func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error)
 		if leg.New, err = l.checkRecipient(t, recipient); err != nil {
 			return nil, err
 		}
+		t.ToRegistry = l.Registry(orElse(leg.New.Parent, t.To))
 	}
 	leg.Parts = want.parts()
 	if t.From != "" {
 		leg.Parts = l.partsOf(t.From, t.Resources)
 		t.Legs = l.legs(leg)
 	} else {
+		if err := t.checkParts(leg.Parts); err != nil {
+			return nil, err
+		}
 		t.Legs = append([]Leg{leg}, want.legsBelow()...)
 	}
 	return t, nil
+}
+
+// check says what is wrong with a transfer that is to begin by itself.
+func (t *Transfer) check() error {
+	switch {
+	case t.Resources.Empty():
+		return fault.New(fault.BadInput, "name the resources that move")
+	case !slices.Contains(TransferKinds, t.Kind):
+		return fault.New(fault.BadInput, "%q is no kind of transfer; use transfer, merger, takeover, move or handoff", t.Kind)
+	case t.From == "" && t.To == "":
+		return fault.New(fault.BadInput, "neither side of the transfer of %s is here; name the donor or the recipient", t.Resources)
+	case (t.From == "" || t.To == "") && t.Peer == "":
+		return fault.New(fault.BadInput, "one side of the transfer of %s is elsewhere; name the installation that it is at", t.Resources)
+	}
+	return refuseSpecial(t.Resources)
+}
+
+// checkParts says what is wrong with what the first leg of a transfer from elsewhere brings.
+func (t *Transfer) checkParts(parts []Part) error {
+	var all inr.Set
+	for _, p := range parts {
+		if p.Status != Allocated && p.Status != Assigned {
+			return fault.New(fault.BadInput, "%q is no status of a delegation; use allocated or assigned", p.Status)
+		}
+		if shared := all.Intersect(p.Resources); !shared.Empty() {
+			return fault.New(fault.BadInput, "%s is in two parts of the transfer", shared)
+		}
+		all = all.Union(p.Resources)
+	}
+	if !all.Equal(t.Resources) {
+		return fault.New(fault.BadInput, "the parts of the transfer are %s where it is of %s", all, t.Resources)
+	}
+	return nil
 }
 
 // parts is what the first leg of a transfer from elsewhere brings.
@@ -132,7 +168,7 @@ func (l *Ledger) checkDonor(t *Transfer) error {
 	}
 	t.Original, t.Since = inr.Set{}, time.Time{}
 	for _, x := range n.received {
-		if !x.Resources.Overlaps(t.Resources) {
+		if x.foreign() || x.Arriving || !x.Resources.Overlaps(t.Resources) {
 			continue
 		}
 		t.Original = t.Original.Union(x.Resources)
@@ -198,6 +234,7 @@ func (l *Ledger) partsOf(handle string, s inr.Set) []Part {
 // legs is a leg and those of what was delegated on, which go along.
 func (l *Ledger) legs(leg Leg) []Leg {
 	list := []Leg{leg}
+	taken := map[string]bool{}
 	for _, child := range l.Children(leg.From) {
 		parts := l.partsOf(child, leg.Resources)
 		if len(parts) == 0 {
@@ -208,7 +245,7 @@ func (l *Ledger) legs(leg Leg) []Leg {
 			below.Resources = below.Resources.Union(p.Resources)
 		}
 		if leg.To != "" {
-			below.To = leg.To + "/" + path.Base(child)
+			below.To = l.nameBelow(leg.To, path.Base(child), taken)
 			if was := l.orgs[child].Organisation; l.orgs[below.To] == nil {
 				below.New = Organisation{Handle: below.To, Parent: leg.To, Kind: was.Kind, Name: was.Name, Country: was.Country}
 			}
@@ -216,6 +253,19 @@ func (l *Ledger) legs(leg Leg) []Leg {
 		list = append(list, l.legs(below)...)
 	}
 	return list
+}
+
+// nameBelow is the handle of an organisation below another: its own is kept as far as no other has it, there or in the same
+// transfer.
+func (l *Ledger) nameBelow(parent, base string, taken map[string]bool) string {
+	handle := parent + "/" + base
+	for n := 2; ; n++ {
+		if org := l.orgs[handle]; !taken[handle] && (org == nil || org.Parent == parent) {
+			taken[handle] = true
+			return handle
+		}
+		handle = fmt.Sprintf("%s/%s-%d", parent, base, n)
+	}
 }
 
 // transfer is one that a decision is about, in one of some states.
@@ -288,14 +338,35 @@ func (d *draft) accept(id uint64, text string) error {
 	return nil
 }
 
-// enrolRecipient adds who gets something, unless it has come since the transfer began.
+// enrolRecipient adds who gets something, unless it has come since the transfer began, and sees to it that who stands above
+// may have it below.
 func (d *draft) enrolRecipient(leg Leg) error {
-	switch n := d.ledger.orgs[leg.To]; {
-	case leg.New.Handle == "":
+	n := d.ledger.orgs[leg.To]
+	switch {
 	case n == nil:
+		if err := leg.New.check(); err != nil {
+			return err
+		}
 		d.enrol(leg.New)
-	case n.Parent != leg.New.Parent:
+	case leg.New.Handle != "" && n.Parent != leg.New.Parent:
 		return fault.New(fault.Conflict, "%s is there by now, below %s and not %s; cancel the transfer and begin it anew", leg.To, n.Parent, leg.New.Parent)
+	default:
+		return nil
+	}
+	above, changed := d.orgs[leg.New.Parent]
+	if !changed {
+		n := d.ledger.orgs[leg.New.Parent]
+		if n == nil {
+			return unknown(leg.New.Parent)
+		}
+		above = n.Organisation
+	}
+	if above.Kind == EndUser { // who gets what was delegated on becomes one who delegates
+		above.Kind = LIR
+		d.enrol(above)
+	}
+	if !slices.Contains(parents[leg.New.Kind], above.Kind) {
+		return fault.New(fault.BadInput, "%s: a %s can't be below %s, which is a %s", leg.To, leg.New.Kind, above.Handle, above.Kind)
 	}
 	return nil
 }

@@ -12,14 +12,14 @@ import (
 // outcome settles the draft, checks it and numbers what it starts.
 func (d *draft) outcome() (*Outcome, error) {
 	d.settle()
+	if changed, id := d.frozen(); id != 0 {
+		return nil, fault.New(fault.Conflict, "%s is in transfer %d; finalise or cancel that first ('cadastre transfer show %d')", changed, id, id)
+	}
 	if c := d.clashes(); len(c) > 0 {
 		return nil, fault.New(fault.Conflict, "%s is held by %s already; it must be returned or revoked first", c[0].shared, c[0].with.To)
 	}
 	if x, missing := d.exceeds(); x != nil {
 		return nil, d.notGivable(x.From, missing)
-	}
-	if changed, id := d.frozen(); id != 0 {
-		return nil, fault.New(fault.Conflict, "%s is in transfer %d; finalise or cancel that first ('cadastre transfer show %d')", changed, id, id)
 	}
 	l := d.ledger
 	o := &Outcome{

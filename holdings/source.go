@@ -16,7 +16,7 @@ type source struct {
 	nirs     map[string]string      // country code to NIR
 	made     map[string]*Delegation // what earlier imports made, by recordKey
 	flight   inr.Set                // what is in transfers: it stays as it is
-	moved    inr.Set                // what others have by transfers that are over: the file is behind
+	gone     map[string]inr.Set     // what others have by transfers that are over, by who had it: the file is behind
 	wanted   []*Delegation          // what the file says, without the derived
 	lines    map[*Delegation]int
 }
@@ -38,7 +38,7 @@ func (d *draft) source(f *File, opt ImportOptions) (*source, error) {
 			f.Name, f.Date.Format(time.DateOnly), s.registry.Handle, last.Date.Format(time.DateOnly))
 	}
 	d.imports = append(d.imports, mark)
-	s.flight, s.moved = d.ledger.inFlight(), d.ledger.movedFrom(s.registry)
+	s.flight, s.gone = d.ledger.claimed(), d.ledger.gone()
 	s.remember(s.registry.received)
 	for _, handle := range s.registry.children {
 		child := d.ledger.orgs[handle]
@@ -161,7 +161,8 @@ func (s *source) settled(x, old *Delegation) inr.Set {
 	if old != nil {
 		was = old.Resources
 	}
-	return x.Resources.Minus(s.moved).Minus(s.flight).Union(was.Intersect(s.flight))
+	behind := s.gone[s.registry.Handle].Union(s.gone[x.From]).Union(s.gone[x.To])
+	return x.Resources.Minus(behind).Minus(s.flight).Union(was.Intersect(s.flight))
 }
 
 // adopt ends what came by a transfer where the file has it by now for the same holder.
@@ -203,6 +204,9 @@ func (s *source) bring(x *Delegation, keep map[string]bool) {
 	key := recordKey(x)
 	old := s.made[key]
 	x.Resources = s.settled(x, old)
+	if old != nil && old.Resources.Overlaps(s.flight) { // a record has one status; it changes when the transfer is over
+		x.Status, x.Since, x.Country = old.Status, old.Since, old.Country
+	}
 	same := old != nil && old.Resources.Equal(x.Resources) && old.Status == x.Status && old.Country == x.Country &&
 		(old.derived() || old.Since.Equal(x.Since))
 	switch {

@@ -225,16 +225,43 @@ func (l *Ledger) inFlight() inr.Set {
 	return inr.Sum(sets...)
 }
 
-// movedFrom is what a registry, or one below it, gave to others by transfers and they hold still.
-func (l *Ledger) movedFrom(registry *node) inr.Set {
+// claimed is all that is in transfers that are not over, accepted or not.
+func (l *Ledger) claimed() inr.Set {
 	var sets []inr.Set
-	for _, t := range l.transfers {
-		if t.State == Finalised && t.From != "" && t.FromRegistry != t.ToRegistry && slices.Contains(l.chain(t.From), registry.Handle) {
+	for id := range l.unrest {
+		if t := l.Transfer(id); !t.State.Over() {
 			sets = append(sets, t.Resources)
 		}
 	}
-	moved := inr.Sum(sets...)
-	return moved.Minus(registry.holding)
+	return inr.Sum(sets...)
+}
+
+// gone is what organisations gave to others by transfers that are over, as far as these hold it still and they do not, by
+// handle.
+func (l *Ledger) gone() map[string]inr.Set {
+	given := map[string][]inr.Set{}
+	var kept []inr.Set
+	for _, t := range l.transfers {
+		if t.State != Finalised {
+			continue
+		}
+		giving, taking := l.Involved(t)
+		for _, h := range giving {
+			given[h] = append(given[h], t.Resources)
+		}
+		if t.To == "" {
+			kept = append(kept, t.Resources)
+		}
+		for _, h := range taking {
+			kept = append(kept, t.Resources.Intersect(l.Holding(h)))
+		}
+	}
+	stays := inr.Sum(kept...)
+	gone := make(map[string]inr.Set, len(given))
+	for h, sets := range given {
+		gone[h] = inr.Sum(sets...).Intersect(stays).Minus(l.Holding(h))
+	}
+	return gone
 }
 
 // Involved is the organisations here that a transfer changes, those above first: at the donor's side, and the recipient's.

@@ -2,6 +2,7 @@ package holdings_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,13 +147,29 @@ func same(t rapid.TB, one, other *holdings.Ledger) {
 		if a, b := one.Holding(handle), other.Holding(handle); !a.Equal(b) {
 			t.Fatalf("%s holds %s in one ledger and %s in the other", handle, a, b)
 		}
-		if a, b := one.Delegations(handle), other.Delegations(handle); len(a) != len(b) {
-			t.Fatalf("%s has %d delegations in one ledger and %d in the other", handle, len(a), len(b))
+		if a, b := text(t, one.Delegations(handle)), text(t, other.Delegations(handle)); a != b {
+			t.Fatalf("%s has %s in one ledger and %s in the other", handle, a, b)
+		}
+		if one.Moving(handle) != other.Moving(handle) || !one.Leaving(handle).Equal(other.Leaving(handle)) {
+			t.Fatalf("%s moves in one ledger and not in the other", handle)
 		}
 	}
 	if one.NextExpiry() != other.NextExpiry() || one.LastDecision() != other.LastDecision() {
 		t.Fatal("the ledgers have different clocks")
 	}
+	if text(t, one.Transfers()) != text(t, other.Transfers()) || text(t, one.Unrest()) != text(t, other.Unrest()) {
+		t.Fatal("the ledgers have different transfers")
+	}
+}
+
+// text is something as JSON, to be compared.
+func text(t rapid.TB, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 // sound checks the rules on every organisation, with sums of its own.
@@ -175,19 +192,52 @@ func sound(t rapid.TB, l *holdings.Ledger) {
 		} else if found := holdings.Specials(l.Holding(handle)); len(found) > 0 {
 			t.Fatalf("%s holds special-purpose space: %s", handle, found[0].Name)
 		}
-		var given []inr.Set
+		var given, arriving []inr.Set
 		for _, child := range l.Children(handle) {
 			for _, d := range l.Delegations(child) {
-				given = append(given, d.Resources)
+				if !d.Arriving {
+					given = append(given, d.Resources)
+					continue
+				}
+				arriving = append(arriving, d.Resources)
+				if moves := l.Transfer(d.Transfer); moves == nil || moves.State != holdings.Accepted || !moves.Resources.Contains(d.Resources) {
+					t.Fatalf("%s gets %s by transfer %d, which is %+v", child, d.Resources, d.Transfer, moves)
+				}
 			}
 		}
-		all := inr.Sum(given...)
-		if !may.Contains(all) {
-			t.Fatalf("%s gave %s beyond what it was allocated", handle, all.Minus(may))
+		all, coming := inr.Sum(given...), inr.Sum(arriving...)
+		if !may.Contains(all.Union(coming)) {
+			t.Fatalf("%s gave %s beyond what it was allocated", handle, all.Union(coming).Minus(may))
 		}
-		if size(given...) != size(all) {
+		if size(given...) != size(all) || size(arriving...) != size(coming) {
 			t.Fatalf("children of %s overlap", handle)
 		}
+		if both := all.Intersect(coming); !both.Empty() {
+			overlapByTransfer(t, l, handle, both)
+		}
+	}
+	for _, moves := range l.Transfers() {
+		for _, other := range l.Transfers() {
+			if moves.ID < other.ID && !moves.State.Over() && !other.State.Over() && moves.Resources.Overlaps(other.Resources) {
+				t.Fatalf("transfers %d and %d are both of %s", moves.ID, other.ID, moves.Resources.Intersect(other.Resources))
+			}
+		}
+	}
+}
+
+// overlapByTransfer checks that what two children of an organisation hold is in transfers between the two.
+func overlapByTransfer(t rapid.TB, l *holdings.Ledger, above string, both inr.Set) {
+	t.Helper()
+	for _, moves := range l.Unrest() {
+		if giving, taking := l.Involved(moves); moves.State == holdings.Accepted && len(giving) > 0 && len(taking) > 0 {
+			from, _ := l.Organisation(giving[0])
+			if to, _ := l.Organisation(taking[0]); from.Parent == above && to.Parent == above {
+				both = both.Minus(moves.Resources)
+			}
+		}
+	}
+	if !both.Empty() {
+		t.Fatalf("children of %s both hold %s, which is in no transfer between them", above, both)
 	}
 }
 
