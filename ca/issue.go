@@ -339,13 +339,8 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 	if !child.created && !resources.Contains(sub.Certified) {
 		c.shed = true
 	}
-	if !child.created && !sub.Certified.Contains(resources) {
-		if !b.now.Before(sub.Grown.Add(b.policy.Soak)) {
-			sub.Before = sub.Certified
-		}
-		sub.Before, sub.Grown = sub.Before.Intersect(resources), b.now
-	}
-	sub.Certified, sub.CertSerial, sub.CertExpires = resources, serial, ends
+	sub.names(resources, b.now, b.policy.Soak)
+	sub.CertSerial, sub.CertExpires = serial, ends
 	sub.CertificateURI = b.policy.place(own) + name
 	sub.Issuer, sub.Certificated = own.Name, b.now
 	child.certified = true
@@ -366,6 +361,17 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 		b.add(c, der, Product{Name: name, Kind: CertificateProduct, Serial: serial, Expires: ends, Says: sub.Name})
 		return nil
 	})
+}
+
+// names notes what an authority's certificate names from now on, and what it named before, which readers may hold still.
+func (a *Authority) names(resources inr.Set, now time.Time, soak time.Duration) {
+	if !a.Certified.Empty() && !a.Certified.Contains(resources) {
+		if !now.Before(a.Grown.Add(soak)) {
+			a.Before = a.Certified
+		}
+		a.Before, a.Grown = a.Before.Intersect(resources), now
+	}
+	a.Certified = resources
 }
 
 // authorise issues the ROA of one VRP.

@@ -97,7 +97,8 @@ func (w *world) Registry(holder string) string {
 
 func (w *world) Entitled(holder string) inr.Set { return w.Holding(holder) }
 func (w *world) Authorised(holder string) []roa.VRP {
-	return w.book.VRPs(holder, w.Holding(holder))
+	holding := w.Holding(holder)
+	return roa.Unique(append(w.book.Ahead(holder, holding, w.Leaving(holder)), w.book.VRPs(holder, holding)...))
 }
 func (w *world) Authorities(holder string) []string { return []string{holder} }
 func (w *world) Received(string) *Received          { return nil }
@@ -149,7 +150,11 @@ func (w *world) do(u update) {
 }
 
 func (w *world) certify(own, child *issued, order certify) {
-	child.Certified, child.CertExpires = order.Resources, earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
+	if child.Issuer == own.Name && !order.Resources.Contains(child.Certified) {
+		own.Shed = w.now
+	}
+	child.names(order.Resources, w.now, w.policy.Soak)
+	child.CertExpires = earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
 	name := child.certificateName()
 	own.products[name] = Product{Name: name, Kind: CertificateProduct, Says: order.Name, Expires: child.CertExpires}
 }

@@ -1,0 +1,149 @@
+package ca
+
+import (
+	"slices"
+
+	"cadastre/holdings"
+	"cadastre/roa"
+)
+
+// initiate begins a transfer, unless the ledger refuses it.
+func (m *model) initiate(d *deal, recipient holdings.Organisation) error {
+	d.ids = map[*village]uint64{}
+	want := holdings.Transfer{
+		Kind: d.kind, From: d.from, To: d.to, FromRegistry: d.donor.Registry(d.from), Resources: d.resources, Bridge: d.bridge, Soak: m.watch.soak,
+	}
+	if d.donor != d.taker {
+		there := want
+		want.To, want.Elsewhere, want.Peer = "", d.to, "there"
+		there.From, there.Elsewhere, there.Peer = "", d.from, "here"
+		if err := d.taker.decide(d.taker.Initiate(d.taker.by(), there, recipient)); err != nil {
+			return err
+		}
+		d.ids[d.taker] = d.taker.LastDecision()
+	}
+	if err := d.donor.decide(d.donor.Initiate(d.donor.by(), want, recipient)); err != nil {
+		if id, begun := d.ids[d.taker]; begun {
+			d.taker.must(d.taker.decide(d.taker.Cancel(d.taker.by(), id, "")))
+		}
+		return err
+	}
+	d.ids[d.donor] = d.donor.LastDecision()
+	d.state = holdings.Initiated
+	m.deals = append(m.deals, d)
+	return nil
+}
+
+// accept has the recipient's side hold what moves, and brings what was agreed.
+func (m *model) accept(d *deal) error {
+	for v, id := range d.ids {
+		v.must(v.decide(v.Accept(v.by(), id, "")))
+	}
+	d.state, d.agreed = holdings.Accepted, m.agreement(d)
+	if !m.mutation.mirrorless {
+		d.taker.must(d.taker.want(d.taker.book.Bring(d.agreed), nil))
+	}
+	return m.look()
+}
+
+// agreement is what the recipient's side is to have authorised.
+func (m *model) agreement(d *deal) []roa.Intent {
+	var list []roa.Intent
+	add := func(to string, v roa.VRP) {
+		list = append(list, roa.Intent{Holder: to, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Actor: "tester", Added: d.taker.now, Transfer: d.ids[d.taker]})
+	}
+	if d.kind.SameHolder() || d.bridge > 0 {
+		for _, leg := range d.donor.Transfer(d.ids[d.donor]).Legs {
+			to := leg.To
+			if to == "" {
+				to = d.to // elsewhere one has it all
+			}
+			for _, in := range m.wants[d.donor][leg.From] {
+				for _, v := range roa.Carried(in, leg.Resources) {
+					add(to, v)
+				}
+			}
+		}
+	}
+	for _, v := range d.staged {
+		add(d.to, v)
+	}
+	return list
+}
+
+// finalise ends the donor's side. From then on what was agreed is promised; it must have been there for all readers before.
+func (m *model) finalise(d *deal) error {
+	before := m.promised()
+	for _, v := range []*village{d.donor, d.taker} {
+		if id := d.ids[v]; v.Transfer(id).State == holdings.Accepted {
+			v.must(v.decide(v.Finalise(v.by(), id, "")))
+		}
+	}
+	d.state = holdings.Finalised
+	var agreed []roa.VRP
+	for _, in := range d.agreed {
+		says, _ := roa.Authorised(in, d.taker.Holding(in.Holder))
+		agreed = append(agreed, says...)
+		own := m.wants[d.taker]
+		known := slices.ContainsFunc(own[in.Holder], func(has roa.Intent) bool { return has.String() == in.String() })
+		vrp := roa.VRP{Prefix: in.Prefix, MaxLength: in.MaxLength, ASN: in.Origin}
+		if !d.kind.SameHolder() && !slices.Contains(d.staged, vrp) && !known {
+			in.Until = d.taker.now.Add(d.bridge)
+			if list := d.taker.book.Brought(in.Holder, d.ids[d.taker]); slices.ContainsFunc(list, func(b roa.Intent) bool { return b.String() == in.String() }) {
+				out, err := d.taker.book.Remove([]roa.Intent{in})
+				d.taker.must(err)
+				out.Added = []roa.Intent{in}
+				d.taker.must(d.taker.want(out, nil))
+			}
+		}
+		if !known {
+			own[in.Holder] = append(own[in.Holder], in)
+		}
+	}
+	if err := m.agreedKeeps(d, before, m.promised()); err != nil {
+		return err
+	}
+	m.promise(false)
+	for i := range m.promises {
+		m.promises[i].vrps = roa.Unique(slices.Concat(m.promises[i].vrps, agreed))
+	}
+	return m.look()
+}
+
+// cancel ends the recipient's side.
+func (m *model) cancel(d *deal) error {
+	accepted := d.state == holdings.Accepted
+	for v, id := range d.ids {
+		v.must(v.decide(v.Cancel(v.by(), id, "")))
+	}
+	d.state = holdings.Cancelled
+	if accepted {
+		out := &roa.Outcome{}
+		for _, leg := range d.taker.Transfer(d.ids[d.taker]).Legs {
+			out.Removed = append(out.Removed, d.taker.book.Brought(leg.To, d.ids[d.taker])...)
+		}
+		d.taker.must(d.taker.want(out, nil))
+	}
+	return m.look()
+}
+
+// ripe tells whether a transfer may be finalised.
+func (m *model) ripe(d *deal) bool {
+	if d.state != holdings.Accepted || d.parked {
+		return false
+	}
+	return m.mutation.blind || !d.seen.IsZero() && (m.mutation.hasty || !m.now().Before(d.seen.Add(m.watch.soak)))
+}
+
+// dispute parks a transfer, or has it go on.
+func (m *model) dispute(d *deal, parked bool) {
+	d.parked = parked
+	for v, id := range d.ids {
+		what := holdings.StepResolved
+		text := ""
+		if parked {
+			what, text = holdings.StepDisputed, "a court looks at it"
+		}
+		v.must(v.decide(v.Note(v.by(), id, what, text, func(t *holdings.Transfer) { t.Disputed = text })))
+	}
+}

@@ -1,0 +1,165 @@
+package ca
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// promise is what ledger and agreements let readers count on from one moment on. It is computed beside the book, so that what
+// the book forgets is missed.
+type promise struct {
+	from   time.Time
+	vrps   []roa.VRP // of those who hold for good
+	coming []roa.VRP // beside these: of those to whom something is on its way
+}
+
+// decided is how long what was decided may take to be published, besides soaks.
+const decided = 5 * time.Minute
+
+// settled is what an organisation holds for good.
+func settled(l *holdings.Ledger, handle string) inr.Set {
+	if handle == l.Root() {
+		return l.Holding(handle)
+	}
+	var held []inr.Set
+	for _, d := range l.Delegations(handle) {
+		if !d.Arriving {
+			held = append(held, d.Resources)
+		}
+	}
+	return inr.Sum(held...)
+}
+
+// promised is what can be counted on from now on.
+func (m *model) promised() promise {
+	p := promise{from: m.now()}
+	for _, v := range m.villages {
+		for _, handle := range v.Organisations() {
+			for _, in := range m.wants[v][handle] {
+				if !in.Until.IsZero() && !in.Until.After(v.now) {
+					continue
+				}
+				says, _ := roa.Authorised(in, settled(v.Ledger, handle))
+				p.vrps = append(p.vrps, says...)
+				says, _ = roa.Authorised(in, v.Holding(handle))
+				p.coming = append(p.coming, says...)
+			}
+		}
+	}
+	for _, d := range m.deals {
+		if d.state != holdings.Accepted {
+			continue
+		}
+		for _, in := range d.agreed {
+			says, _ := roa.Authorised(in, d.taker.Holding(in.Holder))
+			p.coming = append(p.coming, says...)
+		}
+	}
+	p.vrps, p.coming = roa.Unique(p.vrps), roa.Unique(p.coming)
+	return p
+}
+
+// promise notes what can be counted on now. With fresh, nobody counts on anything from before.
+func (m *model) promise(fresh bool) {
+	p := m.promised()
+	if fresh {
+		m.promises = []promise{p}
+		return
+	}
+	if last := m.promises[len(m.promises)-1]; !slices.Equal(last.vrps, p.vrps) || !slices.Equal(last.coming, p.coming) {
+		m.promises = append(m.promises, p)
+	}
+	for len(m.promises) > 1 && !m.promises[1].from.After(m.now().Add(-m.watch.soak-decided)) {
+		m.promises = m.promises[1:]
+	}
+}
+
+// demand is what a reader must find whatever versions it holds.
+type demand struct {
+	vrps       []roa.VRP      // these, or what authorises all that they do
+	valid      []announcement // these are valid
+	notInvalid []announcement
+}
+
+// demanded is what was promised all along since before the oldest version that a reader holds was replaced.
+func (m *model) demanded() demand {
+	var d demand
+	latest := m.promises[len(m.promises)-1]
+	always := func(hold func(promise) bool) bool {
+		return !slices.ContainsFunc(m.promises, func(p promise) bool { return !hold(p) })
+	}
+	for _, v := range latest.vrps {
+		if always(func(p promise) bool { return implied(v, p.vrps) }) {
+			d.vrps = append(d.vrps, v)
+		}
+	}
+	for _, a := range m.announced {
+		switch {
+		case always(func(p promise) bool { return a.under(p.vrps) == valid }):
+			d.valid = append(d.valid, a)
+		case always(func(p promise) bool { return a.under(p.vrps) == notFound && a.under(p.coming) == notFound }):
+			d.notInvalid = append(d.notInvalid, a)
+		}
+	}
+	return d
+}
+
+// look checks all that readers may hold now against what they must find.
+func (m *model) look() error {
+	if m.promises == nil {
+		return nil
+	}
+	m.promise(false)
+	d := m.demanded()
+	return m.watch.mixtures(m.now(), func(state map[string]*shown) error {
+		vrps := m.watch.vrps(state)
+		for _, v := range d.vrps {
+			if _, there := slices.BinarySearchFunc(vrps, v, roa.VRP.Compare); !there && !implied(v, vrps) {
+				return fmt.Errorf("a reader misses %s (%s); it has %v", v, m.describe(state), roa.Lines(vrps))
+			}
+		}
+		for _, a := range d.valid {
+			if got := a.under(vrps); got != valid {
+				return fmt.Errorf("for a reader %s is %s, and was valid (%s)", a, got, m.describe(state))
+			}
+		}
+		for _, a := range d.notInvalid {
+			if a.under(vrps) == invalid {
+				return fmt.Errorf("for a reader %s is invalid, and was not found (%s); it has %v", a, m.describe(state), roa.Lines(vrps))
+			}
+		}
+		return nil
+	})
+}
+
+// describe says which points a reader holds an old version of.
+func (m *model) describe(state map[string]*shown) string {
+	var old []string
+	for _, point := range m.watch.order {
+		if list := m.watch.points[point]; list[len(list)-1].shown != state[point] {
+			old = append(old, point)
+		}
+	}
+	return fmt.Sprintf("at %s, with %v as before", m.now().Sub(noon), old)
+}
+
+// agreedKeeps says what the finalisation of a transfer costs that the parties did not agree to: of what was promised before,
+// announcements in what moves of one holder's business, and all announcements outside it.
+func (m *model) agreedKeeps(d *deal, before, after promise) error {
+	for _, a := range m.announced {
+		of := inr.OfPrefix(a.prefix)
+		inside, apart := d.resources.Contains(of), !d.resources.Overlaps(of)
+		if !apart && !(inside && d.kind.SameHolder()) || a.under(before.vrps) != valid {
+			continue
+		}
+		if got := a.under(after.vrps); got != valid {
+			return fmt.Errorf("transfer of %s by %s to %s: %s would be %s, and was valid", d.resources, d.from, d.to, a, got)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package ca
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// shown is what a publication point shows: an authority's folder. It is not changed.
+type shown struct {
+	certificates map[string]inr.Set // by the point of the authority certified
+	roas         []roa.VRP          // sorted
+}
+
+func (s *shown) equal(o *shown) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return slices.Equal(s.roas, o.roas) && maps.EqualFunc(s.certificates, o.certificates, inr.Set.Equal)
+}
+
+// version is what a point showed from one moment on; nil where there was none.
+type version struct {
+	from time.Time
+	*shown
+}
+
+// watch is what all publication points of some worlds showed and when, of which a reader may hold, of each point by itself,
+// any version that was current within the soak.
+type watch struct {
+	soak    time.Duration
+	worlds  []*world
+	points  map[string][]version
+	order   []string          // points, those above first
+	current map[string]string // the point of an authority, by world and name
+	chance  *rand.Rand
+	read    int // readings that were looked at
+}
+
+func newWatch(soak time.Duration, seed uint64, worlds ...*world) *watch {
+	return &watch{soak: soak, worlds: worlds, points: map[string][]version{}, current: map[string]string{}, chance: rand.New(rand.NewPCG(seed, 1))}
+}
+
+// point names an authority's folder. One that ended and came again has another key, and so another point.
+func (o *watch) point(w *world, authority string) string {
+	is := w.issued[authority]
+	if is == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%s:%x", slices.Index(o.worlds, w), authority, is.KeyID[16:])
+}
+
+// see notes what some authorities show now.
+func (o *watch) see(w *world, authorities ...string) {
+	for _, name := range authorities {
+		slot := fmt.Sprintf("%d:%s", slices.Index(o.worlds, w), name)
+		point := o.point(w, name)
+		if was := o.current[slot]; was != "" && was != point {
+			o.add(was, nil, w.now)
+		}
+		if o.current[slot] = point; point == "" {
+			continue
+		}
+		s := &shown{certificates: map[string]inr.Set{}}
+		for _, p := range w.issued[name].products {
+			if p.Kind == CertificateProduct {
+				s.certificates[o.point(w, p.Says)] = w.issued[p.Says].Certified
+			} else {
+				s.roas = append(s.roas, vrpOf(p.Says))
+			}
+		}
+		s.roas = roa.Unique(s.roas)
+		o.add(point, s, w.now)
+	}
+}
+
+func (o *watch) add(point string, s *shown, now time.Time) {
+	list := o.points[point]
+	if list == nil {
+		list = []version{{}} // before that, nothing
+		o.order = append(o.order, point)
+	}
+	if !list[len(list)-1].equal(s) {
+		list = append(list, version{now, s})
+	}
+	for len(list) > 1 && !list[1].from.After(now.Add(-o.soak)) {
+		list = list[1:]
+	}
+	o.points[point] = list
+}
+
+// forget has all readers be up to date.
+func (o *watch) forget() {
+	for point, list := range o.points {
+		o.points[point] = list[len(list)-1:]
+	}
+}
+
+// held is the versions of each point that a reader may hold at a moment: those that were replaced within the soak, and that
+// which is there now.
+func (o *watch) held(now time.Time) map[string][]version {
+	held := map[string][]version{}
+	for point, list := range o.points {
+		first := 0
+		for first < len(list)-1 && !list[first+1].from.After(now.Add(-o.soak)) {
+			first++
+		}
+		held[point] = list[first:]
+	}
+	return held
+}
+
+// mixtures goes through what readers may hold: all combinations where these are few, else the extremes and some by chance.
+func (o *watch) mixtures(now time.Time, yield func(map[string]*shown) error) error {
+	held := o.held(now)
+	var open []string
+	combinations, state := 1, map[string]*shown{}
+	for _, point := range o.order {
+		list := held[point]
+		state[point] = list[len(list)-1].shown
+		if len(list) > 1 {
+			open = append(open, point)
+			combinations = min(combinations*len(list), 1<<20)
+		}
+	}
+	try := func(pick func(i, n int) int) error {
+		for i, point := range open {
+			state[point] = held[point][pick(i, len(held[point]))].shown
+		}
+		o.read++
+		return yield(state)
+	}
+	if combinations <= 96 {
+		for code := range combinations {
+			if err := try(func(_, n int) int {
+				k := code % n
+				code /= n
+				return k
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for at := range open {
+		for _, pick := range []func(i, n int) int{
+			func(i, n int) int { return only(i == at, n) }, func(i, n int) int { return only(i != at, n) }, // one alone is new, or old
+			func(i, n int) int { return only(i < at, n) }, func(i, n int) int { return only(i >= at, n) }, // what is above is
+		} {
+			if err := try(pick); err != nil {
+				return err
+			}
+		}
+	}
+	for range 32 {
+		if err := try(func(_, n int) int { return o.chance.IntN(n) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// only is the newest of n versions, or the oldest.
+func only(newest bool, n int) int {
+	if newest {
+		return n - 1
+	}
+	return 0
+}
+
+// vrps is what a strict reader makes of a state (RFC 6487): a certificate that claims too much is not valid, nor is anything
+// below it; a ROA that does falls alone.
+func (o *watch) vrps(state map[string]*shown) []roa.VRP {
+	var vrps []roa.VRP
+	var walk func(point string, certified inr.Set)
+	walk = func(point string, certified inr.Set) {
+		s := state[point]
+		if s == nil {
+			return
+		}
+		for _, v := range s.roas {
+			if certified.ContainsPrefix(v.Prefix) {
+				vrps = append(vrps, v)
+			}
+		}
+		for child, resources := range s.certificates {
+			if certified.Contains(resources) {
+				walk(child, resources)
+			}
+		}
+	}
+	for _, w := range o.worlds {
+		walk(o.point(w, AnchorName), inr.Everything())
+	}
+	return roa.Unique(vrps)
+}
+
+// announcement is a route as it is announced.
+type announcement struct {
+	prefix netip.Prefix
+	origin uint32
+}
+
+func (a announcement) String() string { return fmt.Sprintf("%s from AS%d", a.prefix, a.origin) }
+
+// validity is that of an announcement (RFC 6811, section 2).
+type validity int
+
+const (
+	notFound validity = iota
+	valid
+	invalid
+)
+
+func (v validity) String() string { return []string{"not found", "valid", "invalid"}[v] }
+
+func encloses(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+func (a announcement) under(vrps []roa.VRP) validity {
+	state := notFound
+	for _, v := range vrps {
+		if !encloses(v.Prefix, a.prefix) {
+			continue
+		}
+		if v.ASN == a.origin && a.origin != 0 && a.prefix.Bits() <= v.MaxLength {
+			return valid
+		}
+		state = invalid
+	}
+	return state
+}
+
+// implied tells whether some VRPs authorise all that another does.
+func implied(v roa.VRP, by []roa.VRP) bool {
+	for _, w := range by {
+		if w.ASN == v.ASN && encloses(w.Prefix, v.Prefix) && w.MaxLength >= v.MaxLength {
+			return true
+		}
+	}
+	return false
+}
