@@ -11,7 +11,7 @@ import (
 
 // rooms are in the order of the flow: a package imports those before its own room, and none after. What is in internal
 // is plumbing, and knows no room.
-var rooms = []string{"internal", "holdings", "roa", "keys", "rrdp", "rsync", "ca", "moves", "api", "cmd"}
+var rooms = []string{"internal", "holdings", "roa", "keys", "rrdp", "rsync", "ca", "escrow", "moves", "api", "cmd"}
 
 // TestImports keeps the direction of imports that docs/architecture.md draws.
 func TestImports(t *testing.T) {

@@ -54,6 +54,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.repository(mux)
 	s.keys(mux)
 	s.transfers(mux)
+	s.escrow(mux)
 	return mux
 }
 

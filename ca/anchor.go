@@ -55,6 +55,13 @@ const firstRevision store.Revision = 1
 // registry, and the trust anchor with its self-signed certificate.
 func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, actor string) error {
 	now := time.Now().UTC().Truncate(time.Second)
+	return found(st, dir, policy, tree, passphrase, anchorPassphrase, now, func(w store.Writer) error {
+		return holdings.Create(w, tree, actor, now)
+	})
+}
+
+// found makes a new installation, whose ledger fill writes. Everything in the store is one transaction.
+func found(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, now time.Time, fill func(store.Writer) error) error {
 	vault, header, err := keys.NewVault(passphrase)
 	if err != nil {
 		return err
@@ -72,7 +79,7 @@ func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisatio
 		return err
 	}
 	_, err = st.Update(store.Any, func(w store.Writer) error {
-		if err := holdings.Create(w, tree, actor, now); err != nil {
+		if err := fill(w); err != nil {
 			return err
 		}
 		for _, o := range tree {

@@ -47,6 +47,7 @@ type candidate struct {
 	engine  *Engine
 	files   map[string][]byte
 	changed map[string]*Authority // by the URI of its certificate
+	moved   map[string]bool       // URIs at which an authority's certificate is no more
 }
 
 func (c candidate) Get(uri string) ([]byte, bool) {
@@ -103,6 +104,9 @@ func (c candidate) Root(uri string) ([]byte, bool) {
 	if a := c.changed[uri]; a != nil && a.Issuer == outside {
 		return c.engine.taken(a)
 	}
+	if c.moved[uri] {
+		return nil, false
+	}
 	return c.engine.Root(uri)
 }
 
@@ -120,18 +124,28 @@ func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
 	return c.engine.Hash(uri)
 }
 
+// certifiedAt is where an authority's certificate is, empty where there is no such authority.
+func (e *Engine) certifiedAt(name string) string {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	return e.clocks[name].CertificateURI
+}
+
 // commit checks a batch and makes it the state: one transaction for the authorities, their products and revocations
 // and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
 // serial is closed in the same transaction.
 func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
-	files, changed := map[string][]byte{}, map[string]*Authority{}
-	for _, c := range b.changes {
+	files, changed, moved := map[string][]byte{}, map[string]*Authority{}, map[string]bool{}
+	for name, c := range b.changes {
+		if was := e.certifiedAt(name); was != "" && (c.gone || was != c.next.CertificateURI) {
+			moved[was] = true
+		}
 		maps.Copy(files, c.files)
 		if !c.gone {
 			changed[c.next.CertificateURI] = &c.next.Authority
 		}
 	}
-	verdict, err := e.check(ctx, b, candidate{e, files, changed})
+	verdict, err := e.check(ctx, b, candidate{e, files, changed, moved})
 	if err != nil {
 		return err
 	}

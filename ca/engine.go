@@ -224,15 +224,7 @@ func (e *Engine) issuedOf(holder string) []string {
 // Unseal opens the keys, so that the engine can sign. An empty anchor passphrase leaves the trust anchor offline. The
 // pool of one-time keys, of the given size, fills until ctx ends.
 func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte, poolSize int) error {
-	var header []byte
-	err := e.store.View(func(r store.Reader) error {
-		header = slices.Clone(r.Get(engineBucket, vaultKey))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	vault, err := keys.OpenVault(header, passphrase)
+	vault, err := e.openVault(passphrase)
 	if err != nil {
 		return err
 	}
@@ -243,6 +235,18 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 		}
 	}
 	return e.unsealed(ctx, vault, anchor, poolSize)
+}
+
+func (e *Engine) openVault(passphrase []byte) (*keys.Vault, error) {
+	var header []byte
+	err := e.store.View(func(r store.Reader) error {
+		header = slices.Clone(r.Get(engineBucket, vaultKey))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return keys.OpenVault(header, passphrase)
 }
 
 // unsealed makes ready what needs open keys.
@@ -409,6 +413,18 @@ func (e *Engine) repository(name string) *rrdp.Repository {
 	}
 	return e.mirrors.repository(name)
 }
+
+// Installation is the name that the installation drew when it was made.
+func (e *Engine) Installation() string { return e.installation }
+
+// Dir is the data directory.
+func (e *Engine) Dir() string { return e.dir }
+
+// Policy is what the operator decided.
+func (e *Engine) Policy() Policy { return e.policy }
+
+// View shows the newest committed state of the store, for those who carry it elsewhere as it is.
+func (e *Engine) View(fn func(store.Reader) error) error { return e.store.View(fn) }
 
 // Repositories lists the registries that have one.
 func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(e.repositories) }

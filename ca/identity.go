@@ -45,6 +45,33 @@ func (e *Engine) readIdentity() (*identity, error) {
 	return id, err
 }
 
+// Identity is the certificate of the installation's identity, DER: what its peers and its successor know it by.
+func (e *Engine) Identity() ([]byte, error) {
+	id, err := e.readIdentity()
+	if err != nil {
+		return nil, err
+	}
+	return id.Certificate, nil
+}
+
+// OpenIdentity opens the key of the installation's identity and no other, for one who has something to Sign and nothing to
+// issue. A wrong passphrase is of kind Secret.
+func (e *Engine) OpenIdentity(passphrase []byte) error {
+	var err error
+	if e.vault, err = e.openVault(passphrase); err != nil {
+		return err
+	}
+	return e.openIdentity()
+}
+
+// Sign signs content, XML, as the installation. It fails with Secret while the keys are not open.
+func (e *Engine) Sign(content []byte, at time.Time) ([]byte, error) {
+	if e.signer == nil {
+		return nil, fault.New(fault.Secret, "nothing can be signed while the keys are not open: name a file with their passphrase, or wait until the daemon has opened them")
+	}
+	return e.signer.Sign(content, at)
+}
+
 // openIdentity makes ready to sign messages to peers. An installation that is older than they are gets an identity.
 func (e *Engine) openIdentity() error {
 	id, err := e.readIdentity()

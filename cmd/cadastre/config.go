@@ -15,6 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"cadastre/ca"
+	"cadastre/escrow"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
 )
@@ -29,6 +30,7 @@ type config struct {
 	Listen listenConfig `toml:"listen"`
 	TLS    tlsConfig    `toml:"tls"`
 	Policy policyConfig `toml:"policy"`
+	Escrow escrowConfig `toml:"escrow"`
 
 	policy ca.Policy
 }
@@ -52,6 +54,12 @@ type policyConfig struct {
 	Notice        duration `toml:"notice"` // the same
 	BrakePercent  float64  `toml:"brake_percent"`
 	Pool          int      `toml:"pool"`
+}
+
+// escrowConfig has the daemon make deposits for a successor; both are empty where it makes none.
+type escrowConfig struct {
+	Dir       string `toml:"dir"`       // absolute path
+	Recipient string `toml:"recipient"` // age1…, as the successor's 'escrow keygen' printed it
 }
 
 // duration is a time.Duration that reads and writes as text.
@@ -80,6 +88,15 @@ func newConfig(host string, httpsPort, rsyncPort int) *config {
 			Soak: duration(policy.Soak), Notice: duration(policy.Notice), BrakePercent: policy.Brake * 100, Pool: defaultPool,
 		},
 	}
+}
+
+// host is that of the certificate that RRDP is served with.
+func (c *config) host() string {
+	u, err := url.Parse(c.RRDPBase)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func hostPort(host string, port, usual int) string {
@@ -164,6 +181,15 @@ func (c *config) check() error {
 	}
 	if c.Policy.BrakePercent <= 0 || c.Policy.BrakePercent > 100 {
 		return fault.New(fault.BadInput, "policy.brake_percent is %g; it must be more than 0 and at most 100", c.Policy.BrakePercent)
+	}
+	switch {
+	case c.Escrow.Dir == "" && c.Escrow.Recipient == "":
+	case !filepath.IsAbs(c.Escrow.Dir):
+		return fault.New(fault.BadInput, "escrow.dir is %q; it must be the absolute path of the folder that deposits go to", c.Escrow.Dir)
+	default:
+		if err := escrow.CheckRecipient(c.Escrow.Recipient); err != nil {
+			return fault.Wrap(err, "escrow.recipient")
+		}
 	}
 	p.Brake = c.Policy.BrakePercent / 100
 	c.policy = p

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,18 +69,22 @@ func newInit(g *global) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.tree, "tree", "", "TOML file of the root, the RIRs and the NIRs")
 	cmd.Flags().StringVar(&o.host, "host", "localhost", "the host that relying parties know")
-	cmd.Flags().IntVar(&o.httpsPort, "https-port", 8443, "port of RRDP")
-	cmd.Flags().IntVar(&o.rsyncPort, "rsync-port", 8873, "port of rsync; 0 for none")
-	cmd.Flags().StringVar(&o.metrics, "metrics", "", "address for Prometheus metrics, such as localhost:9880")
+	o.addAddresses(cmd)
 	cmd.Flags().StringVar(&o.algorithm, "algorithm", object.RSA.Name(), "rsa-2048, or p-256 for trials that relying parties follow only when told to")
 	o.secrets.add(cmd)
 	_ = cmd.MarkFlagRequired("tree")
 	return cmd
 }
 
+func (o *initOptions) addAddresses(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&o.httpsPort, "https-port", 8443, "port of RRDP")
+	cmd.Flags().IntVar(&o.rsyncPort, "rsync-port", 8873, "port of rsync; 0 for none")
+	cmd.Flags().StringVar(&o.metrics, "metrics", "", "address for Prometheus metrics, such as localhost:9880")
+}
+
 // initialise makes everything in the data directory, and issues what needs the trust anchor's key, so that it can be
-// taken away at once. When it fails, what it made is removed.
-func (g *global) initialise(cmd *cobra.Command, o *initOptions) (err error) {
+// taken away at once.
+func (g *global) initialise(cmd *cobra.Command, o *initOptions) error {
 	text, err := os.ReadFile(o.tree)
 	if err != nil {
 		return fault.New(fault.BadInput, "couldn't read the tree: %w", err)
@@ -88,15 +93,19 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) (err error) {
 	if err != nil {
 		return fault.Wrap(err, "%s", o.tree)
 	}
-	c := newConfig(o.host, o.httpsPort, o.rsyncPort)
-	c.Listen.Metrics, c.Policy.Algorithm = o.metrics, o.algorithm
-	if o.rsyncPort == 0 {
-		c.Listen.Rsync = ""
-		c.RsyncBase = "rsync://" + o.host + "/"
-	}
+	c := o.config(o.host)
+	c.Policy.Algorithm = o.algorithm
 	if err := c.check(); err != nil {
 		return err
 	}
+	return g.make(c, o, func(st *store.Bolt, keys, anchor []byte) error {
+		return ca.Init(st, g.data, c.policy, tree, keys, anchor, g.actor)
+	}, func(h *house, keys, anchor []byte) error { return h.firstIssue(cmd.Context(), keys, anchor) })
+}
+
+// make makes the data directory: what fill writes into its store, and what begin then does. When it fails, what it made is
+// removed.
+func (g *global) make(c *config, o *initOptions, fill func(st *store.Bolt, keys, anchor []byte) error, begin func(h *house, keys, anchor []byte) error) (err error) {
 	if entries, err := os.ReadDir(g.data); err == nil && len(entries) > 0 {
 		return fault.New(fault.Conflict, "%s is not empty; choose another directory or remove that one", g.data)
 	}
@@ -120,7 +129,7 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) (err error) {
 		return fault.Wrap(err, "couldn't write the configuration")
 	}
 	if c.TLS.Certificate == "" {
-		if err := makeTLS(filepath.Join(g.data, "tls"), o.host); err != nil {
+		if err := makeTLS(filepath.Join(g.data, "tls"), c.host()); err != nil {
 			return err
 		}
 	}
@@ -128,28 +137,39 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	err = ca.Init(st, g.data, c.policy, tree, keys, anchor, g.actor)
+	err = fill(st, keys, anchor)
 	if closeErr := st.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return err
 	}
-	return g.firstIssue(cmd, keys, anchor)
-}
-
-// firstIssue publishes the trust anchor's own objects and the root's certificate.
-func (g *global) firstIssue(cmd *cobra.Command, keys, anchor []byte) error {
 	h, err := g.open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	return begin(h, keys, anchor)
+}
+
+// firstIssue publishes the trust anchor's own objects and the root's certificate.
+func (h *house) firstIssue(ctx context.Context, keys, anchor []byte) error {
 	if err := h.engine.CheckHighWater(false); err != nil {
 		return err
 	}
-	if err := h.engine.Unseal(cmd.Context(), keys, anchor, 4); err != nil {
+	if err := h.engine.Unseal(ctx, keys, anchor, 4); err != nil {
 		return err
 	}
-	return h.engine.Settle(cmd.Context())
+	return h.engine.Settle(ctx)
+}
+
+// config is that of new addresses.
+func (o *initOptions) config(host string) *config {
+	c := newConfig(host, o.httpsPort, o.rsyncPort)
+	c.Listen.Metrics = o.metrics
+	if o.rsyncPort == 0 {
+		c.Listen.Rsync = ""
+		c.RsyncBase = "rsync://" + host + "/"
+	}
+	return c
 }

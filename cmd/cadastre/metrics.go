@@ -71,6 +71,20 @@ func (m *metrics) Remaining(organisations int) {
 // messageRefused counts what the doors for peers refuse.
 func (m *metrics) messageRefused(_, reason string) { m.messages.WithLabelValues(reason).Inc() }
 
+// watchEscrow adds what there is to watch about deposits, and returns what counts one that failed.
+func (m *metrics) watchEscrow(last func() time.Time) (failed func()) {
+	failures := prometheus.NewCounter(prometheus.CounterOpts{Name: "cadastre_escrow_failures_total", Help: "Deposits that could not be made."})
+	m.registry.MustRegister(failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cadastre_escrow_last_deposit_timestamp_seconds", Help: "When the newest deposit was made; 0 while there is none.",
+	}, func() float64 {
+		if at := last(); !at.IsZero() {
+			return float64(at.Unix())
+		}
+		return 0
+	}))
+	return failures.Inc
+}
+
 // houseCollector reads the state of an engine when metrics are asked for.
 type houseCollector struct {
 	engine *ca.Engine

@@ -34,6 +34,7 @@ func TestMetrics(t *testing.T) {
 	m := newMetrics()
 	h.engine.Observer = m
 	m.registry.MustRegister(newHouseCollector(h.engine, func() time.Time { return time.Now().Add(time.Hour) }))
+	m.watchEscrow(time.Now)()
 	m.Signed(3, time.Second)
 	m.Published("north", 7, time.Second)
 	m.Refused(fault.Clock)
@@ -64,6 +65,7 @@ func TestMetrics(t *testing.T) {
 		"cadastre_vrps", "cadastre_key_pool_ready", "cadastre_publication_duration_seconds", "cadastre_batch_duration_seconds",
 		"cadastre_plans_refused_total", "cadastre_gate_findings_total", "cadastre_frozen", "cadastre_tls_expiry_seconds",
 		"cadastre_children", "cadastre_parents_failing", "cadastre_outlets_failing", "cadastre_publishers_with_problems", "cadastre_messages_refused_total",
+		"cadastre_escrow_last_deposit_timestamp_seconds", "cadastre_escrow_failures_total",
 	} {
 		if help[name] == "" {
 			t.Errorf("there is no metric %s", name)

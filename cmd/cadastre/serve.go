@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cadastre/api"
+	"cadastre/escrow"
 	"cadastre/internal/fault"
 )
 
@@ -212,6 +213,9 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		return nil
 	})
 	group.Go(func() error { return h.tidy(ctx, log) })
+	if k := h.keeper(m, log); k != nil {
+		group.Go(func() error { return k.Run(ctx) })
+	}
 	if o.ready != nil {
 		group.Go(func() error {
 			if err := h.engine.WaitSettled(ctx); err == nil {
@@ -224,6 +228,16 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		})
 	}
 	return group.Wait()
+}
+
+// keeper makes deposits for a successor, nil where none is configured.
+func (h *house) keeper(m *metrics, log *slog.Logger) *escrow.Keeper {
+	if h.config.Escrow.Dir == "" {
+		return nil
+	}
+	k := &escrow.Keeper{Engine: h.engine, Folder: h.config.Escrow.Dir, Recipient: h.config.Escrow.Recipient, Log: log}
+	k.Failed = m.watchEscrow(k.Last)
+	return k
 }
 
 // tidy compacts the repositories' segments now and then.

@@ -60,7 +60,10 @@ func (h *house) close() { _ = h.store.Close() }
 
 // client talks to the daemon of the data directory, or, when none holds it, to the directory itself. The caller need
 // not know which.
-func (g *global) client() (*api.Client, func(), error) {
+func (g *global) client() (*api.Client, func(), error) { return g.clientWith(nil) }
+
+// clientWith is client where a request needs more of the directory than is open without a daemon: prepare opens it.
+func (g *global) clientWith(prepare func(*house) error) (*api.Client, func(), error) {
 	for deadline := time.Now().Add(startingFor); ; {
 		if connection, err := net.Dial("unix", g.socketPath()); err == nil {
 			_ = connection.Close()
@@ -70,6 +73,12 @@ func (g *global) client() (*api.Client, func(), error) {
 			return &api.Client{HTTP: &http.Client{Transport: transport}}, transport.CloseIdleConnections, nil
 		}
 		h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		if err == nil && prepare != nil {
+			if err := prepare(h); err != nil {
+				h.close()
+				return nil, nil, err
+			}
+		}
 		if err == nil {
 			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.mover, h.dir))}}, h.close, nil
 		}
@@ -87,7 +96,12 @@ func (g *global) by() api.By { return api.By{Actor: g.actor, Reason: g.reason} }
 
 // ask sends one request to wherever the data directory is held.
 func ask[Request, Answer any](ctx context.Context, g *global, path string, request Request) (Answer, error) {
-	client, done, err := g.client()
+	return askWith[Request, Answer](ctx, g, path, request, nil)
+}
+
+// askWith is ask where a request needs more of the directory than is open without a daemon.
+func askWith[Request, Answer any](ctx context.Context, g *global, path string, request Request, prepare func(*house) error) (Answer, error) {
+	client, done, err := g.clientWith(prepare)
 	if err != nil {
 		var none Answer
 		return none, err

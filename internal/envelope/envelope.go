@@ -2,6 +2,8 @@
 // servers write to each other (RFC 6492, section 3.1, which RFC 8181, section 2 uses too), and makes the identities of
 // the business PKI that sign them (RFC 8183, section 4).
 //
+// What they sign is XML too where it is no message to a peer: the manifests of deposits (package escrow).
+//
 // A Signer is one of our identities. A Trust is a peer's: the one certificate that RFC 8183 handed over, which is all
 // that is trusted here, beside the clock. A message is whoever's until Trust.Open returned it; what Open returns was
 // signed by the holder of that identity. Whether it was signed before, is not asked here: replay is the business of

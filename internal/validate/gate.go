@@ -23,6 +23,7 @@ type Gate struct {
 	ta    []byte
 	opt   Options
 	known map[string]*memory // by certificate URI
+	roots map[string]bool    // those of known that another registry issued
 	live  *claims
 }
 
@@ -30,7 +31,7 @@ type Gate struct {
 // checked does not hold it. Of opt, Now, Memo and Previous are not used.
 func NewGate(tal *TAL, ta []byte, opt Options) *Gate {
 	opt.Memo, opt.Previous = nil, nil
-	return &Gate{tal: tal, ta: ta, opt: opt, known: map[string]*memory{}, live: newClaims()}
+	return &Gate{tal: tal, ta: ta, opt: opt, known: map[string]*memory{}, roots: map[string]bool{}, live: newClaims()}
 }
 
 // Verdict is what a Check came to.
@@ -267,6 +268,13 @@ func (v *change) verdict() *Verdict {
 			g.below(child, gone)
 		}
 	}
+	for uri := range g.roots { // no CA lists these
+		if b, ok := v.objects.(borders); ok {
+			if _, ok := b.Root(uri); !ok {
+				g.below(uri, gone)
+			}
+		}
+	}
 	for uri := range v.done {
 		delete(gone, uri)
 	}
@@ -280,6 +288,9 @@ func (v *change) verdict() *Verdict {
 		}
 		for uri, o := range v.done {
 			g.known[uri] = o.memory
+			if o.ca.depth == 0 && uri != g.tal.RsyncURI() {
+				g.roots[uri] = true
+			}
 			g.live.claim(uri, o.memory.claim)
 		}
 	}
@@ -302,6 +313,7 @@ func (g *Gate) forget(uri string) {
 	if m := g.known[uri]; m != nil {
 		g.live.release(uri, m.claim)
 		delete(g.known, uri)
+		delete(g.roots, uri)
 	}
 }
 

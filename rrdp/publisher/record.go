@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"cadastre/internal/envelope"
@@ -60,6 +61,28 @@ func (s *Server) load(r store.Reader) error {
 			return fault.New(fault.Corrupt, "the publisher %q publishes in the repository of %q, which is not there: restore the store from a backup", handle, p.Registry)
 		}
 		s.publishers[p.Handle] = p
+	}
+	return nil
+}
+
+// Rebase moves the places of all publishers, as they are registered, from below one rsync URI to below another. What they
+// published is not moved: they publish it anew.
+func Rebase(w store.Writer, from, to string) error {
+	var moved []record
+	for handle, text := range w.Scan(recordBucket, nil) {
+		var r record
+		if err := json.Unmarshal(text, &r); err != nil {
+			return fault.New(fault.Corrupt, "the record of the publisher %q is damaged (%w)", handle, err)
+		}
+		if rest, below := strings.CutPrefix(r.Base, from); below && from != to {
+			r.Base = to + rest
+			moved = append(moved, r)
+		}
+	}
+	for _, r := range moved {
+		if err := put(w, recordBucket, r.Handle, r); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,0 +1,30 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/escrow"
+)
+
+// EscrowDeposit asks for a deposit.
+type EscrowDeposit struct {
+	Folder    string `json:"folder"` // absolute path
+	Recipient string `json:"recipient"`
+	Full      bool   `json:"full,omitempty"`
+}
+
+// Certificate is an answer of a certificate.
+type Certificate struct {
+	DER []byte `json:"der"`
+}
+
+func (s server) escrow(mux *http.ServeMux) {
+	handle(mux, "/escrow/deposit", func(ctx context.Context, q EscrowDeposit) (*escrow.Deposited, error) {
+		return escrow.Deposit(ctx, s.engine, escrow.Options{Folder: q.Folder, Recipient: q.Recipient, Full: q.Full})
+	})
+	handle(mux, "/escrow/signer", func(context.Context, Nothing) (Certificate, error) {
+		der, err := s.engine.Identity()
+		return Certificate{der}, err
+	})
+}

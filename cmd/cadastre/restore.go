@@ -1,0 +1,181 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/ca"
+	"cadastre/escrow"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+)
+
+// restoreOptions are those of escrow restore.
+type restoreOptions struct {
+	initOptions
+	signer, identity, objects string
+}
+
+// restoredAs is what escrow restore prints.
+type restoredAs struct {
+	Data       string     `json:"data"`
+	Deposit    uint64     `json:"deposit"`
+	Time       time.Time  `json:"time"`
+	State      escrow.Sum `json:"state"`
+	Publishers int        `json:"publishers"`
+	Parents    int        `json:"parents"`
+}
+
+func escrowRestore(g *global) *cobra.Command {
+	o := restoreOptions{}
+	cmd := &cobra.Command{
+		Use:   "restore DIR",
+		Short: "For a successor: make a new data directory from the deposits in a folder",
+		Long: "Verifies the deposits, decrypts them, and makes a new data directory with their ledger, history, intents and peers. All keys are new, the\n" +
+			"trust anchor's too: 'serve' then issues everything anew, and relying parties need the new TAL. Delegated CAs, publishers and parents\n" +
+			"elsewhere are known as they were; they need the new identity ('children response', 'publishers response', 'parents request'). CAs\n" +
+			"that published elsewhere publish here. Without --host the addresses are those of the registry that failed, for one who takes over its\n" +
+			"names; --objects writes what it had published, as rsync served it, so that it can be served until it ends.",
+		Example: "  cadastre escrow restore /var/escrow/north --identity successor.age --signer north.pem --data /var/lib/north --host rpki.example.net --passphrase-file FILE\n  cadastre escrow restore /var/escrow/north --identity successor.age --signer north.pem --data trial --host localhost",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			done, err := g.restore(cmd, args[0], &o)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), done, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is restored from deposit %d, of %s: %d organisations, %d delegations, %d intents, %d decisions, %d delegated CAs, %d publishers, %d parents elsewhere\n",
+					done.Data, done.Deposit, when(done.Time), done.State.Organisations, done.State.Delegations, done.State.Intents, done.State.Decisions, done.State.Children, done.Publishers, done.Parents)
+				fmt.Fprintf(w, "look at %s, then: cadastre serve --data %s\n", configPath(done.Data), done.Data)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&o.signer, "signer", "", "the certificate of the registry that made them, as its 'escrow signer' prints it")
+	cmd.Flags().StringVar(&o.identity, "identity", "", "the file of 'escrow keygen' that they are encrypted to")
+	cmd.Flags().StringVar(&o.objects, "objects", "", "a new folder for what was published at the time of the newest full deposit")
+	cmd.Flags().StringVar(&o.host, "host", "", "the host that relying parties know (default: as deposited)")
+	o.addAddresses(cmd)
+	o.secrets.add(cmd)
+	_ = cmd.MarkFlagRequired("signer")
+	_ = cmd.MarkFlagRequired("identity")
+	return cmd
+}
+
+// restore makes the data directory; when it fails, nothing is left of it.
+func (g *global) restore(cmd *cobra.Command, from string, o *restoreOptions) (*restoredAs, error) {
+	trust, err := readSigner(o.signer)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := escrow.ReadIdentity(o.identity)
+	if err != nil {
+		return nil, err
+	}
+	report, err := escrow.Verify(from, trust)
+	if err != nil {
+		return nil, err
+	}
+	var objects func(uri string, object []byte) error
+	if o.objects != "" {
+		written, err := newObjectTree(o.objects)
+		if err != nil {
+			return nil, err
+		}
+		defer written.close()
+		objects = written.write
+	}
+	state, err := report.Load(identity, objects)
+	if err != nil {
+		return nil, err
+	}
+	c, err := o.configOf(cmd, state)
+	if err != nil {
+		return nil, err
+	}
+	by := holdings.By{Actor: g.actor, Reason: g.reason, Time: time.Now()}
+	if by.Reason == "" {
+		by.Reason = state.Why()
+	}
+	err = g.make(c, &o.initOptions, func(st *store.Bolt, keys, anchor []byte) error {
+		return ca.Restore(st, g.data, c.policy, state.Restored(), keys, anchor, by)
+	}, func(h *house, _, _ []byte) error { return h.engine.CheckHighWater(false) })
+	if err != nil {
+		return nil, err
+	}
+	return &restoredAs{g.data, state.Number, state.Time, report.Last().State, state.Publishers, len(state.Parents)}, nil
+}
+
+// configOf is the configuration that was deposited, at the addresses that were named, if any were.
+func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*config, error) {
+	https, err := url.Parse(s.RRDPBase)
+	rsync, err2 := url.Parse(s.RsyncBase)
+	if err != nil || err2 != nil {
+		return nil, fault.New(fault.Corrupt, "the addresses %q and %q that were deposited cannot be read", s.RRDPBase, s.RsyncBase)
+	}
+	c := o.config(cmp.Or(o.host, https.Hostname()))
+	if o.host == "" {
+		if !cmd.Flags().Changed("https-port") {
+			c.Listen.HTTPS = listenOn(https.Hostname(), portOf(https, 443))
+		}
+		if !cmd.Flags().Changed("rsync-port") {
+			c.Listen.Rsync = listenOn(rsync.Hostname(), portOf(rsync, 873))
+		}
+		c.RRDPBase, c.RsyncBase, c.AnchorURL, c.ServiceBase = s.RRDPBase, s.RsyncBase, s.AnchorURL, s.ServiceBase
+	}
+	c.Policy.Algorithm, c.Policy.BrakePercent = s.Algorithm, s.Brake*100
+	for _, d := range []struct {
+		text string
+		into *duration
+	}{
+		{s.ManifestLife, &c.Policy.ManifestLife}, {s.ManifestSlack, &c.Policy.ManifestSlack}, {s.Soak, &c.Policy.Soak}, {s.Notice, &c.Policy.Notice},
+	} {
+		if err := d.into.UnmarshalText([]byte(d.text)); err != nil {
+			return nil, fault.New(fault.Corrupt, "the duration %q that was deposited cannot be read", d.text)
+		}
+	}
+	return c, c.check()
+}
+
+func portOf(u *url.URL, usual int) int {
+	if port, err := strconv.Atoi(u.Port()); err == nil {
+		return port
+	}
+	return usual
+}
+
+// objectTree is a folder that published objects are written into as rsync serves them: the host and its port, then the path.
+type objectTree struct{ root *os.Root }
+
+func newObjectTree(path string) (*objectTree, error) {
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return nil, fault.New(fault.Conflict, "couldn't make the folder for objects, which has to be a new one: %w", err)
+	}
+	root, err := os.OpenRoot(path)
+	return &objectTree{root}, err
+}
+
+func (t *objectTree) close() { _ = t.root.Close() }
+
+// write cannot leave the folder, whatever the URI says.
+func (t *objectTree) write(uri string, object []byte) error {
+	rest, ok := strings.CutPrefix(uri, "rsync://")
+	if !ok {
+		return fault.New(fault.Corrupt, "an object that was deposited is at %.200q, which is no rsync URI", uri)
+	}
+	path := filepath.FromSlash(rest)
+	err := t.root.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = t.root.WriteFile(path, object, 0o644)
+	}
+	return fault.Wrap(err, "couldn't write %s", uri)
+}

@@ -1,0 +1,87 @@
+package escrow
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"cadastre/internal/store"
+)
+
+// contents is a state in memory: by bucket and key. It is a store.Reader, so that the ledger and the book load from it as
+// they do from the store.
+type contents struct {
+	buckets map[string]map[string][]byte
+	sorted  map[string][]string // keys by bucket; made when they are asked for
+	objects int
+}
+
+func newContents() *contents {
+	return &contents{buckets: map[string]map[string][]byte{}, sorted: map[string][]string{}}
+}
+
+func (c *contents) put(bucket, key string, value []byte) {
+	if c.buckets[bucket] == nil {
+		c.buckets[bucket] = map[string][]byte{}
+	}
+	c.buckets[bucket][key] = value
+	delete(c.sorted, bucket)
+}
+
+// remove takes a key away; false where it is not there.
+func (c *contents) remove(bucket, key string) bool {
+	_, there := c.buckets[bucket][key]
+	delete(c.buckets[bucket], key)
+	delete(c.sorted, bucket)
+	return there
+}
+
+// sort makes the contents ready to be scanned, by several at once.
+func (c *contents) sort() {
+	for bucket, values := range c.buckets {
+		if c.sorted[bucket] == nil {
+			c.sorted[bucket] = slices.Sorted(maps.Keys(values))
+		}
+	}
+}
+
+// Get, Scan and Revision implement store.Reader.
+func (c *contents) Get(bucket string, key []byte) []byte { return c.buckets[bucket][string(key)] }
+
+func (c *contents) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		keys := c.sorted[bucket]
+		at, _ := slices.BinarySearch(keys, string(prefix))
+		for ; at < len(keys) && strings.HasPrefix(keys[at], string(prefix)); at++ {
+			if !yield([]byte(keys[at]), c.buckets[bucket][keys[at]]) {
+				return
+			}
+		}
+	}
+}
+
+func (c *contents) Revision() store.Revision { return 0 }
+
+func (c *contents) sum() Sum {
+	return Sum{
+		Organisations: len(c.buckets["organisation"]), Delegations: len(c.buckets["delegation"]), Intents: len(c.buckets["intent"]),
+		Decisions: len(c.buckets["decision"]), Children: len(c.buckets["child"]),
+	}
+}
+
+// add counts one record of a bucket that is there.
+func (s *Sum) add(bucket string) {
+	switch bucket {
+	case "organisation":
+		s.Organisations++
+	case "delegation":
+		s.Delegations++
+	case "intent":
+		s.Intents++
+	case "decision":
+		s.Decisions++
+	case "child":
+		s.Children++
+	}
+}

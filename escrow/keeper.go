@@ -1,0 +1,89 @@
+package escrow
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"cadastre/ca"
+)
+
+// How often deposits are made by themselves, and how soon again after one failed.
+const (
+	fullEvery        = 24 * time.Hour
+	incrementalEvery = time.Hour
+	retryAfter       = 5 * time.Minute
+)
+
+// Keeper makes deposits when they are due. What it knows of the last is in the data directory, so that a restart neither
+// misses nor repeats one.
+type Keeper struct {
+	Engine    *ca.Engine
+	Folder    string // absolute path
+	Recipient string
+	Log       *slog.Logger
+	Failed    func() // told of each deposit that could not be made; may be nil
+}
+
+// Run makes deposits until ctx ends: a full one each day and an incremental one each hour. One that fails is logged and
+// tried again; nothing else waits for it.
+func (k *Keeper) Run(ctx context.Context) error {
+	var failed time.Time
+	for {
+		due, full := k.due()
+		if again := failed.Add(retryAfter); !failed.IsZero() && again.After(due) {
+			due = again
+		}
+		timer := time.NewTimer(time.Until(due))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		failed = time.Time{}
+		d, err := Deposit(ctx, k.Engine, Options{Folder: k.Folder, Recipient: k.Recipient, Full: full})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			failed = time.Now()
+			k.Log.Error("couldn't make a deposit in escrow; it will be tried again", "folder", k.Folder, "error", err)
+			if k.Failed != nil {
+				k.Failed()
+			}
+		default:
+			k.Log.Info("a deposit is in escrow", "file", d.File, "records", d.Puts+d.Deletes, "objects", d.Objects)
+		}
+	}
+}
+
+// due is when the next deposit is, and whether it is a full one.
+func (k *Keeper) due() (at time.Time, full bool) {
+	m, err := ReadMark(k.Engine.Dir(), k.Folder)
+	if err != nil || m == nil {
+		return time.Now(), true
+	}
+	return next(m, time.Now())
+}
+
+// next is due for a mark. Days are counted from full deposit to full deposit, and hours from deposit to deposit; what a
+// clock that was wrong left in the future is not waited for.
+func next(m *Mark, now time.Time) (at time.Time, full bool) {
+	day, hour := m.Full.Add(fullEvery), m.Time.Add(incrementalEvery)
+	switch {
+	case m.Time.After(now):
+		return now, false
+	case !day.After(hour):
+		return day, true
+	}
+	return hour, false
+}
+
+// Last is when the newest deposit was made, zero where there is none.
+func (k *Keeper) Last() time.Time {
+	if m, err := ReadMark(k.Engine.Dir(), k.Folder); err == nil && m != nil {
+		return m.Time
+	}
+	return time.Time{}
+}
