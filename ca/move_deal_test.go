@@ -20,7 +20,7 @@ func (m *model) initiate(d *deal, recipient holdings.Organisation) error {
 		if err := d.taker.decide(d.taker.Initiate(d.taker.by(), there, recipient)); err != nil {
 			return err
 		}
-		d.ids[d.taker] = d.taker.LastDecision()
+		d.ids[d.taker] = newest(d.taker.Ledger)
 	}
 	if err := d.donor.decide(d.donor.Initiate(d.donor.by(), want, recipient)); err != nil {
 		if id, begun := d.ids[d.taker]; begun {
@@ -28,7 +28,7 @@ func (m *model) initiate(d *deal, recipient holdings.Organisation) error {
 		}
 		return err
 	}
-	d.ids[d.donor] = d.donor.LastDecision()
+	d.ids[d.donor] = newest(d.donor.Ledger)
 	d.state = holdings.Initiated
 	m.deals = append(m.deals, d)
 	return nil
@@ -144,6 +144,12 @@ func (m *model) dispute(d *deal, parked bool) {
 		if parked {
 			what, text = holdings.StepDisputed, "a court looks at it"
 		}
-		v.must(v.decide(v.Note(v.by(), id, what, text, func(t *holdings.Transfer) { t.Disputed = text })))
+		v.must(v.decide(v.Note(v.by(), []uint64{id}, what, text, func(t *holdings.Transfer) { t.Disputed = text })))
 	}
+}
+
+// newest is the number of the transfer that was begun last.
+func newest(l *holdings.Ledger) uint64 {
+	all := l.Transfers()
+	return all[len(all)-1].ID
 }

@@ -10,6 +10,7 @@ var deposited = []string{
 	"delegation-ended",
 	"decision",
 	"import",
+	"transfer",
 	"ledger",
 	"intent",
 	"child",     // delegated CAs, with the trust anchors of their BPKI

@@ -222,7 +222,7 @@ func (h *history) release(t *rapid.T) {
 	if moves == nil || moves.Done() {
 		return
 	}
-	o, err := h.ledger.Note(h.by(), moves.ID, holdings.StepReleased, "", func(m *holdings.Transfer) { m.Released = h.now })
+	o, err := h.ledger.Note(h.by(), []uint64{moves.ID}, holdings.StepReleased, "", func(m *holdings.Transfer) { m.Released = h.now })
 	if err != nil {
 		t.Fatal(err)
 	}
