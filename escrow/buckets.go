@@ -1,6 +1,9 @@
 package escrow
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // deposited is the buckets of the store that deposits have, in the order in which they stand there. What another room adds
 // to the store is deposited when its bucket is named here; the test of this file fails while it is named nowhere.
@@ -50,11 +53,4 @@ func classified(bucket string) bool {
 	return isDeposited(bucket)
 }
 
-func isDeposited(bucket string) bool {
-	for _, name := range deposited {
-		if name == bucket {
-			return true
-		}
-	}
-	return false
-}
+func isDeposited(bucket string) bool { return slices.Contains(deposited, bucket) }

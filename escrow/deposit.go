@@ -188,7 +188,8 @@ func (b *base) make(ctx context.Context, e *ca.Engine, to age.Recipient) (*Depos
 		return nil, fault.New(fault.Clock, "the clock says %s, but deposit %d is of %s: set the clock", stamp(m.Time), b.number, stamp(b.time))
 	}
 	path := filepath.Join(b.options.Folder, partial)
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // it is encrypted, and there to be taken away
+	// it is encrypted, and there to be taken away: all may read it
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, fault.Wrap(err, "couldn't write the deposit")
 	}

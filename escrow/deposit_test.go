@@ -263,6 +263,11 @@ func TestCrashes(t *testing.T) {
 	if d.Kind != Full {
 		t.Errorf("another successor gets an %s deposit first", d.Kind)
 	}
+	h.deposit(false)
+	d = h.deposit(false)
+	if d.Kind != Incremental {
+		t.Errorf("after it comes a %s deposit", d.Kind)
+	}
 	// what was taken away is missed, and the chain goes on where it was
 	must(t, os.Remove(d.File))
 	d = h.deposit(false)

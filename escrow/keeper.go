@@ -43,9 +43,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 		failed = time.Time{}
 		d, err := Deposit(ctx, k.Engine, Options{Folder: k.Folder, Recipient: k.Recipient, Full: full})
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was interrupted, and the next start makes it
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case err != nil:
 			failed = time.Now()
 			k.Log.Error("couldn't make a deposit in escrow; it will be tried again", "folder", k.Folder, "error", err)

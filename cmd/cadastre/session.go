@@ -59,11 +59,8 @@ func (g *global) open(log *slog.Logger) (*house, error) {
 func (h *house) close() { _ = h.store.Close() }
 
 // client talks to the daemon of the data directory, or, when none holds it, to the directory itself. The caller need
-// not know which.
-func (g *global) client() (*api.Client, func(), error) { return g.clientWith(nil) }
-
-// clientWith is client where a request needs more of the directory than is open without a daemon: prepare opens it.
-func (g *global) clientWith(prepare func(*house) error) (*api.Client, func(), error) {
+// not know which: where a request needs more than is open without a daemon, prepare opens it; it may be nil.
+func (g *global) client(prepare func(*house) error) (*api.Client, func(), error) {
 	for deadline := time.Now().Add(startingFor); ; {
 		if connection, err := net.Dial("unix", g.socketPath()); err == nil {
 			_ = connection.Close()
@@ -101,7 +98,7 @@ func ask[Request, Answer any](ctx context.Context, g *global, path string, reque
 
 // askWith is ask where a request needs more of the directory than is open without a daemon.
 func askWith[Request, Answer any](ctx context.Context, g *global, path string, request Request, prepare func(*house) error) (Answer, error) {
-	client, done, err := g.clientWith(prepare)
+	client, done, err := g.client(prepare)
 	if err != nil {
 		var none Answer
 		return none, err
