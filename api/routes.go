@@ -51,6 +51,7 @@ func New(e *ca.Engine, dir string) http.Handler {
 	s.publishers(mux)
 	s.repository(mux)
 	s.keys(mux)
+	s.policy(mux)
 	return mux
 }
 

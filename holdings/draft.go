@@ -24,6 +24,7 @@ type draft struct {
 	transfer uint64      // the one that it is a step of, 0 for none
 	meeting  string      // the lowest organisation above both sides of that
 	moved    []*Transfer // transfers whose records change
+	policies []Policy    // those that are set
 }
 
 // account is what an organisation holds and what of it may be delegated on.

@@ -21,8 +21,8 @@ func sortedKeys[V any](m map[uint64]V) []uint64 { return slices.Sorted(maps.Keys
 // is the organisation that gets the resources where it is not there yet; it is enrolled with the acceptance. What the donor
 // delegated on of them goes along, each part to an organisation of the same name below the recipient.
 //
-// It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here) and Conflict (some of it is in another
-// transfer, or the recipient is within what moves).
+// It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here), Conflict (some of it is in another
+// transfer, or the recipient is within what moves) and Refused (see MayInitiate).
 func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcome, error) {
 	t := want.clone()
 	t.From, t.To = Fold(t.From), Fold(t.To)
@@ -47,6 +47,9 @@ func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcom
 		}
 		t.ToRegistry = l.Registry(orElse(leg.New.Parent, t.To))
 	}
+	if err := l.MayInitiate(t, by.Time); err != nil {
+		return nil, err
+	}
 	leg.Parts = want.parts()
 	if t.From != "" {
 		leg.Parts = l.partsOf(t.From, t.Resources)
@@ -57,6 +60,7 @@ func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcom
 		}
 		t.Legs = append([]Leg{leg}, want.legsBelow()...)
 	}
+	t.Waits = l.objects(t, by.Time)
 	d := l.draft(by)
 	t.ID = l.lastDecision + 1
 	return d.transfers(t, string(Initiated), "")
