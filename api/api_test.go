@@ -159,6 +159,8 @@ func TestTransportsAgree(t *testing.T) {
 		"malformed file":    {call[api.HoldingsImport, *ca.Effect]("/holdings/import", api.HoldingsImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("x")}}}), fault.BadInput, "f:1: "},
 		"malformed csv":     {call[api.ROAImport, *ca.Effect]("/roas/import", api.ROAImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("a,b\nc,d\n")}}}), fault.BadInput, "f:"},
 		"wait":              {call[api.Nothing, *ca.Status]("/wait", api.Nothing{}), fault.Unreachable, "no daemon runs on /"},
+		"history":           {call[holdings.HistoryQuery, []holdings.Tenure]("/holdings/history", holdings.HistoryQuery{Resources: set("102.16.0.0/24")}), 0, `"holder":"north/baobab"`},
+		"no history":        {call[holdings.HistoryQuery, []holdings.Tenure]("/holdings/history", holdings.HistoryQuery{Holder: "nobody"}), fault.NotFound, "nobody"},
 		"policies":          {call[api.PolicyShow, []holdings.Policy]("/policy/show", api.PolicyShow{}), 0, `"registry":"north"`},
 		"no policy":         {call[api.PolicyShow, []holdings.Policy]("/policy/show", api.PolicyShow{Registry: "iana"}), fault.NotFound, "iana"},
 		"free policy":       {call[api.PolicySet, *ca.Effect]("/policy/set", api.PolicySet{By: by, Policy: holdings.DefaultPolicy("north", "free")}), fault.BadInput, "free"},
