@@ -30,6 +30,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 		return e.Expire(q.holdings(), q.Consent)
 	})
 	handle(mux, "/holdings/list", s.holdingsList)
+	handle(mux, "/holdings/history", func(_ context.Context, q holdings.HistoryQuery) ([]holdings.Tenure, error) { return e.History(q) })
 	handle(mux, "/organisations/enrol", func(_ context.Context, q Enrol) (*ca.Effect, error) {
 		return e.Enrol(q.holdings(), q.Organisation)
 	})
@@ -55,6 +56,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.keys(mux)
 	s.transfers(mux)
 	s.escrow(mux)
+	s.policy(mux)
 	return mux
 }
 

@@ -35,6 +35,12 @@ type TransferStep struct {
 	ID uint64 `json:"id"`
 }
 
+// TransferObject asks that the source's registry object, on a ground that its policy lists.
+type TransferObject struct {
+	TransferStep
+	Ground string `json:"ground"`
+}
+
 // TransferShow asks how a transfer stands.
 type TransferShow struct {
 	ID uint64 `json:"id"`
@@ -48,6 +54,7 @@ type TransferList struct {
 func (s server) transfers(mux *http.ServeMux) {
 	m := s.mover
 	handle(mux, "/transfers/initiate", s.transfersInitiate)
+	handle(mux, "/transfers/object", s.transfersObject)
 	handle(mux, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
 	handle(mux, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
 	step := func(path string, do func(by holdings.By, id uint64) error) {
@@ -59,11 +66,19 @@ func (s server) transfers(mux *http.ServeMux) {
 		})
 	}
 	step("approve", m.Approve)
+	step("consent", m.Consent)
 	step("cancel", m.Cancel)
 	step("dispute", m.Dispute)
 	step("resolve", m.Resolve)
 	step("hold", func(by holdings.By, id uint64) error { return m.Hold(by, id, true) })
 	step("release", func(by holdings.By, id uint64) error { return m.Hold(by, id, false) })
+}
+
+func (s server) transfersObject(_ context.Context, q TransferObject) (*moves.Status, error) {
+	if err := s.mover.Object(q.holdings(), q.ID, q.Ground); err != nil {
+		return nil, err
+	}
+	return s.mover.Show(q.ID)
 }
 
 func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves.Begun, error) {

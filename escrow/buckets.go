@@ -14,6 +14,7 @@ var deposited = []string{
 	"decision",
 	"import",
 	"transfer",
+	"transfer-policy",
 	"ledger",
 	"intent",
 	"child",     // delegated CAs, with the trust anchors of their BPKI

@@ -33,6 +33,10 @@ func (l *Ledger) Apply(o *Outcome) {
 		t := o.Transfers[i]
 		l.setTransfer(&t)
 	}
+	for i := range o.Policies {
+		p := o.Policies[i]
+		l.policies[p.Registry] = &p
+	}
 	for _, m := range o.Imports {
 		l.imports[m.Registry] = m
 	}

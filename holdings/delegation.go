@@ -66,6 +66,7 @@ const (
 	Started  = "started"  // a delegation began
 	Ended    = "ended"    // a delegation ended
 	Moved    = "moved"    // a transfer took a step
+	Ruled    = "ruled"    // a registry's policy for transfers was set
 )
 
 // Change is one thing that a decision did. The delegation itself is kept for ever under its recipient and number.

@@ -21,8 +21,9 @@ type draft struct {
 	imports []Mark
 	cut     map[uint64]bool // ended because the ground was lost
 
-	steps map[uint64]string // transfers that it is a step of, and the lowest organisation above both sides where both are here
-	moved []*Transfer       // transfers whose records change
+	steps    map[uint64]string // transfers that it is a step of, and the lowest organisation above both sides where both are here
+	moved    []*Transfer       // transfers whose records change
+	policies []Policy          // those that are set
 }
 
 // account is what an organisation holds and what of it may be delegated on.

@@ -34,6 +34,7 @@ type Ledger struct {
 	inForce        int
 	foreign        []*Delegation // those from outside the tree, by ID
 
+	policies  map[string]*Policy         // by registry, those that are set
 	transfers []*Transfer                // by ID
 	unrest    map[uint64]bool            // those of them that are not done
 	moving    map[string]map[uint64]bool // by organisation, those not done that have begun to change it

@@ -51,6 +51,12 @@ func Load(r store.Reader) (*Ledger, error) {
 	for _, n := range l.orgs {
 		n.sum()
 	}
+	for p, err := range all[Policy](r, policyBucket, nil) {
+		if err != nil {
+			return nil, err
+		}
+		l.policies[p.Registry] = &p
+	}
 	for t, err := range all[Transfer](r, transferBucket, nil) {
 		if err != nil {
 			return nil, err

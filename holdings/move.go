@@ -21,8 +21,8 @@ func sortedKeys[V any](m map[uint64]V) []uint64 { return slices.Sorted(maps.Keys
 // is the organisation that gets the resources where it is not there yet; it is enrolled with the acceptance. What the donor
 // delegated on of them goes along, each part to an organisation of the same name below the recipient.
 //
-// It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here) and Conflict (some of it is in another
-// transfer, or the recipient is within what moves).
+// It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here), Conflict (some of it is in another
+// transfer, or the recipient is within what moves) and Refused (see MayInitiate).
 func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcome, error) {
 	return l.InitiateAll(by, []Beginning{{want, recipient}}, "")
 }
@@ -42,7 +42,7 @@ func (l *Ledger) InitiateAll(by By, begin []Beginning, text string) (*Outcome, e
 		next = l.transfers[n-1].ID + 1
 	}
 	for _, b := range begin {
-		t, err := l.begin(b.Transfer, b.Recipient)
+		t, err := l.begin(b.Transfer, b.Recipient, by.Time)
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +56,8 @@ func (l *Ledger) InitiateAll(by By, begin []Beginning, text string) (*Outcome, e
 	return d.outcome()
 }
 
-// begin is a transfer as it begins.
-func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error) {
+// begin is a transfer as it begins at a time.
+func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Transfer, error) {
 	t := want.clone()
 	t.From, t.To = Fold(t.From), Fold(t.To)
 	t.State, t.Legs, t.Steps, t.Seen, t.Released, t.Disputed = Initiated, nil, nil, time.Time{}, time.Time{}, ""
@@ -81,6 +81,9 @@ func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error)
 		}
 		t.ToRegistry = l.Registry(orElse(leg.New.Parent, t.To))
 	}
+	if err := l.MayInitiate(t, at); err != nil {
+		return nil, err
+	}
 	leg.Parts = want.parts()
 	if t.From != "" {
 		leg.Parts = l.partsOf(t.From, t.Resources)
@@ -91,6 +94,7 @@ func (l *Ledger) begin(want Transfer, recipient Organisation) (*Transfer, error)
 		}
 		t.Legs = append([]Leg{leg}, want.legsBelow()...)
 	}
+	t.Waits = l.objects(t, at)
 	return t, nil
 }
 

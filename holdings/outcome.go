@@ -23,6 +23,7 @@ type Outcome struct {
 	Counts        Counts
 	Imports       []Mark     // the files that this outcome imports
 	Transfers     []Transfer // those that took a step
+	Policies      []Policy   // those that registries set
 	// Digest is SHA-256 of the difference: who gains and loses what, under which status. It does not depend on numbers,
 	// times, actors or reasons, so that the same change resolved again has the same digest.
 	Digest [sha256.Size]byte
@@ -42,7 +43,7 @@ type Counts struct {
 
 // Empty tells whether nothing would change; such an outcome is neither a decision nor written.
 func (o *Outcome) Empty() bool {
-	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers) == 0
+	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies) == 0
 }
 
 // Losers is the organisations that hold less after than before, sorted.

@@ -17,6 +17,7 @@ const (
 	decisionBucket     = "decision"         // number, big-endian: append-only
 	importBucket       = "import"           // registry: its last file
 	transferBucket     = "transfer"         // number, big-endian
+	policyBucket       = "transfer-policy"  // registry
 	ledgerBucket       = "ledger"           // one key, counters
 )
 
@@ -60,6 +61,9 @@ func (o *Outcome) Write(w store.Writer) error {
 	}
 	for _, m := range o.Imports {
 		puts.put(importBucket, []byte(m.Registry), m)
+	}
+	for _, p := range o.Policies {
+		puts.put(policyBucket, []byte(p.Registry), p)
 	}
 	for _, t := range o.Transfers {
 		puts.put(transferBucket, numberKey(t.ID), t)

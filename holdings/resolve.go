@@ -53,6 +53,10 @@ func (d *draft) outcome() (*Outcome, error) {
 		o.Transfers = append(o.Transfers, *t)
 		o.Decision.Changes = append(o.Decision.Changes, Change{What: Moved, Transfer: t.ID, Step: t.Steps[len(t.Steps)-1].What})
 	}
+	for _, p := range d.policies {
+		o.Policies = append(o.Policies, p)
+		o.Decision.Changes = append(o.Decision.Changes, Change{What: Ruled, Organisation: p.Registry})
+	}
 	for i := range o.Imports {
 		o.Imports[i].Decision = o.Decision.ID
 	}

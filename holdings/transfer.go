@@ -66,7 +66,7 @@ type Transfer struct {
 	Bridge  time.Duration `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
 	Soak    time.Duration `json:"soak"`             // how long the recipient's side is seen before the donor's goes
 
-	Waits    time.Time `json:"waits,omitzero"`     // silence until then is consent to it (profile portable)
+	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object: silence is consent (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
 	Held     bool      `json:"held,omitempty"`     // finalisation waits for a word of the source
 	Seen     time.Time `json:"seen,omitzero"`      // since when the recipient's side is seen to be published
@@ -115,6 +115,7 @@ type TransferStep struct {
 const (
 	StepApproved  = "approved"   // the recipient's registry agrees
 	StepObjected  = "objected"   // the source does not, on a listed ground
+	StepConsented = "consented"  // the source says before its time is over that it does not object
 	StepSeen      = "seen"       // the recipient's side is published
 	StepLost      = "lost"       // it was seen, and is not any more
 	StepDisputed  = "disputed"   // parked
@@ -147,6 +148,26 @@ func (t *Transfer) When(what string) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// last is which of some steps was taken last; empty where none was.
+func (t *Transfer) last(steps ...string) string {
+	for _, s := range slices.Backward(t.Steps) {
+		if slices.Contains(steps, s.What) {
+			return s.What
+		}
+	}
+	return ""
+}
+
+// Objection is the ground of the last objection, empty where there was none.
+func (t *Transfer) Objection() string {
+	for _, s := range slices.Backward(t.Steps) {
+		if s.What == StepObjected {
+			return s.Text
+		}
+	}
+	return ""
 }
 
 // Done tells whether a transfer is over and both sides have come to rest.

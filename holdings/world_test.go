@@ -160,6 +160,9 @@ func same(t rapid.TB, one, other *holdings.Ledger) {
 	if text(t, one.Transfers()) != text(t, other.Transfers()) || text(t, one.Unrest()) != text(t, other.Unrest()) {
 		t.Fatal("the ledgers have different transfers")
 	}
+	if text(t, one.Policies()) != text(t, other.Policies()) {
+		t.Fatal("the ledgers have different policies")
+	}
 }
 
 // text is something as JSON, to be compared.

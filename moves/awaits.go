@@ -59,8 +59,10 @@ func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	}
 	switch t.State {
 	case holdings.Initiated:
-		if j := judge(l, t, now); !j.Ready {
-			return waiting{j.Why, j.On, j.Until}
+		if j := l.Judge(t, now); len(j.Waits) > 0 {
+			return judged(t, j)
+		} else if j.Lapsed != "" {
+			return waiting{what: "its cancellation, since " + j.Lapsed, on: onDaemon}
 		}
 		return waiting{what: "its acceptance, which is due", on: onDaemon}
 	case holdings.Accepted:

@@ -23,8 +23,8 @@ type Request struct {
 	Resources inr.Set // nothing: all that From holds
 	Routes    []roa.Row
 	Bridge    time.Duration // of a transfer to a new holder: for how long the donor's routes stay authorised, by consent
-	Soak      time.Duration // less than zero: as the registry has it
-	Hold      bool          // finalisation waits for a word
+	Soak      time.Duration // less than zero: as the registries' policies have it
+	Hold      bool          // finalisation waits for a word, which it may do by policy too
 }
 
 // Begun is a transfer that was asked for, with what it would do.
@@ -86,9 +86,11 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 				want.ToRegistry = l.Registry(q.Under)
 			}
 		}
+		terms := l.TermsOf(&want)
 		if want.Soak < 0 {
-			want.Soak = DefaultSoak
+			want.Soak = terms.Soak
 		}
+		want.Held = want.Held || !terms.Automatic
 		return nil
 	})
 	switch {

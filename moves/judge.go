@@ -1,25 +1,77 @@
 package moves
 
 import (
+	"strings"
 	"time"
 
+	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/fault"
 )
 
-// judgement is what an initiated transfer waits for.
-type judgement struct {
-	Ready bool
-	Why   string
-	On    string
-	Until time.Time
+// judged is what an initiated transfer waits for by the policies of both registries, in words.
+func judged(t *holdings.Transfer, j holdings.Judgement) waiting {
+	var w waiting
+	var what, on []string
+	for _, wait := range j.Waits {
+		switch wait.For {
+		case holdings.ForApproval:
+			what = append(what, "that "+wait.Registry+" approves it ('cadastre transfer approve')")
+		case holdings.ForAcceptance:
+			what = append(what, "that "+wait.Registry+" accepts it")
+		case holdings.ForObjection:
+			what = append(what, "that "+wait.Registry+" objects or consents; its silence is consent")
+		case holdings.ForResolution:
+			what = append(what, "that the objection of "+wait.Registry+" is resolved: "+t.Objection())
+		}
+		on = append(on, wait.Registry)
+	}
+	w.what, w.on, w.until = strings.Join(what, ", and "), strings.Join(on, ", "), j.Next()
+	return w
 }
 
-func judge(_ *holdings.Ledger, t *holdings.Transfer, _ time.Time) judgement {
-	switch {
-	case t.To == "":
-		return judgement{Why: "that " + t.ToRegistry + " accepts it", On: t.ToRegistry}
-	case t.FromRegistry == t.ToRegistry, !t.When(holdings.StepApproved).IsZero():
-		return judgement{Ready: true}
-	}
-	return judgement{Why: "that " + t.ToRegistry + " approves it", On: t.ToRegistry}
+// Object has the source's registry object to a transfer that its holder began as of right. The ground is one of those that its
+// policy lists; what is behind it is the reason. The transfer is parked until that is resolved or it is cancelled.
+func (m *Mover) Object(by holdings.By, id uint64, ground string) error {
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		t, err := find(l, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.MayObject(t, ground, by.Time); err != nil {
+			return nil, err
+		}
+		text := holdings.Fold(ground)
+		if by.Reason != "" {
+			text += ": " + by.Reason
+		}
+		return l.Note(by, []uint64{id}, holdings.StepObjected, text, nil)
+	})
+}
+
+// Consent has the source's registry say, before its time to object is over, that it does not.
+func (m *Mover) Consent(by holdings.By, id uint64) error {
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		t, err := find(l, id)
+		if err != nil {
+			return nil, err
+		}
+		if t.State != holdings.Initiated || t.Waits.IsZero() || !by.Time.Before(t.Waits) {
+			return nil, fault.New(fault.Conflict, "%s has nothing to consent to in transfer %d: it is %s, and nobody may object to it now", t.FromRegistry, id, t.State)
+		}
+		return l.Note(by, []uint64{id}, holdings.StepConsented, by.Reason, nil)
+	})
+}
+
+// decide takes a decision about transfers, and has what follows looked at.
+func (m *Mover) decide(resolve func(*holdings.Ledger) (*holdings.Outcome, error)) error {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, resolve)
+	m.poke()
+	return err
+}
+
+// lapse cancels a transfer that nobody answered in time.
+func (m *Mover) lapse(id uint64, why string) error {
+	by := holdings.By{Actor: Actor, Reason: why, Time: time.Now()}
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Cancel(by, id, why) })
 }

@@ -39,9 +39,6 @@ const Actor = "transfer"
 const (
 	lookEvery  = time.Second      // while a step may come with the next serial
 	retryAfter = 30 * time.Second // after a failure
-	// DefaultSoak is for how long the recipient's side is seen before the donor's goes, where nobody says otherwise: twice
-	// what the slowest relying parties take between two runs.
-	DefaultSoak = 4 * time.Hour
 )
 
 // New is a mover for the engine of a data directory.
@@ -120,18 +117,20 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 
 // initiated is a transfer that waits for its recipient's side.
 func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
-	var at time.Time
-	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		switch j := judge(l, t, now); {
-		case t.Disputed != "":
-		case j.Ready:
-			ready.accept = append(ready.accept, t.ID)
-		default:
-			at = j.Until
-		}
+	var j holdings.Judgement
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		j = l.Judge(t, now)
 		return nil
-	})
-	return at, err
+	}); err != nil {
+		return time.Time{}, err
+	}
+	switch {
+	case j.Lapsed != "":
+		return now, m.lapse(t.ID, j.Lapsed)
+	case j.Ready():
+		ready.accept = append(ready.accept, t.ID)
+	}
+	return j.Next(), nil
 }
 
 // accepted is a transfer of which both sides may speak for the resources.

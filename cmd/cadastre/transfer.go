@@ -25,6 +25,8 @@ func newTransfer(g *global) *cobra.Command {
 		transferOfAll(g, "merge", holdings.Merger, "Have a holder's resources and routes go to the one that it merges with"),
 		transferOfAll(g, "takeover", holdings.Takeover, "Have a holder that closes leave its resources and routes to another"),
 		transferStep(g, "approve", "Agree to a transfer, for the recipient's registry", "the recipient's registry agrees to transfer %d"),
+		transferObject(g),
+		transferStep(g, "consent", "Say for the source's registry, before its time to object is over, that it does not", "the source's registry does not object to transfer %d"),
 		transferStep(g, "cancel", "End a transfer before its finalisation: the recipient's side goes, the source's was never touched", "transfer %d is cancelled"),
 		transferStep(g, "dispute", "Park a transfer with both sides valid; --reason says why", "transfer %d is parked, with both sides valid"),
 		transferStep(g, "resolve", "End a dispute: the transfer goes on", "transfer %d goes on"),

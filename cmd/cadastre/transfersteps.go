@@ -37,6 +37,35 @@ func transferStep(g *global, verb, short, said string) *cobra.Command {
 	}
 }
 
+func transferObject(g *global) *cobra.Command {
+	q := api.TransferObject{}
+	cmd := &cobra.Command{
+		Use:   "object ID --ground GROUND",
+		Short: "Object to a move for the source's registry, on a ground that its policy lists",
+		Long: "A registry that is portable lets its holders go as of right. It may object for a time, on the grounds that its policy lists ('cadastre\n" +
+			"policy show'); what is behind it is the reason. The move then waits until that is resolved, or it is cancelled.",
+		Example: "  cadastre transfer object 7 --ground court-order --reason 'order of 3 May, case 12/345'\n  cadastre transfer object 7 --ground dispute -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if q.ID, err = transferID(args[0]); err != nil {
+				return err
+			}
+			q.By = g.by()
+			status, err := ask[api.TransferObject, *moves.Status](cmd.Context(), g, "/transfers/object", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), status, func(w io.Writer) {
+				fmt.Fprintf(w, "the source's registry objects to transfer %d\n", q.ID)
+				printWaits(w, status)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&q.Ground, "ground", "", "the ground, one of those that the registry's policy lists")
+	_ = cmd.MarkFlagRequired("ground")
+	return cmd
+}
+
 func transferID(word string) (uint64, error) {
 	id, err := strconv.ParseUint(word, 10, 64)
 	if err != nil {

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// PolicyShow asks for the policy that holds for an organisation, or for those of all registries.
+type PolicyShow struct {
+	Registry string `json:"registry,omitempty"`
+}
+
+// PolicySet asks that a registry have this policy for transfers.
+type PolicySet struct {
+	By
+	Policy holdings.Policy `json:"policy"`
+}
+
+func (s server) policy(mux *http.ServeMux) {
+	handle(mux, "/policy/show", s.policyShow)
+	handle(mux, "/policy/set", func(_ context.Context, q PolicySet) (*ca.Effect, error) {
+		return s.engine.Decide(ca.Consent{}, func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(q.holdings(), q.Policy) })
+	})
+}
+
+func (s server) policyShow(_ context.Context, q PolicyShow) ([]holdings.Policy, error) {
+	list := []holdings.Policy{}
+	err := s.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		if q.Registry != "" {
+			p, ok := l.PolicyOf(q.Registry)
+			if !ok {
+				return fault.New(fault.NotFound, "there is no registry %q, which could have a policy; 'cadastre policy show' lists them", q.Registry)
+			}
+			list = append(list, p)
+			return nil
+		}
+		for _, handle := range l.Children(l.Root()) {
+			if p, ok := l.PolicyOf(handle); ok {
+				list = append(list, p)
+			}
+			for _, below := range l.Children(handle) {
+				if p, _ := l.PolicyOf(below); p.Registry == below {
+					list = append(list, p)
+				}
+			}
+		}
+		return nil
+	})
+	return list, err
+}

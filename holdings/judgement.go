@@ -1,0 +1,97 @@
+package holdings
+
+import (
+	"fmt"
+	"time"
+)
+
+// Side is one of the two of a transfer.
+type Side string
+
+// The sides.
+const (
+	SourceSide    Side = "source"
+	RecipientSide Side = "recipient"
+)
+
+// What an initiated transfer waits for.
+const (
+	ForApproval   = "approval"   // of the recipient's registry, here (StepApproved)
+	ForAcceptance = "acceptance" // of the installation that the recipient is at
+	ForObjection  = "objection"  // of the source's registry, or its consent (StepConsented)
+	ForResolution = "resolution" // of an objection (StepResolved)
+)
+
+// Silence is what follows when nobody says anything until a time.
+type Silence string
+
+// What silence is. Where it is neither, the transfer waits for as long as it takes.
+const (
+	Consents Silence = "consent"
+	Cancels  Silence = "cancellation"
+)
+
+// Wait is something that an initiated transfer waits for.
+type Wait struct {
+	Side     Side      `json:"side"`
+	Registry string    `json:"registry"`
+	For      string    `json:"for"`
+	Until    time.Time `json:"until,omitzero"`
+	Silence  Silence   `json:"silence,omitempty"`
+}
+
+// Judgement is what the policies say of an initiated transfer.
+type Judgement struct {
+	Waits  []Wait `json:"waits,omitempty"`
+	Lapsed string `json:"lapsed,omitempty"` // why it is to be cancelled by itself, empty where it is not
+}
+
+// Ready tells whether nothing is waited for: the transfer can be accepted.
+func (j Judgement) Ready() bool { return len(j.Waits) == 0 && j.Lapsed == "" }
+
+// Next is when the judgement will be another one if nobody says anything; zero where it will not.
+func (j Judgement) Next() (at time.Time) {
+	for _, w := range j.Waits {
+		if !w.Until.IsZero() && (at.IsZero() || w.Until.Before(at)) {
+			at = w.Until
+		}
+	}
+	return at
+}
+
+// Judge tells what an initiated transfer waits for, on whom and until when, by the policies as they are now. One that is in
+// another state waits for nothing here.
+func (l *Ledger) Judge(t *Transfer, now time.Time) Judgement {
+	var j Judgement
+	p := l.parties(t)
+	switch {
+	case t.State != Initiated:
+		return j
+	case t.Disputed != "" || t.last(StepObjected, StepResolved) == StepObjected:
+		return Judgement{Waits: []Wait{{Side: SourceSide, Registry: t.FromRegistry, For: ForResolution}}}
+	}
+	if now.Before(t.Waits) && t.When(StepConsented).IsZero() {
+		j.Waits = append(j.Waits, Wait{SourceSide, t.FromRegistry, ForObjection, t.Waits, Consents})
+	}
+	if answer := p.answer(t); answer != nil {
+		if !now.Before(answer.Until) {
+			return Judgement{Lapsed: fmt.Sprintf("%s gave no %s until %s", answer.Registry, answer.For, answer.Until.Format(time.RFC3339))}
+		}
+		j.Waits = append(j.Waits, *answer)
+	}
+	return j
+}
+
+// answer is what is waited for of the recipient's side, nil where nothing is.
+func (p parties) answer(t *Transfer) *Wait {
+	began := t.When(string(Initiated))
+	switch {
+	case p.recipient == nil && p.source != nil:
+		return &Wait{RecipientSide, t.ToRegistry, ForAcceptance, began.Add(time.Duration(p.source.Answer)), Cancels}
+	case p.recipient == nil || t.Kind == Handoff || !t.When(StepApproved).IsZero():
+		return nil
+	case p.recipient.Approval == ApproveAll, p.recipient.Approval == ApproveBetween && p.between():
+		return &Wait{RecipientSide, p.recipient.Registry, ForApproval, began.Add(time.Duration(p.recipient.Answer)), Cancels}
+	}
+	return nil
+}

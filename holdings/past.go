@@ -1,0 +1,181 @@
+package holdings
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+)
+
+// HistoryQuery asks who held something: some resources, or all that one holder had.
+type HistoryQuery struct {
+	Resources inr.Set `json:"resources,omitzero"`
+	Holder    string  `json:"holder,omitempty"`
+	// From and Until bound the time that is asked about, Until excluded; a moment where Until is zero, the whole past where both are.
+	From  time.Time `json:"from,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Tenure is a delegation for as long as it was in force in the ledger.
+type Tenure struct {
+	Holder     string    `json:"holder"`
+	Depth      int       `json:"depth"`            // how many organisations stand above
+	From       string    `json:"from"`             // who delegated it; empty: from outside the tree
+	Source     string    `json:"source,omitempty"` // where it came from then
+	Delegation uint64    `json:"delegation"`
+	Resources  inr.Set   `json:"resources"` // as far as they were asked for
+	Status     Status    `json:"status"`
+	Ground     string    `json:"ground"`
+	Registered time.Time `json:"registered,omitzero"` // the date that it bears, which may be long before the ledger
+	Arriving   bool      `json:"arriving,omitempty"`  // its donor's side held the same
+	Began      Act       `json:"began"`
+	Ended      *Act      `json:"ended,omitempty"`
+}
+
+// Act is a decision, as far as it began or ended something.
+type Act struct {
+	Decision uint64        `json:"decision"`
+	Time     time.Time     `json:"time"`
+	Actor    string        `json:"actor"`
+	Reason   string        `json:"reason,omitempty"`
+	Transfer *TransferNote `json:"transfer,omitempty"` // the one that it was a step of
+}
+
+// TransferNote names a transfer in a history.
+type TransferNote struct {
+	ID   uint64       `json:"id"`
+	Kind TransferKind `json:"kind"`
+	From string       `json:"from"`
+	To   string       `json:"to"`
+	Step string       `json:"step"`
+}
+
+// History is the tenures that a query asks for, from the delegations that are in force and those that have ended. The whole
+// past comes by the time at which each began, those above first; a time in it as chains, from each registry down to the most
+// specific holder. It fails with NotFound where there is no such holder, or the ledger was founded later, and Corrupt.
+func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
+	q.Holder = Fold(q.Holder)
+	h := history{ledger: l, reader: r, query: q, acts: map[uint64]*Act{}, list: []Tenure{}}
+	if q.Holder != "" && l.orgs[q.Holder] == nil {
+		return nil, unknown(q.Holder)
+	}
+	if q.Holder == "" && q.Resources.Empty() {
+		return nil, fault.New(fault.BadInput, "name the resources or the holder whose history you want")
+	}
+	if q.Until.IsZero() && !q.From.IsZero() {
+		q.Until = q.From.Add(1)
+		h.query = q
+	}
+	if h.timed = !q.From.IsZero() || !q.Until.IsZero(); h.timed {
+		founded, err := h.act(1)
+		if err != nil {
+			return nil, err
+		}
+		if !q.Until.After(founded.Time) {
+			return nil, fault.New(fault.NotFound, "the ledger was founded at %s and knows nothing of who held what before; 'registered' in a later answer is the date that the registry's file had", founded.Time.Format(time.RFC3339))
+		}
+	}
+	prefix := []byte(nil)
+	for handle, n := range l.orgs {
+		if q.Holder == "" || q.Holder == handle {
+			for _, d := range n.received {
+				if err := h.add(d); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	if q.Holder != "" {
+		prefix = append([]byte(q.Holder), 0)
+	}
+	for d, err := range all[Delegation](r, endedBucket, prefix) {
+		if err == nil {
+			err = h.add(&d)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	h.sort()
+	return h.list, nil
+}
+
+// history is a query on its way.
+type history struct {
+	ledger *Ledger
+	reader store.Reader
+	query  HistoryQuery
+	timed  bool
+	acts   map[uint64]*Act
+	list   []Tenure
+}
+
+// add takes a delegation if it is asked for.
+func (h *history) add(d *Delegation) error {
+	resources := d.Resources
+	if h.query.Holder == "" {
+		if resources = resources.Intersect(h.query.Resources); resources.Empty() {
+			return nil
+		}
+	}
+	began, err := h.act(d.Decision)
+	if err != nil {
+		return err
+	}
+	t := Tenure{
+		Holder: d.To, Depth: h.ledger.Depth(d.To), From: d.From, Source: d.Source, Delegation: d.ID, Resources: resources, Status: d.Status,
+		Ground: d.Ground, Registered: d.Since, Arriving: d.Arriving, Began: *began,
+	}
+	if d.Ended != 0 {
+		if t.Ended, err = h.act(d.Ended); err != nil {
+			return err
+		}
+	}
+	if h.timed && (!began.Time.Before(h.query.Until) || t.Ended != nil && !t.Ended.Time.After(h.query.From)) {
+		return nil
+	}
+	h.list = append(h.list, t)
+	return nil
+}
+
+// act is a decision as a history shows it.
+func (h *history) act(id uint64) (*Act, error) {
+	if a := h.acts[id]; a != nil {
+		return a, nil
+	}
+	d, err := ReadDecision(h.reader, id)
+	if err != nil {
+		return nil, damaged("a delegation's decision", err)
+	}
+	a := &Act{Decision: id, Time: d.Time, Actor: d.Actor, Reason: d.Reason}
+	for _, c := range d.Changes {
+		if t := h.ledger.Transfer(c.Transfer); c.What == Moved && t != nil {
+			a.Transfer = &TransferNote{t.ID, t.Kind, t.Source(), t.Recipient(), c.Step}
+		}
+	}
+	h.acts[id] = a
+	return a, nil
+}
+
+func (h *history) sort() {
+	paths := map[string]string{}
+	for _, t := range h.list {
+		if _, known := paths[t.Holder]; !known {
+			path := h.ledger.chain(t.Holder)
+			slices.Reverse(path)
+			paths[t.Holder] = strings.Join(path, "\x00")
+		}
+	}
+	slices.SortFunc(h.list, func(a, b Tenure) int {
+		inTime := cmp.Or(cmp.Compare(a.Began.Decision, b.Began.Decision), cmp.Compare(a.Depth, b.Depth))
+		inTree := strings.Compare(paths[a.Holder], paths[b.Holder])
+		if h.timed {
+			return cmp.Or(inTree, inTime, cmp.Compare(a.Delegation, b.Delegation))
+		}
+		return cmp.Or(inTime, inTree, cmp.Compare(a.Delegation, b.Delegation))
+	})
+}

@@ -1,0 +1,247 @@
+package holdings
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// parties is the policies of a transfer's two sides, nil for one that is elsewhere.
+type parties struct{ source, recipient *Policy }
+
+func (l *Ledger) parties(t *Transfer) parties {
+	var p parties
+	if t.From != "" {
+		if policy, ok := l.PolicyOf(t.From); ok {
+			p.source = &policy
+		}
+	}
+	if to := l.recipientAt(t); to != "" {
+		if policy, ok := l.PolicyOf(to); ok {
+			p.recipient = &policy
+		}
+	}
+	return p
+}
+
+// recipientAt is the lowest organisation that is there of those above the recipient and itself; empty where it is elsewhere.
+func (l *Ledger) recipientAt(t *Transfer) string {
+	switch {
+	case t.To == "" || l.orgs[Fold(t.To)] != nil:
+		return t.To
+	case len(t.Legs) > 0 && t.Legs[0].New.Parent != "":
+		return t.Legs[0].New.Parent
+	}
+	return t.ToRegistry
+}
+
+// between tells whether the transfer is from one registry to another; an NIR that has no policy of its own is one with its RIR.
+func (p parties) between() bool {
+	return p.source == nil || p.recipient == nil || p.source.Registry != p.recipient.Registry
+}
+
+// ofRight tells whether the holder goes as of right.
+func (p parties) ofRight(t *Transfer) bool {
+	return t.Kind == Portability && p.source != nil && p.source.Profile == Portable
+}
+
+// here is the policies of the sides that are here, each once.
+func (p parties) here() []*Policy {
+	if !p.between() {
+		return []*Policy{p.source}
+	}
+	return slices.DeleteFunc([]*Policy{p.source, p.recipient}, func(x *Policy) bool { return x == nil })
+}
+
+// MayInitiate tells whether the policies of the registries on both sides, as far as they are here, let a transfer begin: by
+// its kind, by what they exchange with each other, by lock-in times, sizes, and how long a bridge copy would last. A handoff
+// is bound by none. It fails with Refused.
+func (l *Ledger) MayInitiate(t *Transfer, now time.Time) error {
+	p := l.parties(t)
+	if t.Kind == Handoff {
+		return nil
+	}
+	for _, policy := range p.here() {
+		switch {
+		case policy.Profile == Restricted && t.Kind != Merger && t.Kind != Takeover:
+			return fault.New(fault.Refused, "%s is restricted to mergers and takeovers, and this is a %s; begin it as one of these, with the evidence, or have the profile changed ('cadastre policy set')", policy.Registry, t.Kind)
+		case Term(t.Bridge) > policy.Bridge:
+			return fault.New(fault.Refused, "%s allows a bridge copy for %s at most, and this would last %s; shorten it", policy.Registry, policy.Bridge, Term(t.Bridge))
+		}
+		if small, length := policy.tooSmall(t); small != "" {
+			return fault.New(fault.Refused, "%s transfers nothing smaller than a /%d, and %s is; move the whole block, or wait until its neighbour can move too", policy.Registry, length, small)
+		}
+	}
+	if err := l.exchanged(t, p); err != nil {
+		return err
+	}
+	if p.source != nil && (t.Kind == Market || t.Kind == Portability && !p.ofRight(t)) {
+		return l.lockedIn(t, p.source, now)
+	}
+	return nil
+}
+
+// tooSmall is the first prefix of what is transferred that is smaller than the policy wants. What goes with a business, or
+// with its holder, goes as it is.
+func (p *Policy) tooSmall(t *Transfer) (prefix string, length int) {
+	if t.Kind != Market {
+		return "", 0
+	}
+	for _, kind := range []ResourceKind{IPv4, IPv6} {
+		if length := p.Smallest[kind]; length > 0 {
+			for _, prefix := range kind.Of(t.Resources).Prefixes() {
+				if prefix.Bits() > length {
+					return prefix.String(), length
+				}
+			}
+		}
+	}
+	return "", 0
+}
+
+// exchanged tells whether both registries let the resources go from one to the other.
+func (l *Ledger) exchanged(t *Transfer, p parties) error {
+	if !p.between() {
+		return nil
+	}
+	if p.source != nil && !p.ofRight(t) {
+		if kind := p.source.withheld(t.Resources, l.namesOf(t.ToRegistry, p.recipient), func(e Exchange) []ResourceKind { return e.Out }); kind != "" {
+			return fault.New(fault.Refused, "%s lets no %s go to %s; leave out %s, or move it where it may go ('cadastre policy show %s')",
+				p.source.Registry, kind, orElse(t.ToRegistry, "that registry"), kind.Of(t.Resources), p.source.Registry)
+		}
+	}
+	if p.recipient != nil {
+		if kind := p.recipient.withheld(t.Resources, l.namesOf(t.FromRegistry, p.source), func(e Exchange) []ResourceKind { return e.In }); kind != "" {
+			return fault.New(fault.Refused, "%s takes no %s from %s; leave out %s, or move it where it is taken ('cadastre policy show %s')",
+				p.recipient.Registry, kind, orElse(t.FromRegistry, "that registry"), kind.Of(t.Resources), p.recipient.Registry)
+		}
+	}
+	return nil
+}
+
+// namesOf is what a registry on the other side may be called in an exchange: its handle, and those above it here.
+func (l *Ledger) namesOf(registry string, policy *Policy) []string {
+	names := append([]string{Fold(registry)}, l.chain(Fold(registry))...)
+	if policy != nil {
+		names = append(names, l.chain(policy.Registry)...)
+	}
+	return slices.DeleteFunc(names, func(h string) bool { return h == "" || h == l.root })
+}
+
+// withheld is the first kind of some resources that a registry does not exchange with another, empty where it does with all.
+func (p *Policy) withheld(s inr.Set, other []string, way func(Exchange) []ResourceKind) ResourceKind {
+	if p.Exchanges == nil {
+		return ""
+	}
+	at := slices.IndexFunc(p.Exchanges, func(e Exchange) bool { return slices.Contains(other, e.With) })
+	if at < 0 {
+		at = slices.IndexFunc(p.Exchanges, func(e Exchange) bool { return e.With == Anyone })
+	}
+	for _, kind := range ResourceKinds {
+		if !kind.Of(s).Empty() && (at < 0 || !slices.Contains(way(p.Exchanges[at]), kind)) {
+			return kind
+		}
+	}
+	return ""
+}
+
+// lockedIn tells whether the donor has had all of it for long enough.
+func (l *Ledger) lockedIn(t *Transfer, p *Policy, now time.Time) error {
+	for _, kind := range ResourceKinds {
+		term, moves := p.LockIn[kind], kind.Of(t.Resources)
+		if term == 0 || moves.Empty() {
+			continue
+		}
+		if since := l.receivedAt(Fold(t.From), moves); !since.IsZero() && now.Before(since.Add(time.Duration(term))) {
+			return fault.New(fault.Refused, "%s keeps %s with who received it for %s, and %s did on %s; come again on %s",
+				p.Registry, kind, term, t.From, since.Format(time.DateOnly), since.Add(time.Duration(term)).Format(time.DateOnly))
+		}
+	}
+	return nil
+}
+
+// receivedAt is when an organisation got the newest of some resources: by their dates of registration, and the last transfer
+// from another holder. Zero where that is not known.
+func (l *Ledger) receivedAt(handle string, s inr.Set) (at time.Time) {
+	later := func(t time.Time) {
+		if t.After(at) {
+			at = t
+		}
+	}
+	n := l.orgs[handle]
+	if n == nil {
+		return at
+	}
+	for _, x := range n.received {
+		if x.foreign() || x.Arriving || !x.Resources.Overlaps(s) {
+			continue
+		}
+		if by := l.Transfer(x.Transfer); by != nil && (by.Kind == Portability || by.Kind == Handoff) {
+			later(by.Since) // the holder is the same
+		} else {
+			later(x.Since)
+		}
+	}
+	for _, t := range l.transfers {
+		if t.State == Finalised && t.To == handle && t.Resources.Overlaps(s) && t.Kind != Portability && t.Kind != Handoff {
+			later(t.When(string(Finalised)))
+		}
+	}
+	return at
+}
+
+// Terms is how a transfer goes by the policies of both sides, as far as they are here: the stricter of each.
+type Terms struct {
+	Soak      time.Duration `json:"soak"`
+	Automatic bool          `json:"automatic"` // finalised by itself after the soak
+	Bridge    time.Duration `json:"bridge"`    // the longest
+}
+
+// TermsOf is the terms of a transfer, begun or not.
+func (l *Ledger) TermsOf(t *Transfer) Terms {
+	terms := Terms{Automatic: true, Bridge: time.Duration(Days(longest))}
+	for _, p := range l.parties(t).here() {
+		terms.Soak = max(terms.Soak, time.Duration(p.Soak))
+		terms.Automatic = terms.Automatic && p.Automatic
+		terms.Bridge = min(terms.Bridge, time.Duration(p.Bridge))
+	}
+	return terms
+}
+
+// MayObject tells whether the source of an initiated transfer may object to it on a ground: the source's registry is
+// portable, the time is not over, it has not consented, and the ground is one that it listed. Of a source elsewhere its own
+// installation knows the grounds, and only the time is looked at. It fails with Conflict and Refused.
+func (l *Ledger) MayObject(t *Transfer, ground string, now time.Time) error {
+	ground = strings.TrimSpace(Fold(ground))
+	p := l.parties(t)
+	switch {
+	case t.State != Initiated:
+		return fault.New(fault.Conflict, "transfer %d is %s; only one that is initiated can be objected to", t.ID, t.State)
+	case t.Waits.IsZero():
+		return fault.New(fault.Refused, "%s has no say in transfer %d: only a portable registry objects, and to what leaves it", t.FromRegistry, t.ID)
+	case !t.When(StepConsented).IsZero():
+		return fault.New(fault.Refused, "%s consented to transfer %d on %s and can't object any more", t.FromRegistry, t.ID, t.When(StepConsented).Format(time.RFC3339))
+	case !now.Before(t.Waits):
+		return fault.New(fault.Refused, "%s could object to transfer %d until %s; its silence is consent", t.FromRegistry, t.ID, t.Waits.Format(time.RFC3339))
+	case ground == "":
+		return fault.New(fault.Refused, "name the ground on which %s objects to transfer %d", t.FromRegistry, t.ID)
+	case p.source != nil && !slices.Contains(p.source.Grounds, ground):
+		return fault.New(fault.Refused, "%q is no ground on which %s may object; those are %s", ground, p.source.Registry, strings.Join(p.source.Grounds, ", "))
+	}
+	return nil
+}
+
+// objects is until when the source may object to a transfer that begins; zero where it may not.
+func (l *Ledger) objects(t *Transfer, now time.Time) time.Time {
+	p := l.parties(t)
+	switch {
+	case p.source == nil:
+		return t.Waits // as its own installation says
+	case p.source.Profile != Portable || t.Kind == Handoff || !p.between():
+		return time.Time{}
+	}
+	return now.UTC().Truncate(time.Second).Add(time.Duration(p.source.Object))
+}
