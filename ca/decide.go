@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,6 +49,23 @@ func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consen
 // held it.
 func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
 	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Expire(by) })
+}
+
+// Exchange gives an organisation resources in place of others, which it keeps until a deadline. Its warnings name those below it
+// that have something of the old.
+func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation, deadline time.Time, consent Consent) (*Effect, error) {
+	f, err := e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Exchange(by, give, want, deadline) })
+	if f == nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, below := range e.ledger.Children(holdings.Fold(want.To)) {
+		if has := e.ledger.Holding(below).Intersect(give); !has.Empty() {
+			f.Warnings = append(f.Warnings, fmt.Sprintf("%s has %s of it, which ends with it", below, has))
+		}
+	}
+	return f, err
 }
 
 // Decide takes a decision of another room: what resolve makes of the ledger, which is that of this moment.
