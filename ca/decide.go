@@ -111,11 +111,18 @@ func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, erro
 		return f, err
 	}
 	notices := e.noticesOf(o)
+	facts, err := e.factsOf(o)
+	if err != nil {
+		return nil, err
+	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
 		for _, n := range notices {
 			if err := put(w, noticeBucket, []byte(n.Holder), n); err != nil {
 				return err
 			}
+		}
+		if err := writeFacts(w, facts); err != nil {
+			return err
 		}
 		return o.Write(w)
 	})
