@@ -15,6 +15,7 @@ var deposited = []string{
 	"import",
 	"transfer",
 	"transfer-policy",
+	"evidence", // of transfers
 	"ledger",
 	"intent",
 	"child",     // delegated CAs, with the trust anchors of their BPKI

@@ -148,11 +148,13 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	switch {
 	case missing.what != "" && !t.Seen.IsZero():
 		ready.lost = append(ready.lost, t.ID)
+		return time.Time{}, m.keepLook(t)
 	case missing.what != "":
 		m.waitsOn(t, missing)
 		return now.Add(lookEvery), nil
 	case t.Seen.IsZero():
 		ready.seen = append(ready.seen, t.ID)
+		return time.Time{}, m.keepLook(t)
 	case t.Disputed != "":
 	case now.Before(t.Seen.Add(t.Soak)):
 		return earliest(t.Seen.Add(t.Soak), now.Add(time.Minute)), nil

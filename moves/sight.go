@@ -23,6 +23,8 @@ const lookAgain = 10 * time.Second
 type sights struct {
 	mu   sync.Mutex
 	seen map[string]*sight // by name
+	// judged is what each transfer was last judged by, where that is not all here.
+	judged map[uint64]*relying.Report
 }
 
 type sight struct {
@@ -116,6 +118,7 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	case report == nil:
 		return "a look at what is published", nil
 	}
+	m.saw(t, report)
 	for _, uri := range m.engine.CertificatesOf(leg.From) {
 		if a := authorityAt(report, uri); a != nil {
 			for _, v := range a.VRPs {
