@@ -25,12 +25,3 @@ func (e *Engine) Signer() (*envelope.Signer, error) {
 	}
 	return e.signer, nil
 }
-
-// Identity is the certificate that peers know this installation by (RFC 8183), DER.
-func (e *Engine) Identity() ([]byte, error) {
-	id, err := e.readIdentity()
-	if err != nil {
-		return nil, err
-	}
-	return id.Certificate, nil
-}
