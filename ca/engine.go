@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -74,7 +75,9 @@ type Engine struct {
 
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
-	Trace      *peer.Tracer  // of messages to peers elsewhere; set before Run, nil for none
+	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
+	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
+	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
 	ask        chan struct{} // parents outside the tree are to be asked
 	askers     askers
 	send       chan struct{} // something is staged for a server elsewhere
@@ -121,6 +124,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		later: map[string]time.Time{}, wake: make(chan struct{}, 1),
 		ask: make(chan struct{}, 1), send: make(chan struct{}, 1),
 	}
+	e.lookAt = e.lookAtParent
 	err := st.View(func(r store.Reader) error {
 		e.installation = string(r.Get(engineBucket, installationKey))
 		if e.installation == "" {

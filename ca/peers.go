@@ -83,6 +83,7 @@ type Received struct {
 	Serial      *big.Int  `json:"serial"`
 	Expires     time.Time `json:"expires"`
 	Taken       []byte    `json:"taken,omitempty"` // the one before, while this is not yet taken up
+	Gone        bool      `json:"gone,omitempty"`  // the parent's repository has it no more
 }
 
 // Outlet is a publication server that is not ours, where the authorities of an organisation publish (RFC 8181).

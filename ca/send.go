@@ -1,13 +1,10 @@
 package ca
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +20,6 @@ const (
 	sendAgain  = 10 * time.Second // after a failure, each time twice as late
 	sendLatest = 10 * time.Minute
 	lookAgain  = 6 * time.Hour // at what a server has, although nothing changed
-	queryBytes = 16 << 20      // of objects in one query: half of what servers in use take
 )
 
 // sendSoon has what is staged for servers elsewhere sent now.
@@ -36,68 +32,63 @@ func (e *Engine) sendSoon() {
 
 // sender is what is known of one server elsewhere.
 type sender struct {
-	has    map[string][32]byte // what it has, by URI; nil where it is to be asked
-	asked  time.Time
-	next   time.Time
-	failed time.Duration
-	busy   bool
+	has   map[string][32]byte // what it has, by URI; nil where it is to be asked
+	asked time.Time
 }
 
-// followOutlets sends what is staged for servers elsewhere until ctx ends, to each by itself, so that one that hangs delays
-// nothing.
-func (e *Engine) followOutlets(ctx context.Context) {
-	senders := map[string]*sender{}
-	var mu sync.Mutex
-	for ctx.Err() == nil {
-		wait := time.Minute
-		mu.Lock()
-		for _, o := range e.outletsNow() {
-			s := senders[o.Name]
-			if s == nil {
-				s = &sender{}
-				senders[o.Name] = s
-			}
-			now := time.Now()
-			switch until := s.next.Sub(now); {
-			case s.busy || !e.mirrors.unsent(o.Name) && now.Sub(s.asked) < lookAgain:
-			case until > 0:
-				wait = min(wait, until)
-			default:
-				s.busy = true
-				go func() {
-					err := e.sendTo(ctx, o.Name, s)
-					if e.said.note("outlet "+o.Name, err) && err != nil {
-						e.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", o.ServiceURI, "organisation", o.Holder, "error", err)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					s.busy = false
-					s.next = time.Time{}
-					if err == nil {
-						s.failed = 0
-					} else {
-						s.failed = min(max(sendAgain, 2*s.failed), sendLatest)
-						s.next, s.has = time.Now().Add(s.failed), nil
-					}
-					e.sendSoon()
-				}()
-			}
-		}
-		mu.Unlock()
-		timer := time.NewTimer(wait)
-		select {
-		case <-e.send:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+// senders is all that servers elsewhere are known to have. Each is used by one call at a time.
+type senders struct {
+	mu sync.Mutex
+	of map[string]*sender
+}
+
+func (s *senders) get(called string) *sender {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[called] == nil {
+		s.of[called] = &sender{}
 	}
+	return s.of[called]
 }
 
-func (e *Engine) outletsNow() []*Outlet {
+// followOutlets sends what is staged for servers elsewhere until ctx ends.
+func (e *Engine) followOutlets(ctx context.Context) {
+	known := senders{of: map[string]*sender{}}
+	(&rounds{
+		names: e.outletNames, again: sendAgain, latest: sendLatest, news: e.send,
+		due: func(called string, begun time.Time, _ bool) time.Time {
+			if e.mirrors.unsent(called) {
+				return time.Time{}
+			}
+			return begun.Add(lookAgain)
+		},
+		call: func(ctx context.Context, called string) error {
+			s := known.get(called)
+			err := e.sendTo(ctx, called, s)
+			if err != nil {
+				s.has = nil
+			}
+			if e.said.note("outlet "+called, err) && err != nil {
+				e.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", e.outletURI(called), "error", err)
+			}
+			return err
+		},
+	}).run(ctx)
+}
+
+func (e *Engine) outletNames() []string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return slices.Collect(maps.Values(e.peers.outlets))
+	return slices.Sorted(maps.Keys(e.peers.outlets))
+}
+
+func (e *Engine) outletURI(called string) string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if o := e.peers.outlets[called]; o != nil {
+		return o.ServiceURI
+	}
+	return ""
 }
 
 // sendTo brings a server elsewhere to what its mirror has, and then notes in the mirror that it is there.
@@ -137,28 +128,22 @@ func (e *Engine) sendTo(ctx context.Context, called string, s *sender) error {
 	return ctx.Err()
 }
 
-// difference is the queries that bring a server from what it has to what its mirror has. All that changes is in one where
-// it fits. Else it goes in an order in which each step is safe: what is new, then for each authority what is replaced
-// together with its manifest and CRL, then what goes.
+// difference is the queries that bring a server from what it has to what its mirror has.
 func (e *Engine) difference(called string, has map[string][32]byte) ([]*publication.Query, error) {
 	mirror := e.mirrors.repository(called)
 	if mirror == nil {
 		return nil, fault.New(fault.NotFound, "nothing is published at %s any more", called)
 	}
 	var fresh, replaced, withdrawn []publication.PDU
-	live, size := map[string]bool{}, 0
+	live := map[string]bool{}
 	var want []string
 	for o := range mirror.Live() {
 		live[o.URI] = true
 		if hash, there := has[o.URI]; !there || hash != o.Hash {
 			want = append(want, o.URI)
-			size += o.Size
 		}
 	}
-	slices.SortFunc(want, func(a, b string) int {
-		return cmp.Or(cmp.Compare(path.Dir(a), path.Dir(b)), cmp.Compare(late(a), late(b)), cmp.Compare(a, b))
-	})
-	for _, uri := range want {
+	for _, uri := range slices.Sorted(slices.Values(want)) {
 		object, ok := mirror.Get(uri)
 		if !ok {
 			return nil, fault.New(fault.Corrupt, "the object for %s is not there", uri)
@@ -176,44 +161,7 @@ func (e *Engine) difference(called string, has map[string][32]byte) ([]*publicat
 			withdrawn = append(withdrawn, publication.PDU{URI: uri, Hash: &hash, Withdraw: true})
 		}
 	}
-	all := slices.Concat(fresh, replaced, withdrawn)
-	if len(all) == 0 {
-		return nil, nil
-	}
-	if size <= queryBytes {
-		return []*publication.Query{{PDUs: all}}, nil
-	}
-	queries := inParts(fresh)
-	queries = append(queries, inParts(replaced)...)
-	return append(queries, inParts(withdrawn)...), nil
-}
-
-// late puts an authority's CRL and manifest behind its other objects.
-func late(uri string) int {
-	switch {
-	case strings.HasSuffix(uri, ".mft"):
-		return 2
-	case strings.HasSuffix(uri, ".crl"):
-		return 1
-	}
-	return 0
-}
-
-// inParts cuts elements into queries that a server takes; what is in one folder stays together as far as it can.
-func inParts(pdus []publication.PDU) []*publication.Query {
-	var queries []*publication.Query
-	q, size := &publication.Query{}, 0
-	for i, pdu := range pdus {
-		if i > 0 && size+len(pdu.Object) > queryBytes && len(q.PDUs) > 0 {
-			queries, q, size = append(queries, q), &publication.Query{}, 0
-		}
-		q.PDUs = append(q.PDUs, pdu)
-		size += len(pdu.Object)
-	}
-	if len(q.PDUs) > 0 {
-		queries = append(queries, q)
-	}
-	return queries
+	return inOrder(fresh, replaced, withdrawn, queryBytes), nil
 }
 
 // sent closes the serial of a mirror, unless something came to it that its server does not have, and has its organisation
@@ -284,7 +232,7 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Self: e.signer, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle}
+	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Self: e.signer, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
 	text, err := client.Call(ctx, q.XML())
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
-	"cadastre/internal/object"
 	"cadastre/internal/relying"
 	"cadastre/internal/store"
 )
@@ -53,10 +52,8 @@ func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, "couldn't make %s", dir)
 	}
-	options := relying.Options{TAL: filepath.Join(dir, "own.tal"), Cache: filepath.Join(dir, "cache"), P256: e.policy.Algorithm == object.P256}
-	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
-		options.TLSRoots = roots // our own, of a trial
-	}
+	options := e.relyingOptions(filepath.Join(dir, "cache"))
+	options.TAL = filepath.Join(dir, "own.tal")
 	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
 		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
 	}
