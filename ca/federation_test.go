@@ -145,7 +145,7 @@ func (f *federation) listening(doors http.Handler) http.Handler {
 		between := f.between
 		f.mu.Unlock()
 		if between != nil {
-			id, err := f.below.engine.readIdentity()
+			id, err := f.below.engine.introduction()
 			must(f.above, err)
 			trust, err := envelope.ParseTrust(id.Certificate)
 			must(f.above, err)

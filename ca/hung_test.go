@@ -1,11 +1,13 @@
 package ca
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
 	"cadastre/internal/setup"
 	"cadastre/internal/updown"
 )
@@ -39,6 +41,9 @@ func TestHungPeersDelayNothing(t *testing.T) {
 		must(t, f.below.engine.RefreshParents(t.Context(), "other", "above"))
 		if got := holdingOf(f.below, "other").String(); got != "41.0.0.0/15" {
 			t.Errorf("after growth at the other parent it holds %s", got)
+		}
+		if err := f.below.engine.WaitSent(t.Context()); fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "of isp elsewhere did not answer within 30s") {
+			t.Errorf("who waits for what is unsent at the server that hangs is told: %v", err)
 		}
 		if !parent.still() || !server.still() {
 			t.Error("all of that had to wait until a call on a peer that hangs was given up")

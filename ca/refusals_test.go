@@ -132,7 +132,7 @@ func TestOneRequestAtATime(t *testing.T) {
 		must(t, err)
 		doors, err := h.engine.Doors(nil, nil)
 		must(t, err)
-		ours, err := h.engine.readIdentity()
+		ours, err := h.engine.introduction()
 		must(t, err)
 		trust, err := envelope.ParseTrust(ours.Certificate)
 		must(t, err)

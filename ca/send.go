@@ -68,6 +68,7 @@ func (e *Engine) followOutlets(ctx context.Context) {
 			if err != nil {
 				s.has = nil
 			}
+			defer e.sending.beat()
 			if e.said.note("outlet "+called, err) && err != nil {
 				e.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", e.outletURI(called), "error", err)
 			}
@@ -76,10 +77,18 @@ func (e *Engine) followOutlets(ctx context.Context) {
 	}).run(ctx)
 }
 
+// outletNames is the servers elsewhere that have, or are to have, something of ours.
 func (e *Engine) outletNames() []string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return slices.Sorted(maps.Keys(e.peers.outlets))
+	var names []string
+	for called, o := range e.peers.outlets {
+		if !o.Left {
+			names = append(names, called)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (e *Engine) outletURI(called string) string {
@@ -190,13 +199,101 @@ func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
 		}
 		e.askSoon() // a key that is done may be revoked only now
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if o := e.peers.outlets[called]; o != nil {
-		e.touch(o.Holder)
+	return true, e.changePeers(func(w store.Writer) error {
+		o := e.peers.outlets[called]
+		if o == nil {
+			return nil
+		}
+		if !o.Current && len(has) == 0 && !e.publishesAt(called) {
+			left := *o
+			left.Left = true
+			return e.putOutlet(w, &left)
+		}
+		e.onCommit(func() { e.touch(o.Holder) })
+		return nil
+	})
+}
+
+// publishesAt tells whether any authority publishes at a server elsewhere. The engine's mu is held.
+func (e *Engine) publishesAt(called string) bool {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	for _, a := range e.clocks {
+		if a.Repository == called {
+			return true
+		}
 	}
-	e.poke()
-	return true, nil
+	return false
+}
+
+// sentWithin is how long WaitSent waits for servers elsewhere.
+const sentWithin = 30 * time.Second
+
+// WaitSent returns when all decisions so far are published, here and at servers elsewhere. The error is of kind
+// fault.Unreachable where such a server did not take what was sent, or does not answer within half a minute.
+func (e *Engine) WaitSent(ctx context.Context) error {
+	timer := time.NewTimer(sentWithin)
+	defer timer.Stop()
+	for {
+		beat := e.sending.next()
+		if err := e.WaitSettled(ctx); err != nil {
+			return err
+		}
+		called, why := e.unsentAt()
+		switch {
+		case called == "":
+			return nil
+		case why != "":
+			return fault.New(fault.Unreachable, "all is decided and published here, and the server of %s elsewhere does not have it yet: %s", called, why)
+		}
+		select {
+		case <-beat:
+		case <-timer.C:
+			return fault.New(fault.Unreachable, "all is decided and published here, and the server of %s elsewhere did not answer within %s; it will be asked again", called, sentWithin)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// unsentAt is an organisation of which something has not reached its server elsewhere, one that answers before one that does
+// not; and what the latter said.
+func (e *Engine) unsentAt() (holder, why string) {
+	outlets, err := e.Outlets("")
+	if err != nil {
+		return "", err.Error()
+	}
+	for _, o := range outlets {
+		if o.Unsent && (holder == "" || o.Error == "") {
+			holder, why = o.Holder, o.Error
+		}
+	}
+	return holder, why
+}
+
+// pulse tells whoever waits that something happened.
+type pulse struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// next is closed at the next beat.
+func (p *pulse) next() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch == nil {
+		p.ch = make(chan struct{})
+	}
+	return p.ch
+}
+
+func (p *pulse) beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch != nil {
+		close(p.ch)
+		p.ch = nil
+	}
 }
 
 // listAt asks a server elsewhere what it has of ours.
@@ -232,8 +329,8 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Self: e.signer, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
-	text, err := client.Call(ctx, q.XML())
+	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
+	text, err := e.callPeer(ctx, peerName("server", called), &client, q.XML())
 	if err != nil {
 		return nil, err
 	}

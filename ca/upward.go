@@ -87,7 +87,7 @@ func (e *Engine) parentNames() []string {
 
 // RefreshParents asks the parents of an organisation, or one of them, or all, what they certify, and has what follows done.
 func (e *Engine) RefreshParents(ctx context.Context, holder, called string) error {
-	if e.signer == nil {
+	if e.vault == nil {
 		return fault.New(fault.Unreachable, "no daemon runs; start it with 'cadastre serve'")
 	}
 	var asked []string
@@ -173,8 +173,8 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Self: e.signer, Peer: trust, LastSigned: p.LastSigned, Trace: e.Trace, Name: called, HTTP: e.Network}
-	reply, err := client.Call(ctx, text)
+	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, LastSigned: p.LastSigned, Trace: e.Trace, Name: called, HTTP: e.Network}
+	reply, err := e.callPeer(ctx, peerName("parent", called), &client, text)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +193,30 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 		err = fault.New(refusal(wrong.Status), "the parent %s refused: %w", called, wrong)
 	}
 	return m.Body, err
+}
+
+// callPeer sends a message to a peer as it knows us. While our identity is replaced, one that refuses it is tried as the
+// other, and what works is remembered.
+func (e *Engine) callPeer(ctx context.Context, called string, client *peer.Client, text []byte) (reply []byte, err error) {
+	for i, self := range e.signers(called) {
+		client.Self = self
+		again, failed := client.Call(ctx, text)
+		switch {
+		case failed == nil && i > 0:
+			e.mu.RLock()
+			knows := self == e.nextSigner
+			e.mu.RUnlock()
+			return again, e.changePeers(func(w store.Writer) error { return e.learns(w, called, knows) })
+		case failed == nil:
+			return again, nil
+		case i == 0:
+			err = failed
+		}
+		if !errors.Is(failed, peer.ErrRefused) {
+			break
+		}
+	}
+	return nil, err
 }
 
 // refusal is what sort of thing a parent's error_response says (RFC 6492, section 3.6).

@@ -16,7 +16,8 @@ const (
 	watchEvery = 24 * time.Hour
 )
 
-// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends.
+// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends. It
+// says too whose identity nears its end.
 func (e *Engine) watchChildren(ctx context.Context) {
 	timer := time.NewTimer(watchFirst)
 	defer timer.Stop()
@@ -26,6 +27,7 @@ func (e *Engine) watchChildren(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		e.warnOfIdentities(time.Now())
 		e.mu.RLock()
 		children := len(e.peers.children)
 		e.mu.RUnlock()
