@@ -60,6 +60,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.transfers(mux)
 	s.escrow(mux)
 	s.policy(mux)
+	s.identity(mux)
 	return mux
 }
 
@@ -78,7 +79,7 @@ func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
 	if !status.Running {
 		return nil, fault.New(fault.Unreachable, "no daemon runs on %s; start it with 'cadastre serve'", s.dir)
 	}
-	if err := s.engine.WaitSettled(ctx); err != nil {
+	if err := s.engine.WaitSent(ctx); err != nil {
 		return nil, err
 	}
 	return s.engine.Status()

@@ -51,6 +51,9 @@ func (e *Engine) OfferChild(by holdings.By, holder string, trustAnchor []byte) (
 		case e.ledger.Depth(holder) > maxDepth:
 			return fault.New(fault.BadInput, "%s is %d organisations below the root; a delegated CA may be at most %d below", holder, e.ledger.Depth(holder), maxDepth)
 		}
+		if err := e.met(w, peerName("child", holder)); err != nil {
+			return err
+		}
 		return e.putChild(w, &Child{Holder: holder, Handle: handle, TrustAnchor: trustAnchor, Added: by.Time.UTC()})
 	})
 	if err != nil {
@@ -123,6 +126,9 @@ func (e *Engine) RemoveChild(by holdings.By, holder string) error {
 		if err := w.Delete(childBucket, []byte(c.Holder)); err != nil {
 			return err
 		}
+		if err := e.learns(w, peerName("child", c.Holder), false); err != nil {
+			return err
+		}
 		e.onCommit(func() { e.peers.dropChild(c) })
 		e.onCommit(func() { e.touch(c.Holder) })
 		return nil
@@ -136,7 +142,7 @@ func (e *Engine) RemoveChild(by holdings.By, holder string) error {
 // ChildResponse is the parent_response for a delegated CA (RFC 8183, section 5.2.2). It may publish here too, which is
 // offered.
 func (e *Engine) ChildResponse(holder string) ([]byte, error) {
-	id, err := e.readIdentity()
+	id, err := e.introduction()
 	if err != nil {
 		return nil, err
 	}

@@ -27,16 +27,16 @@ const (
 // Doors answers the messages of delegated CAs, at /rfc6492/ and their handles, and of publishers, at /rfc8181/ and theirs.
 // The engine has to be unsealed. Refused is told of each message that is not answered, may be nil.
 func (e *Engine) Doors(trace *peer.Tracer, refused func(handle, why string)) (http.Handler, error) {
-	if e.signer == nil {
+	if e.vault == nil {
 		return nil, fault.New(fault.Internal, "the doors are opened before the keys are")
 	}
 	children := &peer.Door{
-		ContentType: updown.ContentType, MaxBody: maxUpDown, Find: e.findChild, Answer: e.AnswerUpDown, Self: e.signer,
+		ContentType: updown.ContentType, MaxBody: maxUpDown, Find: e.findChild, Answer: e.AnswerUpDown,
 		Serial: true, Busy: busyAnswer, Trace: trace, Log: e.log, Refused: refused,
 	}
 	publishers := &peer.Door{
-		ContentType: publication.ContentType, MaxBody: maxPublication, Find: e.publishers.Find, Answer: e.answerPublication,
-		Self: e.signer, Trace: trace, Log: e.log, Refused: refused,
+		ContentType: publication.ContentType, MaxBody: maxPublication, Find: e.findPublisher, Answer: e.answerPublication,
+		Trace: trace, Log: e.log, Refused: refused,
 	}
 	mux := http.NewServeMux()
 	children.Mount(mux, "/rfc6492/")
@@ -55,7 +55,15 @@ func (e *Engine) findChild(handle string) (*peer.Caller, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return &peer.Caller{Handle: handle, Trust: trust, LastSigned: c.LastSigned}, true
+	return &peer.Caller{Handle: handle, Trust: trust, LastSigned: c.LastSigned, Self: e.signers(peerName("child", c.Holder))[0]}, true
+}
+
+func (e *Engine) findPublisher(handle string) (*peer.Caller, bool) {
+	caller, known := e.publishers.Find(handle)
+	if known {
+		caller.Self = e.signers(peerName("publisher", handle))[0]
+	}
+	return caller, known
 }
 
 // busyAnswer says that the message before is still being processed (RFC 6492, section 3.6).
@@ -134,6 +142,9 @@ func (e *Engine) AddPublisher(ctx context.Context, handle, registry string, requ
 	if _, err := e.publishers.Add(ctx, publisher.Registration{Handle: handle, Registry: registry, TrustAnchor: q.TrustAnchor}); err != nil {
 		return nil, err
 	}
+	if err := e.changePeers(func(w store.Writer) error { return e.met(w, peerName("publisher", handle)) }); err != nil {
+		return nil, err
+	}
 	return e.PublisherResponse(handle)
 }
 
@@ -155,7 +166,7 @@ func (e *Engine) PublisherResponse(handle string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := e.readIdentity()
+	id, err := e.introduction()
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +183,10 @@ func (e *Engine) ResetPublisher(ctx context.Context, handle string) error {
 
 // RemovePublisher ends a publisher, and withdraws all that it published.
 func (e *Engine) RemovePublisher(ctx context.Context, handle string) error {
-	return e.publishers.Remove(ctx, handle)
+	if err := e.publishers.Remove(ctx, handle); err != nil {
+		return err
+	}
+	return e.changePeers(func(w store.Writer) error { return e.learns(w, peerName("publisher", handle), false) })
 }
 
 // Publishers lists who publishes here.

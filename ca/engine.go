@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -51,8 +52,8 @@ type Engine struct {
 	vault  *keys.Vault
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
-	gate   *validate.Gate // used by the one that runs the engine
-	signer *envelope.Signer
+	gate   *validate.Gate   // used by the one that runs the engine
+	signer *envelope.Signer // of messages to peers; see nextSigner
 
 	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog; and what waits: aside
 	ledger *holdings.Ledger
@@ -64,7 +65,8 @@ type Engine struct {
 	aside          map[string]*waiting
 	later          map[string]time.Time // organisations that a plan put off, and until when
 	peers          *peers
-	committed      []func() // what a change of peers does in memory when it has committed
+	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
+	committed      []func()         // what a change of peers does in memory when it has committed
 
 	knownMu  sync.Mutex // guards what follows; may be taken while mu is held, not the other way
 	known    map[string]*issued
@@ -74,9 +76,12 @@ type Engine struct {
 
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
-	Trace      *peer.Tracer  // of messages to peers elsewhere; set before Run, nil for none
+	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
+	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
+	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
 	ask        chan struct{} // parents outside the tree are to be asked
 	askers     askers
+	sending    pulse         // beats after each call on a server elsewhere
 	send       chan struct{} // something is staged for a server elsewhere
 	said       said          // what peers and servers elsewhere said that went wrong last
 
@@ -121,6 +126,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		later: map[string]time.Time{}, wake: make(chan struct{}, 1),
 		ask: make(chan struct{}, 1), send: make(chan struct{}, 1),
 	}
+	e.lookAt = e.lookAtParent
 	err := st.View(func(r store.Reader) error {
 		e.installation = string(r.Get(engineBucket, installationKey))
 		if e.installation == "" {

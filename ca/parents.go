@@ -32,7 +32,7 @@ func (e *Engine) introduced(holder string) (*identity, holdings.Organisation, er
 	if err != nil {
 		return nil, o, err
 	}
-	id, err := e.readIdentity()
+	id, err := e.introduction()
 	return id, o, err
 }
 

@@ -83,6 +83,7 @@ type Received struct {
 	Serial      *big.Int  `json:"serial"`
 	Expires     time.Time `json:"expires"`
 	Taken       []byte    `json:"taken,omitempty"` // the one before, while this is not yet taken up
+	Gone        bool      `json:"gone,omitempty"`  // the parent's repository has it no more
 }
 
 // Outlet is a publication server that is not ours, where the authorities of an organisation publish (RFC 8181).
@@ -95,7 +96,8 @@ type Outlet struct {
 	Notify          string    `json:"rrdp_notification_uri,omitempty"`
 	TrustAnchor     []byte    `json:"trust_anchor"`
 	LastSigned      time.Time `json:"last_signed,omitzero"`
-	Current         bool      `json:"current"` // new authorities publish there; else it is being left
+	Current         bool      `json:"current"`        // new authorities publish there; else it is being left
+	Left            bool      `json:"left,omitempty"` // and nothing of ours is there any more
 }
 
 // Roll is how far a line of authorities has come in a key roll (RFC 6489), or in a move to another publication server,
@@ -124,13 +126,14 @@ type peers struct {
 	classes  map[string]string               // names of parents by source
 	outlets  map[string]*Outlet              // by name of the mirror
 	rolls    map[string]*Roll                // by line
+	knows    map[string]bool                 // by peerName: who knows the identity that is to replace ours
 }
 
 func loadPeers(r store.Reader) (*peers, error) {
 	p := &peers{
 		children: map[string]*Child{}, handles: map[string]string{}, keys: map[string]map[string]*ChildKey{},
 		keyOwner: map[object.KeyIdentifier]string{}, notices: map[string]*Notice{}, parents: map[string]*Parent{},
-		classes: map[string]string{}, outlets: map[string]*Outlet{}, rolls: map[string]*Roll{},
+		classes: map[string]string{}, outlets: map[string]*Outlet{}, rolls: map[string]*Roll{}, knows: map[string]bool{},
 	}
 	for _, load := range []error{
 		each(r, childBucket, func(_ string, c *Child) { p.setChild(c) }),
@@ -138,6 +141,7 @@ func loadPeers(r store.Reader) (*peers, error) {
 		each(r, noticeBucket, func(holder string, n *Notice) { p.notices[holder] = n }),
 		each(r, parentBucket, func(_ string, q *Parent) { p.setParent(q) }),
 		each(r, outletBucket, func(name string, o *Outlet) { p.outlets[name] = o }),
+		each(r, knowsBucket, func(peer string, yes *bool) { p.knows[peer] = *yes }),
 		each(r, rollBucket, func(line string, l *Roll) { p.rolls[line] = l }),
 	} {
 		if load != nil {

@@ -162,14 +162,14 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 	return list, nil
 }
 
-// Outlets lists the publication servers elsewhere of an organisation, or all.
+// Outlets lists the publication servers elsewhere of an organisation, or all: not those that were left and have nothing any more.
 func (e *Engine) Outlets(holder string) ([]OutletStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	list := []OutletStatus{}
 	for _, called := range slices.Sorted(maps.Keys(e.peers.outlets)) {
 		o := e.peers.outlets[called]
-		if holder != "" && o.Holder != holdings.Fold(holder) {
+		if o.Left || holder != "" && o.Holder != holdings.Fold(holder) {
 			continue
 		}
 		s := OutletStatus{

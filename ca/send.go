@@ -1,13 +1,10 @@
 package ca
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +20,6 @@ const (
 	sendAgain  = 10 * time.Second // after a failure, each time twice as late
 	sendLatest = 10 * time.Minute
 	lookAgain  = 6 * time.Hour // at what a server has, although nothing changed
-	queryBytes = 16 << 20      // of objects in one query: half of what servers in use take
 )
 
 // sendSoon has what is staged for servers elsewhere sent now.
@@ -36,68 +32,72 @@ func (e *Engine) sendSoon() {
 
 // sender is what is known of one server elsewhere.
 type sender struct {
-	has    map[string][32]byte // what it has, by URI; nil where it is to be asked
-	asked  time.Time
-	next   time.Time
-	failed time.Duration
-	busy   bool
+	has   map[string][32]byte // what it has, by URI; nil where it is to be asked
+	asked time.Time
 }
 
-// followOutlets sends what is staged for servers elsewhere until ctx ends, to each by itself, so that one that hangs delays
-// nothing.
-func (e *Engine) followOutlets(ctx context.Context) {
-	senders := map[string]*sender{}
-	var mu sync.Mutex
-	for ctx.Err() == nil {
-		wait := time.Minute
-		mu.Lock()
-		for _, o := range e.outletsNow() {
-			s := senders[o.Name]
-			if s == nil {
-				s = &sender{}
-				senders[o.Name] = s
-			}
-			now := time.Now()
-			switch until := s.next.Sub(now); {
-			case s.busy || !e.mirrors.unsent(o.Name) && now.Sub(s.asked) < lookAgain:
-			case until > 0:
-				wait = min(wait, until)
-			default:
-				s.busy = true
-				go func() {
-					err := e.sendTo(ctx, o.Name, s)
-					if e.said.note("outlet "+o.Name, err) && err != nil {
-						e.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", o.ServiceURI, "organisation", o.Holder, "error", err)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					s.busy = false
-					s.next = time.Time{}
-					if err == nil {
-						s.failed = 0
-					} else {
-						s.failed = min(max(sendAgain, 2*s.failed), sendLatest)
-						s.next, s.has = time.Now().Add(s.failed), nil
-					}
-					e.sendSoon()
-				}()
-			}
-		}
-		mu.Unlock()
-		timer := time.NewTimer(wait)
-		select {
-		case <-e.send:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+// senders is all that servers elsewhere are known to have. Each is used by one call at a time.
+type senders struct {
+	mu sync.Mutex
+	of map[string]*sender
+}
+
+func (s *senders) get(called string) *sender {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[called] == nil {
+		s.of[called] = &sender{}
 	}
+	return s.of[called]
 }
 
-func (e *Engine) outletsNow() []*Outlet {
+// followOutlets sends what is staged for servers elsewhere until ctx ends.
+func (e *Engine) followOutlets(ctx context.Context) {
+	known := senders{of: map[string]*sender{}}
+	(&rounds{
+		names: e.outletNames, again: sendAgain, latest: sendLatest, news: e.send,
+		due: func(called string, begun time.Time, _ bool) time.Time {
+			if e.mirrors.unsent(called) {
+				return time.Time{}
+			}
+			return begun.Add(lookAgain)
+		},
+		call: func(ctx context.Context, called string) error {
+			s := known.get(called)
+			err := e.sendTo(ctx, called, s)
+			if err != nil {
+				s.has = nil
+			}
+			defer e.sending.beat()
+			if e.said.note("outlet "+called, err) && err != nil {
+				e.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", e.outletURI(called), "error", err)
+			}
+			return err
+		},
+	}).run(ctx)
+}
+
+// outletNames is the servers elsewhere that have, or are to have, something of ours.
+func (e *Engine) outletNames() []string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return slices.Collect(maps.Values(e.peers.outlets))
+	var names []string
+	for called, o := range e.peers.outlets {
+		if !o.Left {
+			names = append(names, called)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (e *Engine) outletURI(called string) string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if o := e.peers.outlets[called]; o != nil {
+		return o.ServiceURI
+	}
+	return ""
 }
 
 // sendTo brings a server elsewhere to what its mirror has, and then notes in the mirror that it is there.
@@ -137,28 +137,22 @@ func (e *Engine) sendTo(ctx context.Context, called string, s *sender) error {
 	return ctx.Err()
 }
 
-// difference is the queries that bring a server from what it has to what its mirror has. All that changes is in one where
-// it fits. Else it goes in an order in which each step is safe: what is new, then for each authority what is replaced
-// together with its manifest and CRL, then what goes.
+// difference is the queries that bring a server from what it has to what its mirror has.
 func (e *Engine) difference(called string, has map[string][32]byte) ([]*publication.Query, error) {
 	mirror := e.mirrors.repository(called)
 	if mirror == nil {
 		return nil, fault.New(fault.NotFound, "nothing is published at %s any more", called)
 	}
 	var fresh, replaced, withdrawn []publication.PDU
-	live, size := map[string]bool{}, 0
+	live := map[string]bool{}
 	var want []string
 	for o := range mirror.Live() {
 		live[o.URI] = true
 		if hash, there := has[o.URI]; !there || hash != o.Hash {
 			want = append(want, o.URI)
-			size += o.Size
 		}
 	}
-	slices.SortFunc(want, func(a, b string) int {
-		return cmp.Or(cmp.Compare(path.Dir(a), path.Dir(b)), cmp.Compare(late(a), late(b)), cmp.Compare(a, b))
-	})
-	for _, uri := range want {
+	for _, uri := range slices.Sorted(slices.Values(want)) {
 		object, ok := mirror.Get(uri)
 		if !ok {
 			return nil, fault.New(fault.Corrupt, "the object for %s is not there", uri)
@@ -176,44 +170,7 @@ func (e *Engine) difference(called string, has map[string][32]byte) ([]*publicat
 			withdrawn = append(withdrawn, publication.PDU{URI: uri, Hash: &hash, Withdraw: true})
 		}
 	}
-	all := slices.Concat(fresh, replaced, withdrawn)
-	if len(all) == 0 {
-		return nil, nil
-	}
-	if size <= queryBytes {
-		return []*publication.Query{{PDUs: all}}, nil
-	}
-	queries := inParts(fresh)
-	queries = append(queries, inParts(replaced)...)
-	return append(queries, inParts(withdrawn)...), nil
-}
-
-// late puts an authority's CRL and manifest behind its other objects.
-func late(uri string) int {
-	switch {
-	case strings.HasSuffix(uri, ".mft"):
-		return 2
-	case strings.HasSuffix(uri, ".crl"):
-		return 1
-	}
-	return 0
-}
-
-// inParts cuts elements into queries that a server takes; what is in one folder stays together as far as it can.
-func inParts(pdus []publication.PDU) []*publication.Query {
-	var queries []*publication.Query
-	q, size := &publication.Query{}, 0
-	for i, pdu := range pdus {
-		if i > 0 && size+len(pdu.Object) > queryBytes && len(q.PDUs) > 0 {
-			queries, q, size = append(queries, q), &publication.Query{}, 0
-		}
-		q.PDUs = append(q.PDUs, pdu)
-		size += len(pdu.Object)
-	}
-	if len(q.PDUs) > 0 {
-		queries = append(queries, q)
-	}
-	return queries
+	return inOrder(fresh, replaced, withdrawn, queryBytes), nil
 }
 
 // sent closes the serial of a mirror, unless something came to it that its server does not have, and has its organisation
@@ -242,13 +199,101 @@ func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
 		}
 		e.askSoon() // a key that is done may be revoked only now
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if o := e.peers.outlets[called]; o != nil {
-		e.touch(o.Holder)
+	return true, e.changePeers(func(w store.Writer) error {
+		o := e.peers.outlets[called]
+		if o == nil {
+			return nil
+		}
+		if !o.Current && len(has) == 0 && !e.publishesAt(called) {
+			left := *o
+			left.Left = true
+			return e.putOutlet(w, &left)
+		}
+		e.onCommit(func() { e.touch(o.Holder) })
+		return nil
+	})
+}
+
+// publishesAt tells whether any authority publishes at a server elsewhere. The engine's mu is held.
+func (e *Engine) publishesAt(called string) bool {
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	for _, a := range e.clocks {
+		if a.Repository == called {
+			return true
+		}
 	}
-	e.poke()
-	return true, nil
+	return false
+}
+
+// sentWithin is how long WaitSent waits for servers elsewhere.
+const sentWithin = 30 * time.Second
+
+// WaitSent returns when all decisions so far are published, here and at servers elsewhere. The error is of kind
+// fault.Unreachable where such a server did not take what was sent, or does not answer within half a minute.
+func (e *Engine) WaitSent(ctx context.Context) error {
+	timer := time.NewTimer(sentWithin)
+	defer timer.Stop()
+	for {
+		beat := e.sending.next()
+		if err := e.WaitSettled(ctx); err != nil {
+			return err
+		}
+		called, why := e.unsentAt()
+		switch {
+		case called == "":
+			return nil
+		case why != "":
+			return fault.New(fault.Unreachable, "all is decided and published here, and the server of %s elsewhere does not have it yet: %s", called, why)
+		}
+		select {
+		case <-beat:
+		case <-timer.C:
+			return fault.New(fault.Unreachable, "all is decided and published here, and the server of %s elsewhere did not answer within %s; it will be asked again", called, sentWithin)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// unsentAt is an organisation of which something has not reached its server elsewhere, one that answers before one that does
+// not; and what the latter said.
+func (e *Engine) unsentAt() (holder, why string) {
+	outlets, err := e.Outlets("")
+	if err != nil {
+		return "", err.Error()
+	}
+	for _, o := range outlets {
+		if o.Unsent && (holder == "" || o.Error == "") {
+			holder, why = o.Holder, o.Error
+		}
+	}
+	return holder, why
+}
+
+// pulse tells whoever waits that something happened.
+type pulse struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// next is closed at the next beat.
+func (p *pulse) next() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch == nil {
+		p.ch = make(chan struct{})
+	}
+	return p.ch
+}
+
+func (p *pulse) beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch != nil {
+		close(p.ch)
+		p.ch = nil
+	}
 }
 
 // listAt asks a server elsewhere what it has of ours.
@@ -284,8 +329,8 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Self: e.signer, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle}
-	text, err := client.Call(ctx, q.XML())
+	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
+	text, err := e.callPeer(ctx, peerName("server", called), &client, q.XML())
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,12 @@ func newDelegated(h *house, holder string) *delegated {
 	must(h, err)
 	_, err = h.engine.AddChild(h.by(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
 	must(h, err)
+	return newDelegatedKey(h, holder)
+}
+
+// newDelegatedKey is a CA elsewhere that is known already.
+func newDelegatedKey(h *house, holder string) *delegated {
+	h.Helper()
 	key, err := object.P256.Generate()
 	must(h, err)
 	return &delegated{h, holder, key}

@@ -66,55 +66,17 @@ func (e *Engine) askSoon() {
 	}
 }
 
-// followParents asks the parents outside the tree what they certify until ctx ends, each by itself, so that one that hangs
-// delays nothing.
+// followParents asks the parents outside the tree what they certify until ctx ends.
 func (e *Engine) followParents(ctx context.Context) {
-	next, failed := map[string]time.Time{}, map[string]time.Duration{}
-	type asked struct {
-		called string
-		err    error
-	}
-	done := make(chan asked)
-	busy := map[string]bool{}
-	for {
-		now := time.Now()
-		wait := askEvery
-		for _, called := range e.parentNames() {
-			if busy[called] {
-				continue
+	(&rounds{
+		names: e.parentNames, call: e.refresh, again: askAgain, latest: askLatest, news: e.ask,
+		due: func(_ string, begun time.Time, news bool) time.Time {
+			if news {
+				return time.Time{}
 			}
-			if until := next[called].Sub(now); until > 0 {
-				wait = min(wait, until)
-				continue
-			}
-			busy[called] = true
-			go func() {
-				answer := asked{called, e.refresh(ctx, called)}
-				select {
-				case done <- answer:
-				case <-ctx.Done():
-				}
-			}()
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case answer := <-done:
-			called := answer.called
-			delete(busy, called)
-			next[called] = time.Now().Add(askEvery)
-			if failed[called] = 0; answer.err != nil {
-				failed[called] = min(max(askAgain, 2*failed[called]), askLatest)
-				next[called] = time.Now().Add(failed[called])
-			}
-		case <-e.ask:
-			clear(next)
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		timer.Stop()
-	}
+			return begun.Add(askEvery)
+		},
+	}).run(ctx)
 }
 
 func (e *Engine) parentNames() []string {
@@ -125,11 +87,10 @@ func (e *Engine) parentNames() []string {
 
 // RefreshParents asks the parents of an organisation, or one of them, or all, what they certify, and has what follows done.
 func (e *Engine) RefreshParents(ctx context.Context, holder, called string) error {
-	if e.signer == nil {
+	if e.vault == nil {
 		return fault.New(fault.Unreachable, "no daemon runs; start it with 'cadastre serve'")
 	}
-	var errs []error
-	asked := 0
+	var asked []string
 	for _, one := range e.parentNames() {
 		e.mu.RLock()
 		p := e.peers.parents[one]
@@ -137,12 +98,17 @@ func (e *Engine) RefreshParents(ctx context.Context, holder, called string) erro
 		if p == nil || holder != "" && p.Holder != holdings.Fold(holder) || called != "" && one != called {
 			continue
 		}
-		asked++
-		errs = append(errs, e.refresh(ctx, one))
+		asked = append(asked, one)
 	}
-	if asked == 0 && holder != "" {
+	if len(asked) == 0 && holder != "" {
 		return fault.New(fault.NotFound, "%s has no such parent; 'cadastre parents list' shows those that there are", holder)
 	}
+	errs := make([]error, len(asked))
+	var calls sync.WaitGroup
+	for i, one := range asked {
+		calls.Go(func() { errs[i] = e.refresh(ctx, one) })
+	}
+	calls.Wait()
 	return errors.Join(errs...)
 }
 
@@ -162,6 +128,15 @@ func (e *Engine) refresh(ctx context.Context, called string) error {
 }
 
 func (e *Engine) refreshed(ctx context.Context, called string) error {
+	err := e.talk(ctx, called)
+	if given := e.giveUp(ctx, called, err != nil); err == nil {
+		err = given
+	}
+	return err
+}
+
+// talk asks a parent, acts on the answer, and asks again until nothing follows.
+func (e *Engine) talk(ctx context.Context, called string) error {
 	for range maxRounds {
 		body, err := e.askParent(ctx, called, &updown.List{})
 		if err != nil {
@@ -198,8 +173,8 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Self: e.signer, Peer: trust, LastSigned: p.LastSigned, Trace: e.Trace, Name: called}
-	reply, err := client.Call(ctx, text)
+	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, LastSigned: p.LastSigned, Trace: e.Trace, Name: called, HTTP: e.Network}
+	reply, err := e.callPeer(ctx, peerName("parent", called), &client, text)
 	if err != nil {
 		return nil, err
 	}
@@ -220,6 +195,30 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	return m.Body, err
 }
 
+// callPeer sends a message to a peer as it knows us. While our identity is replaced, one that refuses it is tried as the
+// other, and what works is remembered.
+func (e *Engine) callPeer(ctx context.Context, called string, client *peer.Client, text []byte) (reply []byte, err error) {
+	for i, self := range e.signers(called) {
+		client.Self = self
+		again, failed := client.Call(ctx, text)
+		switch {
+		case failed == nil && i > 0:
+			e.mu.RLock()
+			knows := self == e.nextSigner
+			e.mu.RUnlock()
+			return again, e.changePeers(func(w store.Writer) error { return e.learns(w, called, knows) })
+		case failed == nil:
+			return again, nil
+		case i == 0:
+			err = failed
+		}
+		if !errors.Is(failed, peer.ErrRefused) {
+			break
+		}
+	}
+	return nil, err
+}
+
 // refusal is what sort of thing a parent's error_response says (RFC 6492, section 3.6).
 func refusal(status int) fault.Kind {
 	switch status {
@@ -238,8 +237,7 @@ func refusal(status int) fault.Kind {
 }
 
 // takeList notes what a parent says that it certifies. What it takes away is shed at once; what it adds is held when it is
-// certified. A class that it does not name any more keeps its products: the certificate may still be good, and it is given
-// up when it has ended or has not been named for a week.
+// certified. A class that it does not name any more keeps its products until giveUp: the certificate may still be good.
 func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 	var sources []string
 	var holder string
@@ -269,9 +267,6 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 			case class.Missing.IsZero():
 				class.Missing = time.Now().UTC()
 				e.log.Warn("a parent outside the tree does not name a resource class any more; what rests on it stays as long as its certificate can be good", "parent", called, "class", class.Name)
-			case time.Since(class.Missing) > lostForGood || class.ended(time.Now()):
-				class.Entitled = inr.Set{}
-				sources = append(sources, source)
 			}
 		}
 		return news
@@ -286,16 +281,6 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 
 func byParent(called string) holdings.By {
 	return holdings.By{Actor: "parent " + called, Reason: "its list of what it certifies", Time: time.Now().UTC()}
-}
-
-// ended tells whether all certificates of a class are past.
-func (c *Class) ended(now time.Time) bool {
-	for _, got := range c.Keys {
-		if now.Before(got.Expires) {
-			return false
-		}
-	}
-	return true
 }
 
 // reissued takes from a list a certificate that the parent made anew by itself, as in its own key roll.
@@ -350,7 +335,7 @@ func (e *Engine) actOn(ctx context.Context, called string, list *updown.ListResp
 		}
 		acted = true
 	}
-	return acted, e.forgetParent(called)
+	return acted, nil
 }
 
 // wantedOf is the authorities that are to be certified in a class: the generation that issues, and the next.
@@ -382,7 +367,7 @@ func (e *Engine) certified(ctx context.Context, called, source, authority string
 	}
 	got := e.receivedFor(authority)
 	switch {
-	case got == nil, !got.Resources.Contains(c.Resources):
+	case got == nil, got.Gone, !got.Resources.Contains(c.Resources), !lists(c, a):
 	case !c.Resources.Contains(got.Resources):
 		if !e.hasShed(ctx, a) {
 			return false, nil
@@ -422,6 +407,11 @@ func (e *Engine) certified(ctx context.Context, called, source, authority string
 		err = e.receive(byParent(called), a.Holder, source)
 	}
 	return err == nil, err
+}
+
+// lists tells whether a parent says that it certified an authority's key, and did not revoke that since.
+func lists(c *updown.Class, a *Authority) bool {
+	return slices.ContainsFunc(c.Certificates, func(issued updown.Issued) bool { return bytes.Contains(issued.Certificate, a.KeyInfo) })
 }
 
 // longer tells whether a new certificate would last noticeably longer than one that ends at a time.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
-	"cadastre/internal/object"
 	"cadastre/internal/relying"
 	"cadastre/internal/store"
 )
@@ -17,7 +16,8 @@ const (
 	watchEvery = 24 * time.Hour
 )
 
-// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends.
+// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends. It
+// says too whose identity nears its end.
 func (e *Engine) watchChildren(ctx context.Context) {
 	timer := time.NewTimer(watchFirst)
 	defer timer.Stop()
@@ -27,6 +27,7 @@ func (e *Engine) watchChildren(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		e.warnOfIdentities(time.Now())
 		e.mu.RLock()
 		children := len(e.peers.children)
 		e.mu.RUnlock()
@@ -65,10 +66,8 @@ func (e *Engine) Relying(ctx context.Context, dir, tal string) (*relying.Report,
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, "couldn't make %s", dir)
 	}
-	options := relying.Options{TAL: filepath.Join(dir, "ta.tal"), Cache: filepath.Join(dir, "cache"), P256: e.policy.Algorithm == object.P256}
-	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
-		options.TLSRoots = roots // our own, of a trial
-	}
+	options := e.relyingOptions(filepath.Join(dir, "cache"))
+	options.TAL = filepath.Join(dir, "ta.tal")
 	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
 		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
 	}

@@ -34,6 +34,7 @@ var withheld = map[string]string{
 	"authority":       "what was issued with keys that the successor doesn't have: the objects themselves are deposited",
 	"product":         "likewise",
 	"revoked":         "likewise",
+	"knows-next":      "peers that know an identity that the successor does not have",
 	"roll":            "how far keys are rolled that the successor doesn't have",
 	"publisher-state": "counts of objects that publishers publish anew, at the successor's",
 	"rrdp/":           "sessions and their secrets, a bucket for each repository: the successor begins its own",

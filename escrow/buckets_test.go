@@ -15,7 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-var bucketConstant = regexp.MustCompile(`^[a-z][a-zA-Z]*Bucket$`)
+var bucketConstant = regexp.MustCompile(`^[A-Za-z]\w*Bucket$`)
 
 // TestBucketsAreClassified finds every bucket that the program's text names: each is deposited, or withheld for a reason.
 // Buckets are constants whose names end with Bucket, so that they can be found.

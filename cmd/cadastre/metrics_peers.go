@@ -23,11 +23,11 @@ func newPeerDescs(desc func(name, help string, labels ...string) *prometheus.Des
 		outletsFailing:         desc("outlets_failing", "Servers elsewhere that did not take what was last sent to them."),
 		publishers:             desc("publishers", "CAs elsewhere that publish here."),
 		publishersWithProblems: desc("publishers_with_problems", "CAs elsewhere that publish here, and whose objects do not fit their manifests."),
-		identityExpiry:         desc("identity_expiry_seconds", "Seconds until the first identity certificate of a peer ends."),
+		identityExpiry:         desc("identity_expiry_seconds", "Seconds until the first identity certificate ends, of a peer or ours."),
 	}
 }
 
-// collect reads how the peers of an engine stand. While there are none, no identity ends.
+// collect reads how the peers of an engine stand, and its own identity.
 func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64)) error {
 	children, err := e.Children()
 	if err != nil {
@@ -50,6 +50,13 @@ func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64))
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
+	}
+	identities, err := e.Identities()
+	if err != nil {
+		return err
+	}
+	for _, own := range identities {
+		ends(own.Expires)
 	}
 	var onNotice, parentsFailing, outletsFailing, problems int
 	for _, c := range children {

@@ -71,7 +71,7 @@ func newStatus(g *global) *cobra.Command {
 			return g.print(cmd.OutOrStdout(), s, func(w io.Writer) { printStatus(w, s) })
 		},
 	}
-	cmd.Flags().BoolVar(&wait, "wait", false, "return when every decision so far is published; needs the daemon")
+	cmd.Flags().BoolVar(&wait, "wait", false, "return when every decision so far is published, here and at servers elsewhere; needs the daemon")
 	return cmd
 }
 

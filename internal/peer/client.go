@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,6 +30,9 @@ type Client struct {
 	MaxReply    int64         // octets of a reply; zero: 64 MiB
 	HTTP        *http.Client  // nil: one that does not verify TLS and follows no redirects
 }
+
+// ErrRefused is in the error of a call that got an answer, and it is no reply: where our signature is not known, for one.
+var ErrRefused = errors.New("the message was refused")
 
 const (
 	callTimeout = 2 * time.Minute
@@ -111,7 +115,8 @@ func (c *Client) post(ctx context.Context, message []byte) ([]byte, error) {
 		if location := response.Header.Get("Location"); location != "" {
 			moved = " and points to " + oneLine(location)
 		}
-		return nil, fault.New(fault.Unreachable, "%s at %s answers with HTTP status %d%s: %s", c.Name, c.URL, response.StatusCode, moved, oneLine(string(excuse)))
+		text := fmt.Sprintf("%s at %s answers with HTTP status %d%s: %s", c.Name, c.URL, response.StatusCode, moved, oneLine(string(excuse)))
+		return nil, &fault.Error{Kind: fault.Unreachable, Text: text, Err: ErrRefused}
 	}
 	most := c.MaxReply
 	if most == 0 {

@@ -23,10 +23,9 @@ type Door struct {
 
 	// Find gives the registered peer of a handle. It is asked for every call, known or not, and so should be cheap.
 	Find func(handle string) (*Caller, bool)
-	// Answer gives the XML of the reply, which Self signs. It has to make signed the caller's LastSigned in the same
+	// Answer gives the XML of the reply, which the caller's Self signs. It has to make signed the caller's LastSigned in the same
 	// transaction as all else that the message changes. An error without a reply becomes an HTTP status by its kind.
 	Answer func(ctx context.Context, handle string, content []byte, signed time.Time) (reply []byte, err error)
-	Self   *envelope.Signer
 
 	// Serial answers one message of a handle at a time (RFC 6492, section 3). Another one that comes meanwhile, and is
 	// authentic, gets what Busy says, or HTTP 429 where Busy is nil.
@@ -102,7 +101,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if d.Serial && !d.limits.begin(handle) {
-		d.busy(w, handle, message.Content)
+		d.busy(w, caller, message.Content)
 		return
 	}
 	if d.Serial {
@@ -136,11 +135,12 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, handle string, mes
 		d.refuse(w, handle, "answer", kind.HTTP(), text)
 		return
 	}
-	d.send(w, handle, reply)
+	d.send(w, caller, reply)
 }
 
 // busy tells an authentic caller that its last message is still being answered.
-func (d *Door) busy(w http.ResponseWriter, handle string, content []byte) {
+func (d *Door) busy(w http.ResponseWriter, caller *Caller, content []byte) {
+	handle := caller.Handle
 	if d.Busy == nil {
 		d.tooMany(w, handle, "busy")
 		return
@@ -149,12 +149,13 @@ func (d *Door) busy(w http.ResponseWriter, handle string, content []byte) {
 		d.Refused(handle, "busy")
 	}
 	d.Trace.write(in, d.ContentType, handle, content)
-	d.send(w, handle, d.Busy(handle, content))
+	d.send(w, caller, d.Busy(handle, content))
 }
 
 // send signs a reply and sends it, with a deadline for the caller to take it.
-func (d *Door) send(w http.ResponseWriter, handle string, reply []byte) {
-	signed, err := d.Self.Sign(reply, time.Now())
+func (d *Door) send(w http.ResponseWriter, caller *Caller, reply []byte) {
+	handle := caller.Handle
+	signed, err := caller.Self.Sign(reply, time.Now())
 	if err != nil {
 		d.log().Error("couldn't sign a reply", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
 		d.refuse(w, handle, "answer", http.StatusInternalServerError, "the reply could not be signed; try again later")

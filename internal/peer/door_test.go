@@ -151,14 +151,15 @@ func TestCannotSign(t *testing.T) {
 	}
 	h := newHouse(t)
 	h.Log = slog.New(slog.DiscardHandler)
-	h.Self = must(envelope.NewSigner(outOfReach{key}, certificate))
+	broken := must(envelope.NewSigner(outOfReach{key}, certificate))
+	h.callers["theirs"].Self = broken
 	w := h.send(signedNow(theirs(), "<list/>"))
 	h.wantRefusal(w, 500, "answer")
 	if strings.Contains(w.Body.String(), "module") {
 		t.Errorf("the peer is told %q", w.Body)
 	}
 	c := h.client(&http.Client{Transport: http.NewFileTransport(http.Dir(t.TempDir()))})
-	c.Self = h.Self
+	c.Self = broken
 	if _, err := c.Call(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "module") {
 		t.Errorf("the error is %v", err)
 	}
@@ -167,7 +168,7 @@ func TestCannotSign(t *testing.T) {
 // TestSerial: a second message of a handle is told to wait, by name, and only if it is authentic.
 func TestSerial(t *testing.T) {
 	h := newHouse(t)
-	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust}
+	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
 	h.Serial = true
 	h.Busy = func(_ string, content []byte) []byte { return []byte("1101 for " + string(content)) }
 	inside, goOn := make(chan bool), make(chan bool)

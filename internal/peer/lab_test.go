@@ -57,11 +57,10 @@ type house struct {
 
 // newHouse has one registered peer, "theirs", and answers each message with itself.
 func newHouse(t *testing.T) *house {
-	h := &house{t: t, callers: map[string]*Caller{"theirs": {Handle: "theirs", Trust: theirs().trust}}}
+	h := &house{t: t, callers: map[string]*Caller{"theirs": {Handle: "theirs", Trust: theirs().trust, Self: ours().Signer}}}
 	h.Door = &Door{
 		ContentType: "application/rpki-updown",
 		MaxBody:     100_000,
-		Self:        ours().Signer,
 		Find: func(handle string) (*Caller, bool) {
 			h.mu.Lock()
 			defer h.mu.Unlock()

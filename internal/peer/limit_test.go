@@ -86,7 +86,7 @@ func TestHeld(t *testing.T) { synctest.Test(t, testHeld) }
 
 func testHeld(t *testing.T) {
 	h := newHouse(t)
-	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust}
+	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
 	h.MaxHeld = 50_000
 	hold := func(handle string, octets int) (goOn func(), done chan *httptest.ResponseRecorder) {
 		reading, source := io.Pipe()

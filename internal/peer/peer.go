@@ -17,6 +17,7 @@ import (
 // Caller is a registered peer as a Door needs it.
 type Caller struct {
 	Handle     string
+	Self       *envelope.Signer // as whom it knows us
 	Trust      *envelope.Trust
 	LastSigned time.Time // signing time of the last message that was answered; zero where there was none, or it was reset
 }

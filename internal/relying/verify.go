@@ -25,6 +25,21 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 	return r.verify(ctx)
 }
 
+// Publication fetches what one CA publishes, whose certificate is believed, and reads its manifest and CRL. Only Cache is
+// needed of the options. The error is of kind fault.Unreachable where nothing valid can be had.
+func Publication(ctx context.Context, o Options, certificate []byte) (*validate.Published, error) {
+	r, err := newFetch(o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	published, findings := validate.Publication(ctx, certificate, newSource(r.options, r.fetcher), validate.Options{Now: o.Now, P256: o.P256})
+	if published == nil {
+		return nil, fault.New(fault.Unreachable, "nothing valid can be had of the CA: %s", findings[len(findings)-1].Text)
+	}
+	return published, nil
+}
+
 // run is a relying party at work, with its cache locked.
 type run struct {
 	options Options
@@ -34,16 +49,25 @@ type run struct {
 }
 
 func newRun(o Options) (*run, error) {
+	tal, err := readTAL(o.TAL, o.suite())
+	if err != nil {
+		return nil, err
+	}
+	r, err := newFetch(o)
+	if r != nil {
+		r.tal = tal
+	}
+	return r, err
+}
+
+// newFetch is a run that has no trust anchor.
+func newFetch(o Options) (*run, error) {
 	if o.RsyncOnly && o.NoRsync {
 		return nil, fault.New(fault.BadInput, "rsync alone and no rsync cannot both be asked for: leave one out")
 	}
 	o.Limits = o.Limits.withDefaults()
 	if o.Memo == nil {
 		o.Memo = validate.NewMemo()
-	}
-	tal, err := readTAL(o.TAL, o.suite())
-	if err != nil {
-		return nil, err
 	}
 	if o.Rsync == "" {
 		o.Rsync = "rsync"
@@ -58,7 +82,7 @@ func newRun(o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{options: o, tal: tal, fetcher: f}
+	r := &run{options: o, fetcher: f}
 	return r, r.lockCache()
 }
 

@@ -1,0 +1,42 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/ca"
+)
+
+// IdentityActivate asks that peers be answered with the new identity: those named, or all, which ends the old one.
+type IdentityActivate struct {
+	By
+	Peers []string `json:"peers,omitempty"` // child/HANDLE or publisher/HANDLE
+	All   bool     `json:"all,omitempty"`
+	Force bool     `json:"force,omitempty"` // although parents or servers elsewhere do not know it yet
+}
+
+// IdentityRenew asks for an identity that is to replace the one in use.
+type IdentityRenew struct{ By }
+
+func (s server) identity(mux *http.ServeMux) {
+	e := s.engine
+	handle(mux, "/identity/show", func(context.Context, Nothing) ([]ca.IdentityStatus, error) { return e.Identities() })
+	handle(mux, "/identity/renew", func(_ context.Context, q IdentityRenew) ([]ca.IdentityStatus, error) {
+		if err := e.RenewIdentity(q.holdings()); err != nil {
+			return nil, err
+		}
+		return e.Identities()
+	})
+	handle(mux, "/identity/activate", func(_ context.Context, q IdentityActivate) ([]ca.IdentityStatus, error) {
+		err := error(nil)
+		if q.All {
+			err = e.ReplaceIdentity(q.holdings(), q.Force)
+		} else {
+			err = e.ActivateIdentity(q.holdings(), q.Peers)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return e.Identities()
+	})
+}

@@ -1,0 +1,213 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/updown"
+	"cadastre/internal/validate"
+)
+
+// network is one without wires: who answers at a host.
+type network struct {
+	mu sync.Mutex
+	at map[string]http.Handler
+}
+
+func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.mu.Lock()
+	handler := n.at[r.URL.Host]
+	n.mu.Unlock()
+	if handler == nil {
+		return nil, fault.New(fault.Unreachable, "there is no host %s", r.URL.Host)
+	}
+	w, done := httptest.NewRecorder(), make(chan struct{})
+	go func() {
+		defer close(done)
+		handler.ServeHTTP(w, r)
+	}()
+	select {
+	case <-done:
+		return w.Result(), nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// hung takes messages and never answers.
+type hung struct {
+	came   chan struct{}
+	given  sync.Once
+	gaveUp chan struct{} // closed when a caller has
+}
+
+func (h *hung) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	select {
+	case h.came <- struct{}{}:
+	default:
+	}
+	<-r.Context().Done()
+	h.given.Do(func() { close(h.gaveUp) })
+}
+
+// still tells whether the first caller still waits.
+func (h *hung) still() bool {
+	select {
+	case <-h.gaveUp:
+		return false
+	default:
+		return true
+	}
+}
+
+func (f *federation) hung() *hung {
+	silent := &hung{came: make(chan struct{}, 1), gaveUp: make(chan struct{})}
+	f.wires.mu.Lock()
+	defer f.wires.mu.Unlock()
+	f.wires.at[hungHost] = silent
+	return silent
+}
+
+// federation is two houses in one bubble of time. The first is the parent of an organisation of the second.
+type federation struct {
+	above, below *house
+	wires        *network
+	between      func(handle string, body updown.Body) updown.Body // answers in the first house's place, where it returns something
+	mu           sync.Mutex
+}
+
+const (
+	aboveHost = "above.example"
+	hungHost  = "hung.example"
+)
+
+func federate(t *testing.T, test func(t *testing.T, f *federation)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := &federation{wires: &network{at: map[string]http.Handler{}}}
+		policy := testPolicy()
+		policy.ServiceBase = "https://" + aboveHost + "/"
+		f.above = newHouseWith(t, t.TempDir(), tenants, policy)
+		policy.RsyncBase, policy.RRDPBase, policy.AnchorURL = "rsync://below.example/", "https://below.example/rrdp/", "https://below.example/ta/ta.cer"
+		f.below = newHouseWith(t, t.TempDir(), tenants+"\n# below", policy)
+		for _, h := range []*house{f.above, f.below} {
+			defer func() { h.close() }()
+			h.reader.rest = true // what hangs below another's anchor leads nowhere
+			h.engine.Network = &http.Client{Transport: f.wires}
+		}
+		doors, err := f.above.engine.Doors(nil, nil)
+		must(t, err)
+		f.wires.at[aboveHost] = f.listening(doors)
+		f.below.engine.lookAt = func(ctx context.Context, _ string, issuer []byte) (*validate.Published, error) {
+			f.above.reader.mu.Lock()
+			defer f.above.reader.mu.Unlock()
+			published, findings := validate.Publication(ctx, issuer, f.above.reader, validate.Options{P256: true})
+			if published == nil {
+				return nil, fault.New(fault.Invalid, "%v", findings)
+			}
+			return published, nil
+		}
+		f.above.give("afrinic", "41.0.0.0/8")
+		f.above.give("isp", "41.0.0.0/16")
+		must(t, f.above.engine.Settle(context.Background()))
+		f.below.give("afrinic", "102.0.0.0/8")
+		f.below.give("isp", "102.0.0.0/16")
+		must(t, f.below.engine.Settle(context.Background()))
+		ctx, end := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		for _, h := range []*house{f.above, f.below} {
+			running.Go(func() { _ = h.engine.run(ctx, func(time.Time) error { return nil }) })
+			running.Go(func() { h.engine.followParents(ctx) })
+			running.Go(func() { h.engine.followOutlets(ctx) })
+		}
+		defer running.Wait()
+		defer end()
+		test(t, f)
+	})
+}
+
+// listening hands messages to the first house, unless between answers in its place.
+func (f *federation) listening(doors http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		message, err := io.ReadAll(r.Body)
+		must(f.above, err)
+		f.mu.Lock()
+		between := f.between
+		f.mu.Unlock()
+		if between != nil {
+			id, err := f.below.engine.introduction()
+			must(f.above, err)
+			trust, err := envelope.ParseTrust(id.Certificate)
+			must(f.above, err)
+			opened, err := trust.Open(message, time.Now())
+			must(f.above, err)
+			q, err := updown.Parse(opened.Content)
+			must(f.above, err)
+			if body := between(q.Sender, q.Body); body != nil {
+				text, err := (&updown.Message{Sender: q.Recipient, Recipient: q.Sender, Body: body}).XML()
+				must(f.above, err)
+				reply, err := f.above.engine.signer.Sign(text, time.Now())
+				must(f.above, err)
+				_, _ = w.Write(reply)
+				return
+			}
+		}
+		r.Body = io.NopCloser(bytes.NewReader(message))
+		doors.ServeHTTP(w, r)
+	})
+}
+
+func (f *federation) answers(between func(handle string, body updown.Body) updown.Body) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.between = between
+}
+
+// introduce puts an organisation of the second house under the first, as isp there.
+func (f *federation) introduce(holder string) {
+	f.below.Helper()
+	request, err := f.below.engine.ParentRequest(holder)
+	must(f.below, err)
+	response, err := f.above.engine.AddChild(f.above.by(), "isp", request)
+	must(f.below, err)
+	must(f.below, f.below.engine.AddParent(f.below.by(), holder, "above", response))
+}
+
+// until waits until something is so, for no more than an hour.
+func (f *federation) until(what string, so func() bool) {
+	f.below.Helper()
+	for range 3600 {
+		if so() {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	f.below.Fatalf("%s: not within an hour", what)
+}
+
+func (f *federation) prints(vrp string) bool {
+	f.below.Helper()
+	said, err := f.below.engine.VRPs()
+	must(f.below, err)
+	for _, one := range said {
+		if one == vrp {
+			return true
+		}
+	}
+	return false
+}
+
+// unseen is a look at a parent's repository that is not there.
+func unseen(context.Context, string, []byte) (*validate.Published, error) {
+	return nil, fault.New(fault.Unreachable, "there is no such repository")
+}

@@ -1,0 +1,56 @@
+package validate
+
+import (
+	"context"
+	"crypto/sha256"
+	"strings"
+	"time"
+)
+
+// Published is what a CA says, by a valid manifest and CRL, that it publishes.
+type Published struct {
+	Since time.Time // thisUpdate of the manifest
+
+	repository string
+	files      map[string][sha256.Size]byte
+	crl        *CRL
+}
+
+// Publication reads the manifest and CRL of one CA, whose certificate is believed (RFC 9286, section 6). What the manifest
+// lists is not looked at. The result is nil where they are not valid now; the findings say why.
+func Publication(ctx context.Context, certificate []byte, src Source, opt Options) (*Published, []Finding) {
+	r := opt.rules()
+	c := r.check("")
+	cert := parseCertificate(c, certificate)
+	if cert == nil {
+		return nil, c.findings
+	}
+	c.uri = cert.Manifest
+	objects, err := src.Point(ctx, cert.Notify, cert.Repository)
+	if err != nil {
+		c.fail("9286-6.6", "the publication point cannot be fetched: %v", err)
+		return nil, c.findings
+	}
+	p := r.open(c, newAuthority("", cert, cert.Resources.Set, nil), objects, noneTrusted)
+	if p == nil {
+		return nil, c.findings
+	}
+	out := &Published{Since: p.manifest.ThisUpdate, repository: cert.Repository, files: map[string][sha256.Size]byte{}, crl: p.crl}
+	for _, f := range p.manifest.Files {
+		out.files[f.Name] = f.Hash
+	}
+	return out, c.findings
+}
+
+// Has tells whether a certificate is published at its URI and not revoked. One that was made anew there is another.
+func (p *Published) Has(uri string, cert *Certificate, der []byte) bool {
+	name, here := strings.CutPrefix(uri, p.repository)
+	hash, listed := p.files[name]
+	return here && listed && (hash != sha256.Sum256(der) || !p.crl.Revokes(cert.Serial))
+}
+
+// Covers tells whether a URI is directly in the CA's folder, so that its manifest has to list what is there.
+func (p *Published) Covers(uri string) bool {
+	name, here := strings.CutPrefix(uri, p.repository)
+	return here && name != "" && !strings.Contains(name, "/")
+}
