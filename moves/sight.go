@@ -84,7 +84,8 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (string, erro
 	}
 	for _, leg := range t.Legs {
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
-		if err != nil || s.Missing != "" {
+		// what was seen once is there still while something newer of the same repository waits to be published
+		if err != nil || s.Missing != "" && !(s.Pending && !t.Seen.IsZero()) {
 			return s.Missing, err
 		}
 		if s.Delegated {
