@@ -163,9 +163,14 @@ func (d *draft) clashes() []clash {
 		}
 		fresh := added[x.From].overlapping(x.Resources)
 		for _, y := range append(with, fresh...) {
-			if y.ID == 0 || d.ended[y.ID] == nil {
-				found = append(found, clash{add: x, with: y, shared: x.Resources.Intersect(y.Resources)})
+			if y.ID != 0 && d.ended[y.ID] != nil {
+				continue
 			}
+			shared := x.Resources.Intersect(y.Resources)
+			if y.Arriving && !x.Arriving && y.To != x.To && d.before[x.To].Contains(shared) {
+				continue // the donor's side of a transfer keeps what it has, in another delegation
+			}
+			found = append(found, clash{add: x, with: y, shared: shared})
 		}
 		if len(fresh) == 0 {
 			added[x.From].insert(x)
