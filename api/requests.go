@@ -55,6 +55,17 @@ type HoldingsDelegate struct {
 	Ground    string          `json:"ground"`
 }
 
+// HoldingsExchange asks that an organisation get resources in place of others, which end at a deadline.
+type HoldingsExchange struct {
+	By
+	ca.Consent
+	Holder   string    `json:"holder"`
+	Give     inr.Set   `json:"give"`
+	Get      inr.Set   `json:"get"`
+	Deadline time.Time `json:"deadline"`
+	Ground   string    `json:"ground,omitempty"`
+}
+
 // HoldingsExpire asks for what has ended to end now.
 type HoldingsExpire struct {
 	By

@@ -26,6 +26,9 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	handle(mux, "/holdings/revoke", func(_ context.Context, q HoldingsTake) (*ca.Effect, error) {
 		return e.Revoke(q.holdings(), q.Holder, q.Resources, q.Consent)
 	})
+	handle(mux, "/holdings/exchange", func(_ context.Context, q HoldingsExchange) (*ca.Effect, error) {
+		return e.Exchange(q.holdings(), q.Give, holdings.Delegation{To: q.Holder, Resources: q.Get, Ground: q.Ground}, q.Deadline, q.Consent)
+	})
 	handle(mux, "/holdings/expire", func(_ context.Context, q HoldingsExpire) (*ca.Effect, error) {
 		return e.Expire(q.holdings(), q.Consent)
 	})

@@ -50,6 +50,7 @@ func (s server) transfers(mux *http.ServeMux) {
 	handle(mux, "/transfers/initiate", s.transfersInitiate)
 	handle(mux, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
 	handle(mux, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
+	handle(mux, "/transfers/evidence", func(_ context.Context, q TransferShow) (*moves.SignedEvidence, error) { return m.SignEvidence(q.ID) })
 	step := func(path string, do func(by holdings.By, id uint64) error) {
 		handle(mux, "/transfers/"+path, func(_ context.Context, q TransferStep) (*moves.Status, error) {
 			if err := do(q.holdings(), q.ID); err != nil {

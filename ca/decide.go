@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -50,6 +51,23 @@ func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
 	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Expire(by) })
 }
 
+// Exchange gives an organisation resources in place of others, which it keeps until a deadline. Its warnings name those below it
+// that have something of the old.
+func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation, deadline time.Time, consent Consent) (*Effect, error) {
+	f, err := e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Exchange(by, give, want, deadline) })
+	if f == nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, below := range e.ledger.Children(holdings.Fold(want.To)) {
+		if has := e.ledger.Holding(below).Intersect(give); !has.Empty() {
+			f.Warnings = append(f.Warnings, fmt.Sprintf("%s has %s of it, which ends with it", below, has))
+		}
+	}
+	return f, err
+}
+
 // Decide takes a decision of another room: what resolve makes of the ledger, which is that of this moment.
 func (e *Engine) Decide(consent Consent, resolve func(*holdings.Ledger) (*holdings.Outcome, error)) (*Effect, error) {
 	return e.decide(consent, func() (*holdings.Outcome, error) { return resolve(e.ledger) })
@@ -93,11 +111,18 @@ func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, erro
 		return f, err
 	}
 	notices := e.noticesOf(o)
+	facts, err := e.factsOf(o)
+	if err != nil {
+		return nil, err
+	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
 		for _, n := range notices {
 			if err := put(w, noticeBucket, []byte(n.Holder), n); err != nil {
 				return err
 			}
+		}
+		if err := writeFacts(w, facts); err != nil {
+			return err
 		}
 		return o.Write(w)
 	})

@@ -3,6 +3,7 @@ package ca
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
@@ -99,12 +100,24 @@ func (e *Engine) certifiedKey(holder string, resources inr.Set) string {
 	return names[0]
 }
 
+// Rest is what is still certified of what was lost: nothing where Missing is empty.
+type Rest struct {
+	Missing   string // in words
+	Holder    string // whose it is
+	Delegated bool   // its CA is elsewhere, and has until Notice to shed it
+	Notice    time.Time
+}
+
 // Clear tells whether nothing of some organisations is certified any more for resources that they hold no more, and that
 // is published; else what is.
-func (e *Engine) Clear(holders []string, resources inr.Set) (missing string, err error) {
+func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, holder := range holders {
+		rest := Rest{Holder: holder, Delegated: e.peers.children[holder] != nil}
+		if notice := e.peers.notices[holder]; notice != nil {
+			rest.Notice = notice.Until
+		}
 		for _, authority := range e.issuedOf(holder) {
 			a := e.clockOf(authority)
 			if a == nil || a.awaits() || a.Issuer == outside {
@@ -113,13 +126,16 @@ func (e *Engine) Clear(holders []string, resources inr.Set) (missing string, err
 			over := a.Certified.Intersect(resources.Minus(e.ledger.Via(holder, parseName(authority).source)))
 			switch {
 			case !over.Empty():
-				return fmt.Sprintf("the certificate of %s names %s still", authority, over), nil
+				rest.Missing = fmt.Sprintf("the certificate of %s names %s still", authority, over)
 			case e.pending(a):
-				return fmt.Sprintf("what %s signed is not published yet", authority), nil
+				rest.Missing = fmt.Sprintf("what %s signed is not published yet", authority)
+			default:
+				continue
 			}
+			return rest, nil
 		}
 	}
-	return "", nil
+	return Rest{}, nil
 }
 
 // Delegated is the delegated CA of an organisation, if it has one.

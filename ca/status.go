@@ -28,6 +28,36 @@ type Status struct {
 	PoolSize     int                         `json:"pool_size"`
 	Repositories map[string]RepositoryStatus `json:"repositories"`
 	Aside        []Aside                     `json:"aside"` // what is due and cannot be done
+	Transfers    TransferCounts              `json:"transfers"`
+}
+
+// TransferCounts sums up how transfers stand.
+type TransferCounts struct {
+	States   map[holdings.TransferState]int `json:"states"` // how many there are, all states named
+	Open     int                            `json:"open"`   // with something still to be done
+	Disputed int                            `json:"disputed"`
+	Held     int                            `json:"held"`
+	Oldest   time.Time                      `json:"oldest,omitzero"` // last step of the open one that took none for the longest time
+}
+
+func (e *Engine) countTransfers() TransferCounts {
+	c := TransferCounts{States: map[holdings.TransferState]int{holdings.Initiated: 0, holdings.Accepted: 0, holdings.Finalised: 0, holdings.Cancelled: 0}}
+	for _, t := range e.ledger.Transfers() {
+		if c.States[t.State]++; t.Done() {
+			continue
+		}
+		c.Open++
+		if last := t.Steps[len(t.Steps)-1].At; c.Oldest.IsZero() || last.Before(c.Oldest) {
+			c.Oldest = last
+		}
+		if !t.State.Over() && t.Disputed != "" {
+			c.Disputed++
+		}
+		if !t.State.Over() && t.Held {
+			c.Held++
+		}
+	}
+	return c
 }
 
 // Aside is work that is due and cannot be done, while all else goes on.
@@ -57,7 +87,7 @@ func (e *Engine) Status() (*Status, error) {
 	e.mu.RLock()
 	s.Waiting, s.Intents = len(e.dirty)+len(e.backlog), e.book.Len()
 	s.Organisation, s.Delegations = e.ledger.Len()
-	s.Aside = e.listAside(time.Now())
+	s.Aside, s.Transfers = e.listAside(time.Now()), e.countTransfers()
 	e.mu.RUnlock()
 	s.FirstExpiry, s.FirstHolder, s.Authorities = e.FirstExpiry()
 	if e.pool != nil {

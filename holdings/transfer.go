@@ -120,6 +120,7 @@ const (
 	StepDisputed  = "disputed"   // parked
 	StepResolved  = "resolved"   // goes on
 	StepHeld      = "held"       // the source delays it
+	StepLetGo     = "let go"     // and does so no more
 	StepReleased  = "released"   // what the side that lost had is not certified any more
 	StepAnnounced = "announced"  // the installation elsewhere knows
 	StepWishedOff = "wished off" // the recipient's side wants it cancelled

@@ -2,6 +2,7 @@ package moves
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,7 +152,12 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 
 // Approve says that the recipient's registry agrees to a transfer.
 func (m *Mover) Approve(by holdings.By, id uint64) error {
-	return m.note(by, id, holdings.StepApproved, nil, holdings.Initiated)
+	return m.noteIf(by, id, holdings.StepApproved, func(t *holdings.Transfer) error {
+		if !t.When(holdings.StepApproved).IsZero() {
+			return fault.New(fault.Conflict, "transfer %d is approved already", id)
+		}
+		return nil
+	}, nil, holdings.Initiated)
 }
 
 // Cancel ends a transfer before its finalisation: the recipient's side goes, the donor's was never touched. Of one whose
@@ -178,31 +184,47 @@ func (m *Mover) Dispute(by holdings.By, id uint64) error {
 
 // Resolve ends a dispute: the transfer goes on.
 func (m *Mover) Resolve(by holdings.By, id uint64) error {
-	return m.note(by, id, holdings.StepResolved, func(t *holdings.Transfer) { t.Disputed = "" }, holdings.Initiated, holdings.Accepted)
+	return m.noteIf(by, id, holdings.StepResolved, func(t *holdings.Transfer) error {
+		if t.Disputed == "" {
+			return fault.New(fault.Conflict, "transfer %d is not disputed", id)
+		}
+		return nil
+	}, func(t *holdings.Transfer) { t.Disputed = "" }, holdings.Initiated, holdings.Accepted)
 }
 
 // Hold has finalisation wait for a word of the source, or lets it go on.
 func (m *Mover) Hold(by holdings.By, id uint64, hold bool) error {
-	what := holdings.StepHeld
+	what, is := holdings.StepHeld, "held already"
 	if !hold {
-		what = holdings.StepResolved
+		what, is = holdings.StepLetGo, "not held"
 	}
-	return m.note(by, id, what, func(t *holdings.Transfer) { t.Held = hold }, holdings.Initiated, holdings.Accepted)
+	return m.noteIf(by, id, what, func(t *holdings.Transfer) error {
+		if t.Held == hold {
+			return fault.New(fault.Conflict, "transfer %d is %s", id, is)
+		}
+		return nil
+	}, func(t *holdings.Transfer) { t.Held = hold }, holdings.Initiated, holdings.Accepted)
 }
 
 // note records a step of a transfer that is in one of some states.
 func (m *Mover) note(by holdings.By, id uint64, what string, change func(*holdings.Transfer), states ...holdings.TransferState) error {
+	return m.noteIf(by, id, what, func(*holdings.Transfer) error { return nil }, change, states...)
+}
+
+// noteIf does so where the transfer is fit for it.
+func (m *Mover) noteIf(by holdings.By, id uint64, what string, fit func(*holdings.Transfer) error, change func(*holdings.Transfer), states ...holdings.TransferState) error {
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		t, err := find(l, id)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range states {
-			if t.State == s {
-				return l.Note(by, []uint64{id}, what, by.Reason, change)
-			}
+		if !slices.Contains(states, t.State) {
+			return nil, fault.New(fault.Conflict, "transfer %d is %s", id, t.State)
 		}
-		return nil, fault.New(fault.Conflict, "transfer %d is %s", id, t.State)
+		if err := fit(t); err != nil {
+			return nil, err
+		}
+		return l.Note(by, []uint64{id}, what, by.Reason, change)
 	})
 	m.poke()
 	return err

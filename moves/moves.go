@@ -30,7 +30,7 @@ type Mover struct {
 	sights sights
 
 	mu      sync.Mutex
-	waiting map[uint64]string // what each transfer was last seen to wait for
+	waiting map[uint64]noted // what each transfer was last seen to wait for
 }
 
 // Actor is who takes steps that are due by themselves.
@@ -46,7 +46,7 @@ const (
 
 // New is a mover for the engine of a data directory.
 func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
-	return &Mover{engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), waiting: map[uint64]string{}}
+	return &Mover{engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), waiting: map[uint64]noted{}}
 }
 
 // Run takes the steps that are due until ctx ends. What fails is said and tried again.
@@ -122,12 +122,11 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	var at time.Time
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		j := judge(l, t, now)
-		switch {
+		switch j := judge(l, t, now); {
+		case t.Disputed != "":
 		case j.Ready:
 			ready.accept = append(ready.accept, t.ID)
 		default:
-			m.waits(t, j.Why)
 			at = j.Until
 		}
 		return nil
@@ -148,21 +147,19 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 		return time.Time{}, err
 	}
 	switch {
-	case missing != "" && !t.Seen.IsZero():
-		m.waits(t, missing)
+	case missing.what != "" && !t.Seen.IsZero():
 		ready.lost = append(ready.lost, t.ID)
-	case missing != "":
-		m.waits(t, missing)
+		return time.Time{}, m.keepLook(t)
+	case missing.what != "":
+		m.waitsOn(t, missing)
 		return now.Add(lookEvery), nil
 	case t.Seen.IsZero():
 		ready.seen = append(ready.seen, t.ID)
+		return time.Time{}, m.keepLook(t)
 	case t.Disputed != "":
-		m.waits(t, "that the dispute is resolved: "+t.Disputed)
 	case now.Before(t.Seen.Add(t.Soak)):
-		m.waits(t, "that readers have had the time to see the recipient's side")
 		return earliest(t.Seen.Add(t.Soak), now.Add(time.Minute)), nil
 	case t.Held:
-		m.waits(t, "a word of the source, which holds it back")
 	default:
 		ready.finalise = append(ready.finalise, t.ID)
 	}
@@ -189,8 +186,12 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	switch {
 	case err != nil:
 		return time.Time{}, err
-	case left != "":
-		m.waits(t, left)
+	case left.Missing != "":
+		w := waiting{what: left.Missing, until: left.Notice}
+		if left.Delegated {
+			w.on = "the CA of " + left.Holder
+		}
+		m.waitsOn(t, w)
 		return now.Add(lookEvery), nil
 	}
 	ready.released = append(ready.released, t.ID)
@@ -235,13 +236,6 @@ func (m *Mover) take(ready *due) (taken bool, err error) {
 		m.log.Info("transfers took a step", "why", step.reason, "transfers", step.ids)
 	}
 	return taken, nil
-}
-
-// waits notes what a transfer waits for.
-func (m *Mover) waits(t *holdings.Transfer, what string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.waiting[t.ID] = what
 }
 
 func earliest(a, b time.Time) time.Time {

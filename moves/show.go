@@ -1,7 +1,6 @@
 package moves
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -51,45 +50,13 @@ func (m *Mover) List(open bool) ([]Status, error) {
 
 func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *Status {
 	s := &Status{Transfer: *t}
-	m.mu.Lock()
-	s.Waits = m.waiting[t.ID]
-	m.mu.Unlock()
-	switch {
-	case t.Done():
-		s.Waits = ""
-		return s
-	case t.State == holdings.Initiated:
-		j := judge(l, t, time.Now())
-		s.Waits, s.On, s.Until = j.Why, j.On, j.Until
-	case t.State == holdings.Accepted:
-		s.On = t.ToRegistry
-		if !t.Seen.IsZero() {
-			s.On, s.Until = "time", t.Seen.Add(t.Soak)
-		}
-		if t.Held && s.Until.Before(time.Now()) || t.From == "" {
-			s.On, s.Until = t.FromRegistry, time.Time{}
-		}
-		if t.Disputed != "" {
-			s.On, s.Until, s.Waits = "both registries", time.Time{}, "that the dispute is resolved: "+t.Disputed
-		}
+	w := m.awaits(l, t, time.Now())
+	s.Waits, s.On, s.Until = w.what, w.on, w.until
+	if t.State == holdings.Accepted {
 		for _, vrps := range agreed(t, l, b) {
 			s.Agreed = append(s.Agreed, vrps...)
 		}
 		s.Agreed = roa.Unique(s.Agreed)
-	default:
-		s.On = "the authorities here"
-		if s.Waits == "" {
-			s.Waits = "that what the losing side had is withdrawn"
-		}
 	}
 	return s
-}
-
-// Legs lists the organisations of a status in order, for people.
-func (s *Status) Holders() []string {
-	var list []string
-	for _, leg := range s.Legs {
-		list = append(list, leg.From+" → "+leg.To)
-	}
-	return slices.Compact(list)
 }

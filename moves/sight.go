@@ -23,6 +23,8 @@ const lookAgain = 10 * time.Second
 type sights struct {
 	mu   sync.Mutex
 	seen map[string]*sight // by name
+	// judged is what each transfer was last judged by, where that is not all here.
+	judged map[uint64]*relying.Report
 }
 
 type sight struct {
@@ -70,31 +72,37 @@ func (m *Mover) lookBelow(ctx context.Context, name, tal string, s *sight) {
 	m.poke()
 }
 
-// missing is what of the recipient's side of an accepted transfer is not published yet, in words; empty where all is.
-func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (string, error) {
+// missing is what of the recipient's side of an accepted transfer is not published yet, and on whom that waits; empty where
+// all is.
+func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, error) {
 	if t.To == "" {
-		return m.missingElsewhere(ctx, t)
+		missing, err := m.missingElsewhere(ctx, t)
+		return waiting{what: missing, on: t.Peer}, err
 	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		want = agreed(t, l, b)
 		return nil
 	}); err != nil {
-		return "", err
+		return waiting{}, err
 	}
 	for _, leg := range t.Legs {
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
+		on := ""
+		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
+			on = "the CA of " + leg.To
+		}
 		// what was seen once is there still while something newer of the same repository waits to be published
 		if err != nil || s.Missing != "" && !(s.Pending && !t.Seen.IsZero()) {
-			return s.Missing, err
+			return waiting{what: s.Missing, on: on}, err
 		}
 		if s.Delegated {
 			if missing, err := m.missingDelegated(ctx, t, leg, s, want[leg.To]); err != nil || missing != "" {
-				return missing, err
+				return waiting{what: missing, on: on}, err
 			}
 		}
 	}
-	return "", nil
+	return waiting{}, nil
 }
 
 // missingDelegated is what a recipient's CA elsewhere does not publish yet: all that is valid below the donor's CA for what
@@ -111,6 +119,7 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	case report == nil:
 		return "a look at what is published", nil
 	}
+	m.saw(t, report)
 	for _, uri := range m.engine.CertificatesOf(leg.From) {
 		if a := authorityAt(report, uri); a != nil {
 			for _, v := range a.VRPs {

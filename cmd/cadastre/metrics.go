@@ -78,6 +78,7 @@ type houseCollector struct {
 
 	firstExpiry, authorities, vrps, poolReady, poolSize, frozen, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
 	peers                                                                                                         peerDescs
+	transfers                                                                                                     transferDescs
 }
 
 func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
@@ -99,6 +100,7 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 		objects:     desc("repository_objects", "Objects in a repository.", "registry"),
 		staged:      desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
 		peers:       newPeerDescs(desc),
+		transfers:   newTransferDescs(desc),
 	}
 }
 
@@ -123,6 +125,7 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.waiting, float64(status.Waiting))
 	gauge(c.frozen, float64(count(status.Frozen != "")))
 	gauge(c.tlsExpiry, time.Until(c.tls()).Seconds())
+	c.transfers.collect(&status.Transfers, gauge)
 	for name, r := range status.Repositories {
 		gauge(c.serial, float64(r.Serial), name)
 		gauge(c.age, time.Since(r.Published).Seconds(), name)

@@ -64,6 +64,7 @@ func TestMetrics(t *testing.T) {
 		"cadastre_vrps", "cadastre_key_pool_ready", "cadastre_publication_duration_seconds", "cadastre_batch_duration_seconds",
 		"cadastre_plans_refused_total", "cadastre_gate_findings_total", "cadastre_frozen", "cadastre_tls_expiry_seconds",
 		"cadastre_children", "cadastre_parents_failing", "cadastre_outlets_failing", "cadastre_publishers_with_problems", "cadastre_messages_refused_total",
+		"cadastre_transfers", "cadastre_transfers_open", "cadastre_transfers_disputed", "cadastre_transfers_held", "cadastre_transfers_oldest_waiting_seconds",
 	} {
 		if help[name] == "" {
 			t.Errorf("there is no metric %s", name)

@@ -103,7 +103,7 @@ func (h *house) once(ctx context.Context, o *serveOptions) error {
 	if err := h.engine.Frozen(); err != nil {
 		return err
 	}
-	if err := h.engine.Settle(ctx); err != nil {
+	if err := h.carry(ctx); err != nil {
 		return err
 	}
 	www := o.www
@@ -132,6 +132,22 @@ func (h *house) once(ctx context.Context, o *serveOptions) error {
 	}
 	fmt.Printf("RRDP is in %s, rsync in %s (a module for each folder, its path is the link 'current' in it)\n", www, filepath.Join(h.dir, "rsync"))
 	return nil
+}
+
+// carry does what is due, and has transfers go as far as they can now.
+func (h *house) carry(ctx context.Context) error {
+	for {
+		if err := h.engine.Settle(ctx); err != nil {
+			return err
+		}
+		wait, err := h.mover.Step(ctx)
+		if err != nil {
+			return err
+		}
+		if status, err := h.engine.Status(); err != nil || wait > 0 && status.Waiting == 0 {
+			return err
+		}
+	}
 }
 
 func writeAnchor(dir string, der []byte) error {

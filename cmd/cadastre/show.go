@@ -92,6 +92,9 @@ func printStatus(w io.Writer, s *ca.Status) {
 	if s.PoolSize > 0 {
 		fmt.Fprintf(w, "key pool     %d of %d\n", s.PoolReady, s.PoolSize)
 	}
+	if t := s.Transfers; t.Open > 0 {
+		fmt.Fprintf(w, "transfers    %d open, %d disputed, %d held; one took its last step at %s\n", t.Open, t.Disputed, t.Held, when(t.Oldest))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Repositories)) {
 		r := s.Repositories[name]
 		fmt.Fprintf(w, "repository   %s: serial %d, %d objects, %s\n", name, r.Serial, r.Objects, r.Notify)

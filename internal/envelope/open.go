@@ -20,6 +20,20 @@ func (t *Trust) Open(message []byte, now time.Time) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t.open(p, now)
+}
+
+// OpenThen reads a message and proves it to be the identity's as of when it was signed, for what is kept as evidence: signers'
+// certificates end after two days. That it was signed then is the signer's own word, in the signature.
+func (t *Trust) OpenThen(message []byte) (*Message, error) {
+	p, err := parse(message)
+	if err != nil {
+		return nil, err
+	}
+	return t.open(p, p.signed)
+}
+
+func (t *Trust) open(p *parts, now time.Time) (*Message, error) {
 	signer, key, err := p.signerCertificate()
 	if err != nil {
 		return nil, err

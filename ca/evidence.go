@@ -1,0 +1,158 @@
+package ca
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+)
+
+// EvidenceBucket keeps what is evidence of transfers: facts under 'f', the transfer's number and the decision's, both
+// big-endian, written in the decision's own transaction; and under other letters what package moves adds.
+const EvidenceBucket = "evidence"
+
+// Fact is what was certified of what moves, on both sides, when a transfer took a step.
+type Fact struct {
+	Decision    uint64            `json:"decision"`
+	Step        string            `json:"step"`
+	At          time.Time         `json:"at"` // of the decision
+	Authorities []AuthorityOfFact `json:"authorities"`
+	VRPs        []string          `json:"vrps"` // that were published within what moves, sorted
+}
+
+// AuthorityOfFact is an authority that was certified for something of what moves.
+type AuthorityOfFact struct {
+	Side      string         `json:"side"` // source or recipient
+	Name      string         `json:"name"`
+	Resources inr.Set        `json:"resources"` // of what moves
+	Delegated bool           `json:"delegated,omitempty"`
+	Published bool           `json:"published"` // else something that it signed could not be seen by readers yet
+	Objects   []ObjectOfFact `json:"objects"`
+}
+
+// ObjectOfFact is an object by the hash of its octets.
+type ObjectOfFact struct {
+	Kind   string `json:"kind"` // certificate, manifest, crl or roa
+	URI    string `json:"uri"`
+	SHA256 string `json:"sha256,omitempty"` // hex; empty where it is published elsewhere
+	Says   string `json:"says,omitempty"`   // a ROA: its VRP
+}
+
+// evidenced are the steps that leave a fact.
+var evidenced = []string{
+	string(holdings.Initiated), string(holdings.Accepted), holdings.StepSeen, holdings.StepLost,
+	string(holdings.Finalised), string(holdings.Cancelled), holdings.StepReleased,
+}
+
+// FactKey is where a fact is in the bucket; of decision 0, what the keys of all facts of a transfer begin with.
+func FactKey(transfer, decision uint64) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{'f'}, transfer)
+	if decision != 0 {
+		key = binary.BigEndian.AppendUint64(key, decision)
+	}
+	return key
+}
+
+// factsOf is the facts of the steps that a decision takes, by the keys that they are kept under. The engine's mu is held.
+func (e *Engine) factsOf(o *holdings.Outcome) (map[string]*Fact, error) {
+	facts := map[string]*Fact{}
+	for i := range o.Transfers {
+		t := &o.Transfers[i]
+		step := t.Steps[len(t.Steps)-1]
+		if !slices.Contains(evidenced, step.What) {
+			continue
+		}
+		f := &Fact{Decision: o.Decision.ID, Step: step.What, At: step.At, Authorities: []AuthorityOfFact{}, VRPs: []string{}}
+		giving, taking := e.ledger.Involved(t)
+		for _, side := range []struct {
+			name    string
+			holders []string
+		}{{"source", giving}, {"recipient", taking}} {
+			for _, holder := range side.holders {
+				if err := e.factsAbout(f, t, side.name, holder); err != nil {
+					return nil, err
+				}
+			}
+		}
+		slices.Sort(f.VRPs)
+		f.VRPs = slices.Compact(f.VRPs)
+		facts[string(FactKey(t.ID, f.Decision))] = f
+	}
+	return facts, nil
+}
+
+// factsAbout adds an organisation's authorities to a fact. Of a registry's, what it issued to others is none of it.
+func (e *Engine) factsAbout(f *Fact, t *holdings.Transfer, side, holder string) error {
+	for _, authority := range e.issuedOf(holder) {
+		a := e.clockOf(authority)
+		if a == nil || a.awaits() || !a.Certified.Overlaps(t.Resources) {
+			continue
+		}
+		about := AuthorityOfFact{
+			Side: side, Name: authority, Resources: a.Certified.Intersect(t.Resources), Delegated: a.Delegated != nil, Published: !e.pending(a),
+			Objects: []ObjectOfFact{e.objectOfFact("certificate", a.CertificateURI, "")},
+		}
+		if a.Delegated == nil {
+			about.Objects = append(about.Objects, e.objectOfFact("manifest", e.policy.manifestURI(a), ""), e.objectOfFact("crl", e.policy.place(a)+a.crlName(), ""))
+			roas, err := e.roasWithin(authority, t.Resources)
+			if err != nil {
+				return err
+			}
+			for _, p := range roas {
+				about.Objects = append(about.Objects, e.objectOfFact("roa", e.policy.place(a)+p.Name, p.Says))
+				if about.Published {
+					f.VRPs = append(f.VRPs, p.Says)
+				}
+			}
+		}
+		f.Authorities = append(f.Authorities, about)
+	}
+	return nil
+}
+
+func (e *Engine) objectOfFact(kind, uri, says string) ObjectOfFact {
+	o := ObjectOfFact{Kind: kind, URI: uri, Says: says}
+	if hash, ok := e.Hash(uri); ok {
+		o.SHA256 = hex.EncodeToString(hash[:])
+	}
+	return o
+}
+
+// roasWithin is an authority's ROAs for prefixes that overlap a set, sorted by what they say. A registry has none, and is not
+// looked through: what it issued is in proportion to the registry.
+func (e *Engine) roasWithin(authority string, s inr.Set) ([]Product, error) {
+	a := e.clockOf(authority)
+	if a.ROAs == 0 {
+		return nil, nil
+	}
+	is, err := e.issuedTo(authority)
+	if err != nil || is == nil {
+		return nil, err
+	}
+	var roas []Product
+	for _, p := range is.products {
+		text, _, _ := strings.Cut(p.Says, ",")
+		prefix, err := netip.ParsePrefix(text)
+		if p.Kind == ROAProduct && err == nil && s.Overlaps(inr.OfPrefix(prefix)) {
+			roas = append(roas, p)
+		}
+	}
+	slices.SortFunc(roas, func(a, b Product) int { return strings.Compare(a.Says+"\x00"+a.Name, b.Says+"\x00"+b.Name) })
+	return roas, nil
+}
+
+// writeFacts keeps facts, in the transaction of their decision.
+func writeFacts(w store.Writer, facts map[string]*Fact) error {
+	for key, f := range facts {
+		if err := put(w, EvidenceBucket, []byte(key), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package moves
+
+import (
+	"time"
+
+	"cadastre/holdings"
+)
+
+// waiting is what a transfer waits for, on whom, and until when that lasts at most, if it ends by itself.
+type waiting struct {
+	what, on string
+	until    time.Time
+}
+
+// noted is what the mover found a transfer to wait for when it last looked, after so many steps.
+type noted struct {
+	steps int
+	waiting
+}
+
+// Whom a transfer waits on where that is no registry and no holder.
+const (
+	onTime        = "time"
+	onBoth        = "both registries"
+	onAuthorities = "the authorities here"
+	onDaemon      = "the daemon here"
+)
+
+// waits notes what a transfer waits for, where that is something here.
+func (m *Mover) waits(t *holdings.Transfer, what string) { m.waitsOn(t, waiting{what: what}) }
+
+// waitsOn notes what a transfer waits for. On whom may be left to what its state says.
+func (m *Mover) waitsOn(t *holdings.Transfer, w waiting) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting[t.ID] = noted{len(t.Steps), w}
+}
+
+// awaits is what a transfer waits for now. What the mover noted before the transfer's last step is of no more interest, and
+// where it has not looked since, the ledger tells enough.
+func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
+	w := dueNext(l, t, now)
+	m.mu.Lock()
+	n, ok := m.waiting[t.ID]
+	m.mu.Unlock()
+	if looked := w.on == onAuthorities || w.on == t.Peer && t.Peer != ""; !looked || !ok || n.steps != len(t.Steps) || n.what == "" {
+		return w
+	}
+	if n.on == "" {
+		n.on = w.on
+	}
+	return n.waiting
+}
+
+// dueNext is what a transfer waits for as far as the ledger tells.
+func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
+	if !t.State.Over() && t.Disputed != "" {
+		return waiting{what: "that the dispute is resolved: " + t.Disputed, on: onBoth}
+	}
+	switch t.State {
+	case holdings.Initiated:
+		if j := judge(l, t, now); !j.Ready {
+			return waiting{j.Why, j.On, j.Until}
+		}
+		return waiting{what: "its acceptance, which is due", on: onDaemon}
+	case holdings.Accepted:
+		return finalisationOf(t, now)
+	}
+	switch {
+	case t.Done():
+		return waiting{}
+	case t.State == holdings.Cancelled:
+		return waiting{what: "that what the recipient's side had got is withdrawn", on: onAuthorities}
+	}
+	return waiting{what: "that what the source's side had is withdrawn", on: onAuthorities}
+}
+
+// finalisationOf is what an accepted transfer waits for.
+func finalisationOf(t *holdings.Transfer, now time.Time) waiting {
+	soaked := t.Seen.Add(t.Soak)
+	const soak = "that readers have had the time to see the recipient's side"
+	switch {
+	case t.From == "" && !t.When(holdings.StepWishedOff).IsZero():
+		return waiting{what: "that " + t.FromRegistry + " cancels it, as is wished here", on: t.Peer}
+	case t.From == "":
+		return waiting{what: "that " + t.FromRegistry + " finalises it", on: t.Peer}
+	case t.Seen.IsZero() && t.To == "":
+		return waiting{what: "that " + t.Peer + " publishes its side", on: t.Peer}
+	case t.Seen.IsZero():
+		return waiting{what: "that the recipient's side is published", on: onAuthorities}
+	case now.Before(soaked) && t.Held:
+		return waiting{soak + ", and then for a word of the source, which holds it back", onTime, soaked}
+	case now.Before(soaked):
+		return waiting{soak, onTime, soaked}
+	case t.Held:
+		return waiting{what: "a word of the source, which holds it back", on: t.FromRegistry}
+	}
+	return waiting{what: "its finalisation, which is due", on: onDaemon}
+}

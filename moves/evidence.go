@@ -1,0 +1,234 @@
+package moves
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/relying"
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// Evidence is what a transfer leaves for those who come later: who decided what, what was said between installations, what
+// was certified and published of what moves at each step, and what a relying party saw. All of it is public. The same state
+// makes the same octets.
+type Evidence struct {
+	Format    string              `json:"format"`
+	Transfer  holdings.Transfer   `json:"transfer"` // with its timeline, Steps
+	Decisions []holdings.Decision `json:"decisions"`
+	Facts     []ca.Fact           `json:"facts"`
+	Looks     []Look              `json:"looks"`
+	Messages  []Record            `json:"messages"`
+}
+
+// EvidenceFormat is the format of evidence that is written here.
+const EvidenceFormat = "cadastre-transfer-evidence-1"
+
+// Look is what a relying party of ours saw of what moves when a step depended on it.
+type Look struct {
+	At          time.Time       `json:"at"`
+	Before      int             `json:"before"` // the index of the step that it was for
+	TrustAnchor string          `json:"trust_anchor"`
+	Authorities []SeenAuthority `json:"authorities"`
+	VRPs        []string        `json:"vrps"` // within what moves, sorted
+}
+
+// SeenAuthority is a CA that was found to be valid for something of what moves, by the manifest that it was found with.
+type SeenAuthority struct {
+	Certificate string  `json:"certificate"` // its URI
+	Manifest    string  `json:"manifest"`    // its URI
+	SHA256      string  `json:"sha256"`      // of the manifest, hex
+	Resources   inr.Set `json:"resources"`   // of what moves
+}
+
+// Record is a message between installations.
+type Record struct {
+	Direction string    `json:"direction"` // in or out
+	At        time.Time `json:"at"`        // when it was first recorded
+	SHA256    string    `json:"sha256"`    // hex
+	Octets    []byte    `json:"octets"`
+}
+
+// The directions of messages.
+const (
+	In  = "in"
+	Out = "out"
+)
+
+// record keeps a message about a transfer, by the name that both sides have for it, as evidence. The same message again
+// changes nothing.
+func (m *Mover) record(ref, direction string, octets []byte) error {
+	sum := sha256.Sum256(octets)
+	key := append(recordKey(ref), direction...)
+	key = append(append(key, 0), sum[:]...)
+	return m.engine.Keep(func(w store.Writer) error {
+		if w.Get(ca.EvidenceBucket, key) != nil {
+			return nil
+		}
+		return keep(w, key, Record{direction, time.Now().UTC(), hex.EncodeToString(sum[:]), octets})
+	})
+}
+
+func recordKey(ref string) []byte { return append([]byte{'m'}, ref+"\x00"...) }
+
+func lookKey(transfer uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'l'}, transfer) }
+
+func keep(w store.Writer, key []byte, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return w.Put(ca.EvidenceBucket, key, text)
+}
+
+// saw remembers what a transfer was judged by.
+func (m *Mover) saw(t *holdings.Transfer, report *relying.Report) {
+	m.sights.mu.Lock()
+	defer m.sights.mu.Unlock()
+	if m.sights.judged == nil {
+		m.sights.judged = map[uint64]*relying.Report{}
+	}
+	m.sights.judged[t.ID] = report
+}
+
+// keepLook keeps what a transfer was last judged by, before the step that follows from it. A step that is tried again
+// replaces it.
+func (m *Mover) keepLook(t *holdings.Transfer) error {
+	m.sights.mu.Lock()
+	report := m.sights.judged[t.ID]
+	m.sights.mu.Unlock()
+	if report == nil {
+		return nil // all of it is here, and the fact of the step says what was published
+	}
+	look := Look{At: report.At, Before: len(t.Steps), TrustAnchor: report.TrustAnchor, Authorities: []SeenAuthority{}, VRPs: []string{}}
+	for _, a := range report.Authorities {
+		if of := a.Resources.Intersect(t.Resources); !of.Empty() {
+			look.Authorities = append(look.Authorities, SeenAuthority{a.CertificateURI, a.ManifestURI, hex.EncodeToString(a.ManifestHash[:]), of})
+		}
+	}
+	slices.SortFunc(look.Authorities, func(a, b SeenAuthority) int { return cmp.Compare(a.Certificate, b.Certificate) })
+	for _, v := range report.VRPs {
+		if t.Resources.Overlaps(inr.OfPrefix(v.Prefix)) {
+			look.VRPs = append(look.VRPs, v.String())
+		}
+	}
+	slices.Sort(look.VRPs)
+	look.VRPs = slices.Compact(look.VRPs)
+	return m.engine.Keep(func(w store.Writer) error {
+		return keep(w, binary.BigEndian.AppendUint64(lookKey(t.ID), uint64(len(t.Steps))), look)
+	})
+}
+
+// Evidence is the evidence of a transfer so far. It fails with NotFound.
+func (m *Mover) Evidence(id uint64) (*Evidence, error) {
+	ev := &Evidence{Format: EvidenceFormat, Decisions: []holdings.Decision{}}
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		t, err := find(l, id)
+		if err == nil {
+			ev.Transfer = *t
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = m.engine.Kept(func(r store.Reader) (err error) {
+		if ev.Facts, err = kept[ca.Fact](r, ca.FactKey(id, 0)); err != nil {
+			return err
+		}
+		if ev.Looks, err = kept[Look](r, lookKey(id)); err != nil {
+			return err
+		}
+		if ev.Messages, err = kept[Record](r, recordKey(ev.Transfer.Ref)); err != nil {
+			return err
+		}
+		ev.Decisions, err = decisionsOf(r, &ev.Transfer)
+		return err
+	})
+	slices.SortFunc(ev.Messages, func(a, b Record) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.SHA256, b.SHA256))
+	})
+	return ev, err
+}
+
+// kept is what the evidence has under keys that begin with a prefix, in the order of the keys.
+func kept[T any](r store.Reader, prefix []byte) ([]T, error) {
+	list := []T{}
+	for _, text := range r.Scan(ca.EvidenceBucket, prefix) {
+		var v T
+		if err := json.Unmarshal(text, &v); err != nil {
+			return nil, fault.New(fault.Corrupt, "evidence in the store is damaged (%w): restore it from a backup", err)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// decisionsOf is the decisions that a transfer's steps were, in order.
+func decisionsOf(r store.Reader, t *holdings.Transfer) ([]holdings.Decision, error) {
+	list := []holdings.Decision{}
+	for _, step := range t.Steps {
+		for d, err := range holdings.Decisions(r, step.Decision) {
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, d)
+			break
+		}
+	}
+	return list, nil
+}
+
+// SignedEvidence is evidence with a signature of the installation. The signature is a CMS message of RFC 6492 over a statement
+// with the hash of the evidence, without white space between its parts.
+type SignedEvidence struct {
+	Evidence  json.RawMessage `json:"evidence"`
+	Signer    []byte          `json:"signer"`    // the installation's identity, DER: to be compared with what is known of it
+	Signature []byte          `json:"signature"` // CMS
+}
+
+// statement is what is signed of evidence.
+func statement(evidence []byte) ([]byte, error) {
+	var text bytes.Buffer
+	if err := json.Compact(&text, evidence); err != nil {
+		return nil, fault.New(fault.BadInput, "the evidence is no JSON: %w", err)
+	}
+	return fmt.Appendf(nil, `<transfer-evidence xmlns="https://cadastre.example/transfer-evidence/1" sha256="%x"/>`, sha256.Sum256(text.Bytes())), nil
+}
+
+// SignEvidence is the evidence of a transfer so far, signed. It fails with NotFound, and with Unreachable where the keys are not
+// open.
+func (m *Mover) SignEvidence(id uint64) (*SignedEvidence, error) {
+	ev, err := m.Evidence(id)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := m.engine.Signer()
+	if err != nil {
+		return nil, fault.New(fault.Unreachable, "no daemon runs that has the keys open to sign with; start it with 'cadastre serve'")
+	}
+	signed := &SignedEvidence{}
+	if signed.Signer, err = m.engine.Identity(); err != nil {
+		return nil, err
+	}
+	if signed.Evidence, err = json.Marshal(ev); err != nil {
+		return nil, err
+	}
+	content, err := statement(signed.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	signed.Signature, err = signer.Sign(content, time.Now())
+	return signed, err
+}

@@ -1,0 +1,198 @@
+package moves
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+)
+
+const tree = `
+[[organisation]]
+handle = "iana"
+kind = "root"
+
+[[organisation]]
+handle = "north"
+kind = "rir"
+parent = "iana"
+
+[[organisation]]
+handle = "acme"
+kind = "lir"
+parent = "north"
+
+[[organisation]]
+handle = "shop"
+kind = "lir"
+parent = "north"
+`
+
+// begun is a mover with a transfer that is initiated, with its keys open.
+func begun(t *testing.T) (*Mover, uint64) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, secret := t.TempDir(), []byte("a passphrase that is in no evidence")
+	st, err := store.Open(filepath.Join(dir, "store"), store.Options{Create: true, NoSync: true})
+	must(err)
+	t.Cleanup(func() { _ = st.Close() })
+	orgs, err := holdings.ParseTree([]byte(tree))
+	must(err)
+	policy := ca.DefaultPolicy()
+	policy.Algorithm = object.P256
+	policy.RsyncBase, policy.RRDPBase, policy.AnchorURL = "rsync://rpki.example/", "https://rpki.example/rrdp/", "https://rpki.example/ta/ta.cer"
+	must(ca.Init(st, dir, policy, orgs, secret, secret, "tester"))
+	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
+	must(err)
+	must(e.CheckHighWater(false))
+	must(e.Unseal(t.Context(), secret, secret, 1))
+	by := holdings.By{Actor: "tester", Time: time.Now()}
+	for _, d := range [][2]string{{"north", "196.10.0.0/16"}, {"acme", "196.10.0.0/20"}} {
+		resources, err := inr.Parse(d[1])
+		must(err)
+		_, err = e.Delegate(by, holdings.Delegation{To: d[0], Resources: resources, Status: holdings.Allocated, Ground: "contract"}, ca.Consent{})
+		must(err)
+	}
+	m := New(e, dir, slog.New(slog.DiscardHandler))
+	b, err := m.Initiate(by, Request{Kind: holdings.Merger, From: "acme", To: "shop"}, false)
+	must(err)
+	return m, b.Transfer.ID
+}
+
+// TestRecord: messages are kept once, in the order in which they came, and of one transfer alone.
+func TestRecord(t *testing.T) {
+	m, id := begun(t)
+	ref := mustEvidence(t, m, id).Transfer.Ref
+	for _, r := range []struct{ ref, direction, text string }{
+		{ref, In, "offer"}, {ref, Out, "accept"}, {ref, In, "offer"}, {ref + "x", In, "another's"}, {ref, In, "finalised"}, {ref, Out, "offer"},
+	} {
+		if err := m.record(r.ref, r.direction, []byte(r.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, r := range mustEvidence(t, m, id).Messages {
+		got = append(got, r.Direction+" "+string(r.Octets))
+	}
+	if want := "in offer, out accept, in finalised, out offer"; strings.Join(got, ", ") != want {
+		t.Fatalf("%v, not %s", got, want)
+	}
+}
+
+func mustEvidence(t *testing.T, m *Mover, id uint64) *Evidence {
+	t.Helper()
+	ev, err := m.Evidence(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ev
+}
+
+// TestVerifyEvidence: what was changed, or was signed by another, is no evidence; and whoever signs lies by contradicting
+// himself.
+func TestVerifyEvidence(t *testing.T) {
+	m, id := begun(t)
+	ref := mustEvidence(t, m, id).Transfer.Ref
+	if err := m.record(ref, In, []byte("offer")); err != nil {
+		t.Fatal(err)
+	}
+	good, err := m.SignEvidence(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stranger, err := envelope.NewIdentity(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resigned := func(change func(*Evidence)) *SignedEvidence {
+		ev := mustEvidence(t, m, id)
+		change(ev)
+		text, err := json.Marshal(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := &SignedEvidence{Evidence: text, Signer: good.Signer}
+		content, err := statement(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := m.engine.Signer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if signed.Signature, err = signer.Sign(content, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	changed := *good
+	changed.Evidence = bytes.Replace(good.Evidence, []byte("acme"), []byte("evil"), 1)
+	for name, c := range map[string]struct {
+		is       *SignedEvidence
+		identity []byte
+		kind     fault.Kind
+		says     string
+	}{
+		"changed":            {&changed, good.Signer, fault.Invalid, "changed"},
+		"another's":          {good, stranger, fault.Secret, "not issued by"},
+		"no signature":       {&SignedEvidence{Evidence: good.Evidence}, good.Signer, fault.BadInput, "CMS"},
+		"another format":     {resigned(func(ev *Evidence) { ev.Format = "2" }), good.Signer, fault.BadInput, "format"},
+		"a message":          {resigned(func(ev *Evidence) { ev.Messages[0].Octets = []byte("no") }), good.Signer, fault.Invalid, "message 1"},
+		"an actor":           {resigned(func(ev *Evidence) { ev.Decisions[0].Actor = "nobody" }), good.Signer, fault.Invalid, "step 1"},
+		"a missing decision": {resigned(func(ev *Evidence) { ev.Decisions = nil }), good.Signer, fault.Invalid, "step 1"},
+		"a fact of no step":  {resigned(func(ev *Evidence) { ev.Facts[0].Step = "seen" }), good.Signer, fault.Invalid, "facts"},
+	} {
+		text, err := json.MarshalIndent(c.is, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := VerifyEvidence(text, c.identity); fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	text, err := json.MarshalIndent(good, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := VerifyEvidence(text, good.Signer)
+	if err != nil || v.Evidence.Transfer.ID != id || time.Since(v.SignedAt) > time.Hour {
+		t.Fatalf("%+v %v", v, err)
+	}
+	if bytes.Contains(text, []byte("passphrase")) || bytes.Contains(text, []byte("PRIVATE")) {
+		t.Error("there is a secret in it")
+	}
+}
+
+func FuzzVerifyEvidence(f *testing.F) {
+	_, identity, err := envelope.NewIdentity(time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"evidence":{"format":"cadastre-transfer-evidence-1","transfer":{"id":1,"steps":[{"what":"seen","decision":3}]},"decisions":[],"facts":[]},"signer":"AAAA","signature":"MIAG"}`))
+	f.Add([]byte(`{"evidence":null}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := VerifyEvidence(text, identity); err == nil {
+			t.Fatal("it is proven without a signature")
+		}
+		var ev Evidence
+		if json.Unmarshal(text, &ev) == nil {
+			_ = (&Verdict{Evidence: ev}).check()
+		}
+	})
+}

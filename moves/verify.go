@@ -1,0 +1,102 @@
+package moves
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+)
+
+// Verdict is what is proven of evidence.
+type Verdict struct {
+	Signer   string    `json:"signer"`    // identifier of the identity's key, hex
+	SignedAt time.Time `json:"signed_at"` // by the clock of the signer
+	SHA256   string    `json:"sha256"`    // of the evidence, hex
+	Objects  int       `json:"objects"`   // that it names by hash
+	Evidence Evidence  `json:"evidence"`
+}
+
+// VerifyEvidence proves that an installation signed evidence, and that it agrees with itself: messages have their hashes, and
+// steps are those of their decisions. It fails with BadInput where the text is no evidence, Secret where it is not signed by
+// this identity, and Invalid where it is not what was signed, or disagrees with itself.
+func VerifyEvidence(text []byte, identity []byte) (*Verdict, error) {
+	var signed SignedEvidence
+	if err := json.Unmarshal(text, &signed); err != nil {
+		return nil, fault.New(fault.BadInput, "it is no evidence of a transfer: %w", err)
+	}
+	trust, err := envelope.ParseTrust(identity)
+	if err != nil {
+		return nil, err
+	}
+	message, err := trust.OpenThen(signed.Signature)
+	if err != nil {
+		return nil, err
+	}
+	said, err := statement(signed.Evidence)
+	switch {
+	case err != nil:
+		return nil, err
+	case !bytes.Equal(said, message.Content):
+		return nil, fault.New(fault.Invalid, "the evidence was changed after it was signed: its hash is another")
+	}
+	id := sha256.Sum256(trust.Certificate())
+	v := &Verdict{Signer: hex.EncodeToString(id[:]), SignedAt: message.SigningTime, SHA256: hashIn(said)}
+	if err := json.Unmarshal(signed.Evidence, &v.Evidence); err != nil {
+		return nil, fault.New(fault.BadInput, "the evidence can't be read: %w", err)
+	}
+	return v, v.check()
+}
+
+// hashIn is the hash that a statement has.
+func hashIn(statement []byte) string {
+	_, rest, _ := bytes.Cut(statement, []byte(`sha256="`))
+	hash, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(hash)
+}
+
+// check tells where evidence disagrees with itself.
+func (v *Verdict) check() error {
+	ev := &v.Evidence
+	if ev.Format != EvidenceFormat {
+		return fault.New(fault.BadInput, "its format is %q; this version reads %s", ev.Format, EvidenceFormat)
+	}
+	for i, r := range ev.Messages {
+		if sum := sha256.Sum256(r.Octets); hex.EncodeToString(sum[:]) != r.SHA256 {
+			return fault.New(fault.Invalid, "message %d of the evidence is not the one with the hash %s", i+1, r.SHA256)
+		}
+	}
+	for i, step := range ev.Transfer.Steps {
+		if i >= len(ev.Decisions) || !decided(&ev.Decisions[i], ev.Transfer.ID, step) {
+			return fault.New(fault.Invalid, "step %d of the timeline, %s, is not that of decision %d", i+1, step.What, step.Decision)
+		}
+	}
+	for _, f := range ev.Facts {
+		if !slices.ContainsFunc(ev.Transfer.Steps, func(s holdings.TransferStep) bool {
+			return s.Decision == f.Decision && s.What == f.Step && s.At.Equal(f.At)
+		}) {
+			return fault.New(fault.Invalid, "the facts of decision %d are of no step of the timeline", f.Decision)
+		}
+		for _, a := range f.Authorities {
+			for _, o := range a.Objects {
+				if o.SHA256 != "" {
+					v.Objects++
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// decided tells whether a decision was a step of a transfer.
+func decided(d *holdings.Decision, transfer uint64, step holdings.TransferStep) bool {
+	return d.ID == step.Decision && d.Actor == step.Actor && d.Time.UTC().Truncate(time.Second).Equal(step.At) &&
+		slices.ContainsFunc(d.Changes, func(c holdings.Change) bool {
+			return c.What == holdings.Moved && c.Transfer == transfer && c.Step == step.What
+		})
+}
