@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"cadastre/test/delegated"
+	"cadastre/test/internal/delegated"
 )
 
 // vrp is what a validator prints: a prefix, the longest length of its parts, and the AS that may announce them.

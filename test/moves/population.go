@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"cadastre/test/delegated"
+	"cadastre/test/internal/delegated"
 )
 
 // file is a registry's own file, and what is announced within what it gave.

@@ -3,7 +3,7 @@ package main
 import (
 	"net/netip"
 
-	"cadastre/test/delegated"
+	"cadastre/test/internal/delegated"
 )
 
 // validity is what a router makes of an announcement (RFC 6811, section 2).

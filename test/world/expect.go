@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"cadastre/test/delegated"
+	"cadastre/test/internal/delegated"
 )
 
 // vrpSet is VRPs as lines, "prefix,maxlength,ASn".

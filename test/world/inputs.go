@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"cadastre/test/delegated"
+	"cadastre/test/internal/delegated"
 )
 
 // inputs are the files that the house is given, and what must come of them.

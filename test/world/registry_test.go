@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"cadastre/test/delegated"
+	"cadastre/test/internal/delegated"
 )
 
 const small = `2|afrinic|20230323|5|00000000|20230323|00000
