@@ -2,6 +2,7 @@
 # make test    vet, lint and tests, with what they need
 # make world   the proof at real size, with every validator: half an hour, needs ../shared
 # make interop the proof against Krill, as child, parent and publication server: ten minutes, needs ../shared
+# make moves   the proof that resources move without a gap, before validators that fetch all the time: a quarter of an hour, needs ../shared
 # make bench   what is measured against what it is bound by: half an hour, needs ../shared
 # make lint    golangci-lint by .golangci.yml
 #
@@ -14,7 +15,7 @@ export RP_HOME ?= /opt/rp
 LINT_VERSION := v2.15.0
 LINT         := $(shell $(GO) env GOPATH)/bin/golangci-lint
 
-.PHONY: run test world interop bench lint lint-program
+.PHONY: run test world interop moves bench lint lint-program
 
 run:
 	@$(call need,rsync)
@@ -37,6 +38,11 @@ interop:
 	@$(call need,rsync jing jq openssl)
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
 	@$(GO) run ./test/interop
+
+moves:
+	@$(call need,rsync jq openssl)
+	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
+	@$(GO) run ./test/moves
 
 bench:
 	@$(GO) run ./test/bench

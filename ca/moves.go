@@ -13,6 +13,7 @@ import (
 // Standing is how far what follows from a holding has come: nothing is left to wait for when Missing is empty.
 type Standing struct {
 	Missing   string // in words, what is not there yet; empty where all is published
+	Pending   bool   // all is signed: what is missing is that readers see the latest of it
 	Delegated bool   // the holder's CA is elsewhere: what it publishes has to be looked at there
 	// Repository is the folder that its CA publishes in, where that is elsewhere, and Notify its notification file.
 	Repository, Manifest, Notify string
@@ -37,6 +38,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 		s.Repository, s.Manifest, s.Notify = a.Delegated.Repository, a.Delegated.Manifest, a.Delegated.Notify
 		authority = e.parentOf(key)
 	}
+	unpublished := ""
 	for at := authority; at != AnchorName; at = e.parentOf(at) {
 		if at == outside {
 			break
@@ -45,14 +47,13 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 		switch {
 		case is == nil || is.awaits() || !is.Certified.Contains(resources):
 			s.Missing = fmt.Sprintf("%s has no certificate for %s yet", at, resources)
-		case e.pending(is):
-			s.Missing = fmt.Sprintf("what %s signed is not published yet", at)
-		default:
-			continue
+			return s, nil
+		case unpublished == "" && e.pending(is):
+			unpublished = fmt.Sprintf("what %s signed is not published yet", at)
 		}
-		return s, nil
 	}
 	if s.Delegated {
+		s.Missing, s.Pending = unpublished, unpublished != ""
 		return s, nil
 	}
 	is, err := e.issuedTo(authority)
@@ -71,6 +72,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 			return s, nil
 		}
 	}
+	s.Missing, s.Pending = unpublished, unpublished != ""
 	return s, nil
 }
 

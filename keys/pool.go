@@ -55,7 +55,7 @@ func (p *Pool) fill() {
 			return
 		}
 		p.mu.Unlock()
-		key, err := p.algorithm.Generate()
+		key, err := generate(p.algorithm)
 		p.mu.Lock()
 		if p.failure = err; err == nil {
 			p.ready = append(p.ready, key)

@@ -92,7 +92,8 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
 			on = "the CA of " + leg.To
 		}
-		if err != nil || s.Missing != "" {
+		// what was seen once is there still while something newer of the same repository waits to be published
+		if err != nil || s.Missing != "" && !(s.Pending && !t.Seen.IsZero()) {
 			return waiting{what: s.Missing, on: on}, err
 		}
 		if s.Delegated {

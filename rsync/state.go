@@ -106,7 +106,7 @@ func (t *Tree) forget(r *tree) error {
 // sweep removes the trees that nobody can use any more, and what was built and never shown.
 func (t *Tree) sweep() {
 	for i, r := range slices.Clone(t.state.Retired) {
-		unusable := r.Session == "" || i >= burst+int(quiet/every)
+		unusable := r.Session == "" || i >= burst+int(quiet/t.cfg.Every)
 		if !unusable || time.Since(r.Retired) < quiet {
 			continue
 		}

@@ -17,11 +17,11 @@ import (
 // quiet is how long a tree that was visible stays untouched.
 const quiet = 2 * time.Hour
 
-// A switch of trees costs a whole new one for two hours, so they are paced: three at once, then one every 15 minutes.
-// In two hours that is eleven, and with the visible one twelve trees.
+// A switch of trees costs a whole new one for two hours, so they are paced: three at once, then one every 15 minutes, or
+// as Config says. In two hours that is eleven, and with the visible one twelve trees.
 const (
-	every = 15 * time.Minute
-	burst = 3
+	usually = 15 * time.Minute
+	burst   = 3
 )
 
 // Config of a Tree.
@@ -29,6 +29,7 @@ type Config struct {
 	Dir   string                                    // directory of this module's trees, and of nothing else
 	Base  string                                    // what the URIs begin with: "rsync://host[:port]/MODULE/"
 	MTime func(uri string, object []byte) time.Time // modification time that an object gives its file; whole seconds
+	Every time.Duration                             // between two trees, when there are many; 0: 15 minutes
 	Log   *slog.Logger                              // nil for none
 
 	noSync bool // tests that switch all the time do not wait for a disk that others use
@@ -49,6 +50,9 @@ type Tree struct {
 func OpenTree(cfg Config) (*Tree, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Every <= 0 {
+		cfg.Every = usually
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { // the daemon reads it as nobody
 		return nil, fault.Wrap(err, "couldn't make the directory of the rsync trees")
@@ -101,9 +105,9 @@ func (t *Tree) Due(session string, serial uint64) (at time.Time, due bool) {
 	if v := t.state.Visible; v != nil && t.checked && v.Session == session && v.Serial == serial || serial == 0 {
 		return time.Time{}, false
 	}
-	at = t.state.Full.Add(-(burst - 1) * every)
+	at = t.state.Full.Add(-(burst - 1) * t.cfg.Every)
 	// the first after a start is not waited for, nor is a clock that has gone back
-	if now := time.Now(); !t.checked || t.state.Visible == nil || !at.After(now) || at.Sub(now) > burst*every {
+	if now := time.Now(); !t.checked || t.state.Visible == nil || !at.After(now) || at.Sub(now) > burst*t.cfg.Every {
 		return time.Time{}, true
 	}
 	return at, true
@@ -198,7 +202,7 @@ func (t *Tree) show(next *tree) error {
 	if after.Full.Before(now) {
 		after.Full = now
 	}
-	after.Full = after.Full.Add(every)
+	after.Full = after.Full.Add(t.cfg.Every)
 	t.mu.Lock()
 	t.state, t.checked = after, true
 	t.mu.Unlock()

@@ -29,6 +29,7 @@ func (h *house) openTrees(log *slog.Logger) (*trees, error) {
 	for name := range h.engine.Repositories() {
 		tree, err := rsync.OpenTree(rsync.Config{
 			Dir: filepath.Join(h.dir, "rsync", name), Base: h.config.RsyncBase + name + "/", MTime: objectTime, Log: log,
+			Every: treesEvery(h.config.policy.Soak),
 		})
 		if err != nil {
 			t.close()
@@ -41,6 +42,15 @@ func (h *house) openTrees(log *slog.Logger) (*trees, error) {
 		return nil, err
 	}
 	return t, rsync.PutFile(t.anchorDir(), "ta.cer", certificate, objectTime("ta.cer", certificate))
+}
+
+// treesEvery is how long a serial may wait for its tree. What one repository says is built on in another after the soak, and
+// readers over rsync too must have seen it by then: half of the soak is theirs. Zero is as long as usual.
+func treesEvery(soak time.Duration) time.Duration {
+	if usual := 15 * time.Minute; soak <= 0 || soak/2 >= usual {
+		return 0
+	}
+	return max(soak/2, time.Second)
 }
 
 func (t *trees) anchorDir() string { return filepath.Join(t.house.dir, "rsync", "ta") }

@@ -5,43 +5,9 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
+
+	"cadastre/test/internal/delegated"
 )
-
-// announcement is that an AS announces a prefix, which is what a holder would have authorised.
-type announcement struct {
-	prefix netip.Prefix
-	origin uint64
-}
-
-func readAnnouncements(text []byte) ([]announcement, error) {
-	var out []announcement
-	for line := range strings.Lines(string(text)) {
-		prefix, origin, _ := strings.Cut(strings.TrimSpace(line), ",AS")
-		p, err := netip.ParsePrefix(prefix)
-		if err != nil {
-			return nil, err
-		}
-		asn, err := strconv.ParseUint(origin, 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, announcement{p, asn})
-	}
-	return out, nil
-}
-
-// specialASNs are the ranges of AS numbers that no one can be given, from IANA's registry of special-purpose ones and
-// what its AS number registry calls reserved.
-var specialASNs = [][2]uint64{
-	{0, 0}, {23456, 23456}, {64496, 64511}, {64512, 65534}, {65535, 65535}, {65536, 65551}, {65552, 131071},
-	{4200000000, 4294967294}, {4294967295, 4294967295},
-}
-
-func isSpecial(asn uint64) bool {
-	return slices.ContainsFunc(specialASNs, func(r [2]uint64) bool { return r[0] <= asn && asn <= r[1] })
-}
 
 // vrpSet is VRPs as lines, "prefix,maxlength,ASn".
 type vrpSet map[string]bool
@@ -77,22 +43,22 @@ type expected struct {
 
 // expect follows every announcement to its end: it stands while its holder holds the whole prefix, and then for what
 // that holder still holds of it.
-func expect(announcements []announcement, first, second registry) expected {
+func expect(announcements []delegated.Announcement, first, second delegated.Registry) expected {
 	e := expected{before: vrpSet{}, after: vrpSet{}, rest: map[string][]string{}}
 	for _, a := range announcements {
-		holder := first.holder(a.prefix)
+		holder := first.HolderOf(a.Prefix)
 		if holder == "" {
 			continue
 		}
 		e.within++
-		if isSpecial(a.origin) {
+		if delegated.IsSpecial(a.Origin) {
 			e.refused++
 			continue
 		}
-		vrp := line(a.prefix, a.origin)
+		vrp := line(a.Prefix, a.Origin)
 		e.before[vrp] = true
-		for _, p := range second.left(a.prefix, holder) {
-			kept := line(p, a.origin)
+		for _, p := range second.Left(a.Prefix, holder) {
+			kept := line(p, a.Origin)
 			e.after[kept] = true
 			if kept != vrp {
 				e.rest[vrp] = append(e.rest[vrp], kept)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"cadastre/test/internal/delegated"
 )
 
 // inputs are the files that the house is given, and what must come of them.
@@ -34,14 +36,14 @@ func prepareInputs(s settings, dir string) (inputs, error) {
 	var texts [3][]byte
 	for i, path := range []string{in.first, in.second, filepath.Join(data, "announcements", "afrinic-202606.csv.gz")} {
 		var err error
-		if texts[i], err = unpack(path); err != nil {
+		if texts[i], err = delegated.Unpack(path); err != nil {
 			return in, err
 		}
 	}
 	if err := os.WriteFile(in.announcements, texts[2], 0o600); err != nil {
 		return in, err
 	}
-	announced, err := readAnnouncements(texts[2])
+	announced, err := delegated.ReadAnnouncements(texts[2])
 	if err != nil {
 		return in, err
 	}
@@ -51,7 +53,7 @@ func prepareInputs(s settings, dir string) (inputs, error) {
 			return in, err
 		}
 		keep := some(all, texts[0], s.holders)
-		texts[0], texts[1] = cut(texts[0], keep), cut(texts[1], keep)
+		texts[0], texts[1] = delegated.Cut(texts[0], keep), delegated.Cut(texts[1], keep)
 		in.first, in.second = filepath.Join(dir, "delegated-20230324"), filepath.Join(dir, "delegated-20260505")
 		for path, text := range map[string][]byte{in.first: texts[0], in.second: texts[1]} {
 			if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -59,7 +61,7 @@ func prepareInputs(s settings, dir string) (inputs, error) {
 			}
 		}
 	}
-	in.holders = len(holdersOf(texts[0]))
+	in.holders = len(delegated.HoldersOf(texts[0]))
 	if in.expected, err = in.compute(announced, texts[0], texts[1]); err != nil {
 		return in, err
 	}
@@ -69,36 +71,25 @@ func prepareInputs(s settings, dir string) (inputs, error) {
 	return in, nil
 }
 
-func (in *inputs) compute(announced []announcement, first, second []byte) (expected, error) {
-	one, err := readRegistry(first)
+func (in *inputs) compute(announced []delegated.Announcement, first, second []byte) (expected, error) {
+	one, err := delegated.ReadRegistry(first, opaqueID)
 	if err != nil {
 		return expected{}, fmt.Errorf("%s: %w", in.first, err)
 	}
-	two, err := readRegistry(second)
+	two, err := delegated.ReadRegistry(second, opaqueID)
 	if err != nil {
 		return expected{}, fmt.Errorf("%s: %w", in.second, err)
 	}
 	return expect(announced, one, two), nil
 }
 
-// holdersOf is the opaque-ids of the records in use.
-func holdersOf(text []byte) map[string]bool {
-	out := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Split(strings.TrimSpace(line), "|"); inUse(fields) {
-			out[strings.ToLower(fields[7])] = true
-		}
-	}
-	return out
-}
-
 // some chooses holders for a rehearsal: as many as can be of those that lose a VRP, up to a quarter of all, and others.
 func some(all expected, text []byte, n int) map[string]bool {
-	r, _ := readRegistry(text)
+	r, _ := delegated.ReadRegistry(text, opaqueID)
 	losers := map[string]bool{}
-	lost, _ := readAnnouncements([]byte(strings.Join(announced(all.before.without(all.after)), "\n")))
+	lost, _ := delegated.ReadAnnouncements([]byte(strings.Join(announced(all.before.without(all.after)), "\n")))
 	for _, a := range lost {
-		losers[r.holder(a.prefix)] = true
+		losers[r.HolderOf(a.Prefix)] = true
 	}
 	keep := map[string]bool{}
 	for _, holder := range slices.Sorted(maps.Keys(losers)) {
@@ -106,7 +97,7 @@ func some(all expected, text []byte, n int) map[string]bool {
 			keep[holder] = true
 		}
 	}
-	for _, holder := range slices.Sorted(maps.Keys(holdersOf(text))) {
+	for _, holder := range slices.Sorted(maps.Keys(delegated.HoldersOf(text))) {
 		if len(keep) < n {
 			keep[holder] = true
 		}
@@ -124,26 +115,5 @@ func announced(vrps vrpSet) []string {
 	return out
 }
 
-// cut makes a delegated-extended file of the records of some holders, with the sums right again.
-func cut(text []byte, keep map[string]bool) []byte {
-	var head []string
-	var records strings.Builder
-	counts := map[string]int{}
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Split(strings.TrimSpace(line), "|")
-		switch {
-		case head == nil && len(fields) == 7:
-			head = fields
-		case inUse(fields) && keep[strings.ToLower(fields[7])]:
-			counts[fields[2]]++
-			counts["all"]++
-			records.WriteString(line)
-		}
-	}
-	head[3] = fmt.Sprint(counts["all"])
-	out := []byte(strings.Join(head, "|") + "\n")
-	for _, kind := range []string{"asn", "ipv4", "ipv6"} {
-		out = fmt.Appendf(out, "%s|*|%s|*|%d|summary\n", head[1], kind, counts[kind])
-	}
-	return append(out, records.String()...)
-}
+// opaqueID names the holder of a record.
+func opaqueID(fields []string) string { return strings.ToLower(fields[7]) }

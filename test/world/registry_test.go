@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
+	"cadastre/test/internal/delegated"
 )
 
 const small = `2|afrinic|20230323|5|00000000|20230323|00000
@@ -22,9 +22,9 @@ afrinic|ZA|ipv4|41.0.8.0|256||available|
 afrinic|ZA|ipv6|2001:db8::|32|20050101|allocated|B
 `
 
-func read(t *testing.T, text string) registry {
+func read(t *testing.T, text string) delegated.Registry {
 	t.Helper()
-	r, err := readRegistry([]byte(text))
+	r, err := delegated.ReadRegistry([]byte(text), opaqueID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestHolder(t *testing.T) {
 		"2001:db8:1::/48": "b",
 		"::/0":            "",
 	} {
-		if got := r.holder(netip.MustParsePrefix(prefix)); got != want {
+		if got := r.HolderOf(netip.MustParsePrefix(prefix)); got != want {
 			t.Errorf("%s is held by %q, want %q", prefix, got, want)
 		}
 	}
@@ -54,7 +54,7 @@ func TestHolder(t *testing.T) {
 func TestExpect(t *testing.T) {
 	later := strings.Replace(small, "41.0.0.0|768|20050101|allocated|A", "41.0.0.0|512|20050101|allocated|A", 1)
 	later = strings.Replace(later, "41.0.4.0|1024|20050101|allocated|B", "41.0.4.0|1024|20050101|allocated|C", 1)
-	announcements, err := readAnnouncements([]byte("41.0.0.0/22,AS1\n41.0.3.0/24,AS2\n41.0.4.0/24,AS3\n41.0.0.0/24,AS64512\n41.0.8.0/24,AS4\n2001:db8::/48,AS5\n"))
+	announcements, err := delegated.ReadAnnouncements([]byte("41.0.0.0/22,AS1\n41.0.3.0/24,AS2\n41.0.4.0/24,AS3\n41.0.0.0/24,AS64512\n41.0.8.0/24,AS4\n2001:db8::/48,AS5\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,32 +73,8 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-// TestPrefixes has prefixes cover exactly the range, in order, and none that two neighbours could be one of.
-func TestPrefixes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		low := rapid.Uint64Range(0, 1<<12-1).Draw(t, "first")
-		high := rapid.Uint64Range(low, 1<<12-1).Draw(t, "last")
-		zero := netip.AddrFrom4([4]byte{10})
-		next := low
-		var before netip.Prefix
-		for _, p := range prefixes(after(zero, low), after(zero, high)) {
-			if p.Addr() != after(zero, next) || p.Masked() != p {
-				t.Fatalf("%s comes where %s begins", p, after(zero, next))
-			}
-			if before.IsValid() && before.Bits() == p.Bits() && netip.PrefixFrom(before.Addr(), p.Bits()-1).Masked() == netip.PrefixFrom(p.Addr(), p.Bits()-1).Masked() {
-				t.Fatalf("%s and %s could be one", before, p)
-			}
-			next += 1 << (32 - p.Bits())
-			before = p
-		}
-		if next != high+1 {
-			t.Fatalf("it ends before %s", after(zero, next))
-		}
-	})
-}
-
 func TestCut(t *testing.T) {
-	text := cut([]byte(small), map[string]bool{"a": true})
+	text := delegated.Cut([]byte(small), map[string]bool{"a": true})
 	want := fmt.Sprintf("2|afrinic|20230323|3|00000000|20230323|00000\n%s", `afrinic|*|asn|*|1|summary
 afrinic|*|ipv4|*|2|summary
 afrinic|*|ipv6|*|0|summary

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// drive begins all transfers, does what has to be done by hand, kills the daemon now and then, and waits until all is over.
+func (s *scene) drive(ctx context.Context) (string, error) {
+	begun := time.Now()
+	notifications, err := s.notifications(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := s.ageOld(ctx, notifications); err != nil {
+		return "", err
+	}
+	mixing, stop := context.WithCancel(ctx)
+	s.end = stop
+	s.mix(mixing, notifications)
+
+	var killAt []time.Time
+	for range kills {
+		killAt = append(killAt, begun.Add(s.upTo(8*s.h.soak)))
+	}
+	slices.SortFunc(killAt, time.Time.Compare)
+	kill := func() error {
+		for len(killAt) > 0 && time.Now().After(killAt[0]) {
+			killAt = killAt[1:]
+			if err := s.h.restart(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	all := slices.Clone(s.world.moves)
+	for _, m := range all {
+		if err := s.begin(ctx, m); err != nil {
+			return "", err
+		}
+		if err := kill(); err != nil {
+			return "", err
+		}
+	}
+	began := time.Since(begun)
+	for deadline := time.Now().Add(10*time.Minute + 30*s.h.soak); ; {
+		if err := kill(); err != nil {
+			return "", err
+		}
+		waits, more, err := s.look(ctx, all)
+		if err != nil {
+			return "", err
+		}
+		for _, m := range more {
+			all = append(all, m)
+			if err := s.begin(ctx, m); err != nil {
+				return "", err
+			}
+		}
+		if len(waits)+len(more)+len(killAt) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return "", fmt.Errorf("%d are not done, among them: %s", len(waits), strings.Join(waits[:min(4, len(waits))], "; "))
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d transfers, begun within %.0f s and over after %.0f s; %d times killed", len(all), began.Seconds(), time.Since(begun).Seconds(), s.h.kills), nil
+}
+
+// begin initiates a transfer, and has the recipient's registry agree where that is another.
+func (s *scene) begin(ctx context.Context, m *move) error {
+	args := []string{"transfer", "initiate", "--kind", m.kind, "--from", m.from, "--to", m.to, "--soak", s.h.soak.String()}
+	if m.under != "" {
+		args = append(args, "--under", m.under)
+	}
+	if m.bridge != "" {
+		args = append(args, "--bridge", m.bridge)
+	}
+	for _, v := range m.staged {
+		args = append(args, "--route", fmt.Sprintf("%s,AS%d,%d", v.prefix, v.asn, v.maxLength))
+	}
+	var answer struct {
+		Transfer transfer `json:"transfer"`
+	}
+	if err := s.h.askJSON(ctx, &answer, append(args, m.resources...)...); err != nil {
+		return fmt.Errorf("%s: %w", m.label, err)
+	}
+	m.id = answer.Transfer.ID
+	if registryOf(m.from) == registryOf(m.to) {
+		return nil
+	}
+	return s.h.run(ctx, "transfer", "approve", fmt.Sprint(m.id))
+}
+
+func registryOf(handle string) string {
+	registry, _, _ := strings.Cut(handle, "/")
+	return registry
+}
+
+// look sees how transfers stand, does what is due by hand, and names what is not over, and what is to begin now.
+func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*move, err error) {
+	var list []transfer
+	if err := s.h.askJSON(ctx, &list, "transfer", "list"); err != nil {
+		return nil, nil, err
+	}
+	for _, t := range list {
+		at := slices.IndexFunc(all, func(m *move) bool { return m.id == t.ID })
+		if at < 0 {
+			continue
+		}
+		m := all[at]
+		m.shown = t
+		if t.State == "finalised" && m.finalised.Load() == 0 {
+			m.finalised.Store(time.Now().UnixNano())
+		}
+		id := fmt.Sprint(t.ID)
+		switch {
+		case m.cancel && !m.acted && !t.Seen.IsZero():
+			err = s.h.run(ctx, "transfer", "cancel", id, "--reason", "the parties changed their minds")
+			m.acted = true
+		case m.dispute && !m.acted && t.State == "accepted":
+			err = s.h.run(ctx, "transfer", "dispute", id, "--reason", "a third party has claims")
+			m.acted = true
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case m.dispute && t.Disputed != "" && t.State == "accepted" && !t.Seen.IsZero():
+		case !m.dispute && m.cancel == (t.State == "cancelled") && (t.State == "finalised" || t.State == "cancelled") && !t.Released.IsZero():
+			if m.next != nil {
+				more = append(more, m.next)
+				m.next = nil
+			}
+		default:
+			waits = append(waits, fmt.Sprintf("%d, %s, is %s and waits for %s", t.ID, m.label, t.State, t.Waits))
+		}
+	}
+	if len(list) < len(all) {
+		return nil, nil, errors.New("transfers are missing of the list")
+	}
+	return waits, more, nil
+}
+
+// ageOld has one reader stay on what it has, but for some repositories of which it gets what they have at a random moment
+// within the first soak.
+func (s *scene) ageOld(ctx context.Context, notifications []string) error {
+	for _, n := range notifications {
+		if err := s.old.front.hold(ctx, n); err != nil {
+			return err
+		}
+	}
+	newer := slices.Clone(notifications)
+	s.chance.Shuffle(len(newer), func(i, j int) { newer[i], newer[j] = newer[j], newer[i] })
+	newer = newer[:1+s.chance.IntN(len(newer)-1)]
+	wait := s.upTo(s.h.soak * 2 / 3)
+	go func() {
+		if pause(ctx, wait) != nil {
+			return
+		}
+		for _, n := range newer {
+			_ = s.old.front.hold(ctx, n) // where the daemon is dead just now it stays with the older
+		}
+	}()
+	return nil
+}
+
+// mix withholds one repository after the other from a reader, each for less than half a soak.
+func (s *scene) mix(ctx context.Context, notifications []string) {
+	most := s.h.soak / 2
+	for _, n := range notifications {
+		random := s.fork()
+		go func() {
+			for ctx.Err() == nil {
+				_ = s.mixed.front.hold(ctx, n) // where the daemon is dead just now there is nothing to withhold
+				_ = pause(ctx, time.Duration(random.Int64N(int64(most))))
+				s.mixed.front.release(n)
+				_ = pause(ctx, time.Duration(random.Int64N(int64(most))))
+			}
+		}()
+	}
+}

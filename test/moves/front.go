@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// front is an HTTP proxy between one reader and the repositories, which it can withhold from it one by one: a repository
+// that is withheld shows the notification that it had at that moment, as an old cache on the way would.
+type front struct {
+	listener net.Listener
+	tls      *tls.Config
+	client   *http.Client
+
+	mu   sync.Mutex
+	held map[string][]byte // notifications by URL
+}
+
+func (r *run) newFront() (*front, error) {
+	pair, err := tls.X509KeyPair(r.tls.certificate, r.tls.key)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // it is there at once
+	if err != nil {
+		return nil, err
+	}
+	f := &front{
+		listener: listener, client: r.tls.client, held: map[string][]byte{},
+		tls: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
+	}
+	go f.serve()
+	return f, nil
+}
+
+func (f *front) url() string { return "http://" + f.listener.Addr().String() }
+func (f *front) close()      { _ = f.listener.Close() }
+
+// hold withholds what changes in a repository from now on.
+func (f *front) hold(ctx context.Context, notify string) error {
+	body, err := (&tlsAuthority{client: f.client}).fetch(ctx, notify)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held[notify] = body
+	return nil
+}
+
+func (f *front) release(notify string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.held, notify)
+}
+
+func (f *front) serve() {
+	for {
+		c, err := f.listener.Accept()
+		if err != nil {
+			return // it is closed
+		}
+		go func() {
+			defer func() { _ = c.Close() }()
+			f.tunnel(c)
+		}()
+	}
+}
+
+// tunnel answers CONNECT, and then is the server itself.
+func (f *front) tunnel(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
+	request, err := http.ReadRequest(bufio.NewReader(c))
+	if err != nil || request.Method != http.MethodConnect {
+		return
+	}
+	if _, err := io.WriteString(c, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		return
+	}
+	inner := tls.Server(c, f.tls)
+	defer func() { _ = inner.Close() }()
+	reader := bufio.NewReader(inner)
+	for {
+		q, err := http.ReadRequest(reader)
+		if err != nil || !f.answer(inner, "https://"+request.Host, q) {
+			return
+		}
+	}
+}
+
+// answer answers one request, and tells whether there may be another.
+func (f *front) answer(c net.Conn, base string, q *http.Request) bool {
+	url := base + q.URL.Path
+	f.mu.Lock()
+	body := f.held[url]
+	f.mu.Unlock()
+	if body != nil {
+		answer := &http.Response{
+			StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Request: q, Header: http.Header{"Content-Type": {"application/xml"}},
+			Body: io.NopCloser(strings.NewReader(string(body))), ContentLength: int64(len(body)),
+		}
+		return answer.Write(c) == nil
+	}
+	up, err := http.NewRequestWithContext(context.Background(), q.Method, url, nil)
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{"If-None-Match", "If-Modified-Since", "Accept-Encoding", "User-Agent"} {
+		if v := q.Header.Get(name); v != "" {
+			up.Header.Set(name, v)
+		}
+	}
+	answer, err := f.client.Do(up)
+	if err != nil {
+		return false // as if the server were down, which it is
+	}
+	defer func() { _ = answer.Body.Close() }()
+	answer.Close = false
+	return answer.Write(c) == nil
+}

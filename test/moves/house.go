@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// house is one installation of Cadastre: a data directory, and the daemon.
+type house struct {
+	name        string // of its trust anchor
+	program     string
+	environment []string
+	dir         string
+	tls         *tlsAuthority
+	https       int // port
+	rsync       int // port
+	soak        time.Duration
+	daemon      *child
+	kills       int
+}
+
+const (
+	builds = 5 * time.Second // of the soak while nothing is moving yet
+	pool   = 64              // keys that a killed daemon takes with it
+)
+
+// newHouse makes an installation with the organisations of a tree. Its daemon is not started.
+func (r *run) newHouse(ctx context.Context, name, tree string) (*house, error) {
+	h := &house{name: name, program: r.cadastre, environment: r.keys, dir: r.path(name), tls: r.tls, soak: builds}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	h.https, h.rsync = ports[0], ports[1]
+	r.houses = append(r.houses, h)
+	err = errors.Join(
+		os.MkdirAll(h.path("trace"), 0o755),
+		os.WriteFile(h.path("passphrase"), []byte("of the proof\n"), 0o600),
+		os.WriteFile(h.path("tree.toml"), []byte(tree), 0o600),
+	)
+	if err != nil {
+		return nil, err
+	}
+	err = h.run(ctx, "init", "--tree", h.path("tree.toml"), "--passphrase-file", h.path("passphrase"), "--https-port", strconv.Itoa(h.https), "--rsync-port", strconv.Itoa(h.rsync))
+	if err != nil {
+		return nil, err
+	}
+	if err := h.configure(); err != nil {
+		return nil, err
+	}
+	tal, err := h.ask(ctx, "tal")
+	if err != nil {
+		return nil, err
+	}
+	return h, os.WriteFile(h.tal(), tal, 0o644) // for programs that are not root
+}
+
+// configure changes config.toml: the TLS certificate that all daemons of the run have, and what takes hours.
+func (h *house) configure() error {
+	certificate, key, err := h.tls.give(h.path("tls"))
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(h.data(), "config.toml")
+	var config map[string]any
+	if _, err := toml.DecodeFile(path, &config); err != nil {
+		return err
+	}
+	config["tls"] = map[string]any{"certificate": certificate, "key": key}
+	policy, ok := config["policy"].(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s has no [policy]", path)
+	}
+	policy["notice"], policy["soak"], policy["pool"] = h.soak.String(), h.soak.String(), pool
+	text, err := toml.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+// serve starts the daemon and waits until it serves.
+func (h *house) serve(ctx context.Context) (err error) {
+	h.daemon, err = start(h.path("serve.log"), h.environment, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
+	if err != nil {
+		return err
+	}
+	err = until(ctx, 2*time.Minute, func() error {
+		if err := h.daemon.ended(); err != nil {
+			return err
+		}
+		_, err := h.status(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s does not serve: %w; see %s", h.name, err, h.path("serve.log"))
+	}
+	return nil
+}
+
+// restart kills the daemon with -9 and starts it again.
+func (h *house) restart(ctx context.Context) error {
+	h.kills++
+	h.daemon.kill()
+	return h.serve(ctx)
+}
+
+func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *house) data() string            { return h.path("data") }
+func (h *house) tal() string             { return h.path("cadastre.tal") }
+func (h *house) end()                    { h.daemon.end() }
+
+// ask runs one command on the data directory, or through its daemon, and returns what it prints.
+func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
+	return output(ctx, h.environment, h.program, append(args, "--data", h.data())...)
+}
+
+// askJSON runs a command and reads its answer as JSON.
+func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
+	text, err := h.ask(ctx, append(args, "-o", "json")...)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("cadastre %s: its JSON cannot be read: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// run is ask where nothing that is printed matters.
+func (h *house) run(ctx context.Context, args ...string) error {
+	_, err := h.ask(ctx, args...)
+	return err
+}
+
+// status is what this program reads of 'cadastre status'.
+type status struct {
+	Settled      bool `json:"settled"`
+	Authorities  int  `json:"authorities"`
+	Repositories map[string]struct {
+		Serial  uint64 `json:"serial"`
+		Objects int    `json:"objects"`
+		Notify  string `json:"notify"`
+	} `json:"repositories"`
+}
+
+func (h *house) status(ctx context.Context) (s status, err error) {
+	return s, h.askJSON(ctx, &s, "status")
+}
+
+// settle waits until every decision so far is published.
+func (h *house) settle(ctx context.Context) error {
+	_, err := outputWithin(ctx, 20*time.Minute, h.environment, h.program, "status", "--wait", "--data", h.data())
+	return err
+}
+
+// vrps is what 'cadastre vrps' says that every validator must print.
+func (h *house) vrps(ctx context.Context) ([]string, error) {
+	text, err := h.ask(ctx, "vrps")
+	return strings.Fields(string(text)), err
+}
+
+// errors is an error where the daemon's log has one.
+func (h *house) errors() error {
+	log, err := os.ReadFile(h.path("serve.log"))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "level=ERROR") || strings.HasPrefix(line, "panic") || strings.HasPrefix(line, "cadastre:") {
+			return errors.New(strings.TrimSpace(line))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,5 @@
+package main
+
+type krill struct{}
+
+func (*krill) end() {}
