@@ -60,6 +60,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.transfers(mux)
 	s.escrow(mux)
 	s.policy(mux)
+	s.handoffs(mux)
 	return mux
 }
 

@@ -79,6 +79,9 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 		missing, err := m.missingElsewhere(ctx, t)
 		return waiting{what: missing, on: t.Peer}, err
 	}
+	if why, err := m.offer(t); why != "" || err != nil {
+		return waiting{what: why}, err
+	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		want = agreed(t, l, b)
@@ -94,6 +97,9 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 		}
 		if err != nil || s.Missing != "" {
 			return waiting{what: s.Missing, on: on}, err
+		}
+		if t.Seen.IsZero() && s.Pending != "" { // what was published once stays so until it is missing
+			return waiting{what: s.Pending}, nil
 		}
 		if s.Delegated {
 			if missing, err := m.missingDelegated(ctx, t, leg, s, want[leg.To]); err != nil || missing != "" {
