@@ -61,6 +61,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.escrow(mux)
 	s.policy(mux)
 	s.identity(mux)
+	s.handoffs(mux)
 	return mux
 }
 

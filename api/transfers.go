@@ -3,10 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"cadastre/holdings"
-	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/moves"
 	"cadastre/roa"
@@ -93,18 +91,8 @@ func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves
 		}
 		want.Routes = append(want.Routes, row)
 	}
-	for _, d := range []struct {
-		text, what string
-		to         *time.Duration
-	}{{q.Bridge, "bridge", &want.Bridge}, {q.Soak, "soak", &want.Soak}} {
-		if d.text == "" {
-			continue
-		}
-		long, err := time.ParseDuration(d.text)
-		if err != nil || long < 0 {
-			return nil, fault.New(fault.BadInput, "%s is %q; write how long, such as 48h or 0s", d.what, d.text)
-		}
-		*d.to = long
+	if err := durations([]duration{{q.Bridge, "bridge", &want.Bridge}, {q.Soak, "soak", &want.Soak}}); err != nil {
+		return nil, err
 	}
 	return s.mover.Initiate(q.holdings(), want, q.DryRun)
 }

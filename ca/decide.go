@@ -10,6 +10,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/store"
 	"cadastre/roa"
+	"cadastre/rrdp"
 )
 
 // Consent is how far a decision may go: only as far as saying what it would do, or past the brake with its code.
@@ -73,6 +74,12 @@ func (e *Engine) Decide(consent Consent, resolve func(*holdings.Ledger) (*holdin
 	return e.decide(consent, func() (*holdings.Outcome, error) { return resolve(e.ledger) })
 }
 
+// DecideMove does the same where intents come with it: ledger and book change at one moment, and what is new is authorised from
+// the first.
+func (e *Engine) DecideMove(consent Consent, resolve func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error)) (*Effect, error) {
+	return e.decideBoth(consent, func() (*holdings.Outcome, *roa.Outcome, error) { return resolve(e.ledger, e.book) })
+}
+
 // DecideIntents does the same with the book of intents.
 func (e *Engine) DecideIntents(consent Consent, resolve func(*holdings.Ledger, *roa.Book) (*roa.Outcome, error)) (*Effect, error) {
 	return e.decideIntents(consent, func() (*roa.Outcome, error) { return resolve(e.ledger, e.book) })
@@ -95,13 +102,20 @@ func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error)
 // it makes it durable and wakes the engine. A decision that is held is an error of kind Refused, and comes with its
 // effect.
 func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, error)) (*Effect, error) {
+	return e.decideBoth(consent, func() (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := resolve()
+		return o, &roa.Outcome{}, err
+	})
+}
+
+func (e *Engine) decideBoth(consent Consent, resolve func() (*holdings.Outcome, *roa.Outcome, error)) (*Effect, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	o, err := resolve()
+	o, intents, err := resolve()
 	if err != nil {
 		return nil, err
 	}
-	f := e.effectOf(o)
+	f := e.effectOf(o, consent)
 	f.DryRun = consent.DryRun
 	if consent.DryRun || o.Empty() {
 		return f, nil
@@ -115,6 +129,12 @@ func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, erro
 	if err != nil {
 		return nil, err
 	}
+	var added []string
+	for _, org := range o.Organisations {
+		if org.Kind.IsRegistry() && e.repositories[org.Handle] == nil {
+			added = append(added, org.Handle)
+		}
+	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
 		for _, n := range notices {
 			if err := put(w, noticeBucket, []byte(n.Holder), n); err != nil {
@@ -124,17 +144,34 @@ func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, erro
 		if err := writeFacts(w, facts); err != nil {
 			return err
 		}
-		return o.Write(w)
+		for _, registry := range added {
+			if err := rrdp.Create(w, e.repositoryConfig(registry)); err != nil {
+				return err
+			}
+		}
+		if err := o.Write(w); err != nil {
+			return err
+		}
+		return intents.Write(w)
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, "couldn't record the decision")
 	}
+	for _, registry := range added { // no daemon runs, as Enrol sees to
+		if e.repositories[registry], err = rrdp.Open(e.store, e.repositoryConfig(registry)); err != nil {
+			return nil, err
+		}
+	}
 	e.ledger.Apply(o)
+	e.book.Apply(intents)
 	for _, n := range notices {
 		e.peers.notices[n.Holder] = n
 	}
 	f.Decision = o.Decision.ID
 	for holder := range o.After {
+		e.touch(holder)
+	}
+	for _, holder := range intents.Holders() {
 		e.touch(holder)
 	}
 	for i := range o.Transfers {
@@ -197,7 +234,7 @@ func (e *Engine) decideIntents(consent Consent, resolve func() (*roa.Outcome, er
 	if err != nil {
 		return nil, err
 	}
-	f := e.effectOfIntents(o)
+	f := e.effectOfIntents(o, consent)
 	f.DryRun = consent.DryRun
 	if consent.DryRun || o.Empty() {
 		return f, nil

@@ -44,7 +44,7 @@ type Delta struct {
 }
 
 // effectOfIntents computes what a change of intents does. The engine's mu is held.
-func (e *Engine) effectOfIntents(o *roa.Outcome) *Effect {
+func (e *Engine) effectOfIntents(o *roa.Outcome, consent Consent) *Effect {
 	f := &Effect{Duplicates: o.Duplicates}
 	for _, left := range o.Left {
 		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
@@ -62,7 +62,9 @@ func (e *Engine) effectOfIntents(o *roa.Outcome) *Effect {
 		lost = append(lost, vrps...)
 	}
 	f.Gained, f.Lost = without(gained, nil), without(lost, gained)
-	e.brake(f, sha256.Sum256([]byte("intents")), len(f.Lost))
+	if !consent.Unbraked {
+		e.brake(f, sha256.Sum256([]byte("intents")), len(f.Lost))
+	}
 	return f
 }
 
@@ -75,7 +77,7 @@ type Loss struct {
 }
 
 // effectOf computes what an outcome of the ledger does to holders, certificates and VRPs. The engine's mu is held.
-func (e *Engine) effectOf(o *holdings.Outcome) *Effect {
+func (e *Engine) effectOf(o *holdings.Outcome, consent Consent) *Effect {
 	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}}
 	var before, after, atStake []roa.VRP
 	for holder, now := range o.After {
@@ -104,7 +106,9 @@ func (e *Engine) effectOf(o *holdings.Outcome) *Effect {
 		bv4, bv6, _ := b.Resources.Addresses()
 		return cmp.Or(cmp.Compare(b.VRPs, a.VRPs), cmp.Compare(bv4, av4), cmp.Compare(bv6, av6), cmp.Compare(a.Holder, b.Holder))
 	})
-	e.brake(f, o.Digest, len(without(atStake, after)))
+	if !consent.Unbraked { // to weigh a loss, all that there is has to be counted
+		e.brake(f, o.Digest, len(without(atStake, after)))
+	}
 	f.Largest = f.Largest[:min(10, len(f.Largest))]
 	return f
 }

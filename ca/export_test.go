@@ -64,6 +64,14 @@ func (h *House) Insist() {
 	h.reader.insist(wanted)
 }
 
+// Elsewhere has an organisation's CA be elsewhere, one that never comes.
+func (h *House) Elsewhere(holder string) (identity []byte) {
+	h.Helper()
+	newDelegated(h.house, holder)
+	c, _ := h.engine.Delegated(holder)
+	return c.TrustAnchor
+}
+
 // Enrol adds an organisation.
 func (h *House) Enrol(handle, parent string, kind holdings.Kind) {
 	h.Helper()

@@ -10,10 +10,10 @@ import (
 	"cadastre/roa"
 )
 
-// Standing is how far what follows from a holding has come: nothing is left to wait for when Missing is empty.
+// Standing is how far what follows from a holding has come: nothing is left to wait for when Missing and Pending are empty.
 type Standing struct {
-	Missing   string // in words, what is not there yet; empty where all is published
-	Pending   bool   // all is signed: what is missing is that readers see the latest of it
+	Missing   string // in words, what is not there yet; empty where all is committed
+	Pending   string // in words, what of it readers can't see yet; empty where they can
 	Delegated bool   // the holder's CA is elsewhere: what it publishes has to be looked at there
 	// Repository is the folder that its CA publishes in, where that is elsewhere, and Notify its notification file.
 	Repository, Manifest, Notify string
@@ -38,7 +38,6 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 		s.Repository, s.Manifest, s.Notify = a.Delegated.Repository, a.Delegated.Manifest, a.Delegated.Notify
 		authority = e.parentOf(key)
 	}
-	unpublished := ""
 	for at := authority; at != AnchorName; at = e.parentOf(at) {
 		if at == outside {
 			break
@@ -47,13 +46,14 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 		switch {
 		case is == nil || is.awaits() || !is.Certified.Contains(resources):
 			s.Missing = fmt.Sprintf("%s has no certificate for %s yet", at, resources)
+		case s.Pending == "" && e.pending(is):
+			s.Pending = fmt.Sprintf("what %s signed is not published yet", at)
+		}
+		if s.Missing != "" {
 			return s, nil
-		case unpublished == "" && e.pending(is):
-			unpublished = fmt.Sprintf("what %s signed is not published yet", at)
 		}
 	}
 	if s.Delegated {
-		s.Missing, s.Pending = unpublished, unpublished != ""
 		return s, nil
 	}
 	is, err := e.issuedTo(authority)
@@ -72,7 +72,6 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 			return s, nil
 		}
 	}
-	s.Missing, s.Pending = unpublished, unpublished != ""
 	return s, nil
 }
 
@@ -146,6 +145,17 @@ func (e *Engine) Delegated(holder string) (Child, bool) {
 		return *c, true
 	}
 	return Child{}, false
+}
+
+// DelegatedIdentities is the identities of all delegated CAs (RFC 8183), by organisation.
+func (e *Engine) DelegatedIdentities() map[string][]byte {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	identities := make(map[string][]byte, len(e.peers.children))
+	for holder, c := range e.peers.children {
+		identities[holder] = c.TrustAnchor
+	}
+	return identities
 }
 
 // CertificatesOf is where the certificates of an organisation's authorities are published, those of its CA elsewhere included.

@@ -152,12 +152,11 @@ func (l *Ledger) take(by By, handle string, resources inr.Set) (*Outcome, error)
 // outcome is empty when nothing is.
 func (l *Ledger) Expire(by By) (*Outcome, error) {
 	d := l.draft(by)
-	flight := l.inFlight()
 	for _, x := range l.expiries {
 		if !due(x, by.Time) {
 			break
 		}
-		if !x.Resources.Overlaps(flight) {
+		if !l.stays(x) {
 			d.end(x)
 		}
 	}

@@ -34,7 +34,7 @@ func (l *Ledger) Exchange(by By, give inr.Set, want Delegation, deadline time.Ti
 		}
 		return nil, fault.New(fault.NotHeld, "%s does not hold %s; no one does", n.Handle, missing)
 	}
-	if t := l.claims(give); t != nil {
+	if t := l.claims(&Transfer{Resources: give}); t != nil {
 		return nil, fault.New(fault.Conflict, "%s is in transfer %d; finalise or cancel that first", t.Resources.Intersect(give), t.ID)
 	}
 	d := l.draft(by)

@@ -38,6 +38,10 @@ type Ledger struct {
 	transfers []*Transfer                // by ID
 	unrest    map[uint64]bool            // those of them that are not done
 	moving    map[string]map[uint64]bool // by organisation, those not done that have begun to change it
+	refs      map[string]uint64          // by Ref
+	within    map[uint64][]uint64        // by handoff, those of its holders
+	handoffs  map[uint64]bool            // those of registries that are not over
+	claimed   index                      // those of holders that are not over, by what is in them
 }
 
 // node is an organisation with what it has and gave.
@@ -187,9 +191,8 @@ func (l *Ledger) Delegations(handle string) []Delegation {
 
 // NextExpiry is when the next delegation ends by itself, zero when none does. What is in a transfer ends after it.
 func (l *Ledger) NextExpiry() time.Time {
-	flight := l.inFlight()
 	for _, x := range l.expiries {
-		if !x.Resources.Overlaps(flight) {
+		if !l.stays(x) {
 			return x.Until
 		}
 	}

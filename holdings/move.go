@@ -36,20 +36,19 @@ type Beginning struct {
 // InitiateAll resolves in one decision that several transfers begin, as Initiate does. Text goes into their records.
 func (l *Ledger) InitiateAll(by By, begin []Beginning, text string) (*Outcome, error) {
 	d := l.draft(by)
-	var moving inr.Set
-	next := uint64(1)
-	if n := len(l.transfers); n > 0 {
-		next = l.transfers[n-1].ID + 1
-	}
+	var moving index
+	next := l.NextTransfer()
 	for _, b := range begin {
 		t, err := l.begin(b.Transfer, b.Recipient, by.Time)
 		if err != nil {
 			return nil, err
 		}
-		if twice := t.Resources.Intersect(moving); !twice.Empty() {
-			return nil, fault.New(fault.Conflict, "%s is in two of these transfers", twice)
+		if twice := moving.overlapping(t.Resources); len(twice) > 0 {
+			return nil, fault.New(fault.Conflict, "%s is in two of these transfers", twice[0].Resources.Intersect(t.Resources))
 		}
-		moving = moving.Union(t.Resources)
+		if t.Handoff == nil {
+			moving.insert(&Delegation{Resources: t.Resources})
+		}
 		t.ID, next = next, next+1
 		d.step(t, string(Initiated), text)
 	}
@@ -64,7 +63,7 @@ func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Tr
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	if other := l.claims(t.Resources); other != nil {
+	if other := l.claims(t); other != nil {
 		return nil, fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
 	}
 	if t.From != "" {
@@ -87,10 +86,13 @@ func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Tr
 	leg.Parts = want.parts()
 	if t.From != "" {
 		leg.Parts = l.partsOf(t.From, t.Resources)
-		t.Legs = l.legs(leg)
+		t.Legs = l.legs(t, leg)
 	} else {
 		if err := t.checkParts(leg.Parts); err != nil {
 			return nil, err
+		}
+		if len(want.Legs) > 0 {
+			leg.CA = want.Legs[0].CA
 		}
 		t.Legs = append([]Leg{leg}, want.legsBelow()...)
 	}
@@ -101,13 +103,13 @@ func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Tr
 // check says what is wrong with a transfer that is to begin by itself.
 func (t *Transfer) check() error {
 	switch {
-	case t.Resources.Empty():
+	case t.Resources.Empty() && t.Handoff == nil:
 		return fault.New(fault.BadInput, "name the resources that move")
 	case !slices.Contains(TransferKinds, t.Kind):
 		return fault.New(fault.BadInput, "%q is no kind of transfer; use transfer, merger, takeover, move or handoff", t.Kind)
 	case t.From == "" && t.To == "":
 		return fault.New(fault.BadInput, "neither side of the transfer of %s is here; name the donor or the recipient", t.Resources)
-	case (t.From == "" || t.To == "") && t.Peer == "":
+	case (t.From == "" || t.To == "") && t.Peer == "" && t.Handoff == nil && t.Within == 0:
 		return fault.New(fault.BadInput, "one side of the transfer of %s is elsewhere; name the installation that it is at", t.Resources)
 	}
 	return refuseSpecial(t.Resources)
@@ -146,10 +148,14 @@ func (t *Transfer) legsBelow() []Leg {
 	return nil
 }
 
-// claims is the first transfer that is not over and has something of a set; nil where none has.
-func (l *Ledger) claims(s inr.Set) *Transfer {
-	for _, id := range sortedKeys(l.unrest) {
-		if t := l.Transfer(id); !t.State.Over() && t.Resources.Overlaps(s) {
+// claims is the first transfer that is not over and has something of what another is to move; nil where none has. A handoff
+// has all that its registry has, but for its own holders' transfers.
+func (l *Ledger) claims(want *Transfer) *Transfer {
+	if found := l.claimed.overlapping(want.Resources); len(found) > 0 {
+		return l.Transfer(found[0].Transfer)
+	}
+	for _, id := range sortedKeys(l.handoffs) {
+		if t := l.Transfer(id); id != want.Within && t.Resources.Overlaps(want.Resources) {
 			return t
 		}
 	}
@@ -161,7 +167,9 @@ func (l *Ledger) checkDonor(t *Transfer) error {
 	switch {
 	case n == nil:
 		return unknown(t.From)
-	case n.Kind.IsRegistry():
+	case t.Handoff != nil && (!n.Kind.IsRegistry() || n.Kind == Root):
+		return fault.New(fault.BadInput, "%s is a %s: only a registry below the root is handed off", t.From, n.Kind)
+	case t.Handoff == nil && n.Kind.IsRegistry():
 		return fault.New(fault.BadInput, "%s is a registry: its holders' resources move, one holder after the other ('cadastre handoff' moves all)", t.From)
 	}
 	if missing := t.Resources.Minus(l.inTree(n)); !missing.Empty() {
@@ -196,6 +204,9 @@ func (l *Ledger) inTree(n *node) inr.Set {
 
 // checkRecipient is the organisation that gets the resources, if it is new.
 func (l *Ledger) checkRecipient(t *Transfer, recipient Organisation) (Organisation, error) {
+	if t.Handoff != nil {
+		return Organisation{}, l.checkSuccessor(t)
+	}
 	if n := l.orgs[t.To]; n != nil {
 		switch {
 		case n.Kind.IsRegistry():
@@ -235,10 +246,13 @@ func (l *Ledger) partsOf(handle string, s inr.Set) []Part {
 	return parts
 }
 
-// legs is a leg and those of what was delegated on, which go along.
-func (l *Ledger) legs(leg Leg) []Leg {
+// legs is a leg and those of what was delegated on, which go along. A registry's holders have transfers of their own.
+func (l *Ledger) legs(t *Transfer, leg Leg) []Leg {
 	list := []Leg{leg}
 	taken := map[string]bool{}
+	if t.Handoff != nil {
+		return list
+	}
 	for _, child := range l.Children(leg.From) {
 		parts := l.partsOf(child, leg.Resources)
 		if len(parts) == 0 {
@@ -254,7 +268,7 @@ func (l *Ledger) legs(leg Leg) []Leg {
 				below.New = Organisation{Handle: below.To, Parent: leg.To, Kind: was.Kind, Name: was.Name, Country: was.Country}
 			}
 		}
-		list = append(list, l.legs(below)...)
+		list = append(list, l.legs(t, below)...)
 	}
 	return list
 }
@@ -318,10 +332,13 @@ func (d *draft) accept(id uint64, text string) error {
 		}
 		first := t.Legs[0]
 		first.Parts = l.partsOf(t.From, t.Resources)
-		t.Legs = l.legs(first)
+		t.Legs = l.legs(t, first)
+	}
+	if err := l.checkWithin(t); err != nil {
+		return err
 	}
 	t.State = Accepted
-	if d.steps[t.ID] = ""; t.From != "" {
+	if d.isStepOf(t); l.donor(t) != "" {
 		d.steps[t.ID] = l.meeting(t)
 	}
 	if t.To != "" {
@@ -330,8 +347,11 @@ func (d *draft) accept(id uint64, text string) error {
 				return err
 			}
 			if i == 0 {
-				above := l.pathTo(t, leg)
-				for _, h := range above[:len(above)-1] {
+				path := l.pathTo(t, leg)
+				if len(path) == 0 {
+					continue // the successor stands above the registry, and has it all
+				}
+				for _, h := range path[:len(path)-1] {
 					d.arrive(t, h, []Part{{Resources: t.Resources, Status: Allocated}})
 				}
 			}
@@ -382,6 +402,9 @@ func (d *draft) arrive(t *Transfer, to string, parts []Part) {
 		parent = n.Parent
 	}
 	for _, p := range parts {
+		if p.Resources.Empty() {
+			continue
+		}
 		d.start(&Delegation{
 			From: parent, To: to, Resources: p.Resources, Status: p.Status, Until: p.Until, Country: p.Country,
 			Since: d.by.Time.UTC().Truncate(time.Second), Ground: "transfer from " + t.Source(), Transfer: t.ID, Arriving: true,
@@ -409,12 +432,15 @@ func (d *draft) finalise(id uint64, text string) error {
 	if t.Disputed != "" {
 		return fault.New(fault.Conflict, "transfer %d is disputed (%s); both sides stay valid until that is resolved", id, t.Disputed)
 	}
-	t.State, d.steps[t.ID] = Finalised, ""
-	if t.From != "" {
-		meeting := l.meeting(t)
-		top := l.pathBelow(meeting, t.From)[0]
-		for _, x := range l.orgs[meeting].given.overlapping(t.Resources) {
-			if x.To == top {
+	if err := l.checkLeft(t); err != nil {
+		return err
+	}
+	t.State = Finalised
+	d.isStepOf(t)
+	above := l.shared(t)
+	if path := l.pathBelow(above, l.donor(t)); len(path) > 0 {
+		for _, x := range l.orgs[above].given.overlapping(t.Resources) {
+			if x.To == path[0] {
 				d.take(x, t.Resources)
 			}
 		}
@@ -456,9 +482,12 @@ func (l *Ledger) Cancel(by By, id uint64, text string) (*Outcome, error) {
 	if t.State == Initiated { // nothing had come
 		t.Released = by.Time.UTC().Truncate(time.Second)
 	}
+	if err := l.checkUnbegun(t); err != nil {
+		return nil, err
+	}
 	t.State = Cancelled
 	d := l.draft(by)
-	d.steps[t.ID] = ""
+	d.isStepOf(t)
 	for _, x := range l.arriving(t) {
 		d.end(x)
 	}
@@ -504,6 +533,14 @@ func (d *draft) step(t *Transfer, what, text string) {
 	t.Steps = append(t.Steps, TransferStep{At: d.by.Time.UTC().Truncate(time.Second), What: what, Text: text, Actor: d.by.Actor, Decision: d.ledger.lastDecision + 1})
 }
 
+// isStepOf has a draft be a step of a transfer, and of the handoff that it is within.
+func (d *draft) isStepOf(t *Transfer) {
+	d.steps[t.ID] = ""
+	if t.Within != 0 {
+		d.steps[t.Within] = ""
+	}
+}
+
 func (d *draft) isStep(id uint64) bool {
 	_, yes := d.steps[id]
 	return yes
@@ -516,24 +553,40 @@ func (d *draft) frozen() (inr.Set, uint64) {
 		return inr.Set{}, 0
 	}
 	for _, handle := range slices.Sorted(maps.Keys(d.after)) {
-		for id := range d.ledger.moving[handle] {
-			t := d.ledger.Transfer(id)
-			if d.isStep(id) || t.State != Accepted {
-				continue
-			}
-			was, now := d.before[handle], d.after[handle].holding
-			if changed := was.Minus(now).Union(now.Minus(was)).Intersect(t.Resources); !changed.Empty() {
-				return changed, id
-			}
+		if len(d.ledger.moving[handle]) == 0 {
+			continue
+		}
+		was, now := d.before[handle], d.after[handle].holding
+		if changed, id := d.inOther(handle, was.Minus(now).Union(now.Minus(was))); id != 0 {
+			return changed, id
 		}
 	}
 	for _, x := range d.started {
-		for id := range d.ledger.moving[x.From] {
-			t := d.ledger.Transfer(id)
-			fresh := x.Resources.Minus(d.before[x.To]).Intersect(t.Resources)
-			if !d.isStep(id) && t.State == Accepted && !fresh.Empty() {
-				return fresh, id
-			}
+		if len(d.ledger.moving[x.From]) == 0 {
+			continue
+		}
+		if fresh, id := d.inOther(x.From, x.Resources.Minus(d.before[x.To])); id != 0 {
+			return fresh, id
+		}
+	}
+	return inr.Set{}, 0
+}
+
+// inOther is what of a set is in a transfer that has begun to change an organisation and that the draft is no step of, and
+// the transfer's number; 0 where nothing is.
+func (d *draft) inOther(handle string, s inr.Set) (inr.Set, uint64) {
+	if s.Empty() {
+		return s, 0
+	}
+	l, moving := d.ledger, d.ledger.moving[handle]
+	for _, x := range l.claimed.overlapping(s) {
+		if id := x.Transfer; moving[id] && !d.isStep(id) && l.Transfer(id).State == Accepted {
+			return x.Resources.Intersect(s), id
+		}
+	}
+	for id := range l.handoffs {
+		if t := l.Transfer(id); moving[id] && !d.isStep(id) && t.State == Accepted && t.Resources.Overlaps(s) {
+			return t.Resources.Intersect(s), id
 		}
 	}
 	return inr.Set{}, 0

@@ -38,7 +38,7 @@ func (d *draft) source(f *File, opt ImportOptions) (*source, error) {
 			f.Name, f.Date.Format(time.DateOnly), s.registry.Handle, last.Date.Format(time.DateOnly))
 	}
 	d.imports = append(d.imports, mark)
-	s.flight, s.gone = d.ledger.claimed(), d.ledger.gone()
+	s.flight, s.gone = d.ledger.unsettled(), d.ledger.gone()
 	s.remember(s.registry.received)
 	for _, handle := range s.registry.children {
 		child := d.ledger.orgs[handle]

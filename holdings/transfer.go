@@ -73,6 +73,10 @@ type Transfer struct {
 	Released time.Time `json:"released,omitzero"`  // when nothing of the side that lost was certified any more
 	Since    time.Time `json:"since,omitzero"`     // when the donor had got the oldest of it
 
+	// Handoff is set where it is a registry's own transfer to its successor; Within is, of its holders' transfers, that one's number.
+	Handoff *Succession `json:"handoff,omitempty"`
+	Within  uint64      `json:"within,omitempty"`
+
 	Steps []TransferStep `json:"steps"`
 }
 
@@ -193,12 +197,7 @@ func (l *Ledger) Transfer(id uint64) *Transfer {
 
 // TransferByRef is one by the name that both sides have for it.
 func (l *Ledger) TransferByRef(ref string) *Transfer {
-	for _, t := range l.transfers {
-		if t.Ref == ref {
-			return t
-		}
-	}
-	return nil
+	return l.Transfer(l.refs[ref])
 }
 
 // Unrest is the transfers that are under way, or over with something still to be withdrawn, by number.
@@ -218,17 +217,21 @@ func (l *Ledger) Leaving(handle string) inr.Set {
 	var sets []inr.Set
 	for id := range l.moving[handle] {
 		t := l.Transfer(id)
-		if giving, _ := l.Involved(t); t.State == Accepted && slices.Contains(giving, handle) {
+		if t.State != Accepted {
+			continue
+		}
+		if giving, _ := l.Involved(t); slices.Contains(giving, handle) {
 			sets = append(sets, t.Resources)
 		}
 	}
 	return inr.Sum(sets...)
 }
 
-// InTransfer is the first transfer that is accepted and not over and has something of a set; nil where none has.
+// InTransfer is the first transfer that is accepted and not over and has something of a set; nil where none has. In a handoff
+// it is that of the holder: what is not on its way yet is not in it.
 func (l *Ledger) InTransfer(s inr.Set) *Transfer {
-	for _, id := range sortedKeys(l.unrest) {
-		if t := l.Transfer(id); t.State == Accepted && t.Resources.Overlaps(s) {
+	for _, d := range l.claimed.overlapping(s) {
+		if t := l.Transfer(d.Transfer); t.State == Accepted {
 			return t
 		}
 	}
@@ -246,8 +249,22 @@ func (l *Ledger) inFlight() inr.Set {
 	return inr.Sum(sets...)
 }
 
-// claimed is all that is in transfers that are not over, accepted or not.
-func (l *Ledger) claimed() inr.Set {
+// stays tells whether a delegation does not end by itself for now: something of it is in a transfer, or it is that of a
+// registry in a handoff.
+func (l *Ledger) stays(x *Delegation) bool {
+	if l.InTransfer(x.Resources) != nil {
+		return true
+	}
+	for id := range l.handoffs {
+		if t := l.Transfer(id); t.State == Accepted && l.moving[x.To][id] && t.Resources.Overlaps(x.Resources) {
+			return true
+		}
+	}
+	return false
+}
+
+// unsettled is all that is in transfers that are not over, accepted or not.
+func (l *Ledger) unsettled() inr.Set {
 	var sets []inr.Set
 	for id := range l.unrest {
 		if t := l.Transfer(id); !t.State.Over() {
@@ -288,12 +305,11 @@ func (l *Ledger) gone() map[string]inr.Set {
 // Involved is the organisations here that a transfer changes, those above first: at the donor's side, and the recipient's.
 func (l *Ledger) Involved(t *Transfer) (giving, taking []string) {
 	for i, leg := range t.Legs {
-		if leg.From != "" {
-			if i == 0 {
-				giving = append(giving, l.pathBelow(l.meeting(t), leg.From)...)
-			} else {
-				giving = append(giving, leg.From)
-			}
+		switch donor := l.donor(t); {
+		case i > 0 && leg.From != "":
+			giving = append(giving, leg.From)
+		case i == 0 && donor != "":
+			giving = append(giving, l.pathBelow(l.shared(t), donor)...)
 		}
 		if leg.To != "" {
 			if i == 0 {
@@ -306,9 +322,43 @@ func (l *Ledger) Involved(t *Transfer) (giving, taking []string) {
 	return giving, taking
 }
 
+// donor is the organisation here that a transfer takes from: that of a holder who was deposited is its registry, if that is
+// here. Empty where none is.
+func (l *Ledger) donor(t *Transfer) string {
+	if of := l.Transfer(t.Within); of != nil && t.From == "" {
+		return of.From
+	}
+	return t.From
+}
+
+// shared is the organisation whose delegations to the donor's side a transfer takes from: where the sides meet. In a handoff
+// the registries' own transfer does that, and their holders' leave to it what is above them, unless the successor stands
+// above the registry.
+func (l *Ledger) shared(t *Transfer) string {
+	meeting := l.meeting(t)
+	switch {
+	case t.Within == 0 || meeting == l.above(t):
+		return meeting
+	case t.From == "":
+		return l.donor(t)
+	}
+	return l.orgs[t.From].Parent
+}
+
+// above is the organisation above the recipient of the first leg.
+func (l *Ledger) above(t *Transfer) string {
+	if n := l.orgs[t.To]; n != nil {
+		return n.Parent
+	}
+	return t.Legs[0].New.Parent
+}
+
 // pathTo is the organisations from below where the two sides meet down to the recipient of the first leg.
 func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
-	if l.orgs[leg.To] == nil {
+	switch {
+	case t.Within != 0:
+		return []string{leg.To} // what is above it came with the handoff
+	case l.orgs[leg.To] == nil:
 		return append(l.pathBelow(l.meeting(t), leg.New.Parent), leg.To)
 	}
 	return l.pathBelow(l.meeting(t), leg.To)
@@ -316,7 +366,8 @@ func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
 
 // meeting is the lowest organisation above both sides of a transfer: the root where one is elsewhere.
 func (l *Ledger) meeting(t *Transfer) string {
-	if t.From == "" || t.To == "" {
+	from := l.donor(t)
+	if from == "" || t.To == "" {
 		return l.root
 	}
 	to := t.To
@@ -324,7 +375,7 @@ func (l *Ledger) meeting(t *Transfer) string {
 		to = t.Legs[0].New.Parent
 	}
 	above := l.chain(to)
-	for _, h := range l.chain(t.From)[1:] {
+	for _, h := range l.chain(from)[1:] {
 		if slices.Contains(above, h) {
 			return h
 		}
@@ -358,10 +409,16 @@ func (l *Ledger) pathBelow(top, handle string) []string {
 func (l *Ledger) setTransfer(t *Transfer) {
 	at, found := slices.BinarySearchFunc(l.transfers, t.ID, func(t *Transfer, id uint64) int { return compareIDs(t.ID, id) })
 	if found {
+		l.unclaim(l.transfers[at])
 		l.transfers[at] = t
 	} else {
 		l.transfers = slices.Insert(l.transfers, at, t)
+		l.refs[t.Ref] = t.ID
+		if t.Within != 0 {
+			l.within[t.Within] = append(l.within[t.Within], t.ID)
+		}
 	}
+	l.claim(t)
 	delete(l.unrest, t.ID)
 	giving, taking := l.Involved(t)
 	for _, h := range slices.Concat(giving, taking) {
@@ -381,5 +438,27 @@ func (l *Ledger) setTransfer(t *Transfer) {
 			l.moving[h] = map[uint64]bool{}
 		}
 		l.moving[h][t.ID] = true
+	}
+}
+
+// claim notes what is in a transfer that is not over, where it is found by its resources. Those of handoffs are apart: what
+// is in them is in their holders' transfers too.
+func (l *Ledger) claim(t *Transfer) {
+	switch {
+	case t.State.Over():
+	case t.Handoff != nil:
+		l.handoffs[t.ID] = true
+	default:
+		l.claimed.insert(&Delegation{Resources: t.Resources, Transfer: t.ID})
+	}
+}
+
+func (l *Ledger) unclaim(t *Transfer) {
+	switch {
+	case t.State.Over():
+	case t.Handoff != nil:
+		delete(l.handoffs, t.ID)
+	default:
+		l.claimed.remove(&Delegation{Resources: t.Resources})
 	}
 }

@@ -35,7 +35,10 @@ func ParseTree(text []byte) ([]Organisation, error) {
 
 // newTree makes a ledger of organisations alone, in any order. It checks all rules of the tree.
 func newTree(orgs []Organisation) (*Ledger, error) {
-	l := &Ledger{orgs: make(map[string]*node, len(orgs)), policies: map[string]*Policy{}, unrest: map[uint64]bool{}, moving: map[string]map[uint64]bool{}}
+	l := &Ledger{
+		orgs: make(map[string]*node, len(orgs)), policies: map[string]*Policy{}, unrest: map[uint64]bool{}, moving: map[string]map[uint64]bool{},
+		refs: map[string]uint64{}, within: map[uint64][]uint64{}, handoffs: map[uint64]bool{},
+	}
 	for _, o := range orgs {
 		if err := o.check(); err != nil {
 			return nil, err

@@ -36,10 +36,29 @@ func (m *Mover) waitsOn(t *holdings.Transfer, w waiting) {
 	m.waiting[t.ID] = noted{len(t.Steps), w}
 }
 
+// stuck notes why a transfer's step was refused, and tells whether that is news.
+func (m *Mover) stuck(id uint64, err error) (news bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, now := m.refusals[id], err.Error()
+	m.refusals[id] = now
+	return was != now
+}
+
+// refusal is why a transfer's last step was refused; empty where it was not.
+func (m *Mover) refusal(id uint64) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.refusals[id]
+}
+
 // awaits is what a transfer waits for now. What the mover noted before the transfer's last step is of no more interest, and
 // where it has not looked since, the ledger tells enough.
 func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	w := dueNext(l, t, now)
+	if why := m.refusal(t.ID); why != "" && w.on == onDaemon {
+		w.what += ", and was refused: " + why
+	}
 	m.mu.Lock()
 	n, ok := m.waiting[t.ID]
 	m.mu.Unlock()
@@ -59,6 +78,9 @@ func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	}
 	switch t.State {
 	case holdings.Initiated:
+		if t.Within != 0 {
+			return waiting{what: "its turn, which the handoff gives it", on: onDaemon}
+		}
 		if j := l.Judge(t, now); len(j.Waits) > 0 {
 			return judged(t, j)
 		} else if j.Lapsed != "" {
@@ -82,9 +104,15 @@ func finalisationOf(t *holdings.Transfer, now time.Time) waiting {
 	soaked := t.Seen.Add(t.Soak)
 	const soak = "that readers have had the time to see the recipient's side"
 	switch {
-	case t.From == "" && !t.When(holdings.StepWishedOff).IsZero():
+	case t.Handoff != nil && !t.Seen.IsZero():
+		w := waiting{what: "that its holders have moved", on: onDaemon}
+		if t.Held {
+			w = waiting{what: "that it is resumed ('cadastre handoff resume')", on: t.ToRegistry}
+		}
+		return w
+	case t.From == "" && t.Peer != "" && !t.When(holdings.StepWishedOff).IsZero():
 		return waiting{what: "that " + t.FromRegistry + " cancels it, as is wished here", on: t.Peer}
-	case t.From == "":
+	case t.From == "" && t.Peer != "":
 		return waiting{what: "that " + t.FromRegistry + " finalises it", on: t.Peer}
 	case t.Seen.IsZero() && t.To == "":
 		return waiting{what: "that " + t.Peer + " publishes its side", on: t.Peer}

@@ -1,7 +1,6 @@
 package moves
 
 import (
-	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, dryRun bool) (*Begun, error)
 // wants is what the ledger is asked for.
 func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Organisation, err error) {
 	want = holdings.Transfer{
-		Ref: strings.ToLower(rand.Text()), Kind: q.Kind, From: holdings.Fold(q.From), To: holdings.Fold(q.To), Peer: q.Peer, Resources: q.Resources,
+		Ref: newRef(), Kind: q.Kind, From: holdings.Fold(q.From), To: holdings.Fold(q.To), Peer: q.Peer, Resources: q.Resources,
 		Bridge: q.Bridge, Soak: q.Soak, Held: q.Hold,
 	}
 	recipient = holdings.Organisation{Parent: q.Under, Name: q.Name}
@@ -167,7 +166,7 @@ func (m *Mover) Approve(by holdings.By, id uint64) error {
 func (m *Mover) Cancel(by holdings.By, id uint64) error {
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		t := l.Transfer(id)
-		if t != nil && t.State == holdings.Accepted && t.From == "" {
+		if t != nil && t.State == holdings.Accepted && t.From == "" && t.Peer != "" {
 			return l.Note(by, []uint64{id}, holdings.StepWishedOff, by.Reason, nil)
 		}
 		return l.Cancel(by, id, by.Reason)

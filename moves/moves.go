@@ -29,8 +29,11 @@ type Mover struct {
 	wake   chan struct{}
 	sights sights
 
-	mu      sync.Mutex
-	waiting map[uint64]noted // what each transfer was last seen to wait for
+	mu       sync.Mutex
+	waiting  map[uint64]noted             // what each transfer was last seen to wait for
+	seenAt   map[uint64]time.Time         // when those that soak were last looked at
+	refusals map[uint64]string            // why the last step of each was refused
+	refused  map[uint64]map[string]string // by handoff: holders whose transfers could not begin, and why
 }
 
 // Actor is who takes steps that are due by themselves.
@@ -43,7 +46,7 @@ const (
 
 // New is a mover for the engine of a data directory.
 func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
-	return &Mover{engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), waiting: map[uint64]noted{}}
+	return &Mover{engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), waiting: map[uint64]noted{}, seenAt: map[uint64]time.Time{}, refusals: map[uint64]string{}, refused: map[uint64]map[string]string{}}
 }
 
 // Run takes the steps that are due until ctx ends. What fails is said and tried again.
@@ -97,9 +100,12 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 			next = at
 		}
 	}
-	taken, err := m.take(&ready)
-	if taken {
+	taken, refused, err := m.take(&ready)
+	switch {
+	case taken:
 		return 0, err
+	case refused:
+		next = earliest(next, now.Add(retryAfter))
 	}
 	return max(time.Until(next), 0), err
 }
@@ -117,6 +123,9 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 
 // initiated is a transfer that waits for its recipient's side.
 func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	if t.Within != 0 {
+		return time.Time{}, nil // the handoff says when it is its turn
+	}
 	var j holdings.Judgement
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		j = l.Judge(t, now)
@@ -135,11 +144,11 @@ func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time
 
 // accepted is a transfer of which both sides may speak for the resources.
 func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
-	if err := m.bring(t); err != nil {
-		return time.Time{}, err
+	if t.To != "" && t.Peer != "" {
+		return time.Time{}, m.bring(t) // the source decides what comes next
 	}
-	if t.To != "" && t.From == "" {
-		return time.Time{}, nil // the source decides what comes next
+	if until := m.rests(t, now); !until.IsZero() {
+		return until, nil
 	}
 	missing, err := m.missing(ctx, t)
 	if err != nil {
@@ -147,6 +156,7 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	}
 	switch {
 	case missing.what != "" && !t.Seen.IsZero():
+		m.looked(t, time.Time{})
 		ready.lost = append(ready.lost, t.ID)
 		return time.Time{}, m.keepLook(t)
 	case missing.what != "":
@@ -156,17 +166,39 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 		ready.seen = append(ready.seen, t.ID)
 		return time.Time{}, m.keepLook(t)
 	case t.Disputed != "":
-	case now.Before(t.Seen.Add(t.Soak)):
-		return earliest(t.Seen.Add(t.Soak), now.Add(time.Minute)), nil
+	case t.Handoff == nil && now.Before(t.Seen.Add(t.Soak)):
+		m.looked(t, now)
+		return m.rests(t, now), nil
 	case t.Held:
+	case t.Handoff != nil:
+		return m.handoff(t, now, ready)
 	default:
 		ready.finalise = append(ready.finalise, t.ID)
 	}
 	return time.Time{}, nil
 }
 
+// rests is until when a transfer that soaks need not be looked at again; zero where it is to be now.
+func (m *Mover) rests(t *holdings.Transfer, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if until := earliest(t.Seen.Add(t.Soak), m.seenAt[t.ID].Add(time.Minute)); t.Disputed == "" && now.Before(until) {
+		return until
+	}
+	return time.Time{}
+}
+
+func (m *Mover) looked(t *holdings.Transfer, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seenAt[t.ID] = at; at.IsZero() {
+		delete(m.seenAt, t.ID)
+	}
+}
+
 // over is a transfer whose losing side has something left.
 func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	m.looked(t, time.Time{})
 	if err := m.settleRoutes(t); err != nil {
 		return time.Time{}, err
 	}
@@ -198,9 +230,8 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 }
 
 // take takes the steps that are ready, each kind in one decision.
-func (m *Mover) take(ready *due) (taken bool, err error) {
+func (m *Mover) take(ready *due) (taken, refused bool, err error) {
 	now := time.Now()
-	by := holdings.By{Actor: Actor, Time: now}
 	second := now.UTC().Truncate(time.Second)
 	for _, step := range []struct {
 		ids     []uint64
@@ -226,15 +257,63 @@ func (m *Mover) take(ready *due) (taken bool, err error) {
 		if len(step.ids) == 0 {
 			continue
 		}
-		by.Reason = step.reason
-		_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) { return step.resolve(l, by, step.ids) })
-		if err != nil {
-			return taken, err
+		by := holdings.By{Actor: Actor, Reason: step.reason, Time: now}
+		did, err := m.each(step.ids, func(ids []uint64) error { return m.step(by, ids, step.resolve) })
+		if taken, refused = taken || did, refused || !did; err != nil {
+			return taken, refused, err
 		}
-		taken = true
-		m.log.Info("transfers took a step", "why", step.reason, "transfers", step.ids)
 	}
-	return taken, nil
+	return taken, refused, nil
+}
+
+// step takes a step of some transfers in one decision. What the recipients want authorised comes with what they get, so that
+// their authorities have it from the first.
+func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger, holdings.By, []uint64) (*holdings.Outcome, error)) error {
+	_, err := m.engine.DecideMove(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := resolve(l, by, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		var brought []roa.Intent
+		for i := range o.Transfers {
+			if t := &o.Transfers[i]; t.State == holdings.Accepted && t.Seen.IsZero() {
+				brought = append(brought, wanted(t, b)...)
+			}
+		}
+		return o, b.Bring(brought), nil
+	})
+	if err == nil {
+		m.mu.Lock()
+		for _, id := range ids {
+			delete(m.refusals, id)
+		}
+		m.mu.Unlock()
+		m.log.Info("transfers took a step", "why", by.Reason, "transfers", ids)
+	}
+	return err
+}
+
+// each does something for some transfers at once; where that can't be, for each by itself, so that one that may not go on
+// holds up no other.
+func (m *Mover) each(ids []uint64, do func([]uint64) error) (did bool, err error) {
+	if err = do(ids); err == nil || !own(err) {
+		return err == nil, err
+	}
+	for _, id := range ids {
+		if len(ids) > 1 {
+			if err = do([]uint64{id}); err == nil {
+				did = true
+				continue
+			}
+		}
+		if !own(err) {
+			return did, err
+		}
+		if m.stuck(id, err) {
+			m.log.Error("a transfer's next step was refused and will be tried again; both sides stay as they are", "transfer", id, "error", err)
+		}
+	}
+	return did, nil
 }
 
 func earliest(a, b time.Time) time.Time {

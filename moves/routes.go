@@ -87,7 +87,7 @@ func legOf(t *holdings.Transfer, r holdings.Route) *holdings.Leg {
 // settleRoutes does, when a transfer is over, what its end means for what it brought: the bridge gets its end, and what a
 // cancelled transfer brought goes. It changes nothing where that is done.
 func (m *Mover) settleRoutes(t *holdings.Transfer) error {
-	if t.To == "" {
+	if t.To == "" || t.State == holdings.Finalised && t.Kind.SameHolder() {
 		return nil
 	}
 	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {

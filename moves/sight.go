@@ -79,6 +79,9 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 		missing, err := m.missingElsewhere(ctx, t)
 		return waiting{what: missing, on: t.Peer}, err
 	}
+	if why, err := m.offer(t); why != "" || err != nil {
+		return waiting{what: why}, err
+	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		want = agreed(t, l, b)
@@ -92,9 +95,11 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
 			on = "the CA of " + leg.To
 		}
-		// what was seen once is there still while something newer of the same repository waits to be published
-		if err != nil || s.Missing != "" && !(s.Pending && !t.Seen.IsZero()) {
+		if err != nil || s.Missing != "" {
 			return waiting{what: s.Missing, on: on}, err
+		}
+		if t.Seen.IsZero() && s.Pending != "" { // what was published once stays so until it is missing
+			return waiting{what: s.Pending}, nil
 		}
 		if s.Delegated {
 			if missing, err := m.missingDelegated(ctx, t, leg, s, want[leg.To]); err != nil || missing != "" {

@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/moves"
+)
+
+// HandoffStart asks that a registry's holders go to its successor, or what that would do.
+type HandoffStart struct {
+	By
+	Registry string        `json:"registry"`
+	To       string        `json:"to"`
+	Batch    int           `json:"batch,omitempty"`  // 0: as usual
+	Pace     string        `json:"pace,omitempty"`   // empty: as fast as it goes
+	Soak     string        `json:"soak,omitempty"`   // empty: as usual
+	Estate   *moves.Estate `json:"estate,omitempty"` // what was deposited, where the registry is not alive
+	Code     string        `json:"code,omitempty"`   // of the plan
+}
+
+// HandoffSteer asks how a registry's handoff stands, or for its pause or its going on. No registry: of the newest.
+type HandoffSteer struct {
+	By
+	Registry string `json:"registry,omitempty"`
+}
+
+func (s server) handoffs(mux *http.ServeMux) {
+	m := s.mover
+	begin := func(q HandoffStart) (moves.HandoffRequest, error) {
+		want := moves.HandoffRequest{Registry: q.Registry, To: q.To, Batch: q.Batch, Soak: -1, Estate: q.Estate, Code: q.Code}
+		return want, durations([]duration{{q.Pace, "pace", &want.Pace}, {q.Soak, "soak", &want.Soak}})
+	}
+	handle(mux, "/handoffs/plan", func(_ context.Context, q HandoffStart) (*moves.HandoffPlan, error) {
+		want, err := begin(q)
+		if err != nil {
+			return nil, err
+		}
+		return m.PlanHandoff(want)
+	})
+	handle(mux, "/handoffs/start", func(_ context.Context, q HandoffStart) (*moves.HandoffStatus, error) {
+		want, err := begin(q)
+		if err != nil {
+			return nil, err
+		}
+		return m.StartHandoff(q.holdings(), want)
+	})
+	steer := func(path string, do func(q HandoffSteer, id uint64) (*moves.HandoffStatus, error)) {
+		handle(mux, "/handoffs/"+path, func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
+			id, err := m.HandoffOf(q.Registry)
+			if err != nil {
+				return nil, err
+			}
+			return do(q, id)
+		})
+	}
+	steer("status", func(_ HandoffSteer, id uint64) (*moves.HandoffStatus, error) { return m.Handoff(id) })
+	steer("pause", func(q HandoffSteer, id uint64) (*moves.HandoffStatus, error) {
+		return m.PauseHandoff(q.holdings(), id, true)
+	})
+	steer("resume", func(q HandoffSteer, id uint64) (*moves.HandoffStatus, error) {
+		return m.PauseHandoff(q.holdings(), id, false)
+	})
+}
+
+// duration is a length of time in a request.
+type duration struct {
+	text, what string
+	to         *time.Duration
+}
+
+// durations reads those that are there.
+func durations(list []duration) error {
+	for _, d := range list {
+		if d.text == "" {
+			continue
+		}
+		long, err := time.ParseDuration(d.text)
+		if err != nil || long < 0 {
+			return fault.New(fault.BadInput, "%s is %q; write how long, such as 48h or 0s", d.what, d.text)
+		}
+		*d.to = long
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package moves
+
+import (
+	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// Estate is what a registry leaves: its holders with all that they need to go on below another. It is made of ledger and book:
+// those here, or those that were deposited (see EstateOf).
+type Estate struct {
+	Registry  string    `json:"registry"`
+	Resources inr.Set   `json:"resources"` // all that it held in the tree
+	NIRs      []string  `json:"nirs,omitempty"`
+	Holders   []Remnant `json:"holders"`
+}
+
+// Remnant is a holder directly below the registry, or below an NIR of it, with those below it.
+type Remnant struct {
+	Holder string `json:"holder"`
+	// Legs is what it and those below it held, those above first: with From and New, and CA where it has one elsewhere.
+	Legs   []holdings.Leg   `json:"legs"`
+	Routes []holdings.Route `json:"routes,omitempty"` // what they had authorised, each once
+}
+
+// EstateOf is the estate of a registry in a ledger. Identities is those of the delegated CAs (RFC 8183), by organisation.
+func EstateOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, registry string) *Estate {
+	registry = holdings.Fold(registry)
+	e := &Estate{Registry: registry, Resources: l.InTree(registry), NIRs: nirs(l, registry), Holders: []Remnant{}}
+	for _, holder := range l.HoldersOf(registry) {
+		r := Remnant{Holder: holder, Legs: l.LegsOf(holder)}
+		var vrps []roa.VRP
+		for i := range r.Legs {
+			leg := &r.Legs[i]
+			leg.New, _ = l.Organisation(leg.From)
+			leg.CA = identities[leg.From]
+			for _, in := range b.Of(leg.From) {
+				vrps = append(vrps, roa.Carried(in, leg.Resources)...)
+			}
+		}
+		for _, v := range roa.Unique(vrps) {
+			r.Routes = append(r.Routes, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN})
+		}
+		e.Holders = append(e.Holders, r)
+	}
+	return e
+}
+
+// nirs is the registries below another.
+func nirs(l *holdings.Ledger, registry string) []string {
+	var list []string
+	for _, child := range l.Children(registry) {
+		if o, _ := l.Organisation(child); o.Kind.IsRegistry() {
+			list = append(append(list, child), nirs(l, child)...)
+		}
+	}
+	return list
+}
+
+// within is the estate without what is not in a set, and what that was.
+func (e *Estate) within(s inr.Set) (*Estate, inr.Set) {
+	out := &Estate{Registry: e.Registry, Resources: e.Resources.Intersect(s), NIRs: e.NIRs, Holders: []Remnant{}}
+	var lost []inr.Set
+	for _, r := range e.Holders {
+		left := Remnant{Holder: r.Holder}
+		for _, leg := range r.Legs {
+			lost = append(lost, leg.Resources.Minus(s))
+			if leg.Resources = leg.Resources.Intersect(s); leg.Resources.Empty() {
+				continue
+			}
+			var parts []holdings.Part
+			for _, p := range leg.Parts {
+				if p.Resources = p.Resources.Intersect(s); !p.Resources.Empty() {
+					parts = append(parts, p)
+				}
+			}
+			leg.Parts = parts
+			left.Legs = append(left.Legs, leg)
+		}
+		if len(left.Legs) > 0 {
+			left.Routes, _ = within(r.Routes, s)
+			out.Holders = append(out.Holders, left)
+		}
+	}
+	return out, inr.Sum(lost...)
+}

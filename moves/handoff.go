@@ -1,0 +1,278 @@
+package moves
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// StartHandoff begins a handoff whose plan was looked at: it needs the plan's code. It fails as PlanHandoff does, and with
+// Refused where the code is another's.
+func (m *Mover) StartHandoff(by holdings.By, q HandoffRequest) (*HandoffStatus, error) {
+	identities := m.engine.DelegatedIdentities()
+	var id uint64
+	_, err := m.engine.DecideMove(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		p, err := planHandoff(l, b, identities, q)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case q.Code == "":
+			return nil, nil, fault.New(fault.Refused, "look at the plan with 'cadastre handoff plan', then start it with --code %s", p.Code)
+		case q.Code != p.Code:
+			return nil, nil, fault.New(fault.Refused, "the code %s belongs to another plan; look at it again, then start it with --code %s", q.Code, p.Code)
+		}
+		o, err := l.InitiateAll(by, p.beginnings(l), by.Reason)
+		if err == nil {
+			id = o.Transfers[0].ID
+		}
+		return o, &roa.Outcome{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.poke()
+	return m.Handoff(id)
+}
+
+// beginnings is the registry's own transfer, and those of its holders where they are not here to be found later.
+func (p *HandoffPlan) beginnings(l *holdings.Ledger) []holdings.Beginning {
+	own := p.beginning(l)
+	own.Transfer.Ref = newRef()
+	list := []holdings.Beginning{own}
+	if !own.Transfer.Handoff.Escrow {
+		return list
+	}
+	for i, r := range p.estate.Holders {
+		legs := renamed(r.Legs, p.Holders[i].To, p.To)
+		list = append(list, holdings.Beginning{
+			Transfer: holdings.Transfer{
+				Ref: newRef(), Kind: holdings.Handoff, To: legs[0].To, Elsewhere: r.Holder, FromRegistry: p.Registry, ToRegistry: p.To,
+				Resources: legs[0].Resources, Legs: legs, Carried: r.Routes, Soak: p.Soak, Within: l.NextTransfer(),
+			},
+			Recipient: legs[0].New,
+		})
+	}
+	return list
+}
+
+func newRef() string { return strings.ToLower(rand.Text()) }
+
+// renamed is legs of organisations elsewhere, as they are to be here: the first with a handle below a registry, the others
+// below it as they were.
+func renamed(legs []holdings.Leg, to, registry string) []holdings.Leg {
+	names, taken := map[string]string{legs[0].From: to}, map[string]bool{to: true}
+	out := make([]holdings.Leg, len(legs))
+	for i, leg := range legs {
+		if leg.To = to; i == 0 {
+			leg.New.Parent = registry
+		} else {
+			leg.New.Parent = names[leg.New.Parent]
+			leg.To = free(leg.New.Parent+"/"+lastPart(leg.From), taken)
+			names[leg.From] = leg.To
+		}
+		leg.From, leg.New.Handle = "", leg.To
+		out[i] = leg
+	}
+	return out
+}
+
+func lastPart(handle string) string { return handle[strings.LastIndexByte(handle, '/')+1:] }
+
+// free is a name, with a number where it is taken.
+func free(base string, taken map[string]bool) string {
+	name := base
+	for i := 2; taken[name]; i++ {
+		name = fmt.Sprintf("%s-%d", base, i)
+	}
+	taken[name] = true
+	return name
+}
+
+// crew is how the holders' transfers of a handoff stand.
+type crew struct {
+	waiting  []uint64 // initiated: it is not their turn yet
+	starting []*holdings.Transfer
+	open     int       // begun and not done
+	last     time.Time // when the newest batch began
+	aside    map[string]bool
+	left     []string // holders that have no transfer yet, the first of them
+}
+
+// crewOf looks at the transfers within a handoff.
+func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
+	c := crew{aside: map[string]bool{}}
+	again := t.When(holdings.StepResolved)
+	for _, w := range l.Within(t.ID) {
+		switch {
+		case w.State == holdings.Initiated:
+			if c.open++; w.Disputed == "" {
+				c.waiting = append(c.waiting, w.ID)
+			}
+			continue
+		case w.State == holdings.Accepted && w.Seen.IsZero():
+			c.starting = append(c.starting, w)
+		case w.State == holdings.Cancelled && w.From != "" && w.When(string(holdings.Cancelled)).After(again):
+			c.aside[w.From] = true
+		}
+		if !w.Done() {
+			c.open++
+		}
+		if at := w.When(string(holdings.Accepted)); at.After(c.last) {
+			c.last = at
+		}
+	}
+	return c
+}
+
+// handoff is a registry's transfer whose successor is seen to hold all of it: its holders go, batch after batch, and when all
+// have, the registry's own certificate.
+func (m *Mover) handoff(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	var c crew
+	refused := m.refusedOf(t.ID)
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		c = crewOf(l, t)
+		if !t.Handoff.Escrow {
+			c.left = m.unmoved(l, t, c.aside)
+		}
+		return nil
+	}); err != nil {
+		return time.Time{}, err
+	}
+	left := slices.DeleteFunc(slices.Clone(c.left), func(h string) bool { return refused[h] != "" })
+	starting := len(slices.DeleteFunc(c.starting, m.elsewhere))
+	next := c.last.Add(t.Handoff.Pace)
+	switch {
+	case len(c.waiting)+len(left) == 0:
+	case starting > t.Handoff.Batch/2:
+		m.waits(t, fmt.Sprintf("that %d holders of the batch before are published", starting))
+		return now.Add(lookEvery), nil
+	case now.Before(next):
+		m.waits(t, "the time of the next batch")
+		return next, nil
+	case len(c.waiting) > 0:
+		ready.accept = append(ready.accept, c.waiting[:min(len(c.waiting), t.Handoff.Batch)]...)
+		return time.Time{}, nil
+	default:
+		return now, m.beginBatch(t, left[:min(len(left), t.Handoff.Batch)])
+	}
+	switch {
+	case c.open > 0:
+		m.waits(t, fmt.Sprintf("%d holders that are on their way", c.open))
+	case len(c.left)+len(c.aside) > 0:
+		m.waits(t, fmt.Sprintf("%d holders that were left out; 'cadastre handoff resume' begins with them again", max(len(c.left), len(c.aside))))
+	case now.Before(t.Seen.Add(t.Soak)):
+		return t.Seen.Add(t.Soak), nil
+	default:
+		ready.finalise = append(ready.finalise, t.ID)
+	}
+	return time.Time{}, nil
+}
+
+// unmoved is the holders of a registry that have no transfer yet, but for those whose transfer was cancelled.
+func (m *Mover) unmoved(l *holdings.Ledger, t *holdings.Transfer, aside map[string]bool) []string {
+	busy := map[string]bool{}
+	for _, w := range l.Within(t.ID) {
+		if !w.State.Over() {
+			busy[w.From] = true
+		}
+	}
+	return slices.DeleteFunc(l.HoldersOf(t.From), func(h string) bool { return busy[h] || aside[h] })
+}
+
+// elsewhere tells whether a transfer waits for a CA that is elsewhere.
+func (m *Mover) elsewhere(t *holdings.Transfer) bool {
+	return slices.ContainsFunc(t.Legs, func(leg holdings.Leg) bool {
+		_, yes := m.engine.Delegated(leg.To)
+		return yes || leg.CA != nil
+	})
+}
+
+// beginBatch begins the transfers of some holders, in one decision; where that can't be, of each by itself. What is refused is
+// said, and tried again when the handoff is resumed.
+func (m *Mover) beginBatch(t *holdings.Transfer, holders []string) error {
+	by := holdings.By{Actor: Actor, Reason: fmt.Sprintf("handoff %d of %s to %s", t.ID, t.FromRegistry, t.ToRegistry), Time: time.Now()}
+	begin := func(holders []string) error {
+		_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+			names := naming{ledger: l, under: t.ToRegistry, taken: map[string]bool{}}
+			var list []holdings.Beginning
+			for _, h := range holders {
+				list = append(list, holdings.Beginning{
+					Transfer: holdings.Transfer{
+						Ref: newRef(), Kind: holdings.Handoff, From: h, To: names.of(h), FromRegistry: l.Registry(h), ToRegistry: t.ToRegistry,
+						Resources: l.InTree(h), Soak: t.Soak, Within: t.ID,
+					},
+					Recipient: holdings.Organisation{Parent: t.ToRegistry},
+				})
+			}
+			return l.InitiateAll(by, list, "")
+		})
+		return err
+	}
+	err := begin(holders)
+	if err == nil || !own(err) {
+		return err
+	}
+	for _, h := range holders {
+		if err := begin([]string{h}); err != nil {
+			if !own(err) {
+				return err
+			}
+			m.refuse(t.ID, h, err)
+		}
+	}
+	return nil
+}
+
+// own tells whether a step failed for a reason of the transfer's own, so that others may take theirs.
+func own(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.BadInput, fault.NotFound, fault.NotHeld, fault.Conflict:
+		return true
+	default:
+		return false
+	}
+}
+
+func (m *Mover) refuse(handoff uint64, holder string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.refused[handoff] == nil {
+		m.refused[handoff] = map[string]string{}
+	}
+	m.refused[handoff][holder] = err.Error()
+	m.log.Error("a holder's transfer can't begin and is left out until the handoff is resumed", "handoff", handoff, "holder", holder, "error", err)
+}
+
+// refusedOf is the holders of a handoff whose transfers could not begin, and why.
+func (m *Mover) refusedOf(handoff uint64) map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make(map[string]string, len(m.refused[handoff]))
+	for holder, why := range m.refused[handoff] {
+		list[holder] = why
+	}
+	return list
+}
+
+// PauseHandoff has no further batch begin, or has the next begin again. Holders that are on their way go on.
+func (m *Mover) PauseHandoff(by holdings.By, id uint64, pause bool) (*HandoffStatus, error) {
+	if _, err := m.Handoff(id); err != nil {
+		return nil, err
+	}
+	if !pause {
+		m.mu.Lock()
+		delete(m.refused, id)
+		m.mu.Unlock()
+	}
+	if err := m.Hold(by, id, pause); err != nil {
+		return nil, err
+	}
+	return m.Handoff(id)
+}

@@ -1,0 +1,171 @@
+package moves
+
+import (
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// HandoffStatus is how a handoff stands.
+type HandoffStatus struct {
+	Transfer Status `json:"transfer"` // the registry's own
+	Holders  int    `json:"holders"`  // in all
+	Done     int    `json:"done"`     // of them, below the successor for good, with nothing left below the registry
+	UnderWay int    `json:"under_way"`
+	Left     int    `json:"left"` // have not begun
+	Paused   bool   `json:"paused,omitempty"`
+	// Waits is what is waited for, of each holder on its way: the first where there are many.
+	Waits   []HandoffWait     `json:"waits"`
+	Refused map[string]string `json:"refused,omitempty"` // holders that could not begin, and why
+	Ends    time.Time         `json:"ends,omitzero"`     // as fast as it went so far; zero: not known yet
+}
+
+// HandoffWait is a holder on its way.
+type HandoffWait struct {
+	Transfer uint64 `json:"transfer"`
+	Holder   string `json:"holder"`
+	To       string `json:"to"`
+	Waits    string `json:"waits"`
+	On       string `json:"on"`
+}
+
+// mostWaits is how many holders on their way a status names.
+const mostWaits = 200
+
+// Handoff tells how a handoff stands.
+func (m *Mover) Handoff(id uint64) (*HandoffStatus, error) {
+	own := m.engine.DelegatedIdentities()
+	refused := m.refusedOf(id)
+	var s *HandoffStatus
+	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		t, err := find(l, id)
+		if err != nil {
+			return err
+		}
+		if t.Handoff == nil {
+			return fault.New(fault.BadInput, "transfer %d is no registry's handoff", id)
+		}
+		s = &HandoffStatus{Transfer: *m.status(l, b, t), Paused: t.Held && !t.State.Over(), Waits: []HandoffWait{}, Refused: refused}
+		s.stands(m, l, t, own)
+		return nil
+	})
+	return s, err
+}
+
+// Handoffs tells how all of them stand, the newest last.
+func (m *Mover) Handoffs() ([]*HandoffStatus, error) {
+	var ids []uint64
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		for _, t := range l.Handoffs() {
+			ids = append(ids, t.ID)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	list := []*HandoffStatus{}
+	for _, id := range ids {
+		s, err := m.Handoff(id)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// HandoffOf is the number of a registry's newest handoff, or of the newest of all where none is named.
+func (m *Mover) HandoffOf(registry string) (uint64, error) {
+	id := uint64(0)
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		for _, t := range l.Handoffs() {
+			if registry == "" || t.FromRegistry == holdings.Fold(registry) {
+				id = t.ID
+			}
+		}
+		if id == 0 {
+			return fault.New(fault.NotFound, "there is no handoff of %q; begin one with 'cadastre handoff plan'", registry)
+		}
+		return nil
+	})
+	return id, err
+}
+
+// stands counts, and reckons when it ends.
+func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfer, identities map[string][]byte) {
+	seen, begun := 0, 0
+	var first, last time.Time
+	for _, w := range l.Within(t.ID) {
+		accepted := w.When(string(holdings.Accepted))
+		switch {
+		case w.State == holdings.Cancelled:
+			continue
+		case w.Done():
+			s.Done++
+		case w.State == holdings.Initiated:
+			continue // among those that are left
+		default:
+			s.UnderWay++
+			s.wait(m, w, identities)
+		}
+		begun++
+		if first.IsZero() || accepted.Before(first) {
+			first = accepted
+		}
+		if at := w.When(holdings.StepSeen); !at.IsZero() {
+			if seen++; at.After(last) {
+				last = at
+			}
+		}
+	}
+	s.Holders = t.Handoff.Holders
+	s.Left = max(s.Holders-begun, 0)
+	if !t.Handoff.Escrow && t.State == holdings.Accepted {
+		s.Left = len(m.unmoved(l, t, nil))
+		s.Holders = begun + s.Left
+	}
+	if seen == 0 || t.Done() {
+		return
+	}
+	per := max(last.Sub(first)/time.Duration(seen), t.Handoff.Pace/time.Duration(t.Handoff.Batch))
+	s.Ends = later(time.Now(), last).Add(time.Duration(s.Left)*per + t.Soak)
+}
+
+func (s *HandoffStatus) wait(m *Mover, w *holdings.Transfer, identities map[string][]byte) {
+	if len(s.Waits) == mostWaits {
+		return
+	}
+	m.mu.Lock()
+	what := m.waiting[w.ID]
+	m.mu.Unlock()
+	wait := HandoffWait{Transfer: w.ID, Holder: orElse(w.From, w.Elsewhere), To: w.To, Waits: what, On: "the authorities here"}
+	switch {
+	case w.Disputed != "":
+		wait.On = "both registries"
+	case w.State == holdings.Accepted && !w.Seen.IsZero():
+		wait.On = "time"
+	case w.State == holdings.Accepted:
+		for _, leg := range w.Legs {
+			if identities[leg.To] != nil || leg.CA != nil {
+				wait.On = "the CA of " + leg.To
+			}
+		}
+	}
+	s.Waits = append(s.Waits, wait)
+}
+
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
