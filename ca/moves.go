@@ -113,7 +113,7 @@ func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, holder := range holders {
-		rest := Rest{Holder: holder, Delegated: e.peers.children[holder] != nil}
+		rest := Rest{Holder: holder, Delegated: e.peers.children[holder] != nil} // returned only with what is missing
 		if notice := e.peers.notices[holder]; notice != nil {
 			rest.Notice = notice.Until
 		}

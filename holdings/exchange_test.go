@@ -14,10 +14,11 @@ import (
 func TestExchange(t *testing.T) {
 	h := chained(t)
 	h.give("isp", "41.4.0.0/16", "", noon.Add(2*time.Hour))
+	h.give("isp", "41.5.0.0/16", "", noon.Add(48*time.Hour))
 	deadline := noon.Add(24 * time.Hour)
 	want := holdings.Delegation{To: "isp", Resources: set(t, "41.8.0.0/14")}
-	o := h.commit(h.ledger.Exchange(by("renumbering"), set(t, "41.0.0.0/17, 41.4.0.0/16, AS36864"), want, deadline))
-	if len(o.Losers()) > 0 || !o.After["isp"].Equal(set(t, "41.0.0.0/16, 41.4.0.0/16, 41.8.0.0/14, 2c00:1::/32, AS36864")) {
+	o := h.commit(h.ledger.Exchange(by("renumbering"), set(t, "41.0.0.0/17, 41.4.0.0/15, AS36864"), want, deadline))
+	if len(o.Losers()) > 0 || !o.After["isp"].Equal(set(t, "41.0.0.0/16, 41.4.0.0/15, 41.8.0.0/14, 2c00:1::/32, AS36864")) {
 		t.Fatal("it lost something at once:", o.Losers(), o.After["isp"])
 	}
 	for _, x := range h.ledger.Delegations("isp") {
@@ -25,7 +26,7 @@ func TestExchange(t *testing.T) {
 		switch {
 		case x.Resources.Overlaps(set(t, "41.4.0.0/16")):
 			want = noon.Add(2 * time.Hour) // it had an end before
-		case x.Resources.Overlaps(set(t, "41.0.0.0/17, AS36864")):
+		case x.Resources.Overlaps(set(t, "41.0.0.0/17, 41.5.0.0/16, AS36864")):
 			want = deadline
 		}
 		if !x.Until.Equal(want) || x.Status != holdings.Allocated {
@@ -33,7 +34,7 @@ func TestExchange(t *testing.T) {
 		}
 	}
 	h.commit(h.ledger.Expire(holdings.By{Actor: "clock", Time: noon.Add(3 * time.Hour)}))
-	h.holds(map[string]string{"isp": "41.0.0.0/16, 41.8.0.0/14, 2c00:1::/32, AS36864", "shop": "41.0.0.0/20"})
+	h.holds(map[string]string{"isp": "41.0.0.0/16, 41.5.0.0/16, 41.8.0.0/14, 2c00:1::/32, AS36864", "shop": "41.0.0.0/20"})
 	h.commit(h.ledger.Expire(holdings.By{Actor: "clock", Time: deadline}))
 	h.holds(map[string]string{"isp": "41.0.128.0/17, 41.8.0.0/14, 2c00:1::/32", "reseller": "", "shop": ""})
 }

@@ -62,8 +62,11 @@ func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) 
 	m.mu.Lock()
 	n, ok := m.waiting[t.ID]
 	m.mu.Unlock()
-	if looked := w.on == onAuthorities || w.on == t.Peer && t.Peer != ""; !looked || !ok || n.steps != len(t.Steps) || n.what == "" {
+	switch fresh := ok && n.what != "" && n.steps == len(t.Steps); {
+	case !fresh:
 		return w
+	case w.on != onAuthorities && w.on != onDaemon && (w.on != t.Peer || t.Peer == ""):
+		return w // a decision, a dispute or time, of which the ledger knows all
 	}
 	if n.on == "" {
 		n.on = w.on

@@ -28,15 +28,15 @@ type Evidence struct {
 	Transfer  holdings.Transfer   `json:"transfer"` // with its timeline, Steps
 	Decisions []holdings.Decision `json:"decisions"`
 	Facts     []ca.Fact           `json:"facts"`
-	Looks     []Look              `json:"looks"`
+	Looks     []Sighting          `json:"looks"`
 	Messages  []Record            `json:"messages"`
 }
 
 // EvidenceFormat is the format of evidence that is written here.
 const EvidenceFormat = "cadastre-transfer-evidence-1"
 
-// Look is what a relying party of ours saw of what moves when a step depended on it.
-type Look struct {
+// Sighting is what a relying party of ours saw of what moves when a step depended on it.
+type Sighting struct {
 	At          time.Time       `json:"at"`
 	Before      int             `json:"before"` // the index of the step that it was for
 	TrustAnchor string          `json:"trust_anchor"`
@@ -111,7 +111,7 @@ func (m *Mover) keepLook(t *holdings.Transfer) error {
 	if report == nil {
 		return nil // all of it is here, and the fact of the step says what was published
 	}
-	look := Look{At: report.At, Before: len(t.Steps), TrustAnchor: report.TrustAnchor, Authorities: []SeenAuthority{}, VRPs: []string{}}
+	look := Sighting{At: report.At, Before: len(t.Steps), TrustAnchor: report.TrustAnchor, Authorities: []SeenAuthority{}, VRPs: []string{}}
 	for _, a := range report.Authorities {
 		if of := a.Resources.Intersect(t.Resources); !of.Empty() {
 			look.Authorities = append(look.Authorities, SeenAuthority{a.CertificateURI, a.ManifestURI, hex.EncodeToString(a.ManifestHash[:]), of})
@@ -147,7 +147,7 @@ func (m *Mover) Evidence(id uint64) (*Evidence, error) {
 		if ev.Facts, err = kept[ca.Fact](r, ca.FactKey(id, 0)); err != nil {
 			return err
 		}
-		if ev.Looks, err = kept[Look](r, lookKey(id)); err != nil {
+		if ev.Looks, err = kept[Sighting](r, lookKey(id)); err != nil {
 			return err
 		}
 		if ev.Messages, err = kept[Record](r, recordKey(ev.Transfer.Ref)); err != nil {

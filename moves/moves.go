@@ -217,12 +217,11 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	switch {
 	case err != nil:
 		return time.Time{}, err
+	case left.Delegated:
+		m.waitsOn(t, waiting{left.Missing, "the CA of " + left.Holder, left.Notice})
+		return now.Add(lookEvery), nil
 	case left.Missing != "":
-		w := waiting{what: left.Missing, until: left.Notice}
-		if left.Delegated {
-			w.on = "the CA of " + left.Holder
-		}
-		m.waitsOn(t, w)
+		m.waits(t, left.Missing)
 		return now.Add(lookEvery), nil
 	}
 	ready.released = append(ready.released, t.ID)
