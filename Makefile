@@ -39,6 +39,7 @@ interop:
 	@$(GO) run ./test/interop
 
 bench:
+	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
 	@$(GO) run ./test/bench
 
 lint: lint-program
