@@ -2,7 +2,7 @@
 // was measured in the same run, with its aim, and "ok" or "short". It needs ../shared for its data, and about half an
 // hour of both cores, most of it for making 44,000 RSA keys.
 //
-//	go run ./test/bench [-only build,change,bytes,validators]
+//	go run ./test/bench [-only build,change,bytes,validators,peers]
 package main
 
 import (
@@ -38,7 +38,7 @@ type figure struct {
 }
 
 func main() {
-	only := flag.String("only", "build,change,bytes,validators", "which figures")
+	only := flag.String("only", "build,change,bytes,validators,peers", "which figures")
 	rows := flag.Int("rows", allROAs*2, "how many of the announcements to take, for a quicker look")
 	keep := flag.Bool("keep", false, "keep the working folder")
 	flag.Parse()
@@ -74,7 +74,7 @@ func (b *bench) run(ctx context.Context, only []string, keep bool) (err error) {
 	for _, part := range []struct {
 		name string
 		fn   func(context.Context) error
-	}{{"bytes", b.bytes}, {"build", b.warm}, {"build", b.cold}, {"change", b.change}, {"validators", b.validators}} {
+	}{{"bytes", b.bytes}, {"build", b.warm}, {"build", b.cold}, {"change", b.change}, {"validators", b.validators}, {"peers", b.peers}} {
 		if ctx.Err() == nil && slices.Contains(only, part.name) {
 			errs = append(errs, part.fn(ctx))
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 const kills = 3
@@ -138,7 +140,7 @@ func (s *scene) startReaders(ctx context.Context) (string, error) {
 	s.old.aged = true
 	begun := time.Now()
 	for _, d := range s.readers {
-		if err := until(ctx, 5*time.Minute, func() error { return d.holds(begun, s.world.before) }); err != nil {
+		if err := process.Until(ctx, 5*time.Minute, func() error { return d.holds(begun, s.world.before) }); err != nil {
 			return "", fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
@@ -174,7 +176,7 @@ func (s *scene) measure(ctx context.Context) (string, error) {
 func (s *scene) rounds(ctx context.Context, n int) error {
 	for _, d := range s.readers {
 		until0 := d.count() + n
-		if err := until(ctx, 5*time.Minute, func() error {
+		if err := process.Until(ctx, 5*time.Minute, func() error {
 			if d.count() < until0 {
 				return errors.New(d.name + " does not come to its end")
 			}
@@ -222,7 +224,7 @@ func (s *scene) allSee(ctx context.Context) (string, error) {
 	begun := time.Now()
 	var late []error
 	for _, d := range s.readers {
-		if err := until(ctx, 2*time.Minute+2*s.h.soak, func() error { return d.holds(begun, s.world.final) }); err != nil {
+		if err := process.Until(ctx, 2*time.Minute+2*s.h.soak, func() error { return d.holds(begun, s.world.final) }); err != nil {
 			late = append(late, fmt.Errorf("%s: %w", d.name, err))
 		}
 	}

@@ -1,5 +1,1 @@
 package main
-
-type krill struct{}
-
-func (*krill) end() {}

@@ -37,13 +37,13 @@ func (r *run) read(h *house, w *world, name, validator string, f *front, flags .
 	if f != nil {
 		environment = append(environment, "http_proxy="+f.url())
 	}
-	args := append([]string{validator, h.tal(), r.tls.roots, h.path("cache-" + strings.ReplaceAll(name, " ", "-"))}, flags...)
+	args := append([]string{validator, h.tal(), r.tls.Roots, h.path("cache-" + strings.ReplaceAll(name, " ", "-"))}, flags...)
 	go func() {
 		defer close(d.ended)
 		runtime.LockOSThread() // see init
 		for ctx.Err() == nil {
 			began := time.Now()
-			text, err := outputWithin(ctx, 5*time.Minute, environment, filepath.Join(r.shared, "rp", "vrps"), args...)
+			text, err := within(ctx, 5*time.Minute, environment, filepath.Join(r.shared, "rp", "vrps"), args...)
 			ended := time.Now()
 			if ctx.Err() != nil {
 				return

@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/krill"
+	"cadastre/test/internal/localtls"
+	"cadastre/test/internal/process"
 )
 
 // options are the flags.
@@ -36,11 +40,11 @@ type run struct {
 
 	cadastre string   // our program
 	keys     []string // environment of a program that takes kept keys
-	tls      *tlsAuthority
+	tls      *localtls.Authority
 
 	houses  []*house
 	readers []*reader
-	krill   *krill
+	krill   *krill.Krill
 
 	passed, failed int
 }
@@ -108,7 +112,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("moves: %d holders of each registry, seed %d, in %s\n", r.holders, r.seed, r.dir)
-	if r.tls, err = newTLSAuthority(r.dir); err != nil {
+	if r.tls, err = localtls.New(r.dir); err != nil {
 		return err
 	}
 	r.cadastre = filepath.Join(r.dir, "cadastre")
@@ -125,7 +129,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		r.keys = []string{"CADASTRE_KEPT_KEYS=" + folder, "CADASTRE_KEPT_TURN=" + r.path("keys-turn")}
 		build = append(build, "-tags", "kept")
 	}
-	_, err = output(ctx, nil, "go", append(build, "./cmd/cadastre")...)
+	_, err = process.Soon(ctx, nil, "go", append(build, "./cmd/cadastre")...)
 	return err
 }
 
@@ -182,7 +186,7 @@ func (r *run) end() {
 		h.end()
 	}
 	if r.krill != nil {
-		r.krill.end()
+		r.krill.End()
 	}
 	r.readers, r.houses, r.krill = nil, nil, nil
 }
@@ -225,18 +229,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// until asks again and again until what is asked holds. What it says in the end is why it does not.
-func until(ctx context.Context, most time.Duration, holds func() error) error {
-	for deadline := time.Now().Add(most); ; {
-		err := holds()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("after %s: %w", most, err)
-		}
-		if err2 := pause(ctx, 200*time.Millisecond); err2 != nil {
-			return errors.Join(err2, err)
-		}
-	}
+// within is process.Output for what may take so long.
+func within(ctx context.Context, most time.Duration, environment []string, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return process.Output(ctx, environment, name, args...)
 }
