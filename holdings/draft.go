@@ -163,8 +163,12 @@ func (d *draft) clashes() []clash {
 		}
 		fresh := added[x.From].overlapping(x.Resources)
 		for _, y := range append(with, fresh...) {
-			if y.ID == 0 || d.ended[y.ID] == nil {
-				found = append(found, clash{add: x, with: y, shared: x.Resources.Intersect(y.Resources)})
+			shared := x.Resources.Intersect(y.Resources)
+			if old := d.ended[x.Replaces]; y.Arriving && old != nil && old.To == x.To && !old.Arriving {
+				shared = shared.Minus(old.Resources) // that arrives beside what is left of old
+			}
+			if (y.ID == 0 || d.ended[y.ID] == nil) && !shared.Empty() {
+				found = append(found, clash{add: x, with: y, shared: shared})
 			}
 		}
 		if len(fresh) == 0 {
