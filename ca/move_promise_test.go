@@ -15,7 +15,7 @@ import (
 type promise struct {
 	from   time.Time
 	vrps   []roa.VRP // of those who hold for good
-	coming []roa.VRP // beside these: of those to whom something is on its way
+	coming []roa.VRP // the same, and of those to whom something is on its way; there, what stands in part may be whole again
 }
 
 // decided is how long what was decided may take to be published, besides soaks.
@@ -94,13 +94,13 @@ func (m *model) demanded() demand {
 		return !slices.ContainsFunc(m.promises, func(p promise) bool { return !hold(p) })
 	}
 	for _, v := range latest.vrps {
-		if always(func(p promise) bool { return implied(v, p.vrps) }) {
+		if always(func(p promise) bool { return implied(v, p.vrps) && implied(v, p.coming) }) {
 			d.vrps = append(d.vrps, v)
 		}
 	}
 	for _, a := range m.announced {
 		switch {
-		case always(func(p promise) bool { return a.under(p.vrps) == valid }):
+		case always(func(p promise) bool { return a.under(p.vrps) == valid && a.under(p.coming) == valid }):
 			d.valid = append(d.valid, a)
 		case always(func(p promise) bool { return a.under(p.vrps) == notFound && a.under(p.coming) == notFound }):
 			d.notInvalid = append(d.notInvalid, a)
@@ -149,12 +149,13 @@ func (m *model) describe(state map[string]*shown) string {
 }
 
 // agreedKeeps says what the finalisation of a transfer costs that the parties did not agree to: of what was promised before,
-// announcements in what moves of one holder's business, and all announcements outside it.
+// announcements in what moves of one holder's business, and all announcements outside it. What a recipient's own intents say
+// when they are whole again is its own wish.
 func (m *model) agreedKeeps(d *deal, before, after promise) error {
 	for _, a := range m.announced {
 		of := inr.OfPrefix(a.prefix)
 		inside, apart := d.resources.Contains(of), !d.resources.Overlaps(of)
-		if !apart && !(inside && d.kind.SameHolder()) || a.under(before.vrps) != valid {
+		if !apart && !(inside && d.kind.SameHolder()) || a.under(before.vrps) != valid || a.under(before.coming) != valid {
 			continue
 		}
 		if got := a.under(after.vrps); got != valid {

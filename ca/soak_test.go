@@ -41,6 +41,19 @@ func TestGrowthSoaks(t *testing.T) {
 	})
 }
 
+// TestBeforeNarrows: what a certificate lost and has again within a soak of other growth is not what all readers have.
+func TestBeforeNarrows(t *testing.T) {
+	all, gained, lost := resources(t, "41.0.0.0/16"), resources(t, "45.0.0.0/16"), resources(t, "41.0.128.0/17")
+	soak := 30 * time.Minute
+	a := &Authority{Certified: all}
+	a.names(all.Union(gained), noon, soak)
+	a.names(all.Union(gained).Minus(lost), noon.Add(time.Minute), soak)
+	a.names(all.Union(gained), noon.Add(2*time.Minute), soak)
+	if a.Before.Overlaps(lost) || !a.Grown.Equal(noon.Add(2*time.Minute)) {
+		t.Errorf("before it grew it named %s", a.Before)
+	}
+}
+
 // holdingOf is what an organisation holds.
 func holdingOf(h *house, holder string) (set inr.Set) {
 	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
