@@ -288,7 +288,8 @@ func (b *batcher) release(c *change, p Product) {
 // adopt takes up the certificate that a parent outside the tree issued.
 func (b *batcher) adopt(c *change, got *Received) {
 	own := &c.next.Authority
-	own.Certified, own.CertificateURI, own.CertSerial, own.CertExpires = got.Resources, got.URI, got.Serial, got.Expires
+	own.names(got.Resources, b.now, b.policy.Soak)
+	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
 	own.Issuer, own.Subject, own.Certificated = outside, got.Subject, b.now
 	c.certified = true
 }

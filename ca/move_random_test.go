@@ -17,8 +17,17 @@ func drawDeal(t *rapid.T, m *model, regions []*region) (*deal, holdings.Organisa
 	here, there := rapid.SampledFrom(regions).Draw(t, "donor's"), rapid.SampledFrom(regions).Draw(t, "recipient's")
 	d := &deal{donor: here.village, taker: there.village, kind: rapid.SampledFrom(holdings.TransferKinds).Draw(t, "kind of transfer")}
 	d.from, d.to = rapid.SampledFrom(here.people).Draw(t, "from"), rapid.SampledFrom(there.people).Draw(t, "to")
+	if len(m.deals) > 0 && rapid.Bool().Draw(t, "related") { // what moved moves on, or others move the other way
+		other := rapid.SampledFrom(m.deals).Draw(t, "to which")
+		if here, d.donor, d.from = regionOf(regions, other.taker), other.taker, other.to; rapid.Bool().Draw(t, "opposite") {
+			there, d.taker, d.to = regionOf(regions, other.donor), other.donor, other.from
+		}
+		if _, enrolled := here.Organisation(d.from); !enrolled {
+			return d, holdings.Organisation{}
+		}
+	}
 	recipient := holdings.Organisation{}
-	if rapid.IntRange(0, 4).Draw(t, "new") == 0 {
+	if _, enrolled := there.Organisation(d.to); enrolled && rapid.IntRange(0, 4).Draw(t, "new") == 0 {
 		recipient = holdings.Organisation{Handle: fmt.Sprintf("%s-%d", d.to, len(m.deals)), Parent: there.Parent(d.to), Kind: there.Kind(d.to)}
 		d.to = recipient.Handle
 	}
@@ -50,7 +59,7 @@ func (m *model) runs(t *rapid.T, regions []*region) {
 		}
 	}
 	must(m.begin())
-	for range rapid.IntRange(4, 24).Draw(t, "steps") {
+	for range rapid.IntRange(4, 40).Draw(t, "steps") {
 		var d *deal
 		if len(m.deals) > 0 {
 			d = rapid.SampledFrom(m.deals).Draw(t, "transfer")

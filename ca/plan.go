@@ -335,8 +335,11 @@ func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, unt
 // a soak is for: where they lie in different repositories. In a transfer nothing is left to chance, and each authority's
 // folder counts as one, for readers over rsync may fetch one folder after the other.
 func (p *planner) apart(name string, is *issued) bool {
+	if p.policy.Soak <= 0 || is.Issuer == outside {
+		return p.policy.Soak > 0
+	}
 	issuer := p.Issued(p.Parent(name))
-	return p.policy.Soak > 0 && issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
+	return issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
 }
 
 // shed is from when on a certificate may name less: some time after those below it do and ROAs were parted, where the two
