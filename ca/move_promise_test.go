@@ -15,7 +15,7 @@ import (
 type promise struct {
 	from   time.Time
 	vrps   []roa.VRP // of those who hold for good
-	coming []roa.VRP // the same, and of those to whom something is on its way; there, what stands in part may be whole again
+	coming []roa.VRP // besides, of those to whom something is on its way
 }
 
 // decided is how long what was decided may take to be published, besides soaks.
@@ -35,6 +35,17 @@ func settled(l *holdings.Ledger, handle string) inr.Set {
 	return inr.Sum(held...)
 }
 
+// certain is what of an intent can be counted on. While a part of its prefix is on its way, what stands is so only as far as
+// the whole will be: an announcement of a part by itself, that its holder did not ask for, is its holder's to stop.
+func (v *village) certain(in roa.Intent) []roa.VRP {
+	has := settled(v.Ledger, in.Holder)
+	says, _ := roa.Authorised(in, has)
+	if v.Holding(in.Holder).Minus(has).Overlaps(inr.OfPrefix(in.Prefix)) {
+		says = slices.DeleteFunc(says, func(s roa.VRP) bool { return s.MaxLength > in.MaxLength })
+	}
+	return says
+}
+
 // promised is what can be counted on from now on.
 func (m *model) promised() promise {
 	p := promise{from: m.now()}
@@ -44,9 +55,8 @@ func (m *model) promised() promise {
 				if !in.Until.IsZero() && !in.Until.After(v.now) {
 					continue
 				}
-				says, _ := roa.Authorised(in, settled(v.Ledger, handle))
-				p.vrps = append(p.vrps, says...)
-				says, _ = roa.Authorised(in, v.Holding(handle))
+				p.vrps = append(p.vrps, v.certain(in)...)
+				says, _ := roa.Authorised(in, v.Holding(handle))
 				p.coming = append(p.coming, says...)
 			}
 		}
@@ -94,13 +104,13 @@ func (m *model) demanded() demand {
 		return !slices.ContainsFunc(m.promises, func(p promise) bool { return !hold(p) })
 	}
 	for _, v := range latest.vrps {
-		if always(func(p promise) bool { return implied(v, p.vrps) && implied(v, p.coming) }) {
+		if always(func(p promise) bool { return implied(v, p.vrps) }) {
 			d.vrps = append(d.vrps, v)
 		}
 	}
 	for _, a := range m.announced {
 		switch {
-		case always(func(p promise) bool { return a.under(p.vrps) == valid && a.under(p.coming) == valid }):
+		case always(func(p promise) bool { return a.under(p.vrps) == valid }):
 			d.valid = append(d.valid, a)
 		case always(func(p promise) bool { return a.under(p.vrps) == notFound && a.under(p.coming) == notFound }):
 			d.notInvalid = append(d.notInvalid, a)
@@ -155,7 +165,7 @@ func (m *model) agreedKeeps(d *deal, before, after promise) error {
 	for _, a := range m.announced {
 		of := inr.OfPrefix(a.prefix)
 		inside, apart := d.resources.Contains(of), !d.resources.Overlaps(of)
-		if !apart && !(inside && d.kind.SameHolder()) || a.under(before.vrps) != valid || a.under(before.coming) != valid {
+		if !apart && !(inside && d.kind.SameHolder()) || a.under(before.vrps) != valid {
 			continue
 		}
 		if got := a.under(after.vrps); got != valid {
