@@ -85,7 +85,7 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 		p.Batch = DefaultBatch
 	}
 	if p.Soak < 0 {
-		p.Soak = DefaultSoak
+		p.Soak = l.TermsOf(&holdings.Transfer{Kind: holdings.Handoff, From: p.Registry, To: p.To}).Soak
 	}
 	if p.Batch < 0 || p.Pace < 0 {
 		return nil, fault.New(fault.BadInput, "a batch of %d each %s is none; use numbers from 1 and times from 0s", p.Batch, p.Pace)

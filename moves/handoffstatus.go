@@ -138,7 +138,7 @@ func (s *HandoffStatus) wait(m *Mover, w *holdings.Transfer, identities map[stri
 		return
 	}
 	m.mu.Lock()
-	what := m.waiting[w.ID]
+	what := m.waiting[w.ID].what
 	m.mu.Unlock()
 	wait := HandoffWait{Transfer: w.ID, Holder: orElse(w.From, w.Elsewhere), To: w.To, Waits: what, On: "the authorities here"}
 	switch {

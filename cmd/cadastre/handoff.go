@@ -37,7 +37,7 @@ func addHandoff(cmd *cobra.Command, q *api.HandoffStart) {
 	cmd.Flags().StringVar(&q.To, "to", "", "the registry that gets its holders")
 	cmd.Flags().IntVar(&q.Batch, "batch", moves.DefaultBatch, "how many holders begin at once")
 	cmd.Flags().StringVar(&q.Pace, "pace", "0s", "how long from one batch to the next at least; it begins when half of the one before is published")
-	cmd.Flags().StringVar(&q.Soak, "soak", moves.DefaultSoak.String(), "how long readers see the new side before the old one goes")
+	cmd.Flags().StringVar(&q.Soak, "soak", "", "how long readers see the new side before the old one goes; else as the registries' policies have it")
 	_ = cmd.MarkFlagRequired("registry")
 	_ = cmd.MarkFlagRequired("to")
 }
