@@ -108,7 +108,7 @@ type crew struct {
 // crewOf looks at the transfers within a handoff.
 func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 	c := crew{aside: map[string]bool{}}
-	again := t.When(holdings.StepResolved)
+	again := t.When(holdings.StepLetGo)
 	for _, w := range l.Within(t.ID) {
 		switch {
 		case w.State == holdings.Initiated:
@@ -266,12 +266,14 @@ func (m *Mover) PauseHandoff(by holdings.By, id uint64, pause bool) (*HandoffSta
 	if _, err := m.Handoff(id); err != nil {
 		return nil, err
 	}
-	if !pause {
+	what := holdings.StepHeld
+	if !pause { // also of one that is not paused: holders whose transfers were cancelled get another try
+		what = holdings.StepLetGo
 		m.mu.Lock()
 		delete(m.refused, id)
 		m.mu.Unlock()
 	}
-	if err := m.Hold(by, id, pause); err != nil {
+	if err := m.note(by, id, what, func(t *holdings.Transfer) { t.Held = pause }, holdings.Initiated, holdings.Accepted); err != nil {
 		return nil, err
 	}
 	return m.Handoff(id)
