@@ -53,6 +53,7 @@ func New(e *ca.Engine, dir string) http.Handler {
 	s.repository(mux)
 	s.keys(mux)
 	s.policy(mux)
+	s.transferLog(mux)
 	return mux
 }
 
