@@ -68,7 +68,6 @@ type logTime struct{ at time.Time }
 
 func (t logTime) IsZero() bool { return t.at.IsZero() }
 
-//nolint:unparam // encoding.TextMarshaler has the error
 func (t logTime) MarshalText() ([]byte, error) { return []byte(t.at.UTC().Format(time.RFC3339)), nil }
 
 func (t *logTime) UnmarshalText(text []byte) error {
