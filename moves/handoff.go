@@ -266,12 +266,14 @@ func (m *Mover) PauseHandoff(by holdings.By, id uint64, pause bool) (*HandoffSta
 	if _, err := m.Handoff(id); err != nil {
 		return nil, err
 	}
-	what := holdings.StepHeld
-	if !pause { // also of one that is not paused: holders whose transfers were cancelled get another try
-		what = holdings.StepLetGo
+	if !pause {
 		m.mu.Lock()
 		delete(m.refused, id)
 		m.mu.Unlock()
+	}
+	what := holdings.StepHeld
+	if !pause {
+		what = holdings.StepLetGo // of a handoff that was not paused too: it begins with those that were left out
 	}
 	if err := m.note(by, id, what, func(t *holdings.Transfer) { t.Held = pause }, holdings.Initiated, holdings.Accepted); err != nil {
 		return nil, err
