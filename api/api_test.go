@@ -162,6 +162,8 @@ func TestTransportsAgree(t *testing.T) {
 		"wait":              {call[api.Nothing, *ca.Status]("/wait", api.Nothing{}), fault.Unreachable, "no daemon runs on /"},
 		"history":           {call[holdings.HistoryQuery, []holdings.Tenure]("/holdings/history", holdings.HistoryQuery{Resources: set("102.16.0.0/24")}), 0, `"holder":"north/baobab"`},
 		"no history":        {call[holdings.HistoryQuery, []holdings.Tenure]("/holdings/history", holdings.HistoryQuery{Holder: "nobody"}), fault.NotFound, "nobody"},
+		"transfer log":      {call[api.TransferLog, json.RawMessage]("/holdings/transfers", api.TransferLog{Format: "4.1"}), 0, `"transfers_in_progress":[]`},
+		"no transfer log":   {call[api.TransferLog, json.RawMessage]("/holdings/transfers", api.TransferLog{Format: "6.0"}), fault.BadInput, "6.0"},
 		"policies":          {call[api.PolicyShow, []holdings.Policy]("/policy/show", api.PolicyShow{}), 0, `"registry":"north"`},
 		"no policy":         {call[api.PolicyShow, []holdings.Policy]("/policy/show", api.PolicyShow{Registry: "iana"}), fault.NotFound, "iana"},
 		"free policy":       {call[api.PolicySet, *ca.Effect]("/policy/set", api.PolicySet{By: by, Policy: holdings.DefaultPolicy("north", "free")}), fault.BadInput, "free"},

@@ -45,7 +45,7 @@ type Authority struct {
 	Certificated   time.Time `json:",omitzero"` // when it was issued or, from outside, taken
 	Grown          time.Time `json:",omitzero"` // when it last got more
 	Before         inr.Set   `json:",omitzero"` // what it named before that
-	Shed           time.Time `json:",omitzero"` // when the authority last gave one below it less
+	Shed           time.Time `json:",omitzero"` // when the authority last gave one below it less, or withdrew a ROA
 
 	Number         uint64    // of the newest manifest and of the CRL beside it
 	ThisUpdate     time.Time // of both

@@ -26,7 +26,7 @@ type change struct {
 	created   bool
 	gone      bool
 	certified bool // its certificate is a new one
-	shed      bool // it gave one below it less
+	shed      bool // it gave one below it less, or withdrew a ROA
 	touched   bool // it makes a new CRL and manifest
 
 	added   []Product
@@ -248,6 +248,7 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 		b.adopt(c, e.receivedFor(u.Name))
 	}
 	for _, file := range u.Withdraw {
+		c.shed = c.shed || c.next.products[file].Kind == ROAProduct
 		b.withdraw(c, c.next.products[file])
 	}
 	for _, file := range u.Release {
@@ -287,7 +288,8 @@ func (b *batcher) release(c *change, p Product) {
 // adopt takes up the certificate that a parent outside the tree issued.
 func (b *batcher) adopt(c *change, got *Received) {
 	own := &c.next.Authority
-	own.Certified, own.CertificateURI, own.CertSerial, own.CertExpires = got.Resources, got.URI, got.Serial, got.Expires
+	own.names(got.Resources, b.now, b.policy.Soak)
+	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
 	own.Issuer, own.Subject, own.Certificated = outside, got.Subject, b.now
 	c.certified = true
 }
@@ -369,8 +371,9 @@ func (a *Authority) names(resources inr.Set, now time.Time, soak time.Duration) 
 		if !now.Before(a.Grown.Add(soak)) {
 			a.Before = a.Certified
 		}
-		a.Before, a.Grown = a.Before.Intersect(resources), now
+		a.Grown = now
 	}
+	a.Before = a.Before.Intersect(resources)
 	a.Certified = resources
 }
 

@@ -30,6 +30,7 @@ func (m *model) initiate(d *deal, recipient holdings.Organisation) error {
 	}
 	d.ids[d.donor] = newest(d.donor.Ledger)
 	d.state = holdings.Initiated
+	m.trace("%s: transfer %d (%s) of %s by %s to %s", m.now().Sub(noon), d.ids[d.taker], d.kind, d.resources, d.from, d.to)
 	m.deals = append(m.deals, d)
 	return nil
 }
@@ -40,6 +41,7 @@ func (m *model) accept(d *deal) error {
 		v.must(v.decide(v.Accept(v.by(), id, "")))
 	}
 	d.state, d.agreed = holdings.Accepted, m.agreement(d)
+	m.trace("%s: transfer %d is accepted, with %v", m.now().Sub(noon), d.ids[d.taker], d.agreed)
 	if !m.mutation.mirrorless {
 		d.taker.must(d.taker.want(d.taker.book.Bring(d.agreed), nil))
 	}
@@ -53,15 +55,14 @@ func (m *model) agreement(d *deal) []roa.Intent {
 		list = append(list, roa.Intent{Holder: to, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Actor: "tester", Added: d.taker.now, Transfer: d.ids[d.taker]})
 	}
 	if d.kind.SameHolder() || d.bridge > 0 {
-		for _, leg := range d.donor.Transfer(d.ids[d.donor]).Legs {
+		t := d.donor.Transfer(d.ids[d.donor])
+		for _, leg := range t.Legs {
 			to := leg.To
 			if to == "" {
 				to = d.to // elsewhere one has it all
 			}
-			for _, in := range m.wants[d.donor][leg.From] {
-				for _, v := range roa.Carried(in, leg.Resources) {
-					add(to, v)
-				}
+			for _, v := range d.donor.book.Along(d.donor.Ledger, t, leg) {
+				add(to, v)
 			}
 		}
 	}
@@ -80,6 +81,7 @@ func (m *model) finalise(d *deal) error {
 		}
 	}
 	d.state = holdings.Finalised
+	m.trace("%s: transfer %d is finalised", m.now().Sub(noon), d.ids[d.taker])
 	var agreed []roa.VRP
 	for _, in := range d.agreed {
 		says, _ := roa.Authorised(in, d.taker.Holding(in.Holder))
@@ -117,6 +119,7 @@ func (m *model) cancel(d *deal) error {
 		v.must(v.decide(v.Cancel(v.by(), id, "")))
 	}
 	d.state = holdings.Cancelled
+	m.trace("%s: transfer %d is cancelled", m.now().Sub(noon), d.ids[d.taker])
 	if accepted {
 		out := &roa.Outcome{}
 		for _, leg := range d.taker.Transfer(d.ids[d.taker]).Legs {

@@ -40,7 +40,7 @@ type model struct {
 	limit     int           // of keys in a batch
 	nap       time.Duration // plans are made again after that at the latest
 	mutation  mutation
-	trace     func(string, ...any)
+	trace     func(string, ...any) // what is told of a run that fails
 }
 
 // mutation is what a model does wrong.
@@ -55,7 +55,7 @@ type mutation struct {
 }
 
 func newModel(soak time.Duration, seed uint64, villages ...*village) *model {
-	m := &model{villages: villages, wants: map[*village]map[string][]roa.Intent{}, limit: batchKeys, nap: 24 * time.Hour}
+	m := &model{villages: villages, wants: map[*village]map[string][]roa.Intent{}, limit: batchKeys, nap: 24 * time.Hour, trace: func(string, ...any) {}}
 	var worlds []*world
 	for _, v := range villages {
 		v.policy.Soak = soak
@@ -121,7 +121,7 @@ func (m *model) work(atMost int) (busy bool, err error) {
 		for _, at := range later {
 			m.later = sooner(at, m.later)
 		}
-		if m.trace != nil && len(waves) > 0 {
+		if len(waves) > 0 {
 			m.trace("%s: %s", m.now().Sub(noon), strings.Join(outline(waves), "\n\t"))
 		}
 		done := 0

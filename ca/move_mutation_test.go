@@ -28,6 +28,7 @@ func landing(t *testing.T) (*model, *deal) {
 	v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "kid", Parent: "other", Kind: holdings.EndUser})))
 	v.give("kid", "41.0.96.0/20")
 	v.intend("kid", "41.0.96.0/20", "AS37005")
+	v.intend("shop", "41.0.4.0/23", "AS37001")
 	m := modelOf(v)
 	return m, &deal{kind: holdings.Merger, donor: v, taker: v, from: "shop", to: "kid", resources: resources(t, "41.0.4.0/22")}
 }
@@ -37,17 +38,21 @@ func modelOf(v *village) *model {
 	m := newModel(30*time.Minute, 1, v)
 	m.announced = everyRoute(v)
 	for _, prefix := range []string{"41.0.192.0/24", "41.0.128.0/20", "177.0.64.0/18"} {
-		m.announced = append(m.announced, announcement{netip.MustParsePrefix(prefix), 64500})
+		m.announced = append(m.announced, routeOf(prefix, 64500))
 	}
 	v.must(m.begin())
 	return m
+}
+
+func routeOf(prefix string, origin uint32) announcement {
+	return announcement{netip.MustParsePrefix(prefix), origin}
 }
 
 // everyRoute is what is authorised in a village, as it is announced.
 func everyRoute(v *village) []announcement {
 	var routes []announcement
 	for _, holder := range v.Organisations() {
-		for _, vrp := range v.Authorised(holder) {
+		for _, vrp := range v.Authorised(holder, v.Holding(holder)) {
 			routes = append(routes, announcement{vrp.Prefix, vrp.ASN})
 			if vrp.MaxLength > vrp.Prefix.Bits() {
 				routes = append(routes, announcement{netip.PrefixFrom(vrp.Prefix.Addr(), vrp.MaxLength), vrp.ASN})
@@ -65,6 +70,11 @@ func (m *model) carryThrough(d *deal) error {
 	if err := m.accept(d); err != nil {
 		return err
 	}
+	return m.complete(d)
+}
+
+// complete takes a transfer that is accepted to its end.
+func (m *model) complete(d *deal) error {
 	for !m.ripe(d) {
 		if err := m.rest(); err != nil {
 			return err

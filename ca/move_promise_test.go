@@ -15,7 +15,7 @@ import (
 type promise struct {
 	from   time.Time
 	vrps   []roa.VRP // of those who hold for good
-	coming []roa.VRP // beside these: of those to whom something is on its way
+	coming []roa.VRP // besides, of those to whom something is on its way
 }
 
 // decided is how long what was decided may take to be published, besides soaks.
@@ -35,6 +35,17 @@ func settled(l *holdings.Ledger, handle string) inr.Set {
 	return inr.Sum(held...)
 }
 
+// certain is what of an intent can be counted on. While a part of its prefix is on its way, what stands is so only as far as
+// the whole will be: an announcement of a part by itself, that its holder did not ask for, is its holder's to stop.
+func (v *village) certain(in roa.Intent) []roa.VRP {
+	has := settled(v.Ledger, in.Holder)
+	says, _ := roa.Authorised(in, has)
+	if v.Holding(in.Holder).Minus(has).Overlaps(inr.OfPrefix(in.Prefix)) {
+		says = slices.DeleteFunc(says, func(s roa.VRP) bool { return s.MaxLength > in.MaxLength })
+	}
+	return says
+}
+
 // promised is what can be counted on from now on.
 func (m *model) promised() promise {
 	p := promise{from: m.now()}
@@ -44,9 +55,8 @@ func (m *model) promised() promise {
 				if !in.Until.IsZero() && !in.Until.After(v.now) {
 					continue
 				}
-				says, _ := roa.Authorised(in, settled(v.Ledger, handle))
-				p.vrps = append(p.vrps, says...)
-				says, _ = roa.Authorised(in, v.Holding(handle))
+				p.vrps = append(p.vrps, v.certain(in)...)
+				says, _ := roa.Authorised(in, v.Holding(handle))
 				p.coming = append(p.coming, says...)
 			}
 		}
@@ -149,7 +159,8 @@ func (m *model) describe(state map[string]*shown) string {
 }
 
 // agreedKeeps says what the finalisation of a transfer costs that the parties did not agree to: of what was promised before,
-// announcements in what moves of one holder's business, and all announcements outside it.
+// announcements in what moves of one holder's business, and all announcements outside it. What a recipient's own intents say
+// when they are whole again is its own wish.
 func (m *model) agreedKeeps(d *deal, before, after promise) error {
 	for _, a := range m.announced {
 		of := inr.OfPrefix(a.prefix)

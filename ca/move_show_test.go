@@ -30,7 +30,8 @@ func TestWaits(t *testing.T) {
 			}
 		}
 		never := time.Time{}
-		says("that nic.br approves it", "nic.br", never)
+		l, _ := s.Ledger()
+		says("that lacnic approves it", "lacnic", l.Judge(l.Transfer(id), time.Now()).Next()) // whose policy its NIR has
 		dispute := s.By()
 		dispute.Reason = "the heirs disagree"
 		step(s.mover.Dispute(dispute, id))

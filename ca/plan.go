@@ -19,7 +19,8 @@ type view interface {
 	Depth(authority string) int
 	Kind(authority string) holdings.Kind
 	Entitled(authority string) inr.Set // what its certificate is to name; nothing: it is to end
-	Authorised(authority string) []roa.VRP
+	// Authorised is what an authority's ROAs are to say while its certificate names no more than within.
+	Authorised(authority string, within inr.Set) []roa.VRP
 	Issued(authority string) *issued     // nil where there is none
 	Received(authority string) *Received // what a parent outside the tree certified; nil where nothing is
 	Asked(authority string) *ChildKey    // what a delegated CA asked for; nil where the key is ours
@@ -169,7 +170,7 @@ func (p *planner) create(name, parent string, depth int, entitled inr.Set) {
 	own := p.in(Create, depth, name)
 	own.Create = true
 	if p.Asked(name) == nil {
-		own.Authorise = covered(p.Authorised(name), given)
+		own.Authorise = p.Authorised(name, given)
 	}
 }
 
@@ -193,7 +194,7 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 	case got == nil:
 	case is.awaits():
 		own := p.in(Create, depth, name)
-		own.Adopt, own.Authorise = true, covered(p.Authorised(name), got.Resources)
+		own.Adopt, own.Authorise = true, p.Authorised(name, got.Resources)
 	case got.Serial.Cmp(is.CertSerial) != 0 && got.Resources.Contains(is.Certified):
 		p.in(Grow, depth, name).Adopt = true
 		p.again(name, p.now) // the rest follows from the new certificate
@@ -304,13 +305,10 @@ func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
 	at := time.Time{}
 	for above := issuer; above != AnchorName && above != outside; above = p.Parent(above) {
 		is := p.Issued(above)
-		if is == nil || !p.apart(above, is) {
+		if is == nil {
 			continue
 		}
-		base, until := is.Before, is.Grown.Add(p.policy.Soak)
-		if !is.Certified.Contains(p.Entitled(above)) { // this plan gives it more
-			base, until = is.Certified, p.now.Add(p.policy.Soak)
-		}
+		base, until := p.soaked(above, is, !is.Certified.Contains(p.Entitled(above)))
 		if p.now.Before(until) && !base.Contains(resources) {
 			resources, at = resources.Intersect(base), later(until, at)
 		}
@@ -318,18 +316,40 @@ func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
 	return resources, at
 }
 
+// soaked is what an authority's certificate names for every reader, and until when that is not all of it. With grows, this plan
+// gives it more.
+func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, until time.Time) {
+	if !p.apart(name, is) {
+		return is.Certified, time.Time{}
+	}
+	if base, until = is.Before, is.Grown.Add(p.policy.Soak); !grows {
+		return base, until
+	}
+	if !p.now.Before(until) {
+		base = is.Certified
+	}
+	return base, p.now.Add(p.policy.Soak)
+}
+
 // apart tells whether a reader may hold an authority's certificate of one moment and what it signed of another, which is what
 // a soak is for: where they lie in different repositories. In a transfer nothing is left to chance, and each authority's
 // folder counts as one, for readers over rsync may fetch one folder after the other.
 func (p *planner) apart(name string, is *issued) bool {
+	if p.policy.Soak <= 0 || is.Issuer == outside {
+		return p.policy.Soak > 0
+	}
 	issuer := p.Issued(p.Parent(name))
-	return p.policy.Soak > 0 && issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
+	return issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
 }
 
-// shed is from when on a certificate may name less: some time after those below it do, where the two lie apart.
+// shed is from when on a certificate may name less: some time after those below it do and ROAs were parted, where the two
+// lie apart.
 func (p *planner) shed(is *issued) time.Time {
 	if !p.apart(is.Name, is) {
 		return time.Time{}
+	}
+	if own := p.waves[waveKey{Authorise, 0}][is.Name]; own != nil && len(own.Withdraw) > 0 {
+		return p.now.Add(p.policy.Soak)
 	}
 	for _, product := range is.products { // those below that this plan shrinks
 		if product.Kind != CertificateProduct {
@@ -364,17 +384,6 @@ func (p *planner) awaitSending() {
 	}
 }
 
-// covered is the VRPs that lie within resources.
-func covered(vrps []roa.VRP, resources inr.Set) []roa.VRP {
-	var within []roa.VRP
-	for _, v := range vrps {
-		if resources.ContainsPrefix(v.Prefix) {
-			within = append(within, v)
-		}
-	}
-	return within
-}
-
 // certifies tells whether an authority can certify another one: it is there or comes with this plan, and so does its key.
 func (p *planner) certifies(name string) bool {
 	switch {
@@ -390,16 +399,24 @@ func (p *planner) certifies(name string) bool {
 }
 
 // roas compares the ROAs that are issued with those that are wanted, and with the clock. Of two that say the same one
-// goes.
+// goes. What growth has made superfluous goes when no reader has the certificate from before that any more.
 func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VRP, withdraw []string) {
-	wanted := map[string]roa.VRP{}
-	for _, vrp := range covered(p.Authorised(authority), will) {
+	wanted, before := map[string]roa.VRP{}, map[string]bool{}
+	for _, vrp := range p.Authorised(authority, will) {
 		wanted[vrp.String()] = vrp
+	}
+	base, until := p.soaked(authority, is, !is.Certified.Contains(will))
+	if p.now.Before(until) {
+		for _, vrp := range p.Authorised(authority, base) {
+			before[vrp.String()] = true
+		}
 	}
 	for _, name := range roaNames(is) {
 		product := is.products[name]
 		vrp, keep := wanted[product.Says]
 		switch {
+		case !keep && before[product.Says]:
+			p.again(authority, until)
 		case !keep:
 			withdraw = append(withdraw, name)
 		case p.due(p.policy.ROA.dueAt(product.Expires, is.CertExpires)):

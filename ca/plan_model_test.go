@@ -96,8 +96,8 @@ func (w *world) Registry(holder string) string {
 }
 
 func (w *world) Entitled(holder string) inr.Set { return w.Holding(holder) }
-func (w *world) Authorised(holder string) []roa.VRP {
-	holding := w.Holding(holder)
+func (w *world) Authorised(holder string, within inr.Set) []roa.VRP {
+	holding := w.Holding(holder).Intersect(within)
 	return roa.Unique(append(w.book.Ahead(holder, holding, w.Leaving(holder)), w.book.VRPs(holder, holding)...))
 }
 func (w *world) Authorities(holder string) []string { return []string{holder} }
@@ -129,6 +129,9 @@ func (w *world) create(holder string) {
 func (w *world) do(u update) {
 	own := w.issued[u.Name]
 	for _, name := range u.Withdraw {
+		if own.products[name].Kind == ROAProduct {
+			own.Shed = w.now
+		}
 		delete(own.products, name)
 	}
 	for _, holder := range u.Revoke {
@@ -259,7 +262,7 @@ func (w *world) read(state map[string]folders) reading {
 func (w *world) wanted() map[roa.VRP]bool {
 	vrps := map[roa.VRP]bool{}
 	for _, holder := range w.Organisations() {
-		for _, v := range w.Authorised(holder) {
+		for _, v := range w.Authorised(holder, w.Holding(holder)) {
 			vrps[v] = true
 		}
 	}

@@ -3,6 +3,7 @@ package ca
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,11 @@ type village struct {
 	stored memory
 }
 
-func newVillage(t rapid.TB) *village {
-	orgs, err := holdings.ParseTree([]byte(forest))
+func newVillage(t rapid.TB) *village { return villageOf(t, forest) }
+
+// villageOf is a village of these organisations, with nothing in it.
+func villageOf(t rapid.TB, tree string) *village {
+	orgs, err := holdings.ParseTree([]byte(tree))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +138,13 @@ func (v *village) take(from, what string) {
 func (v *village) intend(holder, prefix, asn string) {
 	v.Helper()
 	row, err := roa.ParseRow(prefix, asn)
+	v.must(err)
+	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "tester", Time: v.now})))
+}
+
+func (v *village) intendUpTo(holder, prefix string, maxLength int, asn string) {
+	v.Helper()
+	row, err := roa.ParseRow(prefix, asn, strconv.Itoa(maxLength))
 	v.must(err)
 	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "tester", Time: v.now})))
 }

@@ -41,6 +41,55 @@ func TestGrowthSoaks(t *testing.T) {
 	})
 }
 
+// TestBeforeNarrows: what a certificate lost and has again within a soak of other growth is not what all readers have.
+func TestBeforeNarrows(t *testing.T) {
+	all, gained, lost := resources(t, "41.0.0.0/16"), resources(t, "45.0.0.0/16"), resources(t, "41.0.128.0/17")
+	soak := 30 * time.Minute
+	a := &Authority{Certified: all}
+	a.names(all.Union(gained), noon, soak)
+	a.names(all.Union(gained).Minus(lost), noon.Add(time.Minute), soak)
+	a.names(all.Union(gained), noon.Add(2*time.Minute), soak)
+	if a.Before.Overlaps(lost) || !a.Grown.Equal(noon.Add(2*time.Minute)) {
+		t.Errorf("before it grew it named %s", a.Before)
+	}
+}
+
+// abroad is a world in which a parent outside the tree certifies lacnic.
+type abroad struct{ *world }
+
+func (a abroad) Parent(name string) string {
+	if name == "lacnic" {
+		return outside
+	}
+	return a.world.Parent(name)
+}
+
+func (a abroad) Received(name string) *Received {
+	if is := a.issued[name]; name == "lacnic" {
+		return &Received{Resources: is.Certified, Serial: is.CertSerial, Expires: is.CertExpires}
+	}
+	return nil
+}
+
+// TestGrowthFromOutsideSoaks: what a parent outside the tree adds is passed on when no reader has its repository from before.
+func TestGrowthFromOutsideSoaks(t *testing.T) {
+	v := furnished(t)
+	v.policy.Soak = 30 * time.Minute
+	v.give("lacnic", "179.0.0.0/16")
+	v.give("nic.br", "179.0.0.0/17")
+	is := v.issued["lacnic"]
+	is.Issuer = outside
+	is.names(v.Holding("lacnic"), v.now, v.policy.Soak)
+	waves, later := plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now)
+	if len(waves) > 0 || !later["nic.br"].Equal(v.now.Add(v.policy.Soak)) {
+		t.Errorf("within the soak the plan is %v, and is to be made again at %s", outline(waves), later["nic.br"])
+	}
+	v.now = v.now.Add(v.policy.Soak)
+	if waves, _ = plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now); len(waves) == 0 || waves[0].Updates[0].Certify[0].Name != "nic.br" {
+		t.Errorf("after the soak the plan is %v", outline(waves))
+	}
+}
+
 // holdingOf is what an organisation holds.
 func holdingOf(h *house, holder string) (set inr.Set) {
 	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {

@@ -199,15 +199,3 @@ func (e *Engine) Decisions(from uint64) ([]holdings.Decision, error) {
 	})
 	return out, err
 }
-
-// History tells who held something in the past and holds it now, and by which decisions.
-func (e *Engine) History(q holdings.HistoryQuery) ([]holdings.Tenure, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	var out []holdings.Tenure
-	err := e.store.View(func(r store.Reader) (err error) {
-		out, err = e.ledger.History(r, q)
-		return err
-	})
-	return out, err
-}

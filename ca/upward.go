@@ -369,7 +369,7 @@ func (e *Engine) certified(ctx context.Context, called, source, authority string
 	switch {
 	case got == nil, got.Gone, !got.Resources.Contains(c.Resources), !lists(c, a):
 	case !c.Resources.Contains(got.Resources):
-		if !e.hasShed(ctx, a) {
+		if !e.hasShed(ctx, a, c.Resources) {
 			return false, nil
 		}
 	case longer(c.NotAfter, got.Expires):
@@ -420,11 +420,24 @@ func longer(offered, ends time.Time) bool {
 	return offered.Sub(ends) > max(left/10, time.Hour)
 }
 
-// hasShed tells whether nothing that is published rests on more than the ledger says any more.
-func (e *Engine) hasShed(ctx context.Context, a *Authority) bool {
+// hasShed tells whether an authority can do with a certificate that names no more than some resources: nothing that is
+// published rests on more, and no reader holds anything from before that did.
+func (e *Engine) hasShed(ctx context.Context, a *Authority, enough inr.Set) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return e.WaitSettled(ctx) == nil && !e.mirrors.unsent(a.Repository)
+	if e.WaitSettled(ctx) != nil || e.mirrors.unsent(a.Repository) {
+		return false
+	}
+	is, err := e.issuedTo(a.Name)
+	if err != nil || is == nil || time.Now().Before(is.Shed.Add(e.policy.Soak)) {
+		return false
+	}
+	for _, p := range is.products {
+		if child := e.clockOf(p.Says); p.Kind == CertificateProduct && child != nil && !enough.Contains(child.Certified) {
+			return false // it waits for its own soak
+		}
+	}
+	return true
 }
 
 // begin makes the key and the record of an authority that a parent outside the tree is to certify.

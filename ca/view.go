@@ -108,12 +108,12 @@ func (e *Engine) certifiesItself(holder string) bool {
 	return e.peers.children[holder] == nil || len(e.book.Of(holder)) > 0 || len(e.ledger.Children(holder)) > 0
 }
 
-func (v *ledgerView) Authorised(authority string) []roa.VRP {
+func (v *ledgerView) Authorised(authority string, within inr.Set) []roa.VRP {
 	n := parseName(authority)
 	if n.key != "" || n.generation != v.peers.roll(n.line()).Active {
 		return nil
 	}
-	via := v.ledger.Via(n.holder, n.source)
+	via := v.ledger.Via(n.holder, n.source).Intersect(within)
 	ahead := v.book.Ahead(n.holder, via, v.ledger.Leaving(n.holder))
 	return roa.Unique(append(ahead, v.book.VRPs(n.holder, via)...))
 }
@@ -148,7 +148,7 @@ func (v *ledgerView) Holdback(authority string) time.Time {
 	switch {
 	case old == nil || active == nil || v.policy.place(&old.Authority) == v.policy.place(&active.Authority):
 		return time.Time{}
-	case v.Unsent(n.String()) || active.ROAs < old.ROAs && len(v.Authorised(n.String())) > active.ROAs:
+	case v.Unsent(n.String()) || active.ROAs < old.ROAs && len(v.Authorised(n.String(), active.Certified)) > active.ROAs:
 		return v.now.Add(5 * time.Second)
 	}
 	return roll.Switched.Add(v.policy.Soak)

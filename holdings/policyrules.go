@@ -58,7 +58,7 @@ func (p parties) here() []*Policy {
 
 // MayInitiate tells whether the policies of the registries on both sides, as far as they are here, let a transfer begin: by
 // its kind, by what they exchange with each other, by lock-in times, sizes, and how long a bridge copy would last. A handoff
-// is bound by none. It fails with Refused.
+// is bound by none. Of a recipient that is not there yet, ToRegistry says whose holder it is to be. It fails with Refused.
 func (l *Ledger) MayInitiate(t *Transfer, now time.Time) error {
 	p := l.parties(t)
 	if t.Kind == Handoff {

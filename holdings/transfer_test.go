@@ -1,7 +1,9 @@
 package holdings_test
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -227,4 +229,26 @@ func TestTransferRefuses(t *testing.T) {
 	_, err = h.ledger.Finalise(by("x"), id, "")
 	fails(t, err, fault.Conflict, "two buyers")
 	h.sane()
+}
+
+// BenchmarkTransfer moves a block to another registry and back. What that takes may not grow with the holders that there are.
+func BenchmarkTransfer(b *testing.B) {
+	for _, holders := range []int{100, 1000, 10000} {
+		b.Run(strconv.Itoa(holders), func(b *testing.B) {
+			records := make([]string, holders)
+			for i := range records {
+				records[i] = fmt.Sprintf("ZA|ipv4|41.%d.%d.0|256|20200101|allocated|A%d", i>>8, i%256, i)
+			}
+			h := newHouse(b, world)
+			h.take(extended("afrinic", 1, records...), extended("lacnic", 1, l7))
+			ends := []string{"afrinic/a7", "lacnic/7"}
+			b.ReportAllocs()
+			for b.Loop() {
+				id := h.begin(holdings.Portability, ends[0], ends[1], "41.0.7.0/24", "")
+				h.accept(id)
+				h.finalise(id)
+				slices.Reverse(ends)
+			}
+		})
+	}
 }

@@ -229,6 +229,21 @@ func (h *history) release(t *rapid.T) {
 	h.commit(o, nil, h.expected())
 }
 
+// rule sets a chance policy, which may refuse what begins from then on, and nothing else.
+func (h *history) rule(t *rapid.T) {
+	h.T = t
+	p := holdings.DefaultPolicy(rapid.SampledFrom([]string{"afrinic", "lacnic", "nic.br"}).Draw(t, "registry"),
+		rapid.SampledFrom([]holdings.Profile{holdings.Restricted, holdings.OnMarket, holdings.OnMarket, holdings.Portable}).Draw(t, "profile"))
+	if rapid.IntRange(0, 3).Draw(t, "closed") == 0 {
+		p.Exchanges = []holdings.Exchange{{With: "afrinic", Out: []holdings.ResourceKind{holdings.IPv4}, In: holdings.ResourceKinds}}
+	}
+	o, err := h.ledger.SetPolicy(h.by(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.commit(o, nil, h.expected())
+}
+
 // TestRandomTransfers begins with a tree in which there is much to move, where a random history seldom comes to by itself.
 func TestRandomTransfers(t *testing.T) {
 	tree, err := holdings.ParseTree([]byte(chain))
@@ -276,7 +291,7 @@ func TestRandomTransfers(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"initiate": h.initiate, "initiate too": h.initiate, "initiate also": h.initiate, "accept": h.accept, "accept too": h.accept,
-			"finalise": h.finalise, "cancel": h.cancel, "release": h.release,
+			"finalise": h.finalise, "cancel": h.cancel, "release": h.release, "rule": h.rule,
 			"delegate": h.delegate, "take": h.take, "expire": h.expire, "import": h.imports, "": h.check,
 		})
 	})

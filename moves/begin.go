@@ -114,7 +114,7 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	f.Staged = t.Routes
 	kept := map[roa.VRP]bool{}
 	for _, leg := range t.Legs {
-		for _, v := range carried(t, b, leg) {
+		for _, v := range carried(l, t, b, leg) {
 			if !kept[v] {
 				kept[v] = true
 				f.Carried = append(f.Carried, v)

@@ -108,7 +108,7 @@ type crew struct {
 // crewOf looks at the transfers within a handoff.
 func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 	c := crew{aside: map[string]bool{}}
-	again := t.When(holdings.StepResolved)
+	again := t.When(holdings.StepLetGo)
 	for _, w := range l.Within(t.ID) {
 		switch {
 		case w.State == holdings.Initiated:
@@ -271,7 +271,11 @@ func (m *Mover) PauseHandoff(by holdings.By, id uint64, pause bool) (*HandoffSta
 		delete(m.refused, id)
 		m.mu.Unlock()
 	}
-	if err := m.Hold(by, id, pause); err != nil {
+	what := holdings.StepHeld
+	if !pause {
+		what = holdings.StepLetGo // of a handoff that was not paused too: it begins with those that were left out
+	}
+	if err := m.note(by, id, what, func(t *holdings.Transfer) { t.Held = pause }, holdings.Initiated, holdings.Accepted); err != nil {
 		return nil, err
 	}
 	return m.Handoff(id)

@@ -21,7 +21,7 @@ type HandoffRequest struct {
 	To       string // the registry that gets them
 	Batch    int    // so many at once; 0: DefaultBatch
 	Pace     time.Duration
-	Soak     time.Duration // less than zero: DefaultSoak
+	Soak     time.Duration // less than zero: as the registries' policies have it
 	Estate   *Estate       // what was deposited, where the registry is not alive; nil: what is here
 	Code     string        // of the plan
 }
@@ -46,6 +46,7 @@ type HandoffPlan struct {
 	Lasts   time.Duration `json:"lasts"` // at least, with no CA elsewhere that lets itself be waited for
 
 	Organisations int `json:"organisations"` // that get certificates, customers of holders included
+	Revoked       int `json:"revoked"`       // certificates of the same below the registry, where that is here
 	Delegated     int `json:"delegated"`     // of them, whose CA is elsewhere
 	VRPs          int `json:"vrps"`
 	Keys          int `json:"keys"`       // to be made
@@ -84,14 +85,15 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 	if p.Batch == 0 {
 		p.Batch = DefaultBatch
 	}
-	if p.Soak < 0 {
-		p.Soak = DefaultSoak
-	}
 	if p.Batch < 0 || p.Pace < 0 {
 		return nil, fault.New(fault.BadInput, "a batch of %d each %s is none; use numbers from 1 and times from 0s", p.Batch, p.Pace)
 	}
 	if err := p.find(l, b, identities, q.Estate); err != nil {
 		return nil, err
+	}
+	if p.Soak < 0 {
+		own := p.beginning(l)
+		p.Soak = l.TermsOf(&own.Transfer).Soak
 	}
 	// what the ledger would say to its beginning
 	if _, err := l.InitiateAll(holdings.By{Time: time.Now()}, []holdings.Beginning{p.beginning(l)}, ""); err != nil {
@@ -197,6 +199,9 @@ func (p *HandoffPlan) count(l *holdings.Ledger) {
 		p.Organisations += len(p.estate.Holders[i].Legs)
 		p.Delegated += len(h.Elsewhere)
 		p.VRPs += len(h.Routes)
+	}
+	if len(l.HoldersOf(p.Registry)) > 0 {
+		p.Revoked = p.Organisations
 	}
 	hosted := p.Organisations - p.Delegated
 	p.Keys = 2*hosted + p.VRPs + 2*p.Batches // a CA's, its manifest's, a ROA's; a manifest of each registry

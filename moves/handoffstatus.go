@@ -36,7 +36,6 @@ const mostWaits = 200
 
 // Handoff tells how a handoff stands.
 func (m *Mover) Handoff(id uint64) (*HandoffStatus, error) {
-	own := m.engine.DelegatedIdentities()
 	refused := m.refusedOf(id)
 	var s *HandoffStatus
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
@@ -48,7 +47,7 @@ func (m *Mover) Handoff(id uint64) (*HandoffStatus, error) {
 			return fault.New(fault.BadInput, "transfer %d is no registry's handoff", id)
 		}
 		s = &HandoffStatus{Transfer: *m.status(l, b, t), Paused: t.Held && !t.State.Over(), Waits: []HandoffWait{}, Refused: refused}
-		s.stands(m, l, t, own)
+		s.stands(m, l, t)
 		return nil
 	})
 	return s, err
@@ -94,7 +93,7 @@ func (m *Mover) HandoffOf(registry string) (uint64, error) {
 }
 
 // stands counts, and reckons when it ends.
-func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfer, identities map[string][]byte) {
+func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {
 	seen, begun := 0, 0
 	var first, last time.Time
 	for _, w := range l.Within(t.ID) {
@@ -108,7 +107,7 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 			continue // among those that are left
 		default:
 			s.UnderWay++
-			s.wait(m, w, identities)
+			s.wait(m, l, w)
 		}
 		begun++
 		if first.IsZero() || accepted.Before(first) {
@@ -133,27 +132,11 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 	s.Ends = later(time.Now(), last).Add(time.Duration(s.Left)*per + t.Soak)
 }
 
-func (s *HandoffStatus) wait(m *Mover, w *holdings.Transfer, identities map[string][]byte) {
-	if len(s.Waits) == mostWaits {
-		return
+func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {
+	if len(s.Waits) < mostWaits {
+		w := m.awaits(l, t, time.Now())
+		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: w.what, On: w.on})
 	}
-	m.mu.Lock()
-	what := m.waiting[w.ID]
-	m.mu.Unlock()
-	wait := HandoffWait{Transfer: w.ID, Holder: orElse(w.From, w.Elsewhere), To: w.To, Waits: what, On: "the authorities here"}
-	switch {
-	case w.Disputed != "":
-		wait.On = "both registries"
-	case w.State == holdings.Accepted && !w.Seen.IsZero():
-		wait.On = "time"
-	case w.State == holdings.Accepted:
-		for _, leg := range w.Legs {
-			if identities[leg.To] != nil || leg.CA != nil {
-				wait.On = "the CA of " + leg.To
-			}
-		}
-	}
-	s.Waits = append(s.Waits, wait)
 }
 
 func orElse(a, b string) string {

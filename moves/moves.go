@@ -276,7 +276,7 @@ func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger
 		var brought []roa.Intent
 		for i := range o.Transfers {
 			if t := &o.Transfers[i]; t.State == holdings.Accepted && t.Seen.IsZero() {
-				brought = append(brought, wanted(t, b)...)
+				brought = append(brought, wanted(l, t, b)...)
 			}
 		}
 		return o, b.Bring(brought), nil

@@ -18,13 +18,13 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 		return nil
 	}
 	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
-		return b.Bring(wanted(t, b)), nil
+		return b.Bring(wanted(l, t, b)), nil
 	})
 	return err
 }
 
 // wanted is the intents of the recipients of a transfer.
-func wanted(t *holdings.Transfer, b *roa.Book) []roa.Intent {
+func wanted(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []roa.Intent {
 	accepted := t.When(string(holdings.Accepted))
 	var list []roa.Intent
 	add := func(leg holdings.Leg, v roa.VRP, comment string) {
@@ -33,7 +33,7 @@ func wanted(t *holdings.Transfer, b *roa.Book) []roa.Intent {
 		})
 	}
 	for _, leg := range t.Legs {
-		for _, v := range carried(t, b, leg) {
+		for _, v := range carried(l, t, b, leg) {
 			add(leg, v, carriedComment(t))
 		}
 	}
@@ -52,9 +52,9 @@ func carriedComment(t *holdings.Transfer) string {
 	return "bridge for the routes of " + t.Source()
 }
 
-// carried is what the donor of a leg had authorised of what moves, where that goes along. Of what others below it get with
-// legs of their own, theirs is carried by these.
-func carried(t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []roa.VRP {
+// carried is what the donor of a leg, and those above it that lose it too, had authorised of what moves, where that goes along.
+// Of what others below it get with legs of their own, theirs is carried by these.
+func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []roa.VRP {
 	if !t.Kind.SameHolder() && t.Bridge == 0 {
 		return nil
 	}
@@ -67,11 +67,7 @@ func carried(t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []roa.VRP {
 		}
 		return vrps
 	}
-	var vrps []roa.VRP
-	for _, in := range b.Of(leg.From) {
-		vrps = append(vrps, roa.Carried(in, leg.Resources)...)
-	}
-	return roa.Unique(vrps)
+	return b.Along(l, t, leg)
 }
 
 // legOf is the leg whose recipient has a route's prefix, the lowest; nil where none has.
@@ -120,9 +116,9 @@ func staged(t *holdings.Transfer, in roa.Intent) bool {
 }
 
 // agreed is the VRPs that the recipient's side has to show, by leg: what the intents that came with the transfer authorise.
-func agreed(t *holdings.Transfer, l *holdings.Ledger, b *roa.Book) map[string][]roa.VRP {
+func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) map[string][]roa.VRP {
 	vrps := map[string][]roa.VRP{}
-	for _, in := range wanted(t, b) {
+	for _, in := range wanted(l, t, b) {
 		says, _ := roa.Authorised(in, l.Holding(in.Holder))
 		vrps[in.Holder] = append(vrps[in.Holder], says...)
 	}
@@ -134,10 +130,10 @@ func agreed(t *holdings.Transfer, l *holdings.Ledger, b *roa.Book) map[string][]
 
 // routesIn is what an organisation and those below it that go along have authorised of what moves, for the installation
 // elsewhere that gets it.
-func routesIn(t *holdings.Transfer, b *roa.Book) []holdings.Route {
+func routesIn(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []holdings.Route {
 	var routes []holdings.Route
 	for _, leg := range t.Legs {
-		for _, v := range carried(t, b, leg) {
+		for _, v := range carried(l, t, b, leg) {
 			routes = append(routes, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN})
 		}
 	}

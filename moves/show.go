@@ -53,7 +53,7 @@ func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *S
 	w := m.awaits(l, t, time.Now())
 	s.Waits, s.On, s.Until = w.what, w.on, w.until
 	if t.State == holdings.Accepted {
-		for _, vrps := range agreed(t, l, b) {
+		for _, vrps := range agreed(l, t, b) {
 			s.Agreed = append(s.Agreed, vrps...)
 		}
 		s.Agreed = roa.Unique(s.Agreed)

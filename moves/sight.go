@@ -84,7 +84,7 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
-		want = agreed(t, l, b)
+		want = agreed(l, t, b)
 		return nil
 	}); err != nil {
 		return waiting{}, err

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"cadastre/api"
+	"cadastre/escrow"
+	"cadastre/internal/fault"
 	"cadastre/moves"
 )
 
@@ -27,9 +29,10 @@ func newHandoff(g *global) *cobra.Command {
 
 const handoffLong = "The successor is certified for all that the registry holds first; then the holders move below it, batch after batch, each with what it\n" +
 	"had authorised and with its customers: the new certificates and ROAs are published and seen for the time of the soak before the old\n" +
-	"ones go. The registry's own certificate goes last, and with it what no holder has. Both registries are in the tree here, and the\n" +
-	"successor is beside or above the other. Holders of an NIR below the registry become holders of the successor itself.\n" +
-	"A holder whose CA is elsewhere is offered its new parent, and waited for without holding up others."
+	"ones go. The registry's own certificate goes last, and with it what no holder has. The successor is in the tree here, beside or\n" +
+	"above the other. Holders of an NIR below the registry become holders of the successor itself.\n" +
+	"A holder whose CA is elsewhere is offered its new parent, and waited for without holding up others.\n" +
+	"With --escrow the holders are those that the registry deposited, with their routes and the identities of their CAs."
 
 // addHandoff adds the flags that say which handoff is meant.
 func addHandoff(cmd *cobra.Command, q *api.HandoffStart) {
@@ -37,20 +40,60 @@ func addHandoff(cmd *cobra.Command, q *api.HandoffStart) {
 	cmd.Flags().StringVar(&q.To, "to", "", "the registry that gets its holders")
 	cmd.Flags().IntVar(&q.Batch, "batch", moves.DefaultBatch, "how many holders begin at once")
 	cmd.Flags().StringVar(&q.Pace, "pace", "0s", "how long from one batch to the next at least; it begins when half of the one before is published")
-	cmd.Flags().StringVar(&q.Soak, "soak", moves.DefaultSoak.String(), "how long readers see the new side before the old one goes")
+	cmd.Flags().StringVar(&q.Soak, "soak", "", "how long readers see the new side before the old one goes; as the policies have it where none is named")
 	_ = cmd.MarkFlagRequired("registry")
 	_ = cmd.MarkFlagRequired("to")
 }
 
+// deposits is where what a registry deposited is, and what opens it.
+type deposits struct{ folder, identity, signer string }
+
+func (d *deposits) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.folder, "escrow", "", "the folder of the registry's deposits, where it was another installation's and its holders are not here")
+	cmd.Flags().StringVar(&d.identity, "identity", "", "the file of 'escrow keygen' that opens them")
+	cmd.Flags().StringVar(&d.signer, "signer", "", "the certificate of who signed them, as its 'escrow signer' printed it")
+	cmd.MarkFlagsRequiredTogether("escrow", "identity", "signer")
+}
+
+// estate is what a registry left in its deposits; nil where none are named. What opens them stays on this side.
+func (d *deposits) estate(registry string) (*moves.Estate, error) {
+	if d.folder == "" {
+		return nil, nil
+	}
+	trust, err := readSigner(d.signer)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := escrow.ReadIdentity(d.identity)
+	if err != nil {
+		return nil, err
+	}
+	state, err := escrow.Open(d.folder, identity, trust)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := state.Ledger.Organisation(registry); !ok {
+		return nil, fault.New(fault.NotFound, "there is no organisation %q in what was deposited in %s", registry, d.folder)
+	}
+	identities := map[string][]byte{}
+	for _, c := range state.Children {
+		identities[c.Holder] = c.TrustAnchor
+	}
+	return moves.EstateOf(state.Ledger, state.Book, identities, registry), nil
+}
+
 func handoffPlan(g *global) *cobra.Command {
-	q := api.HandoffStart{}
+	q, d := api.HandoffStart{}, deposits{}
 	cmd := &cobra.Command{
 		Use:     "plan --registry X --to Y",
 		Short:   "Show what a handoff would do, certificate for certificate, and the code that starts it",
 		Long:    "Shows every certificate, VRP and CA elsewhere that a handoff concerns, in their order, and prints its code. Nothing is changed.\n\n" + handoffLong,
-		Example: "  cadastre handoff plan --registry afrinic --to ripencc\n  cadastre handoff plan --registry afrinic --to ripencc --batch 50 --pace 1h -o json",
+		Example: "  cadastre handoff plan --registry afrinic --to ripencc\n  cadastre handoff plan --registry afrinic --to ripencc --batch 50 --pace 1h -o json\n  cadastre handoff plan --registry afrinic --to ripencc --escrow /var/escrow/afrinic --identity successor.age --signer afrinic.pem",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if q.Estate, err = d.estate(q.Registry); err != nil {
+				return err
+			}
 			q.By = g.by()
 			p, err := ask[api.HandoffStart, *moves.HandoffPlan](cmd.Context(), g, "/handoffs/plan", q)
 			if err != nil {
@@ -60,18 +103,22 @@ func handoffPlan(g *global) *cobra.Command {
 		},
 	}
 	addHandoff(cmd, &q)
+	d.add(cmd)
 	return cmd
 }
 
 func handoffStart(g *global) *cobra.Command {
-	q := api.HandoffStart{}
+	q, d := api.HandoffStart{}, deposits{}
 	cmd := &cobra.Command{
 		Use:     "start --registry X --to Y --code CODE",
 		Short:   "Start a handoff whose plan was looked at",
 		Long:    "Starts a handoff. It needs the code that its plan printed: where holders or routes have changed since, the plan has another.\n\n" + handoffLong,
 		Example: "  cadastre handoff start --registry afrinic --to ripencc --code 1a2b3c4d --reason 'derecognised'",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if q.Estate, err = d.estate(q.Registry); err != nil {
+				return err
+			}
 			q.By = g.by()
 			s, err := ask[api.HandoffStart, *moves.HandoffStatus](cmd.Context(), g, "/handoffs/start", q)
 			if err != nil {
@@ -81,6 +128,7 @@ func handoffStart(g *global) *cobra.Command {
 		},
 	}
 	addHandoff(cmd, &q)
+	d.add(cmd)
 	cmd.Flags().StringVar(&q.Code, "code", "", "the code that the plan printed")
 	return cmd
 }
@@ -128,8 +176,8 @@ func printHandoffPlan(w io.Writer, p *moves.HandoffPlan) {
 		pool = shortened(p.Pool.String(), 70) + " goes to the pool of " + p.To
 	}
 	fmt.Fprintf(w, "last, the certificate of %s is revoked; %s\n", strings.Join(append([]string{p.Registry}, p.NIRs...), ", "), pool)
-	fmt.Fprintf(w, "%d holders in %d batches of %d; %d certificates new and as many revoked, %d of them of CAs elsewhere; %d VRPs, all kept\n",
-		len(p.Holders), p.Batches, p.Batch, p.Organisations, p.Delegated, p.VRPs)
+	fmt.Fprintf(w, "%d holders in %d batches of %d; %d new certificates, %d of them of CAs elsewhere, and %d revoked; %d VRPs, all kept\n",
+		len(p.Holders), p.Batches, p.Batch, p.Organisations, p.Delegated, p.Revoked, p.VRPs)
 	fmt.Fprintf(w, "%d keys to be made and %d signatures; it lasts %s at least\n", p.Keys, p.Signatures, p.Lasts)
 	fmt.Fprintf(w, "code: %s\n", p.Code)
 }

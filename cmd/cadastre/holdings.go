@@ -19,7 +19,7 @@ import (
 func newHoldings(g *global) *cobra.Command {
 	cmd := newNoun("holdings", "Who holds which resources", "  cadastre holdings list --holder afrinic/f36b9f4b\n  cadastre holdings import delegated-afrinic-extended-20230324.gz")
 	cmd.AddCommand(holdingsImport(g), holdingsDelegate(g), holdingsTake(g, "return", "Give resources back to who delegated them"),
-		holdingsTake(g, "revoke", "Take resources from an organisation: all that it holds where none are named"), holdingsExchange(g), holdingsExpire(g), holdingsList(g), holdingsHistory(g))
+		holdingsTake(g, "revoke", "Take resources from an organisation: all that it holds where none are named"), holdingsExchange(g), holdingsExpire(g), holdingsList(g), holdingsHistory(g), holdingsTransfers(g))
 	return cmd
 }
 

@@ -123,6 +123,13 @@ func (h *house) once(ctx context.Context, o *serveOptions) error {
 	if err := writeAnchor(filepath.Join(www, "ta"), certificate); err != nil {
 		return err
 	}
+	rirs, err := h.rirs()
+	if err != nil {
+		return err
+	}
+	if err := newTransferLogs(h.engine, rirs).write(www); err != nil {
+		return err
+	}
 	trees, err := h.openTrees(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -256,7 +263,7 @@ func (h *house) tidy(ctx context.Context, log *slog.Logger) error {
 	}
 }
 
-// publicHandler serves what relying parties fetch and the doors for peers, and nothing else.
+// publicHandler serves what relying parties fetch, the public record of transfers, and the doors for peers, and nothing else.
 func (h *house) publicHandler(peers *doorway) (http.Handler, error) {
 	certificate, err := h.engine.Anchor()
 	if err != nil {
@@ -267,6 +274,11 @@ func (h *house) publicHandler(peers *doorway) (http.Handler, error) {
 	for name, repository := range h.engine.Repositories() {
 		mux.Handle("/rrdp/"+name+"/", repository)
 	}
+	rirs, err := h.rirs()
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("GET /transfers/", newTransferLogs(h.engine, rirs))
 	mux.HandleFunc("GET /ta/ta.cer", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/pkix-cert")
 		w.Header().Set("Cache-Control", "max-age=3600")

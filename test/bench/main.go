@@ -2,7 +2,7 @@
 // was measured in the same run, with its aim, and "ok" or "short". It needs ../shared for its data, and about half an
 // hour of both cores, most of it for making 44,000 RSA keys.
 //
-//	go run ./test/bench [-only build,change,bytes,validators,peers]
+//	go run ./test/bench [-only build,change,bytes,validators,moves,peers]
 package main
 
 import (
@@ -26,6 +26,8 @@ type bench struct {
 	measured []figure
 
 	rows      int           // of the announcements, to take
+	holders   int           // of the registry that is handed off
+	largest   int           // registry for a transfer
 	roas      int           // that they become
 	keysAlone time.Duration // what making AFRINIC's keys and nothing else took
 	daemon    *daemon       // serves AFRINIC, once one was made
@@ -38,12 +40,14 @@ type figure struct {
 }
 
 func main() {
-	only := flag.String("only", "build,change,bytes,validators,peers", "which figures")
+	only := flag.String("only", "build,change,bytes,validators,moves,peers", "which figures")
 	rows := flag.Int("rows", allROAs*2, "how many of the announcements to take, for a quicker look")
+	holders := flag.Int("holders", 2_000, "of the registry that is handed off")
+	sizes := flag.Int("largest", 10_000, "holders of the largest registry that a transfer is measured in")
 	keep := flag.Bool("keep", false, "keep the working folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	b := &bench{shared: "../shared", rows: *rows}
+	b := &bench{shared: "../shared", rows: *rows, holders: *holders, largest: *sizes}
 	err := b.run(ctx, strings.Split(*only, ","), *keep)
 	stop()
 	b.print()
@@ -74,7 +78,7 @@ func (b *bench) run(ctx context.Context, only []string, keep bool) (err error) {
 	for _, part := range []struct {
 		name string
 		fn   func(context.Context) error
-	}{{"bytes", b.bytes}, {"build", b.warm}, {"build", b.cold}, {"change", b.change}, {"validators", b.validators}, {"peers", b.peers}} {
+	}{{"bytes", b.bytes}, {"build", b.warm}, {"build", b.cold}, {"change", b.change}, {"validators", b.validators}, {"moves", b.moves}, {"peers", b.peers}} {
 		if ctx.Err() == nil && slices.Contains(only, part.name) {
 			errs = append(errs, part.fn(ctx))
 		}

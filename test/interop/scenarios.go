@@ -77,7 +77,7 @@ func holding(ctx context.Context, a *krill.CA, prefixes ...string) error {
 		}
 		for _, p := range prefixes {
 			if !strings.Contains(held, p) {
-				return fmt.Errorf("%s holds %s, and not %s", a.name, held, p)
+				return fmt.Errorf("%s holds %s, and not %s", a.Name, held, p)
 			}
 		}
 		return nil

@@ -9,7 +9,7 @@ import (
 // CA is one of Krill's CAs.
 type CA struct {
 	k    *Krill
-	name string
+	Name string
 }
 
 func (k *Krill) CA(name string) *CA { return &CA{k, name} }
@@ -22,12 +22,12 @@ func (k *Krill) Found(ctx context.Context, name string) error {
 
 // request has this CA write a message of RFC 8183.
 func (a *CA) request(ctx context.Context, of string) ([]byte, error) {
-	return a.k.c(ctx, of, "request", "--ca", a.name)
+	return a.k.c(ctx, of, "request", "--ca", a.Name)
 }
 
 // run runs a command of krillc for this CA.
 func (a *CA) run(ctx context.Context, words string, args ...string) error {
-	return a.k.Change(ctx, append(append(strings.Fields(words), "--ca", a.name), args...)...)
+	return a.k.Change(ctx, append(append(strings.Fields(words), "--ca", a.Name), args...)...)
 }
 
 // Holds is what it is certified for.
@@ -35,7 +35,7 @@ func (a *CA) Holds(ctx context.Context) (string, error) {
 	var ca struct {
 		Resources struct{ ASN, IPv4, IPv6 string } `json:"resources"`
 	}
-	if err := a.k.ask(ctx, &ca, "show", "--ca", a.name); err != nil {
+	if err := a.k.ask(ctx, &ca, "show", "--ca", a.Name); err != nil {
 		return "", err
 	}
 	return strings.Join(strings.Fields(ca.Resources.ASN+" "+ca.Resources.IPv4+" "+ca.Resources.IPv6), " "), nil
@@ -89,7 +89,7 @@ func (a *CA) Activates(ctx context.Context) error { return a.run(ctx, "keyroll a
 // Keys implements roller.
 func (a *CA) Keys(ctx context.Context) ([]string, error) {
 	var ca any
-	if err := a.k.ask(ctx, &ca, "show", "--ca", a.name); err != nil {
+	if err := a.k.ask(ctx, &ca, "show", "--ca", a.Name); err != nil {
 		return nil, err
 	}
 	return TextsNamed(ca, "key_id"), nil

@@ -1,0 +1,98 @@
+package ca
+
+import (
+	"testing"
+
+	"cadastre/holdings"
+)
+
+// TestWhatTheModelFound is the histories in which the random model caught a plan or the ledger, each in its smallest form.
+func TestWhatTheModelFound(t *testing.T) {
+	for name, run := range map[string]func(t *testing.T) error{
+		// the /16 waited for the certificate, and what stood of it was withdrawn at once
+		"a ROA that is whole again comes before its parts go": func(t *testing.T) error {
+			v := furnished(t)
+			v.intendUpTo("rede", "177.0.0.0/16", 20, "AS28002")
+			v.take("rede", "177.0.128.0/17")
+			v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "vizinho", Parent: "nic.br", Kind: holdings.LIR})))
+			v.give("vizinho", "177.0.128.0/17")
+			m := modelOf(v)
+			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.128.0/17")})
+		},
+		// what was left of the donor's registry clashed with what arrived by the other
+		"one of two transfers out of a registry is finalised": func(t *testing.T) error {
+			m, d := staircase(t)
+			other := *d
+			other.from, other.resources = "other", resources(t, "41.0.64.0/20")
+			if err := m.initiate(&other, holdings.Organisation{}); err != nil {
+				return err
+			}
+			if err := m.accept(&other); err != nil {
+				return err
+			}
+			return m.carryThrough(d)
+		},
+		// what stays is another set of prefixes when one of the two is over than when both are
+		"two transfers part one ROA": func(t *testing.T) error {
+			v := furnished(t)
+			v.give("isp", "41.0.128.0/17")
+			v.intendUpTo("isp", "41.0.128.0/17", 22, "AS37000")
+			m := modelOf(v)
+			one := &deal{kind: holdings.Merger, donor: v, taker: v, from: "isp", to: "other", resources: resources(t, "41.0.128.0/20")}
+			two := &deal{kind: holdings.Merger, donor: v, taker: v, from: "isp", to: "rede", resources: resources(t, "41.0.192.0/20")}
+			if err := m.initiate(two, holdings.Organisation{}); err != nil {
+				return err
+			}
+			if err := m.accept(two); err != nil {
+				return err
+			}
+			m.dispute(two, true)
+			if err := m.carryThrough(one); err != nil {
+				return err
+			}
+			m.dispute(two, false)
+			return m.complete(two)
+		},
+		// the second growth took the first, which had not soaked, for what all readers have
+		"a certificate grows twice within the soak": func(t *testing.T) error {
+			m, d := landing(t)
+			d.from, d.resources = "isp", resources(t, "41.0.32.0/20")
+			second := *d
+			second.resources = resources(t, "41.0.48.0/22")
+			if err := m.initiate(d, holdings.Organisation{}); err != nil {
+				return err
+			}
+			if err := m.accept(d); err != nil {
+				return err
+			}
+			if _, err := m.work(batchKeys); err != nil {
+				return err
+			}
+			m.wait(m.watch.soak / 2)
+			if err := m.carryThrough(&second); err != nil {
+				return err
+			}
+			return m.complete(d)
+		},
+		// the customer's route was valid by the ROA of the LIR above it alone
+		"what covers what moves goes along": func(t *testing.T) error {
+			m, d := landing(t)
+			v := d.donor
+			v.intendUpTo("isp", "41.0.0.0/18", 24, "AS37000")
+			m.announced = everyRoute(v)
+			for _, a := range []string{"41.0.4.0/24", "41.0.6.0/24", "41.0.0.0/24"} {
+				m.announced = append(m.announced, routeOf(a, 37000))
+			}
+			if err := m.begin(); err != nil {
+				return err
+			}
+			return m.carryThrough(d)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := run(t); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,41 @@
+package ca
+
+import (
+	"cadastre/holdings"
+	"cadastre/internal/store"
+)
+
+// History tells who held something in the past and holds it now, and by which decisions.
+func (e *Engine) History(q holdings.HistoryQuery) ([]holdings.Tenure, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	var out []holdings.Tenure
+	err := e.store.View(func(r store.Reader) (err error) {
+		out, err = e.ledger.History(r, q)
+		return err
+	})
+	return out, err
+}
+
+// TransferLog is the public record of the transfers of a RIR, of all where none is named.
+func (e *Engine) TransferLog(rir string) (*holdings.TransferLog, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	var out *holdings.TransferLog
+	err := e.store.View(func(r store.Reader) error {
+		founding, err := holdings.ReadDecision(r, 1)
+		if err != nil {
+			return err
+		}
+		out, err = e.ledger.TransferLog(rir, founding.Time)
+		return err
+	})
+	return out, err
+}
+
+// LastDecision is the number of the newest decision.
+func (e *Engine) LastDecision() uint64 {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.ledger.LastDecision()
+}
