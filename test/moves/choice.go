@@ -21,6 +21,7 @@ type move struct {
 	cancel          bool  // when its recipient's side is seen
 	dispute         bool  // when it is accepted
 	next            *move // that begins when this one is done
+	krill           bool  // the donor's CA is Krill's
 
 	id        uint64
 	shown     transfer
@@ -76,6 +77,9 @@ func (r *run) chooseMoves(holders []*holder) *chooser {
 	// not to the end
 	c.called(func(m *move) { m.cancel = true }, c.part("merger", "afrinic", "lacnic"), c.whole("move", "lacnic", "", "afrinic"))
 	c.called(func(m *move) { m.dispute = true }, c.whole("move", "afrinic", "", "lacnic"))
+	if r.withKrill {
+		c.called(func(m *move) { m.krill = true }, c.whole("move", "afrinic", "", "lacnic"))
+	}
 	return c
 }
 

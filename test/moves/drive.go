@@ -12,43 +12,23 @@ import (
 // drive begins all transfers, does what has to be done by hand, kills the daemon now and then, and waits until all is over.
 func (s *scene) drive(ctx context.Context) (string, error) {
 	begun := time.Now()
-	notifications, err := s.notifications(ctx)
-	if err != nil {
+	if err := s.disturb(ctx); err != nil {
 		return "", err
 	}
-	if err := s.ageOld(ctx, notifications); err != nil {
-		return "", err
-	}
-	mixing, stop := context.WithCancel(ctx)
-	s.end = stop
-	s.mix(mixing, notifications)
-
-	var killAt []time.Time
-	for range kills {
-		killAt = append(killAt, begun.Add(s.upTo(8*s.h.soak)))
-	}
-	slices.SortFunc(killAt, time.Time.Compare)
-	kill := func() error {
-		for len(killAt) > 0 && time.Now().After(killAt[0]) {
-			killAt = killAt[1:]
-			if err := s.h.restart(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	kill := s.killer(ctx)
 	all := slices.Clone(s.world.moves)
 	for _, m := range all {
 		if err := s.begin(ctx, m); err != nil {
 			return "", err
 		}
-		if err := kill(); err != nil {
+		if _, err := kill(); err != nil {
 			return "", err
 		}
 	}
 	began := time.Since(begun)
 	for deadline := time.Now().Add(10*time.Minute + 30*s.h.soak); ; {
-		if err := kill(); err != nil {
+		killsLeft, err := kill()
+		if err != nil {
 			return "", err
 		}
 		waits, more, err := s.look(ctx, all)
@@ -61,7 +41,7 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 				return "", err
 			}
 		}
-		if len(waits)+len(more)+len(killAt) == 0 {
+		if len(waits)+len(more)+killsLeft == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -72,6 +52,39 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 		}
 	}
 	return fmt.Sprintf("%d transfers, begun within %.0f s and over after %.0f s; %d times killed", len(all), began.Seconds(), time.Since(begun).Seconds(), s.h.kills), nil
+}
+
+// disturb has one reader stay on old data, and another see repositories of different moments.
+func (s *scene) disturb(ctx context.Context) error {
+	notifications, err := s.notifications(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.ageOld(ctx, notifications); err != nil {
+		return err
+	}
+	mixing, stop := context.WithCancel(ctx)
+	s.end = stop
+	s.mix(mixing, notifications)
+	return nil
+}
+
+// killer makes what kills the daemon with -9 when the next of some random moments has come, and tells how many there are left.
+func (s *scene) killer(ctx context.Context) func() (left int, err error) {
+	var at []time.Time
+	for range kills {
+		at = append(at, time.Now().Add(s.upTo(8*s.h.soak)))
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return func() (int, error) {
+		for len(at) > 0 && time.Now().After(at[0]) {
+			at = at[1:]
+			if err := s.h.restart(ctx); err != nil {
+				return 0, err
+			}
+		}
+		return len(at), nil
+	}
 }
 
 // begin initiates a transfer, and has the recipient's registry agree where that is another.
@@ -125,6 +138,10 @@ func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*
 		case m.cancel && !m.acted && !t.Seen.IsZero():
 			err = s.h.run(ctx, "transfer", "cancel", id, "--reason", "the parties changed their minds")
 			m.acted = true
+		case m.krill && t.State == "accepted":
+			err = s.follow(ctx, m)
+		case m.krill && t.State == "finalised" && t.Released.IsZero():
+			err = s.mover.Asks(ctx)
 		case m.dispute && !m.acted && t.State == "accepted":
 			err = s.h.run(ctx, "transfer", "dispute", id, "--reason", "a third party has claims")
 			m.acted = true

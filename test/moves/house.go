@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -101,8 +102,12 @@ func (h *house) serve(ctx context.Context) (err error) {
 		if err := h.daemon.Ended(); err != nil {
 			return err
 		}
-		_, err := h.status(ctx)
-		return err
+		// a command would work on the data directory itself as long as the daemon does not have it
+		c, err := net.Dial("unix", filepath.Join(h.data(), "cadastre.sock"))
+		if err != nil {
+			return err
+		}
+		return c.Close()
 	})
 	if err != nil {
 		return fmt.Errorf("%s does not serve: %w; see %s", h.name, err, h.path("serve.log"))

@@ -18,27 +18,31 @@ import (
 
 // options are the flags.
 type options struct {
-	only    string
-	holders int
-	moves   int
-	seed    uint64
-	every   time.Duration
-	soak    time.Duration
-	newKeys bool
-	keep    bool
+	only      string
+	holders   int
+	moves     int
+	handed    int
+	seed      uint64
+	every     time.Duration
+	soak      time.Duration
+	newKeys   bool
+	withKrill bool
+	keep      bool
 }
 
 // run is all acts of one run, what they share, and the score.
 type run struct {
 	options
-	shared string   // folder of the inputs
-	rpHome string   // folder of the validators and of Krill
-	also   []string // the validators beside the newest rpki-client
-	dir    string
-	begun  time.Time
-	chance *rand.Rand
+	shared  string   // folder of the inputs
+	rpHome  string   // folder of the validators and of Krill
+	also    []string // the validators beside the newest rpki-client
+	dir     string
+	playing string // the act's name
+	begun   time.Time
+	chance  *rand.Rand
 
 	cadastre string   // our program
+	keptKeys string   // the folder of kept keys; empty where they are made anew
 	keys     []string // environment of a program that takes kept keys
 	tls      *localtls.Authority
 
@@ -57,13 +61,15 @@ type act struct {
 
 var acts = []act{
 	{"moves", "holders of two registries under one root move at once", playMoves},
+	{"handoff", "a registry fails, and its holders go to its successor", playHandoff},
+	{"escrow", "a registry fails, and nothing is left of it but what it deposited", playEscrow},
 }
 
 // errSaid is an act that ended with a proof that did not hold, which was said.
 var errSaid = errors.New("a proof did not hold")
 
 func newRun(o options) *run {
-	r := &run{options: o, shared: "../shared", rpHome: "/opt/rp", begun: time.Now(), chance: rand.New(rand.NewPCG(o.seed, 0))} //nolint:gosec // to be repeatable is the point
+	r := &run{options: o, also: []string{routinator, fort}, shared: "../shared", rpHome: "/opt/rp", begun: time.Now(), chance: rand.New(rand.NewPCG(o.seed, 0))} //nolint:gosec // to be repeatable is the point
 	if home := os.Getenv("RP_HOME"); home != "" {
 		r.rpHome = home
 	}
@@ -96,11 +102,11 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if r.rpHome, err = filepath.Abs(r.rpHome); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(r.rpHome, routinator)); err == nil { // TEMP
-		r.also = append(r.also, routinator)
+	needed := append([]string{newest}, r.also...)
+	if r.withKrill {
+		needed = append(needed, "krill", "krillc")
 	}
-	r.also = append(r.also, fort)
-	for _, name := range validators {
+	for _, name := range needed {
 		if _, err := os.Stat(filepath.Join(r.rpHome, name)); err != nil {
 			return fmt.Errorf("there is no %s in %s: run '%s/rp/install --routinator --krill' as root", name, r.rpHome, r.shared)
 		}
@@ -126,11 +132,21 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
 		}
-		r.keys = []string{"CADASTRE_KEPT_KEYS=" + folder, "CADASTRE_KEPT_TURN=" + r.path("keys-turn")}
+		r.keptKeys = folder
 		build = append(build, "-tags", "kept")
 	}
 	_, err = process.Soon(ctx, nil, "go", append(build, "./cmd/cadastre")...)
 	return err
+}
+
+// begin makes the folder of an act. Its installations begin again with the first of the kept keys.
+func (r *run) begin(a act) error {
+	r.playing = a.name
+	if r.keptKeys != "" {
+		r.keys = []string{"CADASTRE_KEPT_KEYS=" + r.keptKeys, "CADASTRE_KEPT_TURN=" + r.path("keys-turn")}
+	}
+	fmt.Printf("\n%s: %s\n", a.name, a.title)
+	return os.Mkdir(r.path(), 0o755) // read by programs that are not root
 }
 
 // say prints the line of a proof: how long it took, what was proven, and the figures or what is wrong.
@@ -203,8 +219,9 @@ func (r *run) close() error {
 	return os.RemoveAll(r.dir)
 }
 
+// path is something in the folder of the act that is played.
 func (r *run) path(parts ...string) string {
-	return filepath.Join(append([]string{r.dir}, parts...)...)
+	return filepath.Join(append([]string{r.dir, r.playing}, parts...)...)
 }
 
 // fork is chance for something that runs beside.
