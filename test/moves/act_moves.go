@@ -143,6 +143,9 @@ func (s *scene) startReaders(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
+	for _, d := range s.readers {
+		d.begin() // until now the trees for rsync may have come one after the other
+	}
 	return fmt.Sprintf("%d readers", len(s.readers)), nil
 }
 
@@ -160,7 +163,7 @@ func (s *scene) measure(ctx context.Context) (string, error) {
 	}
 	soak := s.soak
 	if soak == 0 {
-		soak = max(20*time.Second, (3 * slowest).Round(time.Second))
+		soak = max(24*time.Second, (4 * slowest).Round(time.Second))
 	}
 	for _, h := range s.seen {
 		h.soak = soak

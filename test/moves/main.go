@@ -36,7 +36,7 @@ func main() {
 	flag.IntVar(&o.handed, "handed", 2000, "how many holders the registry has that is handed off")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e6, "repeats a run that printed this seed, as far as chance decides") //nolint:gosec // to be repeatable is the point
 	flag.DurationVar(&o.every, "every", 2*time.Second, "how long a reader waits from one run to the next")
-	flag.DurationVar(&o.soak, "soak", 0, "of transfers and between repositories; where it is 0, three times what the slowest reader takes")
+	flag.DurationVar(&o.soak, "soak", 0, "of transfers and between repositories; where it is 0, four times what the slowest reader takes")
 	flag.BoolVar(&o.newKeys, "new-keys", false, "have all keys made anew")
 	flag.BoolVar(&o.withKrill, "krill", true, "have one holder's CA in Krill")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder of a run without failures, too")
