@@ -45,6 +45,7 @@ moves:
 	@$(GO) run ./test/moves
 
 bench:
+	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
 	@$(GO) run ./test/bench
 
 lint: lint-program

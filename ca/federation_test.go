@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -199,12 +200,7 @@ func (f *federation) prints(vrp string) bool {
 	f.below.Helper()
 	said, err := f.below.engine.VRPs()
 	must(f.below, err)
-	for _, one := range said {
-		if one == vrp {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(said, vrp)
 }
 
 // unseen is a look at a parent's repository that is not there.

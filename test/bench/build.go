@@ -213,7 +213,7 @@ func (b *bench) cold(ctx context.Context) error {
 	if err := d.cadastre(ctx, "status", "--wait"); err != nil {
 		return err
 	}
-	took, peak := time.Since(start), d.peakMemory()
+	took, peak := time.Since(start), d.process.PeakMemory()
 	b.add(figure{
 		name: "building AFRINIC from nothing, keys cold", value: secs(took), bound: fmt.Sprintf("%d RSA keys alone: %s", b.roas+2*authorities+batches, secs(b.keysAlone)),
 		aim: "at most 1.2 times", ok: took <= b.keysAlone*12/10,

@@ -84,7 +84,7 @@ func (b *bench) restart(ctx context.Context, d *daemon) ([]time.Duration, error)
 	for range 5 {
 		d.stop()
 		start := time.Now()
-		if err := d.launch(ctx); err != nil {
+		if err := d.launch(); err != nil {
 			return nil, err
 		}
 		for {

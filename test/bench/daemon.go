@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,14 +17,14 @@ import (
 	"time"
 
 	"cadastre/roa"
+	"cadastre/test/internal/process"
 )
 
 // daemon is a cadastre that serves AFRINIC in a process of its own.
 type daemon struct {
 	program, dir, passphrase string
 	port                     int
-	process                  *exec.Cmd     // nil while there is none
-	exited                   chan struct{} // closed when the process has ended
+	process                  *process.Child // nil while there is none
 	client                   *http.Client
 }
 
@@ -37,23 +36,8 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 
 // newDaemon makes a data directory with AFRINIC of 2023 and the announcements in it.
 func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon, error) {
-	d := &daemon{program: b.program, dir: filepath.Join(b.work, name), passphrase: filepath.Join(b.work, "passphrase")}
-	treeFile := filepath.Join(b.work, "tree.toml")
-	err := errors.Join(os.WriteFile(d.passphrase, []byte("bench\n"), 0o600), os.WriteFile(treeFile, []byte(tree), 0o600))
+	d, err := b.emptyDaemon(ctx, name, algorithm)
 	if err != nil {
-		return nil, err
-	}
-	var ports [2]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-	}
-	d.port = ports[0]
-	if err := d.cadastre(ctx, "init", "--tree", treeFile, "--passphrase-file", d.passphrase, "--algorithm", algorithm, "--https-port", strconv.Itoa(ports[0]), "--rsync-port", strconv.Itoa(ports[1])); err != nil {
 		return nil, err
 	}
 	if err := d.cadastre(ctx, "holdings", "import", filepath.Join(b.shared, registry2023)); err != nil {
@@ -66,6 +50,26 @@ func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon,
 	if err := d.cadastre(ctx, "roa", "import", "--only-held", rows); err != nil {
 		return nil, err
 	}
+	b.daemon = d
+	return d, nil
+}
+
+// emptyDaemon makes a data directory with the registries and nothing that they hold.
+func (b *bench) emptyDaemon(ctx context.Context, name, algorithm string) (*daemon, error) {
+	d := &daemon{program: b.program, dir: filepath.Join(b.work, name), passphrase: filepath.Join(b.work, "passphrase")}
+	treeFile := filepath.Join(b.work, "tree.toml")
+	err := errors.Join(os.WriteFile(d.passphrase, []byte("bench\n"), 0o600), os.WriteFile(treeFile, []byte(tree), 0o600))
+	if err != nil {
+		return nil, err
+	}
+	ports, err := process.FreePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	d.port = ports[0]
+	if err := d.cadastre(ctx, "init", "--tree", treeFile, "--passphrase-file", d.passphrase, "--algorithm", algorithm, "--https-port", strconv.Itoa(ports[0]), "--rsync-port", strconv.Itoa(ports[1])); err != nil {
+		return nil, err
+	}
 	pem, err := os.ReadFile(filepath.Join(d.dir, "tls", "ca.pem"))
 	if err != nil {
 		return nil, err
@@ -73,7 +77,6 @@ func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon,
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	d.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}, Timeout: time.Minute}
-	b.daemon = d
 	return d, nil
 }
 

@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	"cadastre/api"
 	"cadastre/ca"
+	"cadastre/test/internal/process"
 )
 
 // startTime is the most that a daemon may take until it answers.
@@ -21,32 +19,16 @@ const startTime = 5 * time.Minute
 
 // start starts the daemon and returns when it answers on its socket. It fails when it has ended before that.
 func (d *daemon) start(ctx context.Context) error {
-	if err := d.launch(ctx); err != nil {
+	if err := d.launch(); err != nil {
 		return err
 	}
 	return d.answers(ctx)
 }
 
 // launch starts the daemon and waits for nothing.
-func (d *daemon) launch(ctx context.Context) error {
-	log, err := os.OpenFile(d.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	process := exec.CommandContext(ctx, d.program, "--data", d.dir, "serve", "--passphrase-file", d.passphrase)
-	process.Stderr = log
-	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := process.Start(); err != nil {
-		return err
-	}
-	exited := make(chan struct{})
-	go func() {
-		_ = process.Wait()
-		close(exited)
-	}()
-	d.process, d.exited = process, exited
-	return nil
+func (d *daemon) launch() (err error) {
+	d.process, err = process.StartLogged(d.dir+".log", nil, d.program, "--data", d.dir, "serve", "--passphrase-file", d.passphrase)
+	return err
 }
 
 // answers returns when the process that launch started answers on its socket; when it does not, it is stopped. That its
@@ -62,10 +44,8 @@ func (d *daemon) answers(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
-		case <-d.exited:
-			state := d.process.ProcessState
-			d.stop()
-			return fmt.Errorf("the daemon ended (%s) before it answered; see %s.log", state, d.dir)
+		case <-d.process.Done():
+			return fmt.Errorf("the daemon does not start: %w; see %s.log", d.process.Ended(), d.dir)
 		case <-ctx.Done():
 			d.stop()
 			return fmt.Errorf("the daemon does not answer (%w); see %s.log", err, d.dir)
@@ -75,7 +55,7 @@ func (d *daemon) answers(ctx context.Context) error {
 
 // api is the daemon's socket, as long as it is the process that launch started that listens there.
 func (d *daemon) api() *api.Client {
-	pid := d.process.Process.Pid
+	pid := d.process.PID()
 	return &api.Client{HTTP: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(d.dir, "cadastre.sock"))
 		if err != nil {
@@ -114,23 +94,7 @@ func listenerOf(c *net.UnixConn) (pid int, err error) {
 // stop ends the daemon, if there is one, and returns when it has ended.
 func (d *daemon) stop() {
 	if d.process != nil {
-		_ = d.process.Process.Signal(syscall.SIGTERM)
-		<-d.exited
+		d.process.Stop()
 		d.process = nil
 	}
-}
-
-// peakMemory is the most that the process ever had resident.
-func (d *daemon) peakMemory() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(text) {
-		var kB int64
-		if _, err := fmt.Sscanf(string(line), "VmHWM: %d kB", &kB); err == nil {
-			return kB << 10
-		}
-	}
-	return 0
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // holder is an organisation below the registry of a house, as the CA that it is.
@@ -113,9 +115,9 @@ var brakeCode = regexp.MustCompile(`--code ([0-9a-f]{8})`)
 // small always takes away a large share.
 func (h *house) decide(ctx context.Context, args ...string) error {
 	err := h.run(ctx, args...)
-	var held *exit
-	if errors.As(err, &held) && held.status == braked {
-		if code := brakeCode.FindStringSubmatch(held.says); code != nil {
+	var held *process.Exit
+	if errors.As(err, &held) && held.Status == braked {
+		if code := brakeCode.FindStringSubmatch(held.Stderr + held.Stdout); code != nil {
 			return h.run(ctx, append(args, "--code", code[1])...)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"cadastre/test/internal/process"
 )
 
 // house is one installation of Cadastre: a data directory with IANA, one registry and its holders, and the daemon.
@@ -22,7 +24,7 @@ type house struct {
 	tls     *tlsAuthority
 	https   int // port
 	rsync   int // port
-	daemon  *child
+	daemon  *process.Child
 }
 
 const (
@@ -46,7 +48,7 @@ const brief = "5s"
 // startHouse makes an installation whose registry holds resources, and starts its daemon.
 func (s *scene) startHouse(ctx context.Context, name, holds string) (*house, error) {
 	h := &house{name: name, program: s.cadastre, dir: s.path(name), tls: s.tls}
-	ports, err := freePorts(2)
+	ports, err := process.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func (s *scene) startHouse(ctx context.Context, name, holds string) (*house, err
 	if err := h.run(ctx, append([]string{"holdings", "delegate", "--to", registry}, strings.Fields(holds)...)...); err != nil {
 		return nil, err
 	}
-	h.daemon, err = start(h.path("serve.log"), nil, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
+	h.daemon, err = process.StartLogged(h.path("serve.log"), nil, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +116,7 @@ func (h *house) configure() error {
 
 func (h *house) awaitReady(ctx context.Context) error {
 	err := until(ctx, time.Minute, func() error {
-		if err := h.daemon.ended(); err != nil {
+		if err := h.daemon.Ended(); err != nil {
 			return err
 		}
 		_, err := h.tls.fetch(ctx, fmt.Sprintf("https://localhost:%d/rrdp/%s/notification.xml", h.https, registry))
@@ -129,7 +131,7 @@ func (h *house) awaitReady(ctx context.Context) error {
 func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
 func (h *house) data() string            { return h.path("data") }
 func (h *house) tal() string             { return h.path("cadastre.tal") }
-func (h *house) end()                    { h.daemon.end() }
+func (h *house) end()                    { h.daemon.End() }
 
 // ask runs one command on the data directory, or through its daemon, and returns what it prints.
 func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {

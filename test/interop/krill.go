@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // krill is one installation of Krill in its testbed mode: a trust anchor, a CA 'testbed' under it that holds everything,
@@ -21,7 +23,7 @@ type krill struct {
 	https int // port
 	rsync int // port
 
-	daemon, rsyncd *child
+	daemon, rsyncd *process.Child
 	entitled       map[string]resources // of each child
 }
 
@@ -65,7 +67,7 @@ path = %[1]s/ta
 // startKrill starts Krill and its rsync daemon, and waits until its CA is certified for everything.
 func (s *scene) startKrill(ctx context.Context) (*krill, error) {
 	k := &krill{home: s.rpHome, dir: s.path("krill"), tls: s.tls, entitled: map[string]resources{}}
-	ports, err := freePorts(2)
+	ports, err := process.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +86,10 @@ func (s *scene) startKrill(ctx context.Context) (*krill, error) {
 		return nil, err
 	}
 	// with KRILL_TEST it takes localhost for a host, and tries again after seconds rather than minutes
-	if k.daemon, err = start(k.path("krill.log"), []string{"KRILL_TEST=1"}, filepath.Join(k.home, "krill"), "-c", k.path("krill.conf")); err != nil {
+	if k.daemon, err = process.StartLogged(k.path("krill.log"), []string{"KRILL_TEST=1"}, filepath.Join(k.home, "krill"), "-c", k.path("krill.conf")); err != nil {
 		return nil, err
 	}
-	if k.rsyncd, err = start(k.path("rsyncd.log"), nil, "rsync", "--daemon", "--no-detach", "--config="+k.path("rsyncd.conf")); err != nil {
+	if k.rsyncd, err = process.StartLogged(k.path("rsyncd.log"), nil, "rsync", "--daemon", "--no-detach", "--config="+k.path("rsyncd.conf")); err != nil {
 		return nil, err
 	}
 	return k, k.awaitReady(ctx)
@@ -95,7 +97,7 @@ func (s *scene) startKrill(ctx context.Context) (*krill, error) {
 
 func (k *krill) awaitReady(ctx context.Context) error {
 	err := until(ctx, 30*time.Second, func() error {
-		if err := k.daemon.ended(); err != nil {
+		if err := k.daemon.Ended(); err != nil {
 			return err
 		}
 		if _, err := k.tls.fetch(ctx, k.url("rrdp/notification.xml")); err != nil {
@@ -131,8 +133,8 @@ func (k *krill) url(path string) string {
 }
 
 func (k *krill) end() {
-	k.daemon.end()
-	k.rsyncd.end()
+	k.daemon.End()
+	k.rsyncd.End()
 }
 
 // c runs krillc and returns what it prints.

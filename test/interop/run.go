@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // options are the flags.
@@ -147,4 +149,11 @@ func until(ctx context.Context, most time.Duration, holds func() error) error {
 			return errors.Join(errors.New("it took too long, or was interrupted"), err)
 		}
 	}
+}
+
+// output runs a program to its end, which is not far, and returns what it prints, also where it fails.
+func output(ctx context.Context, environment []string, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	return process.Output(ctx, environment, name, args...)
 }

@@ -122,7 +122,7 @@ func (w *world) settled(ctx context.Context) (string, error) {
 	for _, r := range now.Repositories {
 		objects += r.Objects
 	}
-	w.house.peak = max(w.house.peak, w.house.daemon.peakMemory())
+	w.house.peak = max(w.house.peak, w.house.daemon.PeakMemory())
 	return fmt.Sprintf("%s authorities, %s objects, serial %d of AFRINIC, at most %d MB of memory", thousands(now.Authorities), thousands(objects),
 		now.Repositories["afrinic"].Serial, w.house.peak>>20), nil
 }

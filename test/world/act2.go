@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"slices"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 const (
@@ -82,8 +84,8 @@ func (w *world) importHeld(ctx context.Context, before status) (code, figures st
 // refused runs a command that the brake must hold, and reads what it says would be.
 func (w *world) refused(ctx context.Context, held *effect, args ...string) error {
 	stdout, err := w.house.run(ctx, append(args, "-o", "json")...)
-	var refused *exit
-	if !errors.As(err, &refused) || refused.status != exitRefused {
+	var refused *process.Exit
+	if !errors.As(err, &refused) || refused.Status != exitRefused {
 		return fmt.Errorf("it should have ended with %d, and: %w", exitRefused, err)
 	}
 	if err := decode(stdout, held); err != nil {
@@ -135,7 +137,7 @@ func (w *world) importKilled(ctx context.Context, code string) (string, error) {
 	}
 	slices.Sort(moments)
 	args := []string{"holdings", "import", w.inputs.second, "--code", code, "--data", h.data}
-	command, err := start(exec.CommandContext(ctx, h.program, args...)) // our own program
+	command, err := process.Start(exec.CommandContext(ctx, h.program, args...)) // our own program
 	if err != nil {
 		return "", err
 	}
@@ -154,9 +156,9 @@ func (w *world) importKilled(ctx context.Context, code string) (string, error) {
 	if _, err := h.awaitServing(ctx); err != nil {
 		return "", err
 	}
-	<-command.done
+	<-command.Done()
 	answered := "answered"
-	if !command.cmd.ProcessState.Success() {
+	if !command.Succeeded() {
 		answered = "not answered, and repeated"
 		if _, err := h.run(ctx, args...); err != nil {
 			return "", err

@@ -10,12 +10,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // follower is a relying party that is there all the time: 'cadastre verify --follow' validates after every serial, and
 // the follower judges each.
 type follower struct {
-	child *child
+	child *process.Child
 	judge
 }
 
@@ -35,7 +37,7 @@ func (w *world) follow() (*follower, error) {
 	defer func() { _ = log.Close() }() // the child has its own
 	cmd.Stderr = log
 	f := &follower{judge: newJudge(&h.outages)}
-	if f.child, err = start(cmd); err != nil {
+	if f.child, err = process.Start(cmd); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -51,12 +53,12 @@ func (w *world) follow() (*follower, error) {
 	return f, nil
 }
 
-func (f *follower) stop() { f.child.end() }
+func (f *follower) stop() { f.child.End() }
 
 // catchUp waits until the follower has seen the serials that are published now, and tells what it has found fault with.
 func (f *follower) catchUp(ctx context.Context, now status) error {
 	for deadline := time.Now().Add(2 * time.Minute); ; {
-		if err := f.child.ended(); err != nil {
+		if err := f.child.Ended(); err != nil {
 			return fmt.Errorf("the follower is gone: %w", err)
 		}
 		if err := f.verdict(); err != nil {

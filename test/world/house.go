@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // house is the installation that is proven: its program, its data directory, and its daemon while one runs.
@@ -27,7 +29,7 @@ type house struct {
 	rsync   int      // port
 	client  *http.Client
 
-	daemon  *child
+	daemon  *process.Child
 	outages outages
 	peak    uint64 // memory of any daemon so far, in bytes
 }
@@ -38,7 +40,7 @@ func buildHouse(ctx context.Context, s settings, dir string) (*house, error) {
 	if s.algorithm != rsa {
 		h.suite = []string{"--p256"}
 	}
-	if _, err := output(ctx, nil, "go", "build", "-o", h.program, "./cmd/cadastre"); err != nil {
+	if _, err := process.Output(ctx, nil, "go", "build", "-o", h.program, "./cmd/cadastre"); err != nil {
 		return nil, err
 	}
 	for _, port := range []*int{&h.https, &h.rsync} {
@@ -89,10 +91,10 @@ func (h *house) init(ctx context.Context, algorithm string) error {
 	return errors.Join(os.WriteFile(h.tal(), tal, 0o644), os.WriteFile(h.roots(), roots, 0o644))
 }
 
-// run runs one command on the data directory, or through its daemon. It fails with an *exit unless the command says that
+// run runs one command on the data directory, or through its daemon. It fails with a *process.Exit unless the command says that
 // all is well.
 func (h *house) run(ctx context.Context, args ...string) ([]byte, error) {
-	return output(ctx, nil, h.program, append(args, "--data", h.data)...)
+	return process.Output(ctx, nil, h.program, append(args, "--data", h.data)...)
 }
 
 // ask runs a command and reads its answer as JSON.
@@ -152,7 +154,7 @@ func (h *house) begin() error {
 	cmd := exec.CommandContext(context.Background(), // it is ended by hand, at moments of our choosing
 		h.program, "serve", "--data", h.data, "--passphrase-file", h.passphrase())
 	cmd.Stderr = log
-	h.daemon, err = start(cmd)
+	h.daemon, err = process.Start(cmd)
 	return err
 }
 
@@ -161,7 +163,7 @@ func (h *house) awaitServing(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
 	url := fmt.Sprintf("https://localhost:%d/rrdp/iana/notification.xml", h.https)
 	for time.Since(begun) < time.Minute {
-		if err := h.daemon.ended(); err != nil {
+		if err := h.daemon.Ended(); err != nil {
 			return 0, fmt.Errorf("the daemon does not start: %w; see %s", err, h.path("serve.log"))
 		}
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -192,13 +194,11 @@ func (h *house) serve(ctx context.Context) (time.Duration, error) {
 
 // kill ends the daemon with -9.
 func (h *house) kill() {
-	h.peak = max(h.peak, h.daemon.peakMemory())
+	h.peak = max(h.peak, h.daemon.PeakMemory())
 	h.outages.begin()
-	h.daemon.kill()
+	h.daemon.Kill()
 }
 
 func (h *house) end() {
-	if h.daemon != nil {
-		h.daemon.end()
-	}
+	h.daemon.End()
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // validator is one that people run, and how it fetches.
@@ -103,7 +105,7 @@ func (w *world) ask(ctx context.Context, v validator, want []string) (string, er
 	if v.rsync {
 		args = append(args, "--rsync")
 	}
-	stdout, err := output(ctx, []string{"RP_HOME=" + w.path("rp")}, filepath.Join(w.shared, "rp", "vrps"), args...)
+	stdout, err := process.Output(ctx, []string{"RP_HOME=" + w.path("rp")}, filepath.Join(w.shared, "rp", "vrps"), args...)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"cadastre/internal/envelope"
+	"cadastre/internal/publication"
+)
+
+// callers is how many knock.
+const callers = 10_000
+
+// knock is a call that is refused.
+type knock struct {
+	method, url string
+	body        []byte
+}
+
+// knocks has strangers and peers that misbehave call at the whole daemon, over HTTPS, on connections that stay and on ones of
+// their own, and looks at what that costs it.
+func (b *bench) knocks(ctx context.Context, d *daemon, c *crowd) error {
+	key, certificate, err := envelope.NewIdentity(time.Now())
+	if err != nil {
+		return err
+	}
+	stranger, err := envelope.NewSigner(key, certificate)
+	if err != nil {
+		return err
+	}
+	query := (&publication.Query{List: true}).XML()
+	forged, err := stranger.Sign(query, time.Now())
+	if err != nil {
+		return err
+	}
+	replayed, err := c.signer.Sign(query, time.Now().Add(-30*time.Minute))
+	if err != nil {
+		return err
+	}
+	base := fmt.Sprintf("https://localhost:%d/", d.port)
+	nobody := make([]knock, callers) // who is answered by no door at all
+	refused := make([]knock, callers)
+	for i := range refused {
+		known := c.members[i%crowdSize].uri
+		nobody[i] = knock{http.MethodPost, base + "nothing", forged}
+		switch i % 10 {
+		case 5:
+			refused[i] = knock{http.MethodGet, known, nil}
+		case 6:
+			refused[i] = knock{http.MethodPost, known, bytes.Repeat([]byte("?"), 1000)}
+		case 7:
+			refused[i] = knock{http.MethodPost, base + "rfc8181/" + strings.Repeat("x", 300), forged}
+		case 8:
+			refused[i] = knock{http.MethodPost, known, forged}
+		case 9:
+			refused[i] = knock{http.MethodPost, known, replayed}
+		default:
+			refused[i] = knock{http.MethodPost, fmt.Sprintf("%s%s/stranger-%d", base, []string{"rfc6492", "rfc8181"}[i%2], i), forged}
+		}
+	}
+	kept, fresh := insecureClient(false), insecureClient(true)
+	for _, warm := range [][]knock{nobody, refused} {
+		if err := knockAll(ctx, kept, warm[:callers/5]); err != nil {
+			return err
+		}
+	}
+	before, cpu := d.process.Memory(), d.process.CPU()
+	if err := knockAll(ctx, kept, nobody); err != nil {
+		return err
+	}
+	idle := d.process.CPU() - cpu
+	highest, watched := d.highest(ctx)
+	cpu = d.process.CPU()
+	if err := knockAll(ctx, kept, refused); err != nil {
+		return err
+	}
+	busy := d.process.CPU() - cpu
+	cpu = d.process.CPU()
+	if err := knockAll(ctx, fresh, refused); err != nil {
+		return err
+	}
+	alone := d.process.CPU() - cpu
+	watched()
+	each := (busy - idle) / callers
+	b.add(figure{
+		name: fmt.Sprintf("a refused caller, of %d at the whole daemon", callers), value: fmt.Sprintf("%.3f ms of CPU in the door", each.Seconds()*1000),
+		bound: fmt.Sprintf("HTTPS that no door answers: %.3f ms", (idle/callers).Seconds()*1000), aim: "under 0.1 ms", ok: each < 100*time.Microsecond,
+	})
+	fmt.Printf("  with a TLS connection for each of them: %.3f ms of CPU each, with all\n", (alone/callers).Seconds()*1000)
+	b.add(figure{
+		name: fmt.Sprintf("memory while %d callers knock, twice", callers), value: fmt.Sprintf("%.1f MB at the most", float64(*highest)/1e6),
+		bound: fmt.Sprintf("before: %.1f MB", float64(before)/1e6), aim: "at most 10 % more", ok: *highest <= before+before/10,
+	})
+	return nil
+}
+
+// highest watches the daemon's memory until end is called, and then is the most that it had.
+func (d *daemon) highest(ctx context.Context) (most *uint64, end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	most = new(uint64)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for ticker := time.NewTicker(20 * time.Millisecond); ; {
+			*most = max(*most, d.process.Memory())
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				ticker.Stop()
+				return
+			}
+		}
+	})
+	return most, func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
+// knockAll makes calls of which each must be refused.
+func knockAll(ctx context.Context, client *http.Client, knocks []knock) error {
+	return crowded(len(knocks), func(i int) error {
+		k := knocks[i]
+		request, err := http.NewRequestWithContext(ctx, k.method, k.url, bytes.NewReader(k.body))
+		if err != nil {
+			return err
+		}
+		answer, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+		if err == nil && answer.StatusCode < http.StatusBadRequest {
+			err = fmt.Errorf("%s %s is answered with %s: %.100s", k.method, k.url, answer.Status, text)
+		}
+		return err
+	})
+}
