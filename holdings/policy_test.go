@@ -73,6 +73,9 @@ func TestPoliciesOfTransfers(t *testing.T) {
 			locked(p)
 			p.Profile, p.Exchanges = holdings.Portable, []holdings.Exchange{{With: holdings.Anyone}}
 		}}, wish(t, holdings.Portability, "isp", "latam", "41.0.0.0/24"), 0, ""},
+		"portable, and not a move": {policies{"afrinic": func(p *holdings.Policy) {
+			p.Profile, p.Exchanges = holdings.Portable, []holdings.Exchange{{With: holdings.Anyone}}
+		}}, wish(t, holdings.Market, "isp", "latam", "41.0.0.0/24"), 0, "afrinic lets no ipv4 go to lacnic"},
 		"as of right, and not taken": {policies{"afrinic": profile(holdings.Portable), "lacnic": func(p *holdings.Policy) { p.Exchanges = []holdings.Exchange{{With: holdings.Anyone}} }},
 			wish(t, holdings.Portability, "isp", "latam", "41.0.0.0/24"), 0, "lacnic takes no ipv4 from afrinic; leave out 41.0.0.0/24"},
 		"exchanged": {policies{"afrinic": func(p *holdings.Policy) {

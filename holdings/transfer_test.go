@@ -153,6 +153,10 @@ func TestTransferWithAnInstallationElsewhere(t *testing.T) {
 	h.accept(id)
 	h.holds(map[string]string{"lacnic": "62.0.0.0/16", "new": "62.0.0.0/16", "new/below": "62.0.1.0/24"})
 	h.sane() // one who gets what was delegated on is an LIR
+	for _, to := range []string{"lacnic", "new"} { // what is on its way to one is not given to it a second time
+		_, err := h.ledger.Delegate(by("x"), holdings.Delegation{To: to, Resources: set(t, "62.0.255.0-62.1.0.255"), Status: holdings.Allocated, Ground: "x"})
+		fails(t, err, fault.Conflict, "62.0.255.0/24")
+	}
 	h.commit(h.ledger.Cancel(by("x"), id, ""))
 	h.holds(map[string]string{"lacnic": "", "new": "", "new/below": ""})
 	h.sane()
