@@ -64,6 +64,7 @@ func playHandoff(ctx context.Context, r *run) error {
 		return err
 	}
 	err = s.steps(
+		s.measured(ctx),
 		step{"the plan of the handoff names every holder and VRP", func() (string, error) { return s.planHandoff(ctx) }},
 		step{"the handoff comes to its end, and the daemon is killed with -9 on the way", func() (string, error) { return s.handOff(ctx) }},
 		step{"all is published", func() (string, error) { return "", s.h.settle(ctx) }},
@@ -122,6 +123,7 @@ func playEscrow(ctx context.Context, r *run) error {
 			s.seen = s.seen[1:]
 			return "", os.RemoveAll(lost.data())
 		}},
+		s.measured(ctx), // some readers try again and again where nobody answers
 		step{"the plan of the handoff names every holder and VRP", func() (string, error) { return s.planHandoff(ctx, s.fromEscrow()...) }},
 		step{"the handoff comes to its end, and the daemon is killed with -9 on the way", func() (string, error) { return s.handOff(ctx, s.fromEscrow()...) }},
 		step{"all is published", func() (string, error) { return "", s.h.settle(ctx) }},
@@ -197,17 +199,17 @@ func (h *house) fill(ctx context.Context, statistics []string, intents string) (
 	return fmt.Sprintf("%d authorities, %d objects in %d repositories", now.Authorities, objects, len(now.Repositories)), err
 }
 
-// intentsOf writes what one registry's holders want, but for the last of it, which it returns too.
-func (s *scene) intentsOf(registry string) (path string, last vrp) {
+// intentsOf writes what the holders of registries want, but for the last of it, which it returns too.
+func (s *scene) intentsOf(registries ...string) (path string, last vrp) {
 	var rows []string
 	for _, h := range s.world.holders {
 		for _, v := range h.vrps {
-			if h.registry == registry {
+			if slices.Contains(registries, h.registry) {
 				rows, last = append(rows, fmt.Sprintf("%s,AS%d,%d\n", v.prefix, v.asn, v.maxLength)), v
 			}
 		}
 	}
-	path = s.path("intents-" + registry + ".csv")
+	path = s.path("intents-" + registries[0] + ".csv")
 	if err := os.WriteFile(path, []byte(strings.Join(rows[:len(rows)-1], "")), 0o600); err != nil {
 		return err.Error(), last // which is no file, as the import will say
 	}

@@ -79,7 +79,7 @@ func (s *scene) killer(ctx context.Context) func() (left int, err error) {
 	return func() (int, error) {
 		for len(at) > 0 && time.Now().After(at[0]) {
 			at = at[1:]
-			if err := s.h.restart(ctx); err != nil {
+			if err := s.seen[s.chance.IntN(len(s.seen))].restart(ctx); err != nil {
 				return 0, err
 			}
 		}
@@ -102,14 +102,36 @@ func (s *scene) begin(ctx context.Context, m *move) error {
 	var answer struct {
 		Transfer transfer `json:"transfer"`
 	}
-	if err := s.h.askJSON(ctx, &answer, append(args, m.resources...)...); err != nil {
+	if m.away != nil {
+		args = append(args, "--peer", m.away.name)
+	}
+	if err := m.home.askJSON(ctx, &answer, append(args, m.resources...)...); err != nil {
 		return fmt.Errorf("%s: %w", m.label, err)
 	}
-	m.id = answer.Transfer.ID
-	if registryOf(m.from) == registryOf(m.to) {
+	m.id, m.ref = answer.Transfer.ID, answer.Transfer.Ref
+	if m.away != nil {
+		return nil // it is approved there when it is known there
+	}
+	m.approved = true
+	if rirOf(m.from) == rirOf(m.to) {
 		return nil
 	}
-	return s.h.run(ctx, "transfer", "approve", fmt.Sprint(m.id))
+	return m.home.run(ctx, "transfer", "approve", fmt.Sprint(m.id))
+}
+
+// approve has the recipients' registries agree to what they have come to know.
+func (s *scene) approve(ctx context.Context, h *house, list []transfer, all []*move) error {
+	for _, t := range list {
+		at := slices.IndexFunc(all, func(m *move) bool { return m.away == h && m.ref == t.Ref && !m.approved })
+		if at < 0 {
+			continue
+		}
+		if err := h.run(ctx, "transfer", "approve", fmt.Sprint(t.ID)); err != nil {
+			return err
+		}
+		all[at].approved = true
+	}
+	return nil
 }
 
 func registryOf(handle string) string {
@@ -119,40 +141,60 @@ func registryOf(handle string) string {
 
 // look sees how transfers stand, does what is due by hand, and names what is not over, and what is to begin now.
 func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*move, err error) {
-	var list []transfer
-	if err := s.h.askJSON(ctx, &list, "transfer", "list"); err != nil {
-		return nil, nil, err
+	shown := 0
+	for _, h := range s.seen {
+		var list []transfer
+		if err := h.askJSON(ctx, &list, "transfer", "list"); err != nil {
+			return nil, nil, err
+		}
+		if err := s.approve(ctx, h, list, all); err != nil {
+			return nil, nil, err
+		}
+		n, w, m, err := s.steer(ctx, h, list, all)
+		if err != nil {
+			return nil, nil, err
+		}
+		shown, waits, more = shown+n, append(waits, w...), append(more, m...)
 	}
+	if shown < len(all) {
+		return nil, nil, errors.New("transfers are missing of the lists")
+	}
+	return waits, more, nil
+}
+
+// steer is look for those that begin in one installation; it tells how many these are, too.
+func (s *scene) steer(ctx context.Context, h *house, list []transfer, all []*move) (shown int, waits []string, more []*move, err error) {
 	for _, t := range list {
-		at := slices.IndexFunc(all, func(m *move) bool { return m.id == t.ID })
+		at := slices.IndexFunc(all, func(m *move) bool { return m.home == h && m.id == t.ID })
 		if at < 0 {
 			continue
 		}
 		m := all[at]
-		m.shown = t
+		shown++
 		if t.State == "finalised" && m.finalised.Load() == 0 {
 			m.finalised.Store(time.Now().UnixNano())
 		}
 		id := fmt.Sprint(t.ID)
 		switch {
 		case m.cancel && !m.acted && !t.Seen.IsZero():
-			err = s.h.run(ctx, "transfer", "cancel", id, "--reason", "the parties changed their minds")
+			err = h.run(ctx, "transfer", "cancel", id, "--reason", "the parties changed their minds")
 			m.acted = true
 		case m.krill && t.State == "accepted":
 			err = s.follow(ctx, m)
 		case m.krill && t.State == "finalised" && t.Released.IsZero():
 			err = s.mover.Asks(ctx)
 		case m.dispute && !m.acted && t.State == "accepted":
-			err = s.h.run(ctx, "transfer", "dispute", id, "--reason", "a third party has claims")
+			err = h.run(ctx, "transfer", "dispute", id, "--reason", "a third party has claims")
 			m.acted = true
 		}
 		if err != nil {
-			return nil, nil, err
+			return 0, nil, nil, err
 		}
 		switch {
 		case m.dispute && t.Disputed != "" && t.State == "accepted" && !t.Seen.IsZero():
 		case !m.dispute && m.cancel == (t.State == "cancelled") && (t.State == "finalised" || t.State == "cancelled") && !t.Released.IsZero():
 			if m.next != nil {
+				m.next.home = h
 				more = append(more, m.next)
 				m.next = nil
 			}
@@ -160,10 +202,7 @@ func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*
 			waits = append(waits, fmt.Sprintf("%d, %s, is %s and waits for %s", t.ID, m.label, t.State, t.Waits))
 		}
 	}
-	if len(list) < len(all) {
-		return nil, nil, errors.New("transfers are missing of the list")
-	}
-	return waits, more, nil
+	return shown, waits, more, nil
 }
 
 // ageOld has one reader stay on what it has, but for some repositories of which it gets what they have at a random moment

@@ -79,6 +79,14 @@ func (h *house) configure() error {
 	if _, err := toml.DecodeFile(path, &config); err != nil {
 		return err
 	}
+	roots, err := os.ReadFile(h.tls.Roots)
+	if err != nil {
+		return err
+	}
+	// for the daemon's own relying party
+	if err := os.WriteFile(filepath.Join(h.data(), "tls", "ca.pem"), roots, 0o644); err != nil {
+		return err
+	}
 	config["tls"] = map[string]any{"certificate": certificate, "key": key}
 	policy, ok := config["policy"].(map[string]any)
 	if !ok {

@@ -61,6 +61,7 @@ type act struct {
 
 var acts = []act{
 	{"moves", "holders of two registries under one root move at once", playMoves},
+	{"between", "holders of two installations with trust anchors of their own move from one to the other", playBetween},
 	{"handoff", "a registry fails, and its holders go to its successor", playHandoff},
 	{"escrow", "a registry fails, and nothing is left of it but what it deposited", playEscrow},
 }
