@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 const southTree = `[[organisation]]
@@ -68,7 +69,7 @@ func (s *scene) twoHouses(ctx context.Context, north, south *house) (string, err
 			m.home, m.away = south, north
 		}
 	}
-	figures := ""
+	var figures []string
 	for i, registries := range [][]string{{failing}, {successor, nir}} {
 		h := s.seen[i]
 		intents, last := s.intentsOf(registries...)
@@ -79,9 +80,9 @@ func (s *scene) twoHouses(ctx context.Context, north, south *house) (string, err
 		if err != nil {
 			return "", err
 		}
-		figures += h.name + ": " + f + "; "
+		figures = append(figures, h.name+": "+f)
 	}
-	return figures, nil
+	return strings.Join(figures, "; "), nil
 }
 
 // introduce has one house know another under its name.

@@ -322,7 +322,7 @@ func (s *scene) handOff(ctx context.Context, more ...string) (string, error) {
 	if err := s.disturb(ctx); err != nil {
 		return "", err
 	}
-	kill := s.killer(ctx)
+	kill := s.killer(ctx, 4*s.h.soak)
 	p, err := s.plan(ctx, more)
 	if err != nil {
 		return "", err

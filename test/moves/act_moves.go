@@ -13,8 +13,6 @@ import (
 	"cadastre/test/internal/process"
 )
 
-const kills = 3
-
 // scene is the act while it is played.
 type scene struct {
 	*run

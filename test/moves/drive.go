@@ -15,7 +15,7 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 	if err := s.disturb(ctx); err != nil {
 		return "", err
 	}
-	kill := s.killer(ctx)
+	kill := s.killer(ctx, 8*s.h.soak)
 	all := slices.Clone(s.world.moves)
 	for _, m := range all {
 		if err := s.begin(ctx, m); err != nil {
@@ -70,10 +70,10 @@ func (s *scene) disturb(ctx context.Context) error {
 }
 
 // killer makes what kills the daemon with -9 when the next of some random moments has come, and tells how many there are left.
-func (s *scene) killer(ctx context.Context) func() (left int, err error) {
+func (s *scene) killer(ctx context.Context, span time.Duration) func() (left int, err error) {
 	var at []time.Time
-	for range kills {
-		at = append(at, time.Now().Add(s.upTo(8*s.h.soak)))
+	for range s.kills {
+		at = append(at, time.Now().Add(s.upTo(span)))
 	}
 	slices.SortFunc(at, time.Time.Compare)
 	return func() (int, error) {

@@ -70,8 +70,7 @@ func (s *scene) follow(ctx context.Context, m *move) error {
 		return s.mover.Asks(ctx)
 	}
 	offer, err := s.h.ask(ctx, "children", "response", m.to)
-	var refused *process.Exit
-	if errors.As(err, &refused) {
+	if _, refused := errors.AsType[*process.Exit](err); refused {
 		return nil // the offer comes with the next step
 	}
 	path, err := s.file(offer, err)("offer.xml")

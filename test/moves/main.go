@@ -33,8 +33,9 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "names of the acts to play, such as moves; all where none are named")
 	flag.IntVar(&o.holders, "holders", 120, "how many holders of each registry there are")
 	flag.IntVar(&o.moves, "moves", 50, "how many transfers, more or less, begin at once")
+	flag.IntVar(&o.kills, "kills", 3, "how often a daemon is killed in each act")
 	flag.IntVar(&o.handed, "handed", 2000, "how many holders the registry has that is handed off")
-	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e6, "repeats a run that printed this seed, as far as chance decides") //nolint:gosec // to be repeatable is the point
+	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e6, "repeats a run that printed this seed, as far as chance decides")
 	flag.DurationVar(&o.every, "every", 2*time.Second, "how long a reader waits from one run to the next")
 	flag.DurationVar(&o.soak, "soak", 0, "of transfers and between repositories; where it is 0, four times what the slowest reader takes")
 	flag.BoolVar(&o.newKeys, "new-keys", false, "have all keys made anew")

@@ -53,15 +53,6 @@ func readVRP(line string) (vrp, error) {
 // vrps is a set of them.
 type vrps map[vrp]bool
 
-func (s vrps) sorted() []string {
-	var lines []string
-	for v := range s {
-		lines = append(lines, v.String())
-	}
-	slices.Sort(lines)
-	return lines
-}
-
 // differs names some of what is too much and what is missing.
 func (s vrps) differs(want vrps) error {
 	var extra, missing []string

@@ -31,7 +31,7 @@ func TestCutAt(t *testing.T) {
 		{"2c0f::/32,48,AS1", "2c0f::/33", "2c0f::/33,48,AS1", "2c0f:0:8000::/33,48,AS1"},
 	} {
 		var areas []netip.Prefix
-		for _, word := range strings.Fields(c.areas) {
+		for word := range strings.FieldsSeq(c.areas) {
 			areas = append(areas, netip.MustParsePrefix(word))
 		}
 		in, out := cutAt(line(t, c.vrp), areas)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -35,7 +36,7 @@ func (r *run) read(houses []*house, w *world, name, validator string, f *front, 
 		environment = append(environment, "http_proxy="+f.url())
 	}
 	look := func(h *house) ([]byte, error) {
-		args := append([]string{validator, h.tal(), r.tls.Roots, r.path("cache-" + strings.ReplaceAll(name, " ", "-") + "-" + h.name)}, flags...)
+		args := append([]string{validator, h.tal(), r.tls.Roots, r.cache(name, h)}, flags...)
 		return within(ctx, 5*time.Minute, environment, filepath.Join(r.shared, "rp", "vrps"), args...)
 	}
 	go func() {
@@ -68,7 +69,9 @@ func (r *run) read(houses []*house, w *world, name, validator string, f *front, 
 			if err != nil {
 				d.fails(began, ended, err)
 			} else {
-				d.take(began, ended, seen)
+				if fault := d.take(began, ended, seen); fault {
+					r.keepSight(d, houses, text, ended)
+				}
 			}
 			_ = pause(ctx, r.every)
 		}
@@ -82,4 +85,28 @@ func (d *reader) stop() {
 	if d.front != nil {
 		d.front.close()
 	}
+}
+
+// keepSight keeps what a reader saw when something was missing, and its logs, for whoever looks for the reason.
+func (r *run) keepSight(d *reader, houses []*house, text []byte, at moment) {
+	dir := r.path("missed", strings.ReplaceAll(d.name, " ", "-")+"-"+at.Format("150405"))
+	if os.MkdirAll(dir, 0o755) != nil {
+		return // it is told without
+	}
+	_ = os.WriteFile(filepath.Join(dir, "vrps"), text, 0o644)
+	var lines []string
+	for _, n := range d.world.missing(d.seenLast(), at, d.aged) {
+		lines = append(lines, n.vrp.String()+"\n")
+	}
+	_ = os.WriteFile(filepath.Join(dir, "missing"), []byte(strings.Join(lines, "")), 0o644)
+	for _, h := range houses {
+		if log, err := os.ReadFile(filepath.Join(r.cache(d.name, h), "log")); err == nil {
+			_ = os.WriteFile(filepath.Join(dir, "log-"+h.name), log, 0o644)
+		}
+	}
+}
+
+// cache is the folder that a reader keeps for what is below a house's trust anchor.
+func (r *run) cache(name string, h *house) string {
+	return r.path("cache-" + strings.ReplaceAll(name, " ", "-") + "-" + h.name)
 }

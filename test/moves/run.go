@@ -22,6 +22,7 @@ type options struct {
 	holders   int
 	moves     int
 	handed    int
+	kills     int
 	seed      uint64
 	every     time.Duration
 	soak      time.Duration

@@ -41,16 +41,17 @@ func (s *sightings) fault(at moment, format string, args ...any) {
 	s.faults = append(s.faults, at.Format("15:04:05 ")+fmt.Sprintf(format, args...))
 }
 
-// take is an output of the reader.
-func (s *sightings) take(began, ended moment, seen vrps) {
+// take is an output of the reader; it tells whether there was anything wrong with it.
+func (s *sightings) take(began, ended moment, seen vrps) (wrong bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pass(began, ended)
 	s.runs++
 	s.last = seen
 	if s.resting {
-		return
+		return false
 	}
+	known := len(s.faults)
 	missing := s.world.missing(seen, began, s.aged)
 	s.absent = len(missing)
 	for _, n := range missing[:min(3, len(missing))] {
@@ -63,6 +64,7 @@ func (s *sightings) take(began, ended moment, seen vrps) {
 			s.fault(ended, "the announcement of %s by AS%d was %s and is %s", a.Prefix, a.Origin, s.routes[i], is)
 		}
 	}
+	return len(s.faults) > known
 }
 
 // pass lets the time since the last output go by, in which routers had that.
@@ -92,6 +94,12 @@ func (s *sightings) pace() time.Duration {
 	was := s.slowest
 	s.slowest = 0
 	return was
+}
+
+func (s *sightings) seenLast() vrps {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 func (s *sightings) count() int {

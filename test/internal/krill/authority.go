@@ -12,6 +12,7 @@ type CA struct {
 	Name string
 }
 
+// CA is one of its CAs.
 func (k *Krill) CA(name string) *CA { return &CA{k, name} }
 
 // Found makes a new CA.
@@ -41,30 +42,37 @@ func (a *CA) Holds(ctx context.Context) (string, error) {
 	return strings.Join(strings.Fields(ca.Resources.ASN+" "+ca.Resources.IPv4+" "+ca.Resources.IPv6), " "), nil
 }
 
+// ChildRequest is its identity for a parent (RFC 8183, section 5.2.1).
 func (a *CA) ChildRequest(ctx context.Context) ([]byte, error) {
 	return a.request(ctx, "parents")
 }
 
+// PublisherRequest is its identity for a publication server (RFC 8183, section 5.2.3).
 func (a *CA) PublisherRequest(ctx context.Context) ([]byte, error) {
 	return a.request(ctx, "repo")
 }
 
+// Joins hangs it under the parent whose response is in the file.
 func (a *CA) Joins(ctx context.Context, parent, response string) error {
 	return a.run(ctx, "parents add", "--parent", parent, "--response", response)
 }
 
+// Leaves revokes what it has from the parent and forgets it.
 func (a *CA) Leaves(ctx context.Context, parent string) error {
 	return a.run(ctx, "parents remove", "--parent", parent)
 }
 
+// Publishes moves it to the server whose response is in the file.
 func (a *CA) Publishes(ctx context.Context, response string) error {
 	return a.run(ctx, "repo configure", "--response", response)
 }
 
+// Authorises adds VRPs: lines of prefix,maxlength,ASn.
 func (a *CA) Authorises(ctx context.Context, vrps ...string) error {
 	return a.update(ctx, "--add", vrps)
 }
 
+// Ends removes VRPs.
 func (a *CA) Ends(ctx context.Context, vrps ...string) error {
 	return a.update(ctx, "--remove", vrps)
 }
@@ -79,11 +87,15 @@ func (a *CA) update(ctx context.Context, flag string, vrps []string) error {
 	return a.run(ctx, "roas update", args...)
 }
 
+// Asks has it ask its parents now rather than when it would by itself.
 func (a *CA) Asks(ctx context.Context) error {
 	return a.k.Change(ctx, "bulk", "refresh")
 }
 
-func (a *CA) Rolls(ctx context.Context) error     { return a.run(ctx, "keyroll init") }
+// Rolls begins a key roll.
+func (a *CA) Rolls(ctx context.Context) error { return a.run(ctx, "keyroll init") }
+
+// Activates has the new key take over from the old (RFC 6489, section 2).
 func (a *CA) Activates(ctx context.Context) error { return a.run(ctx, "keyroll activate") }
 
 // Keys implements roller.

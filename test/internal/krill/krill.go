@@ -29,10 +29,10 @@ type Krill struct {
 	entitled       map[string]Resources // of each child
 }
 
-const (
-	krillToken = "secret"
-	Testbed    = "testbed" // the name of its CA
-)
+const krillToken = "secret"
+
+// Testbed is the name of the CA that holds everything.
+const Testbed = "testbed"
 
 // krillConfig is krill.conf. Its own rsync and HTTPS are what validators fetch from, and all messages are kept.
 const krillConfig = `storage_uri = "%[1]s/data"
@@ -114,7 +114,7 @@ func (k *Krill) awaitReady(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("Krill is not ready: %w; see %s", err, k.Path("krill.log")) //nolint:staticcheck // it is a name
+		return fmt.Errorf("Krill is not ready: %w; see %s", err, k.Path("krill.log"))
 	}
 	for file, url := range map[string]string{k.Path("ta", "ta.cer"): "ta/ta.cer", k.TAL(): "ta/ta.tal"} {
 		text, err := k.tls.Fetch(ctx, k.URL(url))
@@ -128,15 +128,20 @@ func (k *Krill) awaitReady(ctx context.Context) error {
 	return nil
 }
 
+// Path is something in its folder.
 func (k *Krill) Path(parts ...string) string {
 	return filepath.Join(append([]string{k.dir}, parts...)...)
 }
+
+// TAL is the file of its trust anchor locator.
 func (k *Krill) TAL() string { return k.Path("krill.tal") }
 
+// URL is where it serves a path.
 func (k *Krill) URL(path string) string {
 	return "https://localhost:" + strconv.Itoa(k.https) + "/" + path
 }
 
+// End ends it and its rsync daemon.
 func (k *Krill) End() {
 	k.daemon.End()
 	k.rsyncd.End()

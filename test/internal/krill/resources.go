@@ -10,10 +10,13 @@ import (
 // were given, so that no arithmetic of sets is needed.
 type Resources []string
 
+// ParseResources reads words between spaces.
 func ParseResources(text string) Resources { return strings.Fields(text) }
 
+// With is these and more.
 func (r Resources) With(more Resources) Resources { return slices.Concat(r, more) }
 
+// Without is these but for some.
 func (r Resources) Without(less Resources) Resources {
 	return slices.DeleteFunc(slices.Clone(r), func(word string) bool { return slices.Contains(less, word) })
 }

@@ -28,6 +28,7 @@ type Authority struct {
 	Client      *http.Client
 }
 
+// New makes an authority, and puts its certificate into a folder.
 func New(dir string) (*Authority, error) {
 	now := time.Now()
 	issuer := &x509.Certificate{
