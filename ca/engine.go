@@ -77,6 +77,8 @@ type Engine struct {
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
 	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
+	// Registries names the other installations that a room above corresponds with; set before Run, nil for none.
+	Registries func() []string
 	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
 	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
 	ask        chan struct{} // parents outside the tree are to be asked

@@ -68,6 +68,10 @@ type Transfer struct {
 
 	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object: silence is consent (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
+	// DisputedThere is why the installation elsewhere parks it, and Top the organisation here that has what moves from a parent
+	// outside the tree, below which alone anything changes.
+	DisputedThere string `json:"disputed_there,omitempty"`
+	Top           string `json:"top,omitempty"`
 	Held     bool      `json:"held,omitempty"`     // finalisation waits for a word of the source
 	Seen     time.Time `json:"seen,omitzero"`      // since when the recipient's side is seen to be published
 	Released time.Time `json:"released,omitzero"`  // when nothing of the side that lost was certified any more
@@ -89,6 +93,7 @@ type Leg struct {
 	// CA is the identity of the donor's CA where that is not ours (RFC 8183): the recipient makes it an offer.
 	CA    []byte `json:"ca,omitempty"`
 	Parts []Part `json:"parts,omitempty"`
+	Path  string `json:"path,omitempty"` // what the installation elsewhere that it comes from calls it
 }
 
 // Part is a delegation that a recipient gets.
@@ -129,6 +134,7 @@ const (
 	StepReleased  = "released"   // what the side that lost had is not certified any more
 	StepAnnounced = "announced"  // the installation elsewhere knows
 	StepWishedOff = "wished off" // the recipient's side wants it cancelled
+	StepRoutes    = "routes"     // what goes along changed at the source
 )
 
 // Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.
@@ -364,11 +370,12 @@ func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
 	return l.pathBelow(l.meeting(t), leg.To)
 }
 
-// meeting is the lowest organisation above both sides of a transfer: the root where one is elsewhere.
+// meeting is the lowest organisation above both sides of a transfer. Where one is elsewhere, it is the one that has what moves
+// from a parent outside the tree, and the root where none has.
 func (l *Ledger) meeting(t *Transfer) string {
 	from := l.donor(t)
 	if from == "" || t.To == "" {
-		return l.root
+		return orElse(t.Top, l.root)
 	}
 	to := t.To
 	if l.orgs[to] == nil {

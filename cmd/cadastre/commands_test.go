@@ -34,6 +34,9 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"capture":   doCapture,
 	"state":     doState,
 	"fetch":     doFetch,
+	"call":      doCall,
+	"config":    doConfig,
+	"ports":     doPorts,
 	"occupy":    doOccupy,
 	"free":      doFree,
 	"smallDisk": doSmallDisk,
@@ -65,6 +68,20 @@ func doHouse(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("cadastre", "holdings", "import", "delegated-north"))
 	ts.Check(ts.Exec("cadastre", "roa", "import", "roas.csv"))
 	ts.Check(ts.Exec("cadastre", "serve", "--once"))
+}
+
+// doConfig changes a duration in config.toml: config notice 0s.
+func doConfig(ts *testscript.TestScript, _ bool, args []string) {
+	path := filepath.Join(ts.Getenv("CADASTRE_DATA"), "config.toml")
+	text := regexp.MustCompile(`(?m)^(\s*`+args[0]+` = )".*"$`).ReplaceAllString(ts.ReadFile(path), `${1}"`+args[1]+`"`)
+	ts.Check(os.WriteFile(path, []byte(text), 0o600))
+}
+
+// doPorts gives the house that is made next ports of its own, after the first two.
+func doPorts(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
+		ts.Setenv(name, strconv.Itoa(freePort()))
+	}
 }
 
 // doBegin starts a daemon where the scripts run with one.

@@ -61,6 +61,9 @@ func NewSigner(key crypto.Signer, certificate []byte) (*Signer, error) {
 	return &Signer{key: key, identity: trust.certificate}, nil
 }
 
+// KeyID is the identifier of the identity's key, as Trust has it.
+func (s *Signer) KeyID() []byte { return s.identity.SubjectKeyId }
+
 // Sign wraps content, XML, in a message that says it was signed at this time.
 //
 // It carries exactly one certificate and one CRL, and three signed attributes of less than 128 octets together: Krill
