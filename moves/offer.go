@@ -8,9 +8,9 @@ import (
 
 // offer registers the CAs of donors that have them elsewhere for the same holders' organisations on the recipient's side, which
 // find what they hold there when they ask. It says what keeps it from that.
-func (m *Mover) offer(t *holdings.Transfer) (string, error) {
+func (m *Mover) offer(t *holdings.Transfer) string {
 	if !t.Kind.SameHolder() || t.To == "" {
-		return "", nil
+		return ""
 	}
 	for _, leg := range t.Legs {
 		identity := leg.CA
@@ -21,8 +21,8 @@ func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 			continue
 		}
 		if _, err := m.engine.OfferChild(holdings.By{Actor: Actor, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {
-			return err.Error(), nil
+			return err.Error()
 		}
 	}
-	return "", nil
+	return ""
 }

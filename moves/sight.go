@@ -79,8 +79,8 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 		missing, err := m.missingElsewhere(ctx, t)
 		return waiting{what: missing, on: t.Peer}, err
 	}
-	if why, err := m.offer(t); why != "" || err != nil {
-		return waiting{what: why}, err
+	if why := m.offer(t); why != "" {
+		return waiting{what: why}, nil
 	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
