@@ -244,17 +244,6 @@ func (l *Ledger) InTransfer(s inr.Set) *Transfer {
 	return nil
 }
 
-// inFlight is all that is in transfers that are accepted and not over.
-func (l *Ledger) inFlight() inr.Set {
-	var sets []inr.Set
-	for id := range l.unrest {
-		if t := l.Transfer(id); t.State == Accepted {
-			sets = append(sets, t.Resources)
-		}
-	}
-	return inr.Sum(sets...)
-}
-
 // stays tells whether a delegation does not end by itself for now: something of it is in a transfer, or it is that of a
 // registry in a handoff.
 func (l *Ledger) stays(x *Delegation) bool {
