@@ -42,10 +42,9 @@ type Authority struct {
 	CertificateURI string    // where that certificate is published
 	CertSerial     *big.Int  // of that certificate
 	CertExpires    time.Time // notAfter of that certificate
-	Certificated   time.Time `json:",omitzero"` // when it was issued or, from outside, taken
-	Grown          time.Time `json:",omitzero"` // when it last got more
-	Before         inr.Set   `json:",omitzero"` // what it named before that
-	Shed           time.Time `json:",omitzero"` // when the authority last gave one below it less, or withdrew a ROA
+	Certificated   time.Time `json:",omitzero"`         // when it was issued or, from outside, taken
+	Grown          []Growth  `json:"Growths,omitempty"` // when it got more, the oldest first, as long as that soaks
+	Shed           time.Time `json:",omitzero"`         // when the authority last gave one below it less, or withdrew a ROA
 
 	Number         uint64    // of the newest manifest and of the CRL beside it
 	ThisUpdate     time.Time // of both
@@ -54,6 +53,12 @@ type Authority struct {
 
 	ROAs     int       // how many it has issued and not withdrawn
 	FirstROA time.Time // when the first of them ends; zero where it has none
+}
+
+// Growth is that a certificate got more.
+type Growth struct {
+	At     time.Time
+	Before inr.Set // what it had named before, and names still
 }
 
 // outside stands for the issuer of what a parent outside the tree certified.

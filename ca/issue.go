@@ -115,7 +115,7 @@ func (c *change) rebase(e *Engine, at time.Time) error {
 	now := is.Authority
 	if was := &c.next.Authority; c.certified {
 		now.Certified, now.CertificateURI, now.CertSerial, now.CertExpires = was.Certified, was.CertificateURI, was.CertSerial, was.CertExpires
-		now.Issuer, now.Subject, now.Certificated, now.Grown, now.Before, now.Delegated = was.Issuer, was.Subject, was.Certificated, was.Grown, was.Before, was.Delegated
+		now.Issuer, now.Subject, now.Certificated, now.Grown, now.Delegated = was.Issuer, was.Subject, was.Certificated, was.Grown, was.Delegated
 	}
 	if c.shed {
 		now.Shed = at
@@ -367,13 +367,16 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 
 // names notes what an authority's certificate names from now on, and what it named before, which readers may hold still.
 func (a *Authority) names(resources inr.Set, now time.Time, soak time.Duration) {
-	if !a.Certified.Empty() && !a.Certified.Contains(resources) {
-		if !now.Before(a.Grown.Add(soak)) {
-			a.Before = a.Certified
+	var grown []Growth
+	for _, g := range a.Grown {
+		if now.Before(g.At.Add(soak)) {
+			grown = append(grown, Growth{g.At, g.Before.Intersect(resources)})
 		}
-		a.Grown = now
 	}
-	a.Before = a.Before.Intersect(resources)
+	if !a.Certified.Empty() && !a.Certified.Contains(resources) {
+		grown = append(grown, Growth{now, a.Certified.Intersect(resources)})
+	}
+	a.Grown = grown
 	a.Certified = resources
 }
 

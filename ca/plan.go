@@ -317,19 +317,29 @@ func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
 	return resources, at
 }
 
-// soaked is what an authority's certificate names for every reader, and until when that is not all of it. With grows, this plan
-// gives it more.
+// soaked is what an authority's certificate names for every reader, and until when that is not more: each time that it got
+// something soaks by itself. With grows, this plan gives it more.
 func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, until time.Time) {
+	base = is.Certified
 	if !p.apart(name, is) {
-		return is.Certified, time.Time{}
+		return base, time.Time{}
 	}
-	if base, until = is.Before, is.Grown.Add(p.policy.Soak); !grows {
-		return base, until
+	for _, g := range p.soaking(is) {
+		base = base.Intersect(g.Before)
+		if until.IsZero() {
+			until = g.At.Add(p.policy.Soak)
+		}
 	}
-	if !p.now.Before(until) {
-		base = is.Certified
+	if grows && until.IsZero() {
+		until = p.now.Add(p.policy.Soak)
 	}
-	return base, p.now.Add(p.policy.Soak)
+	return base, until
+}
+
+// soaking is what an authority's certificate got of late, so that there are readers who do not know of it.
+func (p *planner) soaking(is *issued) []Growth {
+	over := func(g Growth) bool { return !p.now.Before(g.At.Add(p.policy.Soak)) }
+	return slices.DeleteFunc(slices.Clone(is.Grown), over)
 }
 
 // apart tells whether a reader may hold an authority's certificate of one moment and what it signed of another, which is what
@@ -408,8 +418,17 @@ func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VR
 	}
 	base, until := p.soaked(authority, is, !is.Certified.Contains(will))
 	if p.now.Before(until) {
-		for _, vrp := range p.Authorised(authority, base) {
-			before[vrp.String()] = true
+		readers := []inr.Set{base} // have one of these certificates, or the newest
+		for _, g := range p.soaking(is) {
+			readers = append(readers, g.Before)
+		}
+		if !is.Certified.Contains(will) {
+			readers = append(readers, is.Certified)
+		}
+		for _, certified := range readers {
+			for _, vrp := range p.Authorised(authority, certified) {
+				before[vrp.String()] = true
+			}
 		}
 	}
 	for _, name := range roaNames(is) {

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,8 +50,8 @@ func TestBeforeNarrows(t *testing.T) {
 	a.names(all.Union(gained), noon, soak)
 	a.names(all.Union(gained).Minus(lost), noon.Add(time.Minute), soak)
 	a.names(all.Union(gained), noon.Add(2*time.Minute), soak)
-	if a.Before.Overlaps(lost) || !a.Grown.Equal(noon.Add(2*time.Minute)) {
-		t.Errorf("before it grew it named %s", a.Before)
+	if len(a.Grown) != 2 || a.Grown[0].Before.Overlaps(lost) || a.Grown[1].Before.Overlaps(lost) {
+		t.Errorf("it grew like this: %v", a.Grown)
 	}
 }
 
@@ -97,4 +98,29 @@ func holdingOf(h *house, holder string) (set inr.Set) {
 		return nil
 	}))
 	return set
+}
+
+// TestGrowthIsNotPutOff: what a certificate got is passed on when its own soak is over, however often it gets more meanwhile.
+func TestGrowthIsNotPutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := testPolicy()
+		policy.Soak = 30 * time.Minute
+		h := newHouseWith(t, t.TempDir(), registries, policy)
+		defer func() { h.close() }()
+		h.give("lacnic", "45.0.0.0/16")
+		h.give("nic.br", "45.0.0.0/17")
+		h.settle()
+		for n := range 6 {
+			h.give("lacnic", fmt.Sprintf("46.%d.0.0/16", n))
+			h.give("nic.br", fmt.Sprintf("46.%d.0.0/17", n))
+			must(t, h.engine.Settle(t.Context()))
+			time.Sleep(20 * time.Minute)
+			must(t, h.engine.Settle(t.Context()))
+		}
+		if is, _ := h.engine.issuedTo("nic.br"); !is.Certified.Contains(resources(t, "46.0.0.0/17,46.1.0.0/17,46.2.0.0/17")) {
+			t.Fatalf("after two hours nic.br's certificate names %s", is.Certified)
+		}
+		time.Sleep(policy.Soak)
+		h.settle()
+	})
 }

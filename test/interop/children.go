@@ -16,14 +16,14 @@ func krillBelowUs(publishesWithUs bool) func(ctx context.Context, s *scene) erro
 			grown  = "196.10.32.0/20,20,AS37101"
 			narrow = "196.10.4.0/24,24,AS37100"
 		)
-		kc := k.ca(name)
+		kc := k.CA(name)
 		at := server(k)
 		if publishesWithUs {
 			at = h
 		}
 		err = s.steps(ctx,
 			do("Krill's CA gets a place to publish", func(ctx context.Context) error {
-				if err := k.found(ctx, name); err != nil {
+				if err := k.Found(ctx, name); err != nil {
 					return err
 				}
 				return s.publish(ctx, kc, at, name)
@@ -34,34 +34,34 @@ func krillBelowUs(publishesWithUs bool) func(ctx context.Context, s *scene) erro
 				}
 				return holding(ctx, kc, "196.10.0.0/20", "2c0f:ea00::/32")
 			}),
-			do("it makes ROAs", func(ctx context.Context) error { return kc.authorises(ctx, first, sixth, narrow) }),
+			do("it makes ROAs", func(ctx context.Context) error { return kc.Authorises(ctx, first, sixth, narrow) }),
 			s.seen("they are accepted", want.and(ours, first, sixth, narrow)),
 			do("we grow it, and at its next contact it has grown", func(ctx context.Context) error {
-				if err := h.grants(ctx, name, "196.10.32.0/20"); err != nil {
+				if err := h.Grants(ctx, name, "196.10.32.0/20"); err != nil {
 					return err
 				}
-				if err := kc.asks(ctx); err != nil {
+				if err := kc.Asks(ctx); err != nil {
 					return err
 				}
 				return holding(ctx, kc, "196.10.32.0/20")
 			}),
 			do("it makes a ROA in what is new, and ends one", func(ctx context.Context) error {
-				if err := kc.authorises(ctx, grown); err != nil {
+				if err := kc.Authorises(ctx, grown); err != nil {
 					return err
 				}
-				return kc.ends(ctx, narrow)
+				return kc.Ends(ctx, narrow)
 			}),
 			s.seen("so it is seen", want.and(ours, first, sixth, grown)),
 			do("we shrink it, and it comes to shed", func(ctx context.Context) error {
-				if err := h.takes(ctx, name, "196.10.32.0/20"); err != nil {
+				if err := h.Takes(ctx, name, "196.10.32.0/20"); err != nil {
 					return err
 				}
-				return kc.asks(ctx)
+				return kc.Asks(ctx)
 			}),
 			s.seen("what rested on it is gone, and nothing else", want.and(ours, first, sixth)),
-			do("we shrink it again, and it does not come", func(ctx context.Context) error { return h.takes(ctx, name, "2c0f:ea00::/32") }),
+			do("we shrink it again, and it does not come", func(ctx context.Context) error { return h.Takes(ctx, name, "2c0f:ea00::/32") }),
 			s.seen("when its notice has passed its certificate is smaller", want.and(ours, first)),
-			do("it comes late, and sheds", func(ctx context.Context) error { return kc.asks(ctx) }),
+			do("it comes late, and sheds", func(ctx context.Context) error { return kc.Asks(ctx) }),
 		)
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ func krillBelowUs(publishesWithUs bool) func(ctx context.Context, s *scene) erro
 			)
 		}
 		return s.steps(ctx,
-			do("it leaves, and has us revoke its certificate", func(ctx context.Context) error { return kc.leaves(ctx, "cadastre") }),
+			do("it leaves, and has us revoke its certificate", func(ctx context.Context) error { return kc.Leaves(ctx, "cadastre") }),
 			s.seen("it is gone, and nothing else", want),
 		)
 	}
@@ -109,27 +109,27 @@ func weBelowKrill(publishesWithUs bool) func(ctx context.Context, s *scene) erro
 				}
 				return branch.holding(ctx, "62.10.0.0/16", "2a00:10::/32")
 			}),
-			do("it makes ROAs", func(ctx context.Context) error { return branch.authorises(ctx, first, sixth) }),
+			do("it makes ROAs", func(ctx context.Context) error { return branch.Authorises(ctx, first, sixth) }),
 			s.seen("they are accepted", want.and(krillAnchor, first, sixth)),
 			do("Krill grows it, and at its next contact it has grown", func(ctx context.Context) error {
-				if err := k.grants(ctx, name, "62.12.0.0/20"); err != nil {
+				if err := k.Grants(ctx, name, "62.12.0.0/20"); err != nil {
 					return err
 				}
-				if err := branch.asks(ctx); err != nil {
+				if err := branch.Asks(ctx); err != nil {
 					return err
 				}
 				return branch.holding(ctx, "62.12.0.0/20")
 			}),
-			do("it makes a ROA in what is new", func(ctx context.Context) error { return branch.authorises(ctx, grown) }),
+			do("it makes a ROA in what is new", func(ctx context.Context) error { return branch.Authorises(ctx, grown) }),
 			s.seen("so it is seen", want.and(krillAnchor, first, sixth, grown)),
 			do("Krill shrinks it, and it sheds when it hears of it", func(ctx context.Context) error {
-				if err := k.takes(ctx, name, "62.12.0.0/20"); err != nil {
+				if err := k.Takes(ctx, name, "62.12.0.0/20"); err != nil {
 					return err
 				}
-				return branch.asks(ctx)
+				return branch.Asks(ctx)
 			}),
 			s.seen("what rested on it is gone, and nothing else", want.and(krillAnchor, first, sixth)),
-			do("it ends a ROA", func(ctx context.Context) error { return branch.ends(ctx, sixth) }),
+			do("it ends a ROA", func(ctx context.Context) error { return branch.Ends(ctx, sixth) }),
 			s.seen("so it is seen", want.and(krillAnchor, first)),
 		)
 		if err != nil {
@@ -139,7 +139,7 @@ func weBelowKrill(publishesWithUs bool) func(ctx context.Context, s *scene) erro
 			return err
 		}
 		return s.steps(ctx,
-			do("it leaves, and has Krill revoke its certificate", func(ctx context.Context) error { return branch.leaves(ctx, "krill") }),
+			do("it leaves, and has Krill revoke its certificate", func(ctx context.Context) error { return branch.Leaves(ctx, "krill") }),
 			s.seen("it is gone, and nothing else", want),
 		)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/test/internal/krill"
 	"cadastre/test/internal/process"
 )
 
@@ -24,23 +25,23 @@ func (h *house) enrol(ctx context.Context, handle string) (*holder, error) {
 	return h.holder(handle), h.run(ctx, "organisations", "add", handle, "--parent", registry, "--kind", "lir")
 }
 
-func (a *holder) childRequest(ctx context.Context) ([]byte, error) {
+func (a *holder) ChildRequest(ctx context.Context) ([]byte, error) {
 	return a.h.ask(ctx, "parents", "request", a.handle)
 }
 
-func (a *holder) publisherRequest(ctx context.Context) ([]byte, error) {
+func (a *holder) PublisherRequest(ctx context.Context) ([]byte, error) {
 	return a.h.ask(ctx, "repository", "request", a.handle)
 }
 
-func (a *holder) joins(ctx context.Context, parent, response string) error {
+func (a *holder) Joins(ctx context.Context, parent, response string) error {
 	return a.h.run(ctx, "parents", "add", a.handle, parent, "--response", response)
 }
 
-func (a *holder) leaves(ctx context.Context, parent string) error {
+func (a *holder) Leaves(ctx context.Context, parent string) error {
 	return a.h.decide(ctx, "parents", "remove", a.handle, parent)
 }
 
-func (a *holder) publishes(ctx context.Context, response string) error {
+func (a *holder) Publishes(ctx context.Context, response string) error {
 	return a.h.run(ctx, "repository", "configure", a.handle, "--response", response)
 }
 
@@ -49,17 +50,17 @@ func (a *holder) comesHome(ctx context.Context) error {
 	return a.h.run(ctx, "repository", "local", a.handle)
 }
 
-func (a *holder) authorises(ctx context.Context, vrps ...string) error {
+func (a *holder) Authorises(ctx context.Context, vrps ...string) error {
 	return a.intend(ctx, "add", vrps)
 }
 
-func (a *holder) ends(ctx context.Context, vrps ...string) error {
+func (a *holder) Ends(ctx context.Context, vrps ...string) error {
 	return a.intend(ctx, "remove", vrps)
 }
 
 func (a *holder) intend(ctx context.Context, verb string, vrps []string) error {
 	for _, v := range vrps {
-		prefix, maxLength, origin := fieldsOf(v)
+		prefix, maxLength, origin := krill.FieldsOf(v)
 		if err := a.h.decide(ctx, "roa", verb, prefix, "AS"+origin, maxLength, "--holder", a.handle); err != nil {
 			return err
 		}
@@ -67,42 +68,42 @@ func (a *holder) intend(ctx context.Context, verb string, vrps []string) error {
 	return nil
 }
 
-func (a *holder) asks(ctx context.Context) error {
+func (a *holder) Asks(ctx context.Context) error {
 	return a.h.run(ctx, "parents", "refresh", a.handle)
 }
 
-func (a *holder) rolls(ctx context.Context) error {
+func (a *holder) Rolls(ctx context.Context) error {
 	return a.h.run(ctx, "keys", "roll", a.handle, "--soak", "1h") // or until it is told
 }
 
-func (a *holder) activates(ctx context.Context) error {
+func (a *holder) Activates(ctx context.Context) error {
 	return a.h.run(ctx, "keys", "activate", a.handle)
 }
 
-// adopts implements parent: the child becomes an organisation below the registry.
-func (h *house) adopts(ctx context.Context, child, of, request string) ([]byte, error) {
+// Adopts implements parent: the child becomes an organisation below the registry.
+func (h *house) Adopts(ctx context.Context, child, of, request string) ([]byte, error) {
 	if _, err := h.enrol(ctx, child); err != nil {
 		return nil, err
 	}
-	if err := h.grants(ctx, child, of); err != nil {
+	if err := h.Grants(ctx, child, of); err != nil {
 		return nil, err
 	}
 	return h.ask(ctx, "children", "add", child, "--request", request)
 }
 
-// grants implements parent.
-func (h *house) grants(ctx context.Context, child, more string) error {
+// Grants implements parent.
+func (h *house) Grants(ctx context.Context, child, more string) error {
 	err := h.run(ctx, append([]string{"holdings", "delegate", "--to", child}, strings.Fields(more)...)...)
 	return errors.Join(err, h.settle(ctx))
 }
 
-// takes implements parent.
-func (h *house) takes(ctx context.Context, child, less string) error {
+// Takes implements parent.
+func (h *house) Takes(ctx context.Context, child, less string) error {
 	return h.decide(ctx, append([]string{"holdings", "revoke", "--holder", child}, strings.Fields(less)...)...)
 }
 
-// registers implements server.
-func (h *house) registers(ctx context.Context, publisher, request string) ([]byte, error) {
+// Registers implements server.
+func (h *house) Registers(ctx context.Context, publisher, request string) ([]byte, error) {
 	return h.ask(ctx, "publishers", "add", publisher, "--request", request, "--repository", registry)
 }
 
@@ -124,18 +125,18 @@ func (h *house) decide(ctx context.Context, args ...string) error {
 	return err
 }
 
-// keys implements roller.
-func (a *holder) keys(ctx context.Context) ([]string, error) {
+// Keys implements roller.
+func (a *holder) Keys(ctx context.Context) ([]string, error) {
 	var shown any
 	if err := a.h.askJSON(ctx, &shown, "keys", "show", a.handle); err != nil {
 		return nil, err
 	}
-	return textsNamed(shown, "ski"), nil
+	return krill.TextsNamed(shown, "ski"), nil
 }
 
 // holding waits until parents certify it for resources, each a prefix. What it is entitled to is not enough.
 func (a *holder) holding(ctx context.Context, prefixes ...string) error {
-	return until(ctx, 30*time.Second, func() error {
+	return process.Until(ctx, 30*time.Second, func() error {
 		var parents []struct {
 			Classes []struct {
 				Keys []struct {

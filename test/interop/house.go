@@ -13,6 +13,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"cadastre/test/internal/localtls"
 	"cadastre/test/internal/process"
 )
 
@@ -21,7 +22,7 @@ type house struct {
 	name    string // of its trust anchor
 	program string
 	dir     string
-	tls     *tlsAuthority
+	tls     *localtls.Authority
 	https   int // port
 	rsync   int // port
 	daemon  *process.Child
@@ -92,7 +93,7 @@ func (h *house) init(ctx context.Context) error {
 
 // configure changes what init wrote: the TLS certificate that all daemons of the run have, and what takes days.
 func (h *house) configure() error {
-	certificate, key, err := h.tls.give(h.path("tls"))
+	certificate, key, err := h.tls.Give(h.path("tls"))
 	if err != nil {
 		return err
 	}
@@ -115,11 +116,11 @@ func (h *house) configure() error {
 }
 
 func (h *house) awaitReady(ctx context.Context) error {
-	err := until(ctx, time.Minute, func() error {
+	err := process.Until(ctx, time.Minute, func() error {
 		if err := h.daemon.Ended(); err != nil {
 			return err
 		}
-		_, err := h.tls.fetch(ctx, fmt.Sprintf("https://localhost:%d/rrdp/%s/notification.xml", h.https, registry))
+		_, err := h.tls.Fetch(ctx, fmt.Sprintf("https://localhost:%d/rrdp/%s/notification.xml", h.https, registry))
 		return err
 	})
 	if err != nil {
@@ -135,7 +136,7 @@ func (h *house) end()                    { h.daemon.End() }
 
 // ask runs one command on the data directory, or through its daemon, and returns what it prints.
 func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
-	return output(ctx, nil, h.program, append(args, "--data", h.data())...)
+	return process.Soon(ctx, nil, h.program, append(args, "--data", h.data())...)
 }
 
 // askJSON runs a command and reads its answer as JSON.

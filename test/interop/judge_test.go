@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cadastre/test/internal/krill"
 )
 
 // The schema of RFC 8181 is our own change of another's: it has to take what the RFC shows, and to refuse what it forbids.
@@ -72,9 +74,9 @@ func TestAuthorOf(t *testing.T) {
 }
 
 func TestResources(t *testing.T) {
-	r := parseResources("41.0.0.0/16 2c0f:1::/32 AS37100").with(parseResources("AS37101")).without(parseResources("41.0.0.0/16"))
+	r := krill.ParseResources("41.0.0.0/16 2c0f:1::/32 AS37100").With(krill.ParseResources("AS37101")).Without(krill.ParseResources("41.0.0.0/16"))
 	want := []string{"--asn", "AS37100,AS37101", "--ipv4", "", "--ipv6", "2c0f:1::/32"}
-	if got := r.flags(); !slices.Equal(got, want) {
+	if got := r.Flags(); !slices.Equal(got, want) {
 		t.Errorf("flags are %q, and should be %q", got, want)
 	}
 }

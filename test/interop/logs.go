@@ -26,7 +26,7 @@ var (
 func (s *scene) logs() []log {
 	var out []log
 	if s.krill != nil {
-		out = append(out, log{"Krill", s.krill.path("krill.log"), loudKrill, 5}, log{"Krill's rsync daemon", s.krill.path("rsyncd.log"), loudRsync, 0})
+		out = append(out, log{"Krill", s.krill.Path("krill.log"), loudKrill, 5}, log{"Krill's rsync daemon", s.krill.Path("rsyncd.log"), loudRsync, 0})
 	}
 	for _, h := range s.houses {
 		out = append(out, log{"Cadastre, " + h.name, h.path("serve.log"), loudHouse, 1})

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"cadastre/test/internal/krill"
+	"cadastre/test/internal/process"
 )
 
 // message is one message of a protocol, as XML in a file.
@@ -43,7 +46,7 @@ func (s *scene) readMessages(ctx context.Context) (string, error) {
 		messages = append(messages, traced...)
 	}
 	if s.krill != nil {
-		logged, err := s.krill.messages(ctx, s.path("krill-xml"))
+		logged, err := krillMessages(ctx, s.krill, s.path("krill-xml"))
 		if err != nil {
 			return "", err
 		}
@@ -112,17 +115,17 @@ func (h *house) messages(alone bool) ([]message, error) {
 	return out, nil
 }
 
-// messages is what Krill kept, taken out of its CMS by OpenSSL, which verifies the signature on the way: of ours, too.
+// krillMessages is what Krill kept, taken out of its CMS by OpenSSL, which verifies the signature on the way: of ours, too.
 //
 //	6492/CA/{rcvd,sent}/PEER/TIME.{rcvd,sent,repl,err}
 //	8181/CA/{rcvd,sent}/TIME.{rcvd,sent,repl,err}
-func (k *krill) messages(ctx context.Context, xml string) ([]message, error) {
+func krillMessages(ctx context.Context, k *krill.Krill, xml string) ([]message, error) {
 	if err := os.MkdirAll(xml, 0o755); err != nil {
 		return nil, err
 	}
 	var out []message
 	for folder, protocol := range map[string]string{"6492": upDown, "8181": publication} {
-		kept := os.DirFS(k.path(folder))
+		kept := os.DirFS(k.Path(folder))
 		err := fs.WalkDir(kept, ".", func(path string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) && path == "." {
 				return nil // it had nothing to say in this protocol
@@ -136,7 +139,7 @@ func (k *krill) messages(ctx context.Context, xml string) ([]message, error) {
 			}
 			m := message{protocol, authorOf(path), filepath.Join(xml, folder+"-"+strings.ReplaceAll(path, "/", "-")+".xml")}
 			out = append(out, m)
-			_, err = output(ctx, nil, "openssl", "cms", "-verify", "-noverify", "-inform", "DER", "-in", k.path(folder, path), "-out", m.path)
+			_, err = process.Soon(ctx, nil, "openssl", "cms", "-verify", "-noverify", "-inform", "DER", "-in", k.Path(folder, path), "-out", m.path)
 			return err
 		})
 		if err != nil {

@@ -8,61 +8,61 @@ import "context"
 // authority is a CA: it has a parent, publishes somewhere, and says what its resources may be used for.
 type authority interface {
 	// childRequest is its identity for a parent (RFC 8183 s5.2.1), publisherRequest for a publication server (s5.2.3).
-	childRequest(ctx context.Context) ([]byte, error)
-	publisherRequest(ctx context.Context) ([]byte, error)
+	ChildRequest(ctx context.Context) ([]byte, error)
+	PublisherRequest(ctx context.Context) ([]byte, error)
 	// joins hangs it under the parent whose response is in the file, publishes moves it to the server.
-	joins(ctx context.Context, parent, response string) error
-	publishes(ctx context.Context, response string) error
+	Joins(ctx context.Context, parent, response string) error
+	Publishes(ctx context.Context, response string) error
 	// leaves revokes what it has from the parent and forgets it.
-	leaves(ctx context.Context, parent string) error
+	Leaves(ctx context.Context, parent string) error
 	// authorises adds VRPs, ends removes them: lines of prefix,maxlength,ASn.
-	authorises(ctx context.Context, vrps ...string) error
-	ends(ctx context.Context, vrps ...string) error
+	Authorises(ctx context.Context, vrps ...string) error
+	Ends(ctx context.Context, vrps ...string) error
 	// asks has it ask its parents now rather than when it would by itself.
-	asks(ctx context.Context) error
+	Asks(ctx context.Context) error
 	// rolls begins a key roll, activates has the new key take over from the old (RFC 6489 s2).
-	rolls(ctx context.Context) error
-	activates(ctx context.Context) error
+	Rolls(ctx context.Context) error
+	Activates(ctx context.Context) error
 }
 
 // parent certifies CAs of others.
 type parent interface {
 	// adopts certifies a child for resources, and returns its parent_response.
-	adopts(ctx context.Context, child, resources, request string) ([]byte, error)
-	grants(ctx context.Context, child, resources string) error
-	takes(ctx context.Context, child, resources string) error
+	Adopts(ctx context.Context, child, resources, request string) ([]byte, error)
+	Grants(ctx context.Context, child, resources string) error
+	Takes(ctx context.Context, child, resources string) error
 }
 
 // server publishes for others.
 type server interface {
 	// registers returns the repository_response.
-	registers(ctx context.Context, publisher, request string) ([]byte, error)
+	Registers(ctx context.Context, publisher, request string) ([]byte, error)
 }
 
 // hang makes an authority a child, by the exchange of files that RFC 8183 describes.
 func (s *scene) hang(ctx context.Context, a authority, under parent, as, called, resources string) error {
-	request, err := s.keep(a.childRequest(ctx))(as + "-child-request")
+	request, err := s.keep(a.ChildRequest(ctx))(as + "-child-request")
 	if err != nil {
 		return err
 	}
-	response, err := s.keep(under.adopts(ctx, as, resources, request))(as + "-parent-response")
+	response, err := s.keep(under.Adopts(ctx, as, resources, request))(as + "-parent-response")
 	if err != nil {
 		return err
 	}
-	return a.joins(ctx, called, response)
+	return a.Joins(ctx, called, response)
 }
 
 // publish has an authority publish at a server.
 func (s *scene) publish(ctx context.Context, a authority, at server, as string) error {
-	request, err := s.keep(a.publisherRequest(ctx))(as + "-publisher-request")
+	request, err := s.keep(a.PublisherRequest(ctx))(as + "-publisher-request")
 	if err != nil {
 		return err
 	}
-	response, err := s.keep(at.registers(ctx, as, request))(as + "-repository-response")
+	response, err := s.keep(at.Registers(ctx, as, request))(as + "-repository-response")
 	if err != nil {
 		return err
 	}
-	return a.publishes(ctx, response)
+	return a.Publishes(ctx, response)
 }
 
 // keep is keepSetup for what a call returns, under the name that follows.

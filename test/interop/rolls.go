@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/krill"
+	"cadastre/test/internal/process"
 )
 
 // keyRolls has children on both sides, and rolls the keys of each child and of each parent. At no look may a VRP be
@@ -21,11 +24,11 @@ func keyRolls(ctx context.Context, s *scene) error {
 		one   = "196.10.0.0/22,24,AS37100"
 		two   = "62.10.0.0/22,24,AS37150"
 	)
-	kc, branch := k.ca(below), h.holder(above)
+	kc, branch := k.CA(below), h.holder(above)
 	want = want.and(ours, one).and(krillAnchor, two)
 	err = s.steps(ctx,
 		do("Krill's CA becomes our child", func(ctx context.Context) error {
-			if err := k.found(ctx, below); err != nil {
+			if err := k.Found(ctx, below); err != nil {
 				return err
 			}
 			if err := s.publish(ctx, kc, h, below); err != nil {
@@ -34,7 +37,7 @@ func keyRolls(ctx context.Context, s *scene) error {
 			if err := s.hang(ctx, kc, h, below, "cadastre", "196.10.0.0/20"); err != nil {
 				return err
 			}
-			return errors.Join(holding(ctx, kc, "196.10.0.0/20"), kc.authorises(ctx, one))
+			return errors.Join(holding(ctx, kc, "196.10.0.0/20"), kc.Authorises(ctx, one))
 		}),
 		do("our CA becomes a child of Krill's", func(ctx context.Context) error {
 			if _, err := h.enrol(ctx, above); err != nil {
@@ -46,7 +49,7 @@ func keyRolls(ctx context.Context, s *scene) error {
 			if err := s.hang(ctx, branch, k, above, "krill", "62.10.0.0/16"); err != nil {
 				return err
 			}
-			return errors.Join(branch.holding(ctx, "62.10.0.0/16"), branch.authorises(ctx, two))
+			return errors.Join(branch.holding(ctx, "62.10.0.0/16"), branch.Authorises(ctx, two))
 		}),
 		s.seen("their ROAs are accepted", want),
 	)
@@ -61,7 +64,7 @@ func keyRolls(ctx context.Context, s *scene) error {
 	}{
 		{"Krill's CA, below us", kc, nil, true},
 		{"our CA, below Krill's", branch, nil, false},
-		{"Krill's CA above ours", k.ca(testbed), branch, false},
+		{"Krill's CA above ours", k.CA(krill.Testbed), branch, false},
 		{"our registry, above Krill's CA", h.holder(registry), kc, false},
 	} {
 		if err := s.roll(ctx, r.what, r.who, r.watcher, r.hasty, want); err != nil {
@@ -75,7 +78,7 @@ func keyRolls(ctx context.Context, s *scene) error {
 type roller interface {
 	authority
 	// keys is the identifiers of its keys: those that sign, and those that are to.
-	keys(ctx context.Context) ([]string, error)
+	Keys(ctx context.Context) ([]string, error)
 }
 
 // roll rolls one authority's key, and has its child watch. Krill is hasty: it has its parent revoke the old key before it
@@ -84,7 +87,7 @@ func (s *scene) roll(ctx context.Context, what string, who roller, watcher autho
 	var old []string
 	number := func(n int, and func(now []string) bool) func(ctx context.Context) error {
 		return func(ctx context.Context) error {
-			now, err := who.keys(ctx)
+			now, err := who.Keys(ctx)
 			if err == nil && (len(now) != n || !and(now)) {
 				err = fmt.Errorf("its keys were %s and are %s", old, now)
 			}
@@ -95,23 +98,23 @@ func (s *scene) roll(ctx context.Context, what string, who roller, watcher autho
 		if watcher == nil {
 			return nil
 		}
-		return watcher.asks(ctx)
+		return watcher.Asks(ctx)
 	}
 	begin := func(ctx context.Context) (err error) {
-		if old, err = who.keys(ctx); err != nil {
+		if old, err = who.Keys(ctx); err != nil {
 			return err
 		}
-		return errors.Join(who.rolls(ctx), watch(ctx))
+		return errors.Join(who.Rolls(ctx), watch(ctx))
 	}
 	begun := func(ctx context.Context) error { return number(len(old)+1, func([]string) bool { return true })(ctx) }
-	finish := func(ctx context.Context) error { return errors.Join(who.activates(ctx), watch(ctx)) }
+	finish := func(ctx context.Context) error { return errors.Join(who.Activates(ctx), watch(ctx)) }
 	finished := func(ctx context.Context) error {
 		return number(len(old), func(now []string) bool { return strings.Join(now, " ") != strings.Join(old, " ") })(ctx)
 	}
 	last := s.steady(what+", signs with the new key, and the old is revoked", want, finish, finished)
 	if hasty {
 		last.proof = func(ctx context.Context) (string, error) {
-			if err := errors.Join(finish(ctx), until(ctx, time.Minute, func() error { return finished(ctx) })); err != nil {
+			if err := errors.Join(finish(ctx), process.Until(ctx, time.Minute, func() error { return finished(ctx) })); err != nil {
 				return "", err
 			}
 			return s.awaits(ctx, want)
@@ -138,7 +141,7 @@ func moves(ctx context.Context, s *scene) error {
 			if _, err := h.enrol(ctx, name); err != nil {
 				return err
 			}
-			if err := h.grants(ctx, name, "196.10.0.0/20"); err != nil {
+			if err := h.Grants(ctx, name, "196.10.0.0/20"); err != nil {
 				return err
 			}
 			if err := s.publish(ctx, branch, k, name); err != nil {
@@ -147,12 +150,12 @@ func moves(ctx context.Context, s *scene) error {
 			if err := s.hang(ctx, branch, k, name, "krill", "62.10.0.0/16"); err != nil {
 				return err
 			}
-			return errors.Join(branch.holding(ctx, "62.10.0.0/16"), branch.authorises(ctx, theirs, own))
+			return errors.Join(branch.holding(ctx, "62.10.0.0/16"), branch.Authorises(ctx, theirs, own))
 		}),
 		s.seen("its ROAs are accepted", want),
 		do("all that it has is at Krill's", func(ctx context.Context) error {
-			return until(ctx, 30*time.Second, func() error {
-				n, err := k.published(ctx, name)
+			return process.Until(ctx, 30*time.Second, func() error {
+				n, err := k.Published(ctx, name)
 				if err == nil && n < 6 {
 					err = fmt.Errorf("there are %d objects, and should be two CRLs, two manifests and two ROAs", n)
 				}
@@ -160,7 +163,7 @@ func moves(ctx context.Context, s *scene) error {
 			})
 		}),
 		s.steady("it moves to ours, and leaves nothing behind", want, branch.comesHome, func(ctx context.Context) error {
-			n, err := k.published(ctx, name)
+			n, err := k.Published(ctx, name)
 			if err == nil && n > 0 {
 				err = fmt.Errorf("%d objects are still at Krill's", n)
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/test/internal/localtls"
 	"cadastre/test/internal/process"
 )
 
@@ -29,7 +29,7 @@ type run struct {
 	begun  time.Time
 
 	cadastre string // our program
-	tls      *tlsAuthority
+	tls      *localtls.Authority
 
 	passed, failed int
 }
@@ -60,7 +60,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("interop: in %s\n", r.dir)
-	if r.tls, err = newTLSAuthority(r.dir); err != nil {
+	if r.tls, err = localtls.New(r.dir); err != nil {
 		return err
 	}
 	if err := r.prepareSchemas(); err != nil {
@@ -70,7 +70,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	r.cadastre = filepath.Join(r.dir, "cadastre")
-	_, err = output(ctx, nil, "go", "build", "-o", r.cadastre, "./cmd/cadastre")
+	_, err = process.Soon(ctx, nil, "go", "build", "-o", r.cadastre, "./cmd/cadastre")
 	return err
 }
 
@@ -128,32 +128,4 @@ func (r *run) close() error {
 		return nil
 	}
 	return os.RemoveAll(r.dir)
-}
-
-// until asks again and again until what is asked holds. What it says in the end is why it does not.
-func until(ctx context.Context, most time.Duration, holds func() error) error {
-	deadline := time.Now().Add(most)
-	for {
-		err := holds()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("after %s: %w", most, err)
-		}
-		timer := time.NewTimer(200 * time.Millisecond)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(errors.New("it took too long, or was interrupted"), err)
-		}
-	}
-}
-
-// output runs a program to its end, which is not far, and returns what it prints, also where it fails.
-func output(ctx context.Context, environment []string, name string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	return process.Output(ctx, environment, name, args...)
 }

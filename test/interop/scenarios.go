@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/krill"
+	"cadastre/test/internal/process"
 )
 
 // scenarios are those of the proof, in its order.
@@ -34,10 +37,11 @@ const (
 )
 
 // begin starts what a scenario needs, and returns it: Krill, and a house with a bystander.
-func (s *scene) begin(ctx context.Context) (k *krill, h *house, want wanted, _ error) {
+func (s *scene) begin(ctx context.Context) (k *krill.Krill, h *house, want wanted, _ error) {
 	err := s.steps(ctx,
 		do("Krill starts, and its CA is certified for everything", func(ctx context.Context) (err error) {
-			k, err = s.startKrill(ctx)
+			k, err = krill.Start(ctx, s.rpHome, s.path("krill"), s.tls)
+			s.krill = k
 			return err
 		}),
 		do("Cadastre starts, with a registry and a holder", func(ctx context.Context) (err error) {
@@ -58,22 +62,22 @@ func (s *scene) house(ctx context.Context, name, holds string) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.grants(ctx, bystander, bystanderHolds); err != nil {
+	if err := h.Grants(ctx, bystander, bystanderHolds); err != nil {
 		return nil, err
 	}
-	return h, b.authorises(ctx, bystanderVRP)
+	return h, b.Authorises(ctx, bystanderVRP)
 }
 
 // holding waits until one of Krill's CAs is certified for resources, each a prefix.
-func holding(ctx context.Context, a *krillCA, prefixes ...string) error {
-	return until(ctx, 30*time.Second, func() error {
-		held, err := a.holds(ctx)
+func holding(ctx context.Context, a *krill.CA, prefixes ...string) error {
+	return process.Until(ctx, 30*time.Second, func() error {
+		held, err := a.Holds(ctx)
 		if err != nil {
 			return err
 		}
 		for _, p := range prefixes {
 			if !strings.Contains(held, p) {
-				return fmt.Errorf("%s holds %s, and not %s", a.name, held, p)
+				return fmt.Errorf("%s holds %s, and not %s", a.Name, held, p)
 			}
 		}
 		return nil

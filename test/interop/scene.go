@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/krill"
 )
 
 // scenario is one of the eight of the proof.
@@ -24,7 +26,7 @@ type scene struct {
 	scenario
 	dir string
 
-	krill  *krill // nil where there is none
+	krill  *krill.Krill // nil where there is none
 	houses []*house
 	proofs int
 	setups int
@@ -93,7 +95,7 @@ func (s *scene) end() {
 		h.end()
 	}
 	if s.krill != nil {
-		s.krill.end()
+		s.krill.End()
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"cadastre/test/internal/process"
 )
 
 //go:embed schemas
@@ -63,7 +65,7 @@ var jingSays = regexp.MustCompile(`^(\S+?):\d+:\d+: (?:error|fatal): (.*)$`)
 // were of known deviations, and the others as errors.
 func (s *scene) fit(ctx context.Context, protocol string, authors map[string]string) (excused int, _ error) {
 	schema := filepath.Join(s.run.dir, "schemas", schemas[protocol])
-	stdout, err := output(ctx, nil, "jing", append([]string{"-c", schema}, slices.Sorted(maps.Keys(authors))...)...)
+	stdout, err := process.Soon(ctx, nil, "jing", append([]string{"-c", schema}, slices.Sorted(maps.Keys(authors))...)...)
 	if err == nil {
 		return 0, nil
 	}

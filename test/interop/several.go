@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"cadastre/test/internal/krill"
 )
 
 const others = "others" // the name of the trust anchor of a second house
@@ -48,9 +50,9 @@ func betweenUs(ctx context.Context, s *scene) error {
 				if err := s.hang(ctx, a, c.under, c.name, c.name+"-upstream", c.resources); err != nil {
 					return err
 				}
-				return a.holding(ctx, parseResources(c.resources)[0])
+				return a.holding(ctx, krill.ParseResources(c.resources)[0])
 			}),
-			do("it makes a ROA", func(ctx context.Context) error { return a.authorises(ctx, c.vrp) }),
+			do("it makes a ROA", func(ctx context.Context) error { return a.Authorises(ctx, c.vrp) }),
 			s.seen("it is accepted", want),
 		)
 		if err != nil {
@@ -86,7 +88,7 @@ func severalParents(ctx context.Context, s *scene) error {
 			if _, err := h.enrol(ctx, name); err != nil {
 				return err
 			}
-			return h.grants(ctx, name, "196.10.0.0/20")
+			return h.Grants(ctx, name, "196.10.0.0/20")
 		}),
 		do("it becomes a child of Krill's too", func(ctx context.Context) error {
 			if err := s.hang(ctx, branch, k, name, "krill", "62.10.0.0/16 102.17.0.0/20"); err != nil {
@@ -101,21 +103,21 @@ func severalParents(ctx context.Context, s *scene) error {
 			return branch.holding(ctx, "102.16.0.0/20")
 		}),
 		do("it makes ROAs in what it has of each", func(ctx context.Context) error {
-			return branch.authorises(ctx, fromHome, fromKC, fromB, moving)
+			return branch.Authorises(ctx, fromHome, fromKC, fromB, moving)
 		}),
 		s.seen("each is accepted below its own trust anchor", all.and(krillAnchor, moving)),
 		do("what it has of Krill it gets of the second house as well", func(ctx context.Context) error {
-			if err := there.grants(ctx, name, "102.17.0.0/20"); err != nil {
+			if err := there.Grants(ctx, name, "102.17.0.0/20"); err != nil {
 				return err
 			}
-			return branch.asks(ctx)
+			return branch.Asks(ctx)
 		}),
 		s.seen("the ROA in it stands twice", all.and(krillAnchor, moving).and(others, moving)),
 		do("Krill takes it back", func(ctx context.Context) error {
-			if err := k.takes(ctx, name, "102.17.0.0/20"); err != nil {
+			if err := k.Takes(ctx, name, "102.17.0.0/20"); err != nil {
 				return err
 			}
-			return branch.asks(ctx)
+			return branch.Asks(ctx)
 		}),
 		s.seen("it stands below the second house, and nothing else has changed", all.and(others, moving)),
 	)

@@ -9,19 +9,24 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/process"
 )
 
 // validators are those that judge. The newest rpki-client is the strictest, and the one that is asked until it sees what
 // is awaited; the others then have to agree with it.
 var validators = []string{newest, "routinator", "fort-1.6.6"}
 
-const newest = "rpki-client-newest"
+const (
+	newest      = "rpki-client-newest"
+	krillAnchor = "Krill's" // the name of the trust anchor of Krill's
+)
 
 // anchors is the TAL files of the scene's installations by name.
 func (s *scene) anchors() map[string]string {
 	out := map[string]string{}
 	if s.krill != nil {
-		out[krillAnchor] = s.krill.tal()
+		out[krillAnchor] = s.krill.TAL()
 	}
 	for _, h := range s.houses {
 		out[h.name] = h.tal()
@@ -33,7 +38,7 @@ func (s *scene) anchors() map[string]string {
 // anchor of the scene.
 func (s *scene) awaits(ctx context.Context, want wanted) (string, error) {
 	begun := time.Now()
-	err := until(ctx, time.Minute, func() error { return s.look(ctx, newest, want) })
+	err := process.Until(ctx, time.Minute, func() error { return s.look(ctx, newest, want) })
 	return fmt.Sprintf("%s, seen after %.1f s", want, time.Since(begun).Seconds()), err
 }
 
@@ -48,7 +53,7 @@ func (s *scene) agreed(want wanted) []step {
 	steps := []step{
 		s.seen("in the end: "+newest, want),
 		do("it finds nothing invalid, stale or missing", func(ctx context.Context) error {
-			return until(ctx, time.Minute, func() error { // a child that has to shed takes a moment
+			return process.Until(ctx, time.Minute, func() error { // a child that has to shed takes a moment
 				if err := s.look(ctx, newest, want); err != nil {
 					return err
 				}
@@ -65,7 +70,7 @@ func (s *scene) agreed(want wanted) []step {
 // look has a validator look once under each trust anchor, and compares.
 func (s *scene) look(ctx context.Context, validator string, want wanted) error {
 	for anchor, tal := range s.anchors() {
-		stdout, err := output(ctx, []string{"RP_HOME=" + s.rpHome}, filepath.Join(s.shared, "rp", "vrps"), validator, tal, s.tls.roots, s.cache(validator, anchor))
+		stdout, err := process.Soon(ctx, []string{"RP_HOME=" + s.rpHome}, filepath.Join(s.shared, "rp", "vrps"), validator, tal, s.tls.Roots, s.cache(validator, anchor))
 		if err != nil {
 			return fmt.Errorf("%w; its log is %s/log", err, s.cache(validator, anchor))
 		}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/krill"
+	"cadastre/test/internal/process"
 )
 
 const kills = 3
@@ -15,42 +18,65 @@ const kills = 3
 // scene is the act while it is played.
 type scene struct {
 	*run
-	h     *house
+	h     *house   // that things move in
+	seen  []*house // that readers look at
 	world *world
-	old   *reader // the one that is kept on old data
-	mixed *reader // the one whose repositories are of different moments
+	old   *reader   // the one that is kept on old data
+	mixed *reader   // the one whose repositories are of different moments
+	mover *krill.CA // of the holder whose CA is elsewhere
 	end   context.CancelFunc
 }
 
 func playMoves(ctx context.Context, r *run) error {
 	s := &scene{run: r, world: &world{}}
 	err := r.steps(
-		step{"a share of both registries, and who moves", s.choose},
+		step{"a share of both registries, and who moves", func() (string, error) { return s.choose(s.chooseMoves) }},
 		step{"the daemon begins, with the registries' files and what is announced within them", func() (string, error) { return s.build(ctx) }},
-		step{"'cadastre vrps' is what the files say, computed another way", func() (string, error) { return s.same(ctx, s.world.before) }},
-		step{"every reader sees exactly that", func() (string, error) { return s.startReaders(ctx) }},
-		step{"how long they take says how long the soak is", func() (string, error) { return s.measure(ctx) }},
 	)
+	if err == nil && s.withKrill {
+		err = s.prove("a holder has its CA in Krill, which publishes at its own server", func() (string, error) { return s.delegate(ctx) })
+	}
+	if err == nil {
+		err = s.watch(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	return s.moveAll(ctx)
 }
 
+// watch has all readers begin.
+func (s *scene) watch(ctx context.Context) error {
+	return s.steps(
+		step{"'cadastre vrps' is what the files say, computed another way", func() (string, error) { return s.same(ctx, s.world.before, s.seen...) }},
+		step{"every reader sees exactly that", func() (string, error) { return s.startReaders(ctx) }},
+	)
+}
+
+// measured is the step that finds the soak.
+func (s *scene) measured(ctx context.Context) step {
+	return step{"how long they take says how long the soak is", func() (string, error) { return s.measure(ctx) }}
+}
+
 // moveAll has everything move, and everyone look at the end.
 func (s *scene) moveAll(ctx context.Context) error {
 	err := s.steps(
+		s.measured(ctx),
 		step{"all transfers come to their end, and the daemon is killed with -9 on the way", func() (string, error) { return s.drive(ctx) }},
 		step{"all is published", func() (string, error) { return "", s.h.settle(ctx) }},
-		step{"'cadastre vrps' is what was agreed on", func() (string, error) { return s.same(ctx, s.world.final) }},
+		step{"'cadastre vrps' is what was agreed on", func() (string, error) { return s.same(ctx, s.world.final, s.h) }},
 	)
+	if err == nil {
+		s.check("the transfer logs list them", func() (string, error) { return s.logged(ctx) })
+		s.check("the evidence of each verifies", func() (string, error) { return s.evidence(ctx) })
+	}
 	s.check("every reader comes to see exactly that", func() (string, error) { return s.allSee(ctx) })
 	s.verdicts()
 	s.check("the daemon's log has no error", func() (string, error) { return "", s.h.errors() })
 	return err
 }
 
-func (s *scene) choose() (string, error) {
+func (s *scene) choose(how func([]*holder) *chooser) (string, error) {
 	list, err := readFiles(s.shared)
 	if err != nil {
 		return "", err
@@ -59,13 +85,13 @@ func (s *scene) choose() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c := s.chooseMoves(holders)
+	c := how(holders)
 	s.world.holders, s.world.moves = holders, c.moves
 	s.world.foresee()
 	if len(c.short) > 0 {
 		return "", fmt.Errorf("the share is too small: %s is missing; choose more with -holders", strings.Join(c.short, ", "))
 	}
-	statistics, intents, err := s.write(list, holders)
+	statistics, intents, err := s.write(list, s.world)
 	if err != nil {
 		return "", err
 	}
@@ -78,43 +104,28 @@ func (s *scene) build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.h = h
-	if err := h.run(ctx, append([]string{"holdings", "import"}, s.world.statistics...)...); err != nil {
-		return "", err
+	s.h, s.seen = h, []*house{h}
+	for _, m := range s.world.moves {
+		m.home = h
 	}
-	if err := h.run(ctx, "roa", "import", s.world.intents); err != nil {
-		return "", err
-	}
-	if err := h.serve(ctx); err != nil {
-		return "", err
-	}
-	if err := h.settle(ctx); err != nil {
-		return "", err
-	}
-	now, err := h.status(ctx)
-	if err != nil {
-		return "", err
-	}
-	objects := 0
-	for _, r := range now.Repositories {
-		objects += r.Objects
-	}
-	return fmt.Sprintf("%d authorities, %d objects in %d repositories", now.Authorities, objects, len(now.Repositories)), nil
+	return h.fill(ctx, s.world.statistics, s.world.intents)
 }
 
 // same compares what the program says that validators must print.
-func (s *scene) same(ctx context.Context, want vrps) (string, error) {
-	lines, err := s.h.vrps(ctx)
-	if err != nil {
-		return "", err
-	}
-	got := vrps{}
-	for _, line := range lines {
-		v, err := readVRP(line)
+func (s *scene) same(ctx context.Context, want vrps, houses ...*house) (string, error) {
+	got := maps.Clone(s.world.others) // which is not ours to say
+	for _, h := range houses {
+		lines, err := h.vrps(ctx)
 		if err != nil {
 			return "", err
 		}
-		got[v] = true
+		for _, line := range lines {
+			v, err := readVRP(line)
+			if err != nil {
+				return "", err
+			}
+			got[v] = true
+		}
 	}
 	return fmt.Sprintf("%d VRPs", len(want)), got.differs(want)
 }
@@ -128,19 +139,22 @@ func (s *scene) startReaders(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	s.read(s.h, s.world, newest, newest, nil)
-	s.read(s.h, s.world, newest+" over rsync", newest, nil, "--rsync")
+	s.read(s.seen, s.world, newest, newest, nil)
+	s.read(s.seen, s.world, newest+" over rsync", newest, nil, "--rsync")
 	for _, v := range s.also {
-		s.read(s.h, s.world, v, v, nil)
+		s.read(s.seen, s.world, v, v, nil)
 	}
-	s.mixed = s.read(s.h, s.world, newest+" with repositories of different moments", newest, fronts[0])
-	s.old = s.read(s.h, s.world, newest+" on old data", newest, fronts[1])
+	s.mixed = s.read(s.seen, s.world, newest+" with repositories of different moments", newest, fronts[0])
+	s.old = s.read(s.seen, s.world, newest+" on old data", newest, fronts[1])
 	s.old.aged = true
 	begun := time.Now()
 	for _, d := range s.readers {
-		if err := until(ctx, 5*time.Minute, func() error { return d.holds(begun, s.world.before) }); err != nil {
+		if err := untilSeen(ctx, 5*time.Minute, d, begun, s.world.before); err != nil {
 			return "", fmt.Errorf("%s: %w", d.name, err)
 		}
+	}
+	for _, d := range s.readers {
+		d.begin() // until now the trees for rsync may have come one after the other
 	}
 	return fmt.Sprintf("%d readers", len(s.readers)), nil
 }
@@ -157,24 +171,30 @@ func (s *scene) measure(ctx context.Context) (string, error) {
 	for _, d := range s.readers {
 		slowest = max(slowest, d.pace())
 	}
-	s.h.soak = s.soak
-	if s.h.soak == 0 {
-		s.h.soak = max(20*time.Second, (3 * slowest).Round(time.Second))
+	soak := s.soak
+	if soak == 0 {
+		soak = max(24*time.Second, (4 * slowest).Round(time.Second))
 	}
-	if err := s.h.configure(); err != nil {
-		return "", err
+	for _, h := range s.seen {
+		h.soak = soak
+		if err := h.configure(); err != nil {
+			return "", err
+		}
+		if err := h.restart(ctx); err != nil {
+			return "", err
+		}
+		if err := h.settle(ctx); err != nil {
+			return "", err
+		}
 	}
-	if err := s.h.restart(ctx); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("the slowest %.1f s from run to run, the soak %s", slowest.Seconds(), s.h.soak), s.h.settle(ctx)
+	return fmt.Sprintf("the slowest %.1f s from run to run, the soak %s", slowest.Seconds(), soak), nil
 }
 
 // rounds waits until every reader has run so often.
 func (s *scene) rounds(ctx context.Context, n int) error {
 	for _, d := range s.readers {
 		until0 := d.count() + n
-		if err := until(ctx, 5*time.Minute, func() error {
+		if err := process.Until(ctx, 5*time.Minute, func() error {
 			if d.count() < until0 {
 				return errors.New(d.name + " does not come to its end")
 			}
@@ -188,13 +208,15 @@ func (s *scene) rounds(ctx context.Context, n int) error {
 
 // notifications is those of all repositories.
 func (s *scene) notifications(ctx context.Context) ([]string, error) {
-	now, err := s.h.status(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var list []string
-	for _, name := range slices.Sorted(maps.Keys(now.Repositories)) {
-		list = append(list, now.Repositories[name].Notify)
+	for _, h := range s.seen {
+		now, err := h.status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(now.Repositories)) {
+			list = append(list, now.Repositories[name].Notify)
+		}
 	}
 	return list, nil
 }
@@ -222,7 +244,7 @@ func (s *scene) allSee(ctx context.Context) (string, error) {
 	begun := time.Now()
 	var late []error
 	for _, d := range s.readers {
-		if err := until(ctx, 2*time.Minute+2*s.h.soak, func() error { return d.holds(begun, s.world.final) }); err != nil {
+		if err := untilSeen(ctx, 2*time.Minute+2*s.h.soak, d, begun, s.world.final); err != nil {
 			late = append(late, fmt.Errorf("%s: %w", d.name, err))
 		}
 	}
@@ -255,4 +277,13 @@ func (s *scene) verdicts() {
 		}
 		return "0", nil
 	})
+}
+
+// untilSeen waits until a reader sees a set.
+func untilSeen(ctx context.Context, most time.Duration, d *reader, after moment, want vrps) error {
+	err := process.Until(ctx, most, func() error { return d.holds(after, want) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.name, err)
+	}
+	return nil
 }

@@ -21,9 +21,13 @@ type move struct {
 	cancel          bool  // when its recipient's side is seen
 	dispute         bool  // when it is accepted
 	next            *move // that begins when this one is done
+	krill           bool  // the donor's CA is Krill's
 
+	home      *house // where it begins
+	away      *house // where the recipient is, where that is another installation
 	id        uint64
-	shown     transfer
+	ref       string // what both call it
+	approved  bool
 	finalised atomic.Int64 // Unix nanoseconds
 	acted     bool         // what is to be done about it by hand is
 }
@@ -76,6 +80,28 @@ func (r *run) chooseMoves(holders []*holder) *chooser {
 	// not to the end
 	c.called(func(m *move) { m.cancel = true }, c.part("merger", "afrinic", "lacnic"), c.whole("move", "lacnic", "", "afrinic"))
 	c.called(func(m *move) { m.dispute = true }, c.whole("move", "afrinic", "", "lacnic"))
+	if r.withKrill {
+		c.called(func(m *move) { m.krill = true }, c.whole("move", "afrinic", "", "lacnic"))
+	}
+	return c
+}
+
+// chooseBetween chooses moves between the two registries alone.
+func (r *run) chooseBetween(holders []*holder) *chooser {
+	c := &chooser{holders: slices.Clone(holders), used: map[*holder]bool{}}
+	r.chance.Shuffle(len(c.holders), func(i, j int) { c.holders[i], c.holders[j] = c.holders[j], c.holders[i] })
+	for range 4 {
+		c.whole("move", "afrinic", "", "lacnic")
+		c.whole("move", "lacnic", "", "afrinic")
+		c.part("merger", "afrinic", "lacnic")
+	}
+	c.market("afrinic", "lacnic")
+	c.part("merger", "lacnic", "afrinic")
+	c.swap("afrinic", "lacnic")
+	c.whole("move", "afrinic", "", nir)
+	c.whole("move", nir, "", "afrinic")
+	c.called(func(m *move) { m.cancel = true }, c.part("merger", "afrinic", "lacnic"))
+	c.called(func(m *move) { m.dispute = true }, c.whole("move", "lacnic", "", "afrinic"))
 	return c
 }
 
@@ -204,6 +230,7 @@ func (c *chooser) called(what func(*move), moves ...*move) {
 // transfer is what this program reads of 'cadastre transfer list'.
 type transfer struct {
 	ID       uint64    `json:"id"`
+	Ref      string    `json:"ref"`
 	State    string    `json:"state"`
 	Seen     time.Time `json:"seen"`
 	Released time.Time `json:"released"`

@@ -12,43 +12,23 @@ import (
 // drive begins all transfers, does what has to be done by hand, kills the daemon now and then, and waits until all is over.
 func (s *scene) drive(ctx context.Context) (string, error) {
 	begun := time.Now()
-	notifications, err := s.notifications(ctx)
-	if err != nil {
+	if err := s.disturb(ctx); err != nil {
 		return "", err
 	}
-	if err := s.ageOld(ctx, notifications); err != nil {
-		return "", err
-	}
-	mixing, stop := context.WithCancel(ctx)
-	s.end = stop
-	s.mix(mixing, notifications)
-
-	var killAt []time.Time
-	for range kills {
-		killAt = append(killAt, begun.Add(s.upTo(8*s.h.soak)))
-	}
-	slices.SortFunc(killAt, time.Time.Compare)
-	kill := func() error {
-		for len(killAt) > 0 && time.Now().After(killAt[0]) {
-			killAt = killAt[1:]
-			if err := s.h.restart(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	kill := s.killer(ctx)
 	all := slices.Clone(s.world.moves)
 	for _, m := range all {
 		if err := s.begin(ctx, m); err != nil {
 			return "", err
 		}
-		if err := kill(); err != nil {
+		if _, err := kill(); err != nil {
 			return "", err
 		}
 	}
 	began := time.Since(begun)
 	for deadline := time.Now().Add(10*time.Minute + 30*s.h.soak); ; {
-		if err := kill(); err != nil {
+		killsLeft, err := kill()
+		if err != nil {
 			return "", err
 		}
 		waits, more, err := s.look(ctx, all)
@@ -61,7 +41,7 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 				return "", err
 			}
 		}
-		if len(waits)+len(more)+len(killAt) == 0 {
+		if len(waits)+len(more)+killsLeft == 0 {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -72,6 +52,39 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 		}
 	}
 	return fmt.Sprintf("%d transfers, begun within %.0f s and over after %.0f s; %d times killed", len(all), began.Seconds(), time.Since(begun).Seconds(), s.h.kills), nil
+}
+
+// disturb has one reader stay on old data, and another see repositories of different moments.
+func (s *scene) disturb(ctx context.Context) error {
+	notifications, err := s.notifications(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.ageOld(ctx, notifications); err != nil {
+		return err
+	}
+	mixing, stop := context.WithCancel(ctx)
+	s.end = stop
+	s.mix(mixing, notifications)
+	return nil
+}
+
+// killer makes what kills the daemon with -9 when the next of some random moments has come, and tells how many there are left.
+func (s *scene) killer(ctx context.Context) func() (left int, err error) {
+	var at []time.Time
+	for range kills {
+		at = append(at, time.Now().Add(s.upTo(8*s.h.soak)))
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return func() (int, error) {
+		for len(at) > 0 && time.Now().After(at[0]) {
+			at = at[1:]
+			if err := s.seen[s.chance.IntN(len(s.seen))].restart(ctx); err != nil {
+				return 0, err
+			}
+		}
+		return len(at), nil
+	}
 }
 
 // begin initiates a transfer, and has the recipient's registry agree where that is another.
@@ -89,14 +102,36 @@ func (s *scene) begin(ctx context.Context, m *move) error {
 	var answer struct {
 		Transfer transfer `json:"transfer"`
 	}
-	if err := s.h.askJSON(ctx, &answer, append(args, m.resources...)...); err != nil {
+	if m.away != nil {
+		args = append(args, "--peer", m.away.name)
+	}
+	if err := m.home.askJSON(ctx, &answer, append(args, m.resources...)...); err != nil {
 		return fmt.Errorf("%s: %w", m.label, err)
 	}
-	m.id = answer.Transfer.ID
-	if registryOf(m.from) == registryOf(m.to) {
+	m.id, m.ref = answer.Transfer.ID, answer.Transfer.Ref
+	if m.away != nil {
+		return nil // it is approved there when it is known there
+	}
+	m.approved = true
+	if rirOf(m.from) == rirOf(m.to) {
 		return nil
 	}
-	return s.h.run(ctx, "transfer", "approve", fmt.Sprint(m.id))
+	return m.home.run(ctx, "transfer", "approve", fmt.Sprint(m.id))
+}
+
+// approve has the recipients' registries agree to what they have come to know.
+func (s *scene) approve(ctx context.Context, h *house, list []transfer, all []*move) error {
+	for _, t := range list {
+		at := slices.IndexFunc(all, func(m *move) bool { return m.away == h && m.ref == t.Ref && !m.approved })
+		if at < 0 {
+			continue
+		}
+		if err := h.run(ctx, "transfer", "approve", fmt.Sprint(t.ID)); err != nil {
+			return err
+		}
+		all[at].approved = true
+	}
+	return nil
 }
 
 func registryOf(handle string) string {
@@ -106,36 +141,60 @@ func registryOf(handle string) string {
 
 // look sees how transfers stand, does what is due by hand, and names what is not over, and what is to begin now.
 func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*move, err error) {
-	var list []transfer
-	if err := s.h.askJSON(ctx, &list, "transfer", "list"); err != nil {
-		return nil, nil, err
+	shown := 0
+	for _, h := range s.seen {
+		var list []transfer
+		if err := h.askJSON(ctx, &list, "transfer", "list"); err != nil {
+			return nil, nil, err
+		}
+		if err := s.approve(ctx, h, list, all); err != nil {
+			return nil, nil, err
+		}
+		n, w, m, err := s.steer(ctx, h, list, all)
+		if err != nil {
+			return nil, nil, err
+		}
+		shown, waits, more = shown+n, append(waits, w...), append(more, m...)
 	}
+	if shown < len(all) {
+		return nil, nil, errors.New("transfers are missing of the lists")
+	}
+	return waits, more, nil
+}
+
+// steer is look for those that begin in one installation; it tells how many these are, too.
+func (s *scene) steer(ctx context.Context, h *house, list []transfer, all []*move) (shown int, waits []string, more []*move, err error) {
 	for _, t := range list {
-		at := slices.IndexFunc(all, func(m *move) bool { return m.id == t.ID })
+		at := slices.IndexFunc(all, func(m *move) bool { return m.home == h && m.id == t.ID })
 		if at < 0 {
 			continue
 		}
 		m := all[at]
-		m.shown = t
+		shown++
 		if t.State == "finalised" && m.finalised.Load() == 0 {
 			m.finalised.Store(time.Now().UnixNano())
 		}
 		id := fmt.Sprint(t.ID)
 		switch {
 		case m.cancel && !m.acted && !t.Seen.IsZero():
-			err = s.h.run(ctx, "transfer", "cancel", id, "--reason", "the parties changed their minds")
+			err = h.run(ctx, "transfer", "cancel", id, "--reason", "the parties changed their minds")
 			m.acted = true
+		case m.krill && t.State == "accepted":
+			err = s.follow(ctx, m)
+		case m.krill && t.State == "finalised" && t.Released.IsZero():
+			err = s.mover.Asks(ctx)
 		case m.dispute && !m.acted && t.State == "accepted":
-			err = s.h.run(ctx, "transfer", "dispute", id, "--reason", "a third party has claims")
+			err = h.run(ctx, "transfer", "dispute", id, "--reason", "a third party has claims")
 			m.acted = true
 		}
 		if err != nil {
-			return nil, nil, err
+			return 0, nil, nil, err
 		}
 		switch {
 		case m.dispute && t.Disputed != "" && t.State == "accepted" && !t.Seen.IsZero():
 		case !m.dispute && m.cancel == (t.State == "cancelled") && (t.State == "finalised" || t.State == "cancelled") && !t.Released.IsZero():
 			if m.next != nil {
+				m.next.home = h
 				more = append(more, m.next)
 				m.next = nil
 			}
@@ -143,10 +202,7 @@ func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*
 			waits = append(waits, fmt.Sprintf("%d, %s, is %s and waits for %s", t.ID, m.label, t.State, t.Waits))
 		}
 	}
-	if len(list) < len(all) {
-		return nil, nil, errors.New("transfers are missing of the list")
-	}
-	return waits, more, nil
+	return shown, waits, more, nil
 }
 
 // ageOld has one reader stay on what it has, but for some repositories of which it gets what they have at a random moment

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cadastre/test/internal/localtls"
 )
 
 // front is an HTTP proxy between one reader and the repositories, which it can withhold from it one by one: a repository
@@ -24,7 +26,7 @@ type front struct {
 }
 
 func (r *run) newFront() (*front, error) {
-	pair, err := tls.X509KeyPair(r.tls.certificate, r.tls.key)
+	pair, err := tls.X509KeyPair(r.tls.Certificate, r.tls.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +35,7 @@ func (r *run) newFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{
-		listener: listener, client: r.tls.client, held: map[string][]byte{},
+		listener: listener, client: r.tls.Client, held: map[string][]byte{},
 		tls: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
 	}
 	go f.serve()
@@ -45,7 +47,7 @@ func (f *front) close()      { _ = f.listener.Close() }
 
 // hold withholds what changes in a repository from now on.
 func (f *front) hold(ctx context.Context, notify string) error {
-	body, err := (&tlsAuthority{client: f.client}).fetch(ctx, notify)
+	body, err := (&localtls.Authority{Client: f.client}).Fetch(ctx, notify)
 	if err != nil {
 		return err
 	}

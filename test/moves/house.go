@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"cadastre/test/internal/localtls"
+	"cadastre/test/internal/process"
 )
 
 // house is one installation of Cadastre: a data directory, and the daemon.
@@ -20,11 +24,11 @@ type house struct {
 	program     string
 	environment []string
 	dir         string
-	tls         *tlsAuthority
+	tls         *localtls.Authority
 	https       int // port
 	rsync       int // port
 	soak        time.Duration
-	daemon      *child
+	daemon      *process.Child
 	kills       int
 }
 
@@ -36,7 +40,7 @@ const (
 // newHouse makes an installation with the organisations of a tree. Its daemon is not started.
 func (r *run) newHouse(ctx context.Context, name, tree string) (*house, error) {
 	h := &house{name: name, program: r.cadastre, environment: r.keys, dir: r.path(name), tls: r.tls, soak: builds}
-	ports, err := freePorts(2)
+	ports, err := process.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -66,13 +70,21 @@ func (r *run) newHouse(ctx context.Context, name, tree string) (*house, error) {
 
 // configure changes config.toml: the TLS certificate that all daemons of the run have, and what takes hours.
 func (h *house) configure() error {
-	certificate, key, err := h.tls.give(h.path("tls"))
+	certificate, key, err := h.tls.Give(h.path("tls"))
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(h.data(), "config.toml")
 	var config map[string]any
 	if _, err := toml.DecodeFile(path, &config); err != nil {
+		return err
+	}
+	roots, err := os.ReadFile(h.tls.Roots)
+	if err != nil {
+		return err
+	}
+	// for the daemon's own relying party
+	if err := os.WriteFile(filepath.Join(h.data(), "tls", "ca.pem"), roots, 0o644); err != nil {
 		return err
 	}
 	config["tls"] = map[string]any{"certificate": certificate, "key": key}
@@ -90,16 +102,20 @@ func (h *house) configure() error {
 
 // serve starts the daemon and waits until it serves.
 func (h *house) serve(ctx context.Context) (err error) {
-	h.daemon, err = start(h.path("serve.log"), h.environment, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
+	h.daemon, err = process.StartLogged(h.path("serve.log"), h.environment, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
 	if err != nil {
 		return err
 	}
-	err = until(ctx, 2*time.Minute, func() error {
-		if err := h.daemon.ended(); err != nil {
+	err = process.Until(ctx, 2*time.Minute, func() error {
+		if err := h.daemon.Ended(); err != nil {
 			return err
 		}
-		_, err := h.status(ctx)
-		return err
+		// a command would work on the data directory itself as long as the daemon does not have it
+		c, err := net.Dial("unix", filepath.Join(h.data(), "cadastre.sock"))
+		if err != nil {
+			return err
+		}
+		return c.Close()
 	})
 	if err != nil {
 		return fmt.Errorf("%s does not serve: %w; see %s", h.name, err, h.path("serve.log"))
@@ -110,18 +126,18 @@ func (h *house) serve(ctx context.Context) (err error) {
 // restart kills the daemon with -9 and starts it again.
 func (h *house) restart(ctx context.Context) error {
 	h.kills++
-	h.daemon.kill()
+	h.daemon.Kill()
 	return h.serve(ctx)
 }
 
 func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
 func (h *house) data() string            { return h.path("data") }
 func (h *house) tal() string             { return h.path("cadastre.tal") }
-func (h *house) end()                    { h.daemon.end() }
+func (h *house) end()                    { h.daemon.End() }
 
 // ask runs one command on the data directory, or through its daemon, and returns what it prints.
 func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
-	return output(ctx, h.environment, h.program, append(args, "--data", h.data())...)
+	return process.Soon(ctx, h.environment, h.program, append(args, "--data", h.data())...)
 }
 
 // askJSON runs a command and reads its answer as JSON.
@@ -159,7 +175,7 @@ func (h *house) status(ctx context.Context) (s status, err error) {
 
 // settle waits until every decision so far is published.
 func (h *house) settle(ctx context.Context) error {
-	_, err := outputWithin(ctx, 20*time.Minute, h.environment, h.program, "status", "--wait", "--data", h.data())
+	_, err := within(ctx, 20*time.Minute, h.environment, h.program, "status", "--wait", "--data", h.data())
 	return err
 }
 

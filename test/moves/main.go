@@ -33,10 +33,12 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "names of the acts to play, such as moves; all where none are named")
 	flag.IntVar(&o.holders, "holders", 120, "how many holders of each registry there are")
 	flag.IntVar(&o.moves, "moves", 50, "how many transfers, more or less, begin at once")
+	flag.IntVar(&o.handed, "handed", 2000, "how many holders the registry has that is handed off")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e6, "repeats a run that printed this seed, as far as chance decides") //nolint:gosec // to be repeatable is the point
 	flag.DurationVar(&o.every, "every", 2*time.Second, "how long a reader waits from one run to the next")
-	flag.DurationVar(&o.soak, "soak", 0, "of transfers and between repositories; where it is 0, three times what the slowest reader takes")
+	flag.DurationVar(&o.soak, "soak", 0, "of transfers and between repositories; where it is 0, four times what the slowest reader takes")
 	flag.BoolVar(&o.newKeys, "new-keys", false, "have all keys made anew")
+	flag.BoolVar(&o.withKrill, "krill", true, "have one holder's CA in Krill")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder of a run without failures, too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -66,8 +68,11 @@ func play(ctx context.Context, o options) error {
 		return err
 	}
 	for _, a := range chosen {
-		fmt.Printf("\n%s: %s\n", a.name, a.title)
-		if err := a.play(ctx, r); err != nil && !errors.Is(err, errSaid) {
+		err := r.begin(a)
+		if err == nil {
+			err = a.play(ctx, r)
+		}
+		if err != nil && !errors.Is(err, errSaid) {
 			r.say(0, a.title, "", err)
 		}
 		r.end()

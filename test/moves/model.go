@@ -152,6 +152,7 @@ type world struct {
 
 	moves  []*move
 	before vrps // before anything moves
+	others vrps // those of all of these that CAs elsewhere make
 	needs  []need
 	final  vrps // when all has come to rest
 	routes []delegated.Announcement
@@ -159,7 +160,7 @@ type world struct {
 
 // foresee computes what has to be seen.
 func (w *world) foresee() {
-	w.before, w.final, w.needs, w.routes = vrps{}, vrps{}, nil, nil
+	w.before, w.others, w.final, w.needs, w.routes = vrps{}, vrps{}, vrps{}, nil, nil
 	moving := map[*holder]*move{}
 	for _, m := range w.moves {
 		if m.donor != nil {
@@ -171,6 +172,9 @@ func (w *world) foresee() {
 		w.routes = append(w.routes, h.routes...)
 		for _, v := range h.vrps {
 			w.before[v] = true
+			if m != nil && m.krill {
+				w.others[v] = true
+			}
 			if m == nil || m.cancel {
 				w.stays(v, nil)
 				continue

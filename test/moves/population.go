@@ -145,8 +145,7 @@ func (r *run) share(list []file, n int) ([]*holder, error) {
 			return nil, err
 		}
 		var divisible, others []*holder
-		for _, handle := range slices.Sorted(maps.Keys(all)) {
-			h := all[handle]
+		for _, h := range sorted(all) {
 			if len(h.vrps) == 0 || len(h.routes) > mostRoutes || len(h.spans) == 0 || len(h.asns) > 20 || h.overlaps(chosen) {
 				continue
 			}
@@ -167,12 +166,42 @@ func (r *run) share(list []file, n int) ([]*holder, error) {
 		if all, err = f.holders(); err != nil {
 			return nil, err
 		}
-		for _, handle := range slices.Sorted(maps.Keys(all)) {
-			chosen = append(chosen, all[handle])
+		chosen = append(chosen, sorted(all)...)
+	}
+	return chosen, nil
+}
+
+// cut leaves so many holders in a file, those first that announce something that they may.
+func (r *run) cut(f *file, n int) error {
+	all, err := f.holders()
+	if err != nil {
+		return err
+	}
+	var first, others []string
+	for _, h := range sorted(all) {
+		_, id, _ := strings.Cut(h.handle, "/")
+		switch {
+		case h.registry != f.registry || len(h.spans) == 0 || len(h.asns) > 20 || all[nir+"/"+id] != nil:
+		case len(h.vrps) > 0:
+			first = append(first, id)
+		default:
+			others = append(others, id)
 		}
 	}
-	slices.SortFunc(chosen, func(a, b *holder) int { return cmp.Compare(a.handle, b.handle) })
-	return chosen, nil
+	r.chance.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
+	keep := map[string]bool{}
+	for _, id := range slices.Concat(first, others) {
+		if len(keep) < n {
+			keep[id] = true
+		}
+	}
+	f.text = delegated.Cut(f.text, keep)
+	return nil
+}
+
+// sorted is holders by handle.
+func sorted(all map[string]*holder) []*holder {
+	return slices.SortedFunc(maps.Values(all), func(a, b *holder) int { return cmp.Compare(a.handle, b.handle) })
 }
 
 // overlaps tells whether something of a holder is another's: two registries' files are of different days.
@@ -227,8 +256,8 @@ func (h *holder) part() (division, bool) {
 	return best, best.part.IsValid()
 }
 
-// write puts the files of the share, and the VRPs as intents, where the program can read them.
-func (r *run) write(list []file, holders []*holder) (statistics []string, intents string, err error) {
+// write puts the files of the share, and the VRPs that CAs here make as intents, where the program can read them.
+func (r *run) write(list []file, w *world) (statistics []string, intents string, err error) {
 	for _, f := range list {
 		path := r.path("delegated-" + f.registry)
 		if err := os.WriteFile(path, f.text, 0o600); err != nil {
@@ -237,8 +266,11 @@ func (r *run) write(list []file, holders []*holder) (statistics []string, intent
 		statistics = append(statistics, path)
 	}
 	var rows strings.Builder
-	for _, h := range holders {
+	for _, h := range w.holders {
 		for _, v := range h.vrps {
+			if w.others[v] {
+				continue
+			}
 			fmt.Fprintf(&rows, "%s,AS%d,%d\n", v.prefix, v.asn, v.maxLength)
 		}
 	}

@@ -15,9 +15,6 @@ const (
 	fort       = "fort-1.6.6"
 )
 
-// validators are those that have to be there.
-var validators = []string{newest, fort}
-
 // reader is a validator that fetches again and again, with a cache of its own.
 type reader struct {
 	*sightings
@@ -28,8 +25,8 @@ type reader struct {
 	ended  chan struct{}
 }
 
-// read starts a reader under the trust anchor of a house.
-func (r *run) read(h *house, w *world, name, validator string, f *front, flags ...string) *reader {
+// read starts a reader under the trust anchors of houses.
+func (r *run) read(houses []*house, w *world, name, validator string, f *front, flags ...string) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &reader{sightings: newSightings(w), name: name, front: f, cancel: cancel, ended: make(chan struct{})}
 	r.readers = append(r.readers, d)
@@ -37,13 +34,24 @@ func (r *run) read(h *house, w *world, name, validator string, f *front, flags .
 	if f != nil {
 		environment = append(environment, "http_proxy="+f.url())
 	}
-	args := append([]string{validator, h.tal(), r.tls.roots, h.path("cache-" + strings.ReplaceAll(name, " ", "-"))}, flags...)
+	look := func(h *house) ([]byte, error) {
+		args := append([]string{validator, h.tal(), r.tls.Roots, r.path("cache-" + strings.ReplaceAll(name, " ", "-") + "-" + h.name)}, flags...)
+		return within(ctx, 5*time.Minute, environment, filepath.Join(r.shared, "rp", "vrps"), args...)
+	}
 	go func() {
 		defer close(d.ended)
 		runtime.LockOSThread() // see init
 		for ctx.Err() == nil {
 			began := time.Now()
-			text, err := outputWithin(ctx, 5*time.Minute, environment, filepath.Join(r.shared, "rp", "vrps"), args...)
+			var text []byte
+			var err error
+			for _, h := range houses {
+				var part []byte
+				if part, err = look(h); err != nil {
+					break
+				}
+				text = append(text, part...)
+			}
 			ended := time.Now()
 			if ctx.Err() != nil {
 				return

@@ -10,37 +10,45 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/krill"
+	"cadastre/test/internal/localtls"
+	"cadastre/test/internal/process"
 )
 
 // options are the flags.
 type options struct {
-	only    string
-	holders int
-	moves   int
-	seed    uint64
-	every   time.Duration
-	soak    time.Duration
-	newKeys bool
-	keep    bool
+	only      string
+	holders   int
+	moves     int
+	handed    int
+	seed      uint64
+	every     time.Duration
+	soak      time.Duration
+	newKeys   bool
+	withKrill bool
+	keep      bool
 }
 
 // run is all acts of one run, what they share, and the score.
 type run struct {
 	options
-	shared string   // folder of the inputs
-	rpHome string   // folder of the validators and of Krill
-	also   []string // the validators beside the newest rpki-client
-	dir    string
-	begun  time.Time
-	chance *rand.Rand
+	shared  string   // folder of the inputs
+	rpHome  string   // folder of the validators and of Krill
+	also    []string // the validators beside the newest rpki-client
+	dir     string
+	playing string // the act's name
+	begun   time.Time
+	chance  *rand.Rand
 
 	cadastre string   // our program
+	keptKeys string   // the folder of kept keys; empty where they are made anew
 	keys     []string // environment of a program that takes kept keys
-	tls      *tlsAuthority
+	tls      *localtls.Authority
 
 	houses  []*house
 	readers []*reader
-	krill   *krill
+	krill   *krill.Krill
 
 	passed, failed int
 }
@@ -53,13 +61,16 @@ type act struct {
 
 var acts = []act{
 	{"moves", "holders of two registries under one root move at once", playMoves},
+	{"between", "holders of two installations with trust anchors of their own move from one to the other", playBetween},
+	{"handoff", "a registry fails, and its holders go to its successor", playHandoff},
+	{"escrow", "a registry fails, and nothing is left of it but what it deposited", playEscrow},
 }
 
 // errSaid is an act that ended with a proof that did not hold, which was said.
 var errSaid = errors.New("a proof did not hold")
 
 func newRun(o options) *run {
-	r := &run{options: o, shared: "../shared", rpHome: "/opt/rp", begun: time.Now(), chance: rand.New(rand.NewPCG(o.seed, 0))} //nolint:gosec // to be repeatable is the point
+	r := &run{options: o, also: []string{routinator, fort}, shared: "../shared", rpHome: "/opt/rp", begun: time.Now(), chance: rand.New(rand.NewPCG(o.seed, 0))} //nolint:gosec // to be repeatable is the point
 	if home := os.Getenv("RP_HOME"); home != "" {
 		r.rpHome = home
 	}
@@ -92,11 +103,11 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if r.rpHome, err = filepath.Abs(r.rpHome); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(r.rpHome, routinator)); err == nil { // TEMP
-		r.also = append(r.also, routinator)
+	needed := append([]string{newest}, r.also...)
+	if r.withKrill {
+		needed = append(needed, "krill", "krillc")
 	}
-	r.also = append(r.also, fort)
-	for _, name := range validators {
+	for _, name := range needed {
 		if _, err := os.Stat(filepath.Join(r.rpHome, name)); err != nil {
 			return fmt.Errorf("there is no %s in %s: run '%s/rp/install --routinator --krill' as root", name, r.rpHome, r.shared)
 		}
@@ -108,7 +119,7 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("moves: %d holders of each registry, seed %d, in %s\n", r.holders, r.seed, r.dir)
-	if r.tls, err = newTLSAuthority(r.dir); err != nil {
+	if r.tls, err = localtls.New(r.dir); err != nil {
 		return err
 	}
 	r.cadastre = filepath.Join(r.dir, "cadastre")
@@ -122,11 +133,21 @@ func (r *run) prepare(ctx context.Context) (err error) {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
 		}
-		r.keys = []string{"CADASTRE_KEPT_KEYS=" + folder, "CADASTRE_KEPT_TURN=" + r.path("keys-turn")}
+		r.keptKeys = folder
 		build = append(build, "-tags", "kept")
 	}
-	_, err = output(ctx, nil, "go", append(build, "./cmd/cadastre")...)
+	_, err = process.Soon(ctx, nil, "go", append(build, "./cmd/cadastre")...)
 	return err
+}
+
+// begin makes the folder of an act. Its installations begin again with the first of the kept keys.
+func (r *run) begin(a act) error {
+	r.playing = a.name
+	if r.keptKeys != "" {
+		r.keys = []string{"CADASTRE_KEPT_KEYS=" + r.keptKeys, "CADASTRE_KEPT_TURN=" + r.path("keys-turn")}
+	}
+	fmt.Printf("\n%s: %s\n", a.name, a.title)
+	return os.Mkdir(r.path(), 0o755) // read by programs that are not root
 }
 
 // say prints the line of a proof: how long it took, what was proven, and the figures or what is wrong.
@@ -182,7 +203,7 @@ func (r *run) end() {
 		h.end()
 	}
 	if r.krill != nil {
-		r.krill.end()
+		r.krill.End()
 	}
 	r.readers, r.houses, r.krill = nil, nil, nil
 }
@@ -199,8 +220,9 @@ func (r *run) close() error {
 	return os.RemoveAll(r.dir)
 }
 
+// path is something in the folder of the act that is played.
 func (r *run) path(parts ...string) string {
-	return filepath.Join(append([]string{r.dir}, parts...)...)
+	return filepath.Join(append([]string{r.dir, r.playing}, parts...)...)
 }
 
 // fork is chance for something that runs beside.
@@ -225,18 +247,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// until asks again and again until what is asked holds. What it says in the end is why it does not.
-func until(ctx context.Context, most time.Duration, holds func() error) error {
-	for deadline := time.Now().Add(most); ; {
-		err := holds()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("after %s: %w", most, err)
-		}
-		if err2 := pause(ctx, 200*time.Millisecond); err2 != nil {
-			return errors.Join(err2, err)
-		}
-	}
+// within is process.Output for what may take so long.
+func within(ctx context.Context, most time.Duration, environment []string, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return process.Output(ctx, environment, name, args...)
 }

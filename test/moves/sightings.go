@@ -100,6 +100,13 @@ func (s *sightings) count() int {
 	return s.runs + s.failed
 }
 
+// begin begins the judgement: what was seen so far does not count.
+func (s *sightings) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.absent, s.lost, s.harmed, s.failed, s.faults = 0, 0, 0, 0, nil
+}
+
 // rest ends the judgement: what is seen from here on may be anything.
 func (s *sightings) rest() {
 	s.mu.Lock()

@@ -1,4 +1,5 @@
-package main
+// Package localtls signs the one TLS certificate, of localhost, with which all daemons of a proof serve.
+package localtls
 
 import (
 	"context"
@@ -19,18 +20,18 @@ import (
 	"time"
 )
 
-// tlsAuthority signed the one certificate, of localhost, with which every daemon of a run serves.
-type tlsAuthority struct {
-	roots       string // file of the authority's own certificate, which validators are given
-	certificate []byte // PEM
-	key         []byte // PEM
-	client      *http.Client
+// Authority signed the one certificate, of localhost, with which every daemon of a run serves.
+type Authority struct {
+	Roots       string // file of the authority's own certificate, which validators are given
+	Certificate []byte // PEM
+	Key         []byte // PEM
+	Client      *http.Client
 }
 
-func newTLSAuthority(dir string) (*tlsAuthority, error) {
+func New(dir string) (*Authority, error) {
 	now := time.Now()
 	issuer := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Moves TLS authority"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 0, 7),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "The proof's TLS authority"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 0, 7),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	server := &x509.Certificate{
@@ -54,29 +55,29 @@ func newTLSAuthority(dir string) (*tlsAuthority, error) {
 	roots := toPEM("CERTIFICATE", issuerDER)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(roots)
-	a := &tlsAuthority{
-		roots: filepath.Join(dir, "ca.pem"), certificate: toPEM("CERTIFICATE", serverDER), key: toPEM("PRIVATE KEY", keyDER),
-		client: &http.Client{
+	a := &Authority{
+		Roots: filepath.Join(dir, "ca.pem"), Certificate: toPEM("CERTIFICATE", serverDER), Key: toPEM("PRIVATE KEY", keyDER),
+		Client: &http.Client{
 			Timeout:   10 * time.Second,
 			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true},
 		},
 	}
-	return a, os.WriteFile(a.roots, roots, 0o644) // it is public, and read by programs that are not root
+	return a, os.WriteFile(a.Roots, roots, 0o644) // it is public, and read by programs that are not root
 }
 
-// give puts certificate and key into a folder, under the names that Krill expects.
-func (a *tlsAuthority) give(dir string) (certificate, key string, err error) {
+// Give puts certificate and key into a folder, under the names that Krill expects.
+func (a *Authority) Give(dir string) (certificate, key string, err error) {
 	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	return certificate, key, errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(certificate, a.certificate, 0o600), os.WriteFile(key, a.key, 0o600))
+	return certificate, key, errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(certificate, a.Certificate, 0o600), os.WriteFile(key, a.Key, 0o600))
 }
 
-// fetch gets what is at a URL.
-func (a *tlsAuthority) fetch(ctx context.Context, url string) ([]byte, error) {
+// Fetch gets what is at a URL.
+func (a *Authority) Fetch(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := a.client.Do(request)
+	answer, err := a.Client.Do(request)
 	if err != nil {
 		return nil, err
 	}

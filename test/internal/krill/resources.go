@@ -1,4 +1,4 @@
-package main
+package krill
 
 import (
 	"net/netip"
@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// resources are prefixes and AS numbers as words: "41.0.0.0/16", "2c0f:1::/32", "AS37100". They are taken away as they
+// Resources are prefixes and AS numbers as words: "41.0.0.0/16", "2c0f:1::/32", "AS37100". They are taken away as they
 // were given, so that no arithmetic of sets is needed.
-type resources []string
+type Resources []string
 
-func parseResources(text string) resources { return strings.Fields(text) }
+func ParseResources(text string) Resources { return strings.Fields(text) }
 
-func (r resources) with(more resources) resources { return slices.Concat(r, more) }
+func (r Resources) With(more Resources) Resources { return slices.Concat(r, more) }
 
-func (r resources) without(less resources) resources {
+func (r Resources) Without(less Resources) Resources {
 	return slices.DeleteFunc(slices.Clone(r), func(word string) bool { return slices.Contains(less, word) })
 }
 
-// flags are those of krillc. Where there is nothing of a kind the flag is there and empty: without it Krill would keep
+// Flags are those of krillc. Where there is nothing of a kind the flag is there and empty: without it Krill would keep
 // what there was.
-func (r resources) flags() []string {
+func (r Resources) Flags() []string {
 	kinds := map[string][]string{}
 	for _, word := range r {
 		kinds[flagOf(word)] = append(kinds[flagOf(word)], word)
@@ -44,8 +44,8 @@ func flagOf(word string) string {
 	}
 }
 
-// fieldsOf takes a VRP apart: prefix, maxLength, and the origin without its AS.
-func fieldsOf(vrp string) (prefix, maxLength, origin string) {
+// FieldsOf takes a VRP apart: prefix, maxLength, and the origin without its AS.
+func FieldsOf(vrp string) (prefix, maxLength, origin string) {
 	fields := strings.Split(vrp, ",")
 	return fields[0], fields[1], strings.TrimPrefix(fields[2], "AS")
 }

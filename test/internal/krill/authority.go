@@ -1,0 +1,116 @@
+package krill
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// CA is one of Krill's CAs.
+type CA struct {
+	k    *Krill
+	Name string
+}
+
+func (k *Krill) CA(name string) *CA { return &CA{k, name} }
+
+// Found makes a new CA.
+func (k *Krill) Found(ctx context.Context, name string) error {
+	_, err := k.c(ctx, "add", "--ca", name)
+	return err
+}
+
+// request has this CA write a message of RFC 8183.
+func (a *CA) request(ctx context.Context, of string) ([]byte, error) {
+	return a.k.c(ctx, of, "request", "--ca", a.Name)
+}
+
+// run runs a command of krillc for this CA.
+func (a *CA) run(ctx context.Context, words string, args ...string) error {
+	return a.k.Change(ctx, append(append(strings.Fields(words), "--ca", a.Name), args...)...)
+}
+
+// Holds is what it is certified for.
+func (a *CA) Holds(ctx context.Context) (string, error) {
+	var ca struct {
+		Resources struct{ ASN, IPv4, IPv6 string } `json:"resources"`
+	}
+	if err := a.k.ask(ctx, &ca, "show", "--ca", a.Name); err != nil {
+		return "", err
+	}
+	return strings.Join(strings.Fields(ca.Resources.ASN+" "+ca.Resources.IPv4+" "+ca.Resources.IPv6), " "), nil
+}
+
+func (a *CA) ChildRequest(ctx context.Context) ([]byte, error) {
+	return a.request(ctx, "parents")
+}
+
+func (a *CA) PublisherRequest(ctx context.Context) ([]byte, error) {
+	return a.request(ctx, "repo")
+}
+
+func (a *CA) Joins(ctx context.Context, parent, response string) error {
+	return a.run(ctx, "parents add", "--parent", parent, "--response", response)
+}
+
+func (a *CA) Leaves(ctx context.Context, parent string) error {
+	return a.run(ctx, "parents remove", "--parent", parent)
+}
+
+func (a *CA) Publishes(ctx context.Context, response string) error {
+	return a.run(ctx, "repo configure", "--response", response)
+}
+
+func (a *CA) Authorises(ctx context.Context, vrps ...string) error {
+	return a.update(ctx, "--add", vrps)
+}
+
+func (a *CA) Ends(ctx context.Context, vrps ...string) error {
+	return a.update(ctx, "--remove", vrps)
+}
+
+// update changes ROAs, which Krill writes 192.0.2.0/24-24 => 64496.
+func (a *CA) update(ctx context.Context, flag string, vrps []string) error {
+	var args []string
+	for _, v := range vrps {
+		prefix, maxLength, origin := FieldsOf(v)
+		args = append(args, flag, prefix+"-"+maxLength+" => "+origin)
+	}
+	return a.run(ctx, "roas update", args...)
+}
+
+func (a *CA) Asks(ctx context.Context) error {
+	return a.k.Change(ctx, "bulk", "refresh")
+}
+
+func (a *CA) Rolls(ctx context.Context) error     { return a.run(ctx, "keyroll init") }
+func (a *CA) Activates(ctx context.Context) error { return a.run(ctx, "keyroll activate") }
+
+// Keys implements roller.
+func (a *CA) Keys(ctx context.Context) ([]string, error) {
+	var ca any
+	if err := a.k.ask(ctx, &ca, "show", "--ca", a.Name); err != nil {
+		return nil, err
+	}
+	return TextsNamed(ca, "key_id"), nil
+}
+
+// TextsNamed is every text under a name anywhere in JSON, in order, each once.
+func TextsNamed(value any, name string) []string {
+	var found []string
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if text, ok := inner.(string); ok && key == name {
+				found = append(found, text)
+			}
+			found = append(found, TextsNamed(inner, name)...)
+		}
+	case []any:
+		for _, inner := range v {
+			found = append(found, TextsNamed(inner, name)...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
