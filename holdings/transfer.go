@@ -70,12 +70,12 @@ type Transfer struct {
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
 	// DisputedThere is why the installation elsewhere parks it, and Top the organisation here that has what moves from a parent
 	// outside the tree, below which alone anything changes.
-	DisputedThere string `json:"disputed_there,omitempty"`
-	Top           string `json:"top,omitempty"`
-	Held     bool      `json:"held,omitempty"`     // finalisation waits for a word of the source
-	Seen     time.Time `json:"seen,omitzero"`      // since when the recipient's side is seen to be published
-	Released time.Time `json:"released,omitzero"`  // when nothing of the side that lost was certified any more
-	Since    time.Time `json:"since,omitzero"`     // when the donor had got the oldest of it
+	DisputedThere string    `json:"disputed_there,omitempty"`
+	Top           string    `json:"top,omitempty"`
+	Held          bool      `json:"held,omitempty"`    // finalisation waits for a word of the source
+	Seen          time.Time `json:"seen,omitzero"`     // since when the recipient's side is seen to be published
+	Released      time.Time `json:"released,omitzero"` // when nothing of the side that lost was certified any more
+	Since         time.Time `json:"since,omitzero"`    // when the donor had got the oldest of it
 
 	// Handoff is set where it is a registry's own transfer to its successor; Within is, of its holders' transfers, that one's number.
 	Handoff *Succession `json:"handoff,omitempty"`
