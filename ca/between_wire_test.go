@@ -184,3 +184,22 @@ func TestWhatARecipientRefuses(t *testing.T) {
 		}
 	})
 }
+
+// TestNewIdentityBetweenInstallations: one of the two gets another identity in the middle of a transfer, and nobody loses a word.
+func TestNewIdentityBetweenInstallations(t *testing.T) {
+	inPair(t, func(p *pair) {
+		ref := p.begin(moves.Request{})
+		p.approve(ref)
+		p.until(func() bool { return p.a.state(ref) == holdings.Accepted })
+		p.ok(p.a.Engine().RenewIdentity(p.a.By()))
+		text, err := p.a.mover.Introduce("", "")
+		p.ok(err)
+		if err := p.a.Engine().ReplaceIdentity(p.a.By(), false); err == nil || !strings.Contains(err.Error(), "registry/south") {
+			t.Fatal("the other side knows the new identity by itself:", err)
+		}
+		p.ok(p.b.mover.UpdatePeer(p.b.By(), "north", text))
+		p.until(func() bool { return p.a.Engine().ReplaceIdentity(p.a.By(), false) == nil })
+		p.rest()
+		p.moved(ref)
+	})
+}
