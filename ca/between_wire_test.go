@@ -203,3 +203,42 @@ func TestNewIdentityBetweenInstallations(t *testing.T) {
 		p.moved(ref)
 	})
 }
+
+// TestWordsOfOneSecond: of two words of the other side that were signed in one second and came different ways, nobody knows
+// which is newer. What either of them parks stays parked until a third says more.
+func TestWordsOfOneSecond(t *testing.T) {
+	inPair(t, func(p *pair) {
+		ref := p.begin(moves.Request{})
+		p.approve(ref)
+		p.until(func() bool { return p.a.state(ref) == holdings.Accepted })
+		by := p.b.By()
+		by.Reason = "a court has it"
+		p.ok(p.b.mover.Dispute(by, p.b.at(ref).ID))
+		var south *moves.PeerStatus
+		p.until(func() bool {
+			var err error
+			south, err = p.a.mover.ShowPeer("south")
+			p.ok(err)
+			return p.a.at(ref).DisputedThere != "" && south.Answered.After(south.Called) // its newest word is an answer
+		})
+		signer, err := p.b.Engine().Signer("north")
+		p.ok(err)
+		before, err := signer.Sign((&transferwire.Recipient{Ref: ref, State: transferwire.Accepted}).XML(), south.Answered)
+		p.ok(err)
+		w := httptest.NewRecorder()
+		p.a.door.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://0.example/transfers/"+south.Handle, bytes.NewReader(before)))
+		if w.Code != http.StatusOK || p.a.at(ref).DisputedThere == "" {
+			t.Fatalf("status %d, and the dispute is %q: an older word that came late ended it", w.Code, p.a.at(ref).DisputedThere)
+		}
+		for range 10 {
+			p.step()
+			time.Sleep(time.Second)
+		}
+		if p.a.at(ref).DisputedThere == "" {
+			t.Fatal("the other side was not asked again")
+		}
+		p.ok(p.b.mover.Resolve(p.b.By(), p.b.at(ref).ID))
+		p.rest()
+		p.moved(ref)
+	})
+}

@@ -153,7 +153,10 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 	c := m.couriers.courier(t.Peer)
 	e := c.errand(t.ID)
 	at := now
-	if e.said == sha256.Sum256(report.XML()) {
+	switch {
+	case w != nil && w.Unsure:
+		at = w.Heard.Add(2 * time.Second) // signed in another second, it is newer for certain
+	case e.said == sha256.Sum256(report.XML()):
 		at = e.at.Add(m.patience(t, w, open, e, now))
 	}
 	for _, pause := range []time.Time{c.resume, e.resume} {
@@ -257,13 +260,7 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 	if err := m.recordAll(report.Subject(), text, reply); err != nil {
 		return said, err
 	}
-	signed := client.LastSigned
-	err = m.hear(name, answer, signed, func(p *Peer) {
-		if signed.After(p.Answered) {
-			p.Answered = signed
-		}
-	})
-	if err != nil {
+	if err := m.hear(name, answer, client.LastSigned, false); err != nil {
 		return said, err
 	}
 	return sha256.Sum256(text), m.follow(id)
@@ -331,12 +328,7 @@ func (m *Mover) answer(_ context.Context, handle string, content []byte, signed 
 			return nil, err
 		}
 	}
-	err = m.hear(p.Name, message, signed, func(p *Peer) {
-		if signed.After(p.Called) {
-			p.Called = signed
-		}
-	})
-	if err != nil {
+	if err := m.hear(p.Name, message, signed, true); err != nil {
 		return nil, err
 	}
 	m.recall(p.Name)

@@ -19,7 +19,7 @@ import (
 func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	p, err := m.peer(t.Peer)
 	if err != nil {
-		return nobodySaw(err.Error()), nil //nolint:nilerr // it can be made known again
+		return nobodySaw(err.Error()), nil
 	}
 	w, err := m.wordOf(t.Peer, t.Ref)
 	if err != nil {

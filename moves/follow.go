@@ -29,9 +29,9 @@ func (m *Mover) follow(id uint64) error {
 	case err != nil || w == nil:
 		return err
 	case t.To == "" && w.recipient() != nil:
-		return m.followRecipient(t, w.recipient())
+		return m.followRecipient(t, w.recipient(), w.Unsure)
 	case t.From == "" && w.source() != nil:
-		return m.followSource(t, w.source())
+		return m.followSource(t, w.source(), w.Unsure)
 	}
 	return nil
 }
@@ -57,7 +57,7 @@ func (m *Mover) heed(t *holdings.Transfer, reason string, resolve func(*holdings
 
 // followRecipient is what the source does with the report of the recipient's side. That side decides nothing but whether it
 // accepts: until finalisation the donor's is untouched, and to cancel never harms.
-func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient) error {
+func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient, unsure bool) error {
 	if t.State.Over() {
 		return m.announced(t, r)
 	}
@@ -69,7 +69,7 @@ func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient)
 			return l.Cancel(by, t.ID, why)
 		})
 	}
-	if err := m.followDispute(t, r.Disputed); err != nil {
+	if err := m.followDispute(t, r.Disputed, unsure); err != nil {
 		return err
 	}
 	if t.State != holdings.Initiated || r.State != transferwire.Accepted {
@@ -147,9 +147,9 @@ func knows(t *holdings.Transfer, r *transferwire.Recipient) bool {
 	return r.State == transferwire.Cancelled || r.State == transferwire.Refused
 }
 
-// followDispute notes that the other side parks a transfer, or lets it go on.
-func (m *Mover) followDispute(t *holdings.Transfer, why string) error {
-	if t.DisputedThere == why {
+// followDispute notes that the other side parks a transfer, or, where it is sure to say so, lets it go on.
+func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) error {
+	if t.DisputedThere == why || why == "" && unsure {
 		return nil
 	}
 	what, text := holdings.StepDisputed, why
@@ -165,7 +165,7 @@ func (m *Mover) followDispute(t *holdings.Transfer, why string) error {
 }
 
 // followSource is what the recipient's side does with the report of the source, which alone decides once both have accepted.
-func (m *Mover) followSource(t *holdings.Transfer, s *transferwire.Source) error {
+func (m *Mover) followSource(t *holdings.Transfer, s *transferwire.Source, unsure bool) error {
 	switch {
 	case t.State.Over():
 		return nil
@@ -179,7 +179,7 @@ func (m *Mover) followSource(t *holdings.Transfer, s *transferwire.Source) error
 	case s.State == transferwire.Finalised && t.State == holdings.Accepted:
 		return m.followFinalised(t)
 	}
-	if err := m.followDispute(t, s.Disputed); err != nil {
+	if err := m.followDispute(t, s.Disputed, unsure); err != nil {
 		return err
 	}
 	if err := m.followRoutes(t, s); err != nil {

@@ -223,7 +223,7 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 		return m.handoff(t, now, ready)
 	default:
 		if t.Peer != "" {
-			if w, err := m.wordOf(t.Peer, t.Ref); err != nil || w == nil || w.Heard.Before(lastWord(t, now)) {
+			if w, err := m.wordOf(t.Peer, t.Ref); err != nil || w == nil || w.Unsure || w.Heard.Before(lastWord(t, now)) {
 				m.waitsOn(t, waiting{what: "the last word of " + t.Peer, on: t.Peer})
 				return now.Add(lookAgain), err
 			}

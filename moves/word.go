@@ -1,6 +1,7 @@
 package moves
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"time"
@@ -18,6 +19,10 @@ type word struct {
 	Signed time.Time `json:"signed"` // by the clock of the other side
 	Heard  time.Time `json:"heard"`  // by ours
 	XML    []byte    `json:"xml"`
+	// Called tells whether it came with a call of the other side, not as its answer. Unsure is one that was signed in the same
+	// second as another that came the other way: nobody knows which of the two is newer, and it is asked again.
+	Called bool `json:"called,omitempty"`
+	Unsure bool `json:"unsure,omitempty"`
 
 	message transferwire.Message
 }
@@ -51,17 +56,24 @@ func (m *Mover) wordOf(peer, ref string) (*word, error) {
 }
 
 // hear keeps what a peer said, durably and together with when it signed that, before anything follows from it. What is older
-// than what was heard before changes nothing.
-func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time, noted func(*Peer)) error {
+// than what was heard before changes nothing. It came with a call of the peer, or as its answer to ours.
+func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time, called bool) error {
 	ref := message.Subject()
 	was, err := m.wordOf(peer, ref)
 	if err != nil {
 		return err
 	}
-	w := &word{Signed: signed.UTC(), Heard: time.Now().UTC(), XML: message.XML(), message: message}
+	w := &word{Signed: signed.UTC(), Heard: time.Now().UTC(), XML: message.XML(), Called: called, message: message}
 	stale := was != nil && signed.Before(was.Signed)
+	w.Unsure = was != nil && signed.Equal(was.Signed) && (was.Called != called || was.Unsure) && !bytes.Equal(was.XML, w.XML)
 	err = m.changeKnown(peer, func(p *Peer) error {
-		noted(p)
+		newest := &p.Answered
+		if called {
+			newest = &p.Called
+		}
+		if signed.After(*newest) {
+			*newest = signed
+		}
 		return nil
 	}, func(s store.Writer) error {
 		if stale {

@@ -34,7 +34,6 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"capture":   doCapture,
 	"state":     doState,
 	"fetch":     doFetch,
-	"call":      doCall,
 	"config":    doConfig,
 	"ports":     doPorts,
 	"occupy":    doOccupy,
@@ -194,7 +193,7 @@ func doAtLast(ts *testscript.TestScript, _ bool, _ []string) {
 // themselves: becomes ' active ' cadastre keys show acme.
 func doBecomes(ts *testscript.TestScript, neg bool, args []string) {
 	wanted := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
 		if wanted.MatchString(ts.ReadFile("stdout")) != neg {
 			return
