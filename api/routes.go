@@ -58,6 +58,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.repository(mux)
 	s.keys(mux)
 	s.transfers(mux)
+	s.registries(mux)
 	s.escrow(mux)
 	s.policy(mux)
 	s.identity(mux)

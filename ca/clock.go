@@ -51,32 +51,66 @@ func (c clocks) dueAt(p *Policy, name string, issuerSigns bool) time.Time {
 	return at
 }
 
+// notBefore is a time before which nothing of an authority falls due, whatever its issuer does.
+func (p *Policy) notBefore(own *clock) time.Time {
+	at := p.manifestDue(&own.Authority)
+	if !own.FirstROA.IsZero() {
+		at = sooner(at, p.ROA.dueAt(own.FirstROA, own.CertExpires))
+	}
+	if own.Issuer != "" && own.Issuer != own.Name && !own.CertExpires.IsZero() {
+		at = sooner(at, own.CertExpires.Add(-p.lifetime(own.kind).Lead))
+	}
+	return at
+}
+
 // offline tells whether nothing can be signed with an authority's key.
 func (e *Engine) offline(holder string) bool { return holder == AnchorName && e.anchor == nil }
 
-// allDue goes through the organisations for which something falls due by itself, and when. The engine's mu is held.
-func (e *Engine) allDue(yield func(holder string, at time.Time) bool) {
+// seemedDue is when something that seemed due and was not is looked at anew.
+const seemedDue = time.Hour
+
+// due is the organisations for which something is due now, and when the next will be; zero where none is known. The engine's
+// mu is held.
+func (e *Engine) due(now time.Time) (holders []string, next time.Time) {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	for name, own := range e.clocks {
+	for name := range e.dues.until(now) {
+		own := e.clocks[name]
 		at := e.clocks.dueAt(&e.policy, name, !e.offline(own.Issuer))
-		if w := e.aside[own.Holder]; w != nil {
-			at = w.next(e.policy.manifestDue(&own.Authority))
+		switch {
+		case e.offline(name) || at.IsZero():
+			e.dues.set(name, now.Add(seemedDue))
+		case e.aside[own.Holder] != nil:
+			e.dues.set(name, now.Add(time.Minute)) // what it waits for is below
+		case now.Before(at):
+			e.dues.set(name, at)
+		default:
+			holders = append(holders, own.Holder)
 		}
-		if !at.IsZero() && !e.offline(name) && !yield(own.Holder, at) {
-			return
+	}
+	if len(holders) == 0 {
+		next = e.dues.next()
+	}
+	note := func(holder string, at time.Time) {
+		if !now.Before(at) {
+			holders = append(holders, holder)
+		} else {
+			next = sooner(next, at)
 		}
 	}
 	for holder, w := range e.aside {
-		if len(e.issuedAt[holder]) == 0 && !yield(holder, w.until) {
-			return
+		note(holder, w.until)
+		for _, name := range e.issuedAt[holder] {
+			own := e.clocks[name]
+			note(holder, w.next(e.policy.manifestDue(&own.Authority)))
 		}
 	}
 	for holder, at := range e.later {
-		if !e.isAside(holder, at) && !yield(holder, at) {
-			return
+		if !e.isAside(holder, at) {
+			note(holder, at)
 		}
 	}
+	return holders, next
 }
 
 // sooner is the earlier of two times, of which either may be zero for never.

@@ -71,12 +71,15 @@ type Engine struct {
 	knownMu  sync.Mutex // guards what follows; may be taken while mu is held, not the other way
 	known    map[string]*issued
 	clocks   clocks
+	dues     dues
 	issuedAt map[string][]string // by organisation: its authorities, sorted
 	borders  map[string]string   // by the URI of its certificate: an authority that is another's, or has its certificate from another
 
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
 	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
+	// Registries names the other installations that a room above corresponds with; set before Run, nil for none.
+	Registries func() []string
 	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
 	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
 	ask        chan struct{} // parents outside the tree are to be asked
@@ -204,7 +207,9 @@ func (e *Engine) setClock(a *Authority) {
 	if (a.Delegated != nil || a.Issuer == outside) && !a.awaits() {
 		e.borders[a.CertificateURI] = a.Name
 	}
-	e.clocks[a.Name] = clock{*a, e.ledgerKind(a.Holder)}
+	own := clock{*a, e.ledgerKind(a.Holder)}
+	e.clocks[a.Name] = own
+	e.dues.set(a.Name, e.policy.notBefore(&own))
 }
 
 func (e *Engine) dropClock(name string) {
@@ -218,6 +223,7 @@ func (e *Engine) dropClock(name string) {
 	}
 	delete(e.borders, a.CertificateURI)
 	delete(e.clocks, name)
+	e.dues.set(name, time.Time{})
 }
 
 // issuedOf is the names of an organisation's authorities that there are.

@@ -2,12 +2,14 @@ package ca
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/relying"
 	"cadastre/roa"
 )
 
@@ -25,6 +27,50 @@ func InHouse(t *testing.T, tree string, soak time.Duration, test func(h *House))
 		test(h)
 	})
 }
+
+// InHouses runs a test in a bubble, on new installations, each of a tree and with hosts of its own: 0.example, 1.example.
+func InHouses(t *testing.T, soak time.Duration, test func(h []*House), trees ...string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var all []*House
+		for i, tree := range trees {
+			policy := testPolicy()
+			policy.Soak = soak
+			host := fmt.Sprintf("%d.example", i)
+			policy.RsyncBase, policy.RRDPBase, policy.AnchorURL = "rsync://"+host+"/", "https://"+host+"/rrdp/", "https://"+host+"/ta/ta.cer"
+			policy.ServiceBase = "https://" + host + "/"
+			h := &House{newHouseWith(t, t.TempDir(), tree, policy)}
+			defer func() { h.close() }()
+			all = append(all, h)
+		}
+		test(all)
+	})
+}
+
+// Seen is what a relying party finds that has just fetched everything below our trust anchor.
+func (h *House) Seen() *relying.Report {
+	h.reader.read("a look")
+	h.reader.mu.Lock()
+	defer h.reader.mu.Unlock()
+	r := &relying.Report{At: time.Now().UTC(), Authorities: h.reader.last.Authorities, VRPs: h.reader.last.VRPs}
+	for registry := range h.engine.repositories {
+		r.Repositories = append(r.Repositories, relying.Repository{URI: h.policy.notify(registry), How: relying.HowDeltas})
+	}
+	return r
+}
+
+// Fail lets each transaction of the store through that gate does, as soon as the house is reopened.
+func (h *House) Fragile() *Fragile {
+	f := &fragile{Store: h.store}
+	h.store = f
+	return &Fragile{f}
+}
+
+// Fragile is a store that fails when a test says so, before or after a transaction.
+type Fragile struct{ f *fragile }
+
+// Set sets what is asked before and after each transaction; nil lets it through.
+func (f *Fragile) Set(before, after func() error) { f.f.before, f.f.after = before, after }
 
 // Registries is a tree with two registries, one with an NIR.
 const Registries = registries

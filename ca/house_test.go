@@ -50,7 +50,7 @@ type house struct {
 	restored bool   // the next start is told that it is a restored backup
 }
 
-// seeds are installations as Init leaves them, with their keys open, by their tree: to open a vault costs a tenth of a
+// seeds are installations as Init leaves them, with their keys open, by their host and tree: to open a vault costs a tenth of a
 // second, and these tests open hundreds.
 var seeds = struct {
 	sync.Mutex
@@ -85,7 +85,7 @@ func sown(t rapid.TB, tree string, policy Policy) *seed {
 	t.Helper()
 	seeds.Lock()
 	defer seeds.Unlock()
-	if s := seeds.of[tree]; s != nil {
+	if s := seeds.of[policy.RsyncBase+tree]; s != nil {
 		return s
 	}
 	dir, err := os.MkdirTemp("", "cadastre-seed-")
@@ -106,7 +106,7 @@ func sown(t rapid.TB, tree string, policy Policy) *seed {
 	s.vault, s.anchor = e.vault, e.anchor
 	cancel()
 	e.pool.Wait()
-	seeds.of[tree] = s
+	seeds.of[policy.RsyncBase+tree] = s
 	return s
 }
 

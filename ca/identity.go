@@ -220,7 +220,7 @@ func (e *Engine) ActivateIdentity(by holdings.By, peers []string) error {
 		}
 		named = append(named, peerName(kind, of))
 		if _, there := all[peerName(kind, of)]; !there || kind != "child" && kind != "publisher" {
-			return fault.New(fault.NotFound, "%q is no child/HANDLE nor publisher/HANDLE of those that 'cadastre identity show' lists; parents and servers elsewhere are found out by themselves", peer)
+			return fault.New(fault.NotFound, "%q is no child/HANDLE nor publisher/HANDLE of those that 'cadastre identity show' lists; parents, servers and registries elsewhere are found out by themselves", peer)
 		}
 	}
 	err = e.changePeers(func(w store.Writer) error {
@@ -256,7 +256,7 @@ func (e *Engine) ReplaceIdentity(by holdings.By, force bool) error {
 	}
 	var deaf []string
 	for peer, knows := range all {
-		if kind, _, _ := strings.Cut(peer, "/"); !knows && (kind == "parent" || kind == "server") {
+		if kind, _, _ := strings.Cut(peer, "/"); !knows && (kind == "parent" || kind == "server" || kind == "registry") {
 			deaf = append(deaf, peer)
 		}
 	}
@@ -300,9 +300,16 @@ func (e *Engine) peersThatKnow() (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	var registries []string
+	if e.Registries != nil {
+		registries = e.Registries()
+	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	all := map[string]bool{}
+	for _, name := range registries {
+		all[peerName("registry", name)] = e.peers.knows[peerName("registry", name)]
+	}
 	for holder := range e.peers.children {
 		all[peerName("child", holder)] = e.peers.knows[peerName("child", holder)]
 	}
@@ -327,7 +334,7 @@ type IdentityStatus struct {
 	Identity string    `json:"identity"` // the beginning of its certificate's SHA-1, hex
 	State    string    `json:"state"`    // active, or next
 	Expires  time.Time `json:"expires"`
-	Peers    []string  `json:"peers"` // child/…, publisher/…, parent/…, server/…
+	Peers    []string  `json:"peers"` // child/…, publisher/…, parent/…, server/…, registry/…
 }
 
 // Identities lists the identity that is in use, and the one that is to replace it.

@@ -143,11 +143,12 @@ func (p *planner) authority(name string) {
 	case is == nil && (entitled.Empty() || !p.certifies(parent)):
 	case is == nil:
 		p.create(name, parent, depth, entitled)
-	case entitled.Empty():
-		if names := roaNames(is); len(names) > 0 {
+	case entitled.Empty(): // all that it published goes with its certificate, unless its issuer can't take that back now
+		issuer := cmp.Or(is.Issuer, parent)
+		if names := roaNames(is); len(names) > 0 && (p.Offline(issuer) || p.Aside(issuer)) {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
-		up := p.in(Shrink, depth, cmp.Or(is.Issuer, parent))
+		up := p.in(Shrink, depth, issuer)
 		up.Revoke = append(up.Revoke, name)
 	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil:
 		p.changeOver(name, parent, depth, is, entitled)

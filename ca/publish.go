@@ -197,7 +197,10 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 		return 0
 	}
 	next := now.Add(time.Hour)
-	for _, at := range e.allDue {
+	switch holders, at := e.due(now); {
+	case len(holders) > 0:
+		return 0
+	case !at.IsZero():
 		next = earlier(next, at)
 	}
 	if expiry := e.ledger.NextExpiry(); !expiry.IsZero() {

@@ -112,11 +112,10 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 func (e *Engine) take(now time.Time) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for holder, at := range e.allDue {
-		if !now.Before(at) {
-			e.dirty[holder] = true
-			delete(e.later, holder)
-		}
+	holders, _ := e.due(now)
+	for _, holder := range holders {
+		e.dirty[holder] = true
+		delete(e.later, holder)
 	}
 	if len(e.dirty) == 0 {
 		set := slices.Sorted(maps.Keys(e.backlog))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"cadastre/internal/fault"
@@ -61,13 +62,24 @@ func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
 	return seen, nil
 }
 
-// Relying is what a relying party sees below a trust anchor. The folder keeps its cache, and one at a time uses it.
-func (e *Engine) Relying(ctx context.Context, dir, tal string) (*relying.Report, error) {
+// Relying is what a relying party sees below a trust anchor. The folder keeps its cache, and one at a time uses it. Roots, in
+// PEM, are trusted for TLS besides our own and the system's.
+func (e *Engine) Relying(ctx context.Context, dir, tal string, roots ...string) (*relying.Report, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, "couldn't make %s", dir)
 	}
 	options := e.relyingOptions(filepath.Join(dir, "cache"))
 	options.TAL = filepath.Join(dir, "ta.tal")
+	if theirs := strings.TrimSpace(strings.Join(roots, "\n")); theirs != "" {
+		own, err := e.PrivateTLS()
+		if err != nil {
+			return nil, err
+		}
+		options.TLSRoots = filepath.Join(dir, "roots.pem")
+		if err := os.WriteFile(options.TLSRoots, []byte(own+theirs+"\n"), 0o600); err != nil {
+			return nil, fault.Wrap(err, "couldn't write %s", options.TLSRoots)
+		}
+	}
 	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
 		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
 	}

@@ -15,7 +15,9 @@ var deposited = []string{
 	"import",
 	"transfer",
 	"transfer-policy",
-	"evidence", // of transfers
+	"evidence",      // of transfers
+	"registry-peer", // installations that resources move to and from
+	"transfer-word", // what these said last of each transfer
 	"ledger",
 	"intent",
 	"child",     // delegated CAs, with the trust anchors of their BPKI

@@ -67,7 +67,7 @@ func (l *Ledger) Judge(t *Transfer, now time.Time) Judgement {
 	switch {
 	case t.State != Initiated:
 		return j
-	case t.Disputed != "" || t.last(StepObjected, StepResolved) == StepObjected:
+	case t.Parked() != "" || t.last(StepObjected, StepResolved) == StepObjected:
 		return Judgement{Waits: []Wait{{Side: SourceSide, Registry: t.FromRegistry, For: ForResolution}}}
 	}
 	if now.Before(t.Waits) && t.When(StepConsented).IsZero() {

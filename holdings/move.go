@@ -60,6 +60,7 @@ func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Tr
 	t := want.clone()
 	t.From, t.To = Fold(t.From), Fold(t.To)
 	t.State, t.Legs, t.Steps, t.Seen, t.Released, t.Disputed = Initiated, nil, nil, time.Time{}, time.Time{}, ""
+	t.Top = ""
 	if err := t.check(); err != nil {
 		return nil, err
 	}
@@ -79,6 +80,8 @@ func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Tr
 			return nil, err
 		}
 		t.ToRegistry = l.Registry(orElse(leg.New.Parent, t.To))
+	} else {
+		leg.New = recipient.normal() // what is asked for there
 	}
 	if err := l.MayInitiate(t, at); err != nil {
 		return nil, err
@@ -338,6 +341,9 @@ func (d *draft) accept(id uint64, text string) error {
 		return err
 	}
 	t.State = Accepted
+	if t.Top, err = l.topOf(t); err != nil {
+		return err
+	}
 	if d.isStepOf(t); l.donor(t) != "" {
 		d.steps[t.ID] = l.meeting(t)
 	}
@@ -429,8 +435,8 @@ func (d *draft) finalise(id uint64, text string) error {
 	if err != nil {
 		return err
 	}
-	if t.Disputed != "" {
-		return fault.New(fault.Conflict, "transfer %d is disputed (%s); both sides stay valid until that is resolved", id, t.Disputed)
+	if why := t.Parked(); why != "" {
+		return fault.New(fault.Conflict, "transfer %d is disputed (%s); both sides stay valid until that is resolved", id, why)
 	}
 	if err := l.checkLeft(t); err != nil {
 		return err
@@ -479,7 +485,7 @@ func (l *Ledger) Cancel(by By, id uint64, text string) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.State == Initiated { // nothing had come
+	if t.State == Initiated && (t.Peer == "" || t.From == "") { // nothing had come, and nobody elsewhere has to hear of it
 		t.Released = by.Time.UTC().Truncate(time.Second)
 	}
 	if err := l.checkUnbegun(t); err != nil {

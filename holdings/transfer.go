@@ -68,10 +68,14 @@ type Transfer struct {
 
 	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object: silence is consent (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
-	Held     bool      `json:"held,omitempty"`     // finalisation waits for a word of the source
-	Seen     time.Time `json:"seen,omitzero"`      // since when the recipient's side is seen to be published
-	Released time.Time `json:"released,omitzero"`  // when nothing of the side that lost was certified any more
-	Since    time.Time `json:"since,omitzero"`     // when the donor had got the oldest of it
+	// DisputedThere is why the installation elsewhere parks it, and Top the organisation here that has what moves from a parent
+	// outside the tree, below which alone anything changes.
+	DisputedThere string    `json:"disputed_there,omitempty"`
+	Top           string    `json:"top,omitempty"`
+	Held          bool      `json:"held,omitempty"`    // finalisation waits for a word of the source
+	Seen          time.Time `json:"seen,omitzero"`     // since when the recipient's side is seen to be published
+	Released      time.Time `json:"released,omitzero"` // when nothing of the side that lost was certified any more
+	Since         time.Time `json:"since,omitzero"`    // when the donor had got the oldest of it
 
 	// Handoff is set where it is a registry's own transfer to its successor; Within is, of its holders' transfers, that one's number.
 	Handoff *Succession `json:"handoff,omitempty"`
@@ -89,6 +93,7 @@ type Leg struct {
 	// CA is the identity of the donor's CA where that is not ours (RFC 8183): the recipient makes it an offer.
 	CA    []byte `json:"ca,omitempty"`
 	Parts []Part `json:"parts,omitempty"`
+	Path  string `json:"path,omitempty"` // what the installation elsewhere that it comes from calls it
 }
 
 // Part is a delegation that a recipient gets.
@@ -129,6 +134,7 @@ const (
 	StepReleased  = "released"   // what the side that lost had is not certified any more
 	StepAnnounced = "announced"  // the installation elsewhere knows
 	StepWishedOff = "wished off" // the recipient's side wants it cancelled
+	StepRoutes    = "routes"     // what goes along changed at the source
 )
 
 // Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.
@@ -236,17 +242,6 @@ func (l *Ledger) InTransfer(s inr.Set) *Transfer {
 		}
 	}
 	return nil
-}
-
-// inFlight is all that is in transfers that are accepted and not over.
-func (l *Ledger) inFlight() inr.Set {
-	var sets []inr.Set
-	for id := range l.unrest {
-		if t := l.Transfer(id); t.State == Accepted {
-			sets = append(sets, t.Resources)
-		}
-	}
-	return inr.Sum(sets...)
 }
 
 // stays tells whether a delegation does not end by itself for now: something of it is in a transfer, or it is that of a
@@ -364,11 +359,12 @@ func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
 	return l.pathBelow(l.meeting(t), leg.To)
 }
 
-// meeting is the lowest organisation above both sides of a transfer: the root where one is elsewhere.
+// meeting is the lowest organisation above both sides of a transfer. Where one is elsewhere, it is the one that has what moves
+// from a parent outside the tree, and the root where none has.
 func (l *Ledger) meeting(t *Transfer) string {
 	from := l.donor(t)
 	if from == "" || t.To == "" {
-		return l.root
+		return orElse(t.Top, l.root)
 	}
 	to := t.To
 	if l.orgs[to] == nil {

@@ -152,7 +152,7 @@ func TestTransferWithAnInstallationElsewhere(t *testing.T) {
 	id = h.commit(h.ledger.Initiate(by("x"), in, holdings.Organisation{Parent: "lacnic", Kind: holdings.EndUser})).Transfers[0].ID
 	h.accept(id)
 	h.holds(map[string]string{"lacnic": "62.0.0.0/16", "new": "62.0.0.0/16", "new/below": "62.0.1.0/24"})
-	h.sane() // one who gets what was delegated on is an LIR
+	h.sane()                                       // one who gets what was delegated on is an LIR
 	for _, to := range []string{"lacnic", "new"} { // what is on its way to one is not given to it a second time
 		_, err := h.ledger.Delegate(by("x"), holdings.Delegation{To: to, Resources: set(t, "62.0.255.0-62.1.0.255"), Status: holdings.Allocated, Ground: "x"})
 		fails(t, err, fault.Conflict, "62.0.255.0/24")

@@ -56,6 +56,9 @@ func (m *Mover) refusal(id uint64) string {
 // where it has not looked since, the ledger tells enough.
 func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	w := dueNext(l, t, now)
+	if t.Peer != "" && t.To == "" && w.on == t.ToRegistry && t.State == holdings.Initiated && t.Parked() == "" {
+		w.what = m.waitsElsewhere(t)
+	}
 	if why := m.refusal(t.ID); why != "" && w.on == onDaemon {
 		w.what += ", and was refused: " + why
 	}
@@ -76,8 +79,8 @@ func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) 
 
 // dueNext is what a transfer waits for as far as the ledger tells.
 func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
-	if !t.State.Over() && t.Disputed != "" {
-		return waiting{what: "that the dispute is resolved: " + t.Disputed, on: onBoth}
+	if why := t.Parked(); !t.State.Over() && why != "" {
+		return waiting{what: "that the dispute is resolved: " + why, on: onBoth}
 	}
 	switch t.State {
 	case holdings.Initiated:
@@ -96,6 +99,8 @@ func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	switch {
 	case t.Done():
 		return waiting{}
+	case t.Peer != "" && t.To == "" && t.When(holdings.StepAnnounced).IsZero():
+		return waiting{what: "that " + t.Peer + " knows that it is over", on: t.Peer}
 	case t.State == holdings.Cancelled:
 		return waiting{what: "that what the recipient's side had got is withdrawn", on: onAuthorities}
 	}

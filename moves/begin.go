@@ -70,14 +70,17 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 	}
 	recipient = holdings.Organisation{Parent: q.Under, Name: q.Name}
 	if q.Peer != "" {
-		want.To, want.Elsewhere, want.ToRegistry = "", q.To, q.Peer
+		want.To, want.Elsewhere = "", holdings.Fold(q.To)
+		if want.ToRegistry, err = m.registryAt(q.Peer, holdings.Fold(q.Under)); err != nil {
+			return want, recipient, err
+		}
 	}
 	for _, r := range q.Routes {
 		want.Routes = append(want.Routes, holdings.Route{Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin})
 	}
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		if want.Resources.Empty() {
-			want.Resources = l.Via(want.From, "")
+			want.Resources = l.Given(want.From)
 		}
 		want.FromRegistry = l.Registry(want.From)
 		if want.Peer == "" {
@@ -95,6 +98,8 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 	switch {
 	case err != nil:
 		return want, recipient, err
+	case want.Peer != "" && want.Elsewhere == "":
+		return want, recipient, fault.New(fault.BadInput, "name the recipient, by its handle at %s", want.Peer)
 	case want.From == want.To:
 		return want, recipient, fault.New(fault.BadInput, "%s is both who gives and who gets", want.From)
 	case want.Bridge != 0 && want.Kind.SameHolder():
@@ -106,6 +111,21 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 		return want, recipient, fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, want.Resources)
 	}
 	return want, recipient, nil
+}
+
+// registryAt is the registry of an installation elsewhere that a recipient is in, or is to be: the one that is named, or the
+// only one.
+func (m *Mover) registryAt(name, under string) (string, error) {
+	p, err := m.peer(name)
+	switch {
+	case err != nil:
+		return "", err
+	case slices.Contains(p.Registries, under):
+		return under, nil
+	case len(p.Registries) == 1:
+		return p.Registries[0], nil
+	}
+	return "", fault.New(fault.BadInput, "%s keeps the registries %s; name with --under which of them the recipient is in", name, strings.Join(p.Registries, ", "))
 }
 
 // foresee says what becomes of what is authorised.
@@ -186,7 +206,10 @@ func (m *Mover) Dispute(by holdings.By, id uint64) error {
 // Resolve ends a dispute: the transfer goes on.
 func (m *Mover) Resolve(by holdings.By, id uint64) error {
 	return m.noteIf(by, id, holdings.StepResolved, func(t *holdings.Transfer) error {
-		if t.Disputed == "" {
+		switch {
+		case t.Disputed == "" && t.DisputedThere != "":
+			return fault.New(fault.Conflict, "it is %s that disputes transfer %d, and has to resolve that (%s)", t.Peer, id, t.DisputedThere)
+		case t.Disputed == "":
 			return fault.New(fault.Conflict, "transfer %d is not disputed", id)
 		}
 		return nil
@@ -200,6 +223,9 @@ func (m *Mover) Hold(by holdings.By, id uint64, hold bool) error {
 		what, is = holdings.StepLetGo, "not held"
 	}
 	return m.noteIf(by, id, what, func(t *holdings.Transfer) error {
+		if t.Peer != "" && t.From == "" {
+			return fault.New(fault.Conflict, "the source of transfer %d is at %s, which alone can hold it; dispute it to park it", id, t.Peer)
+		}
 		if t.Held == hold {
 			return fault.New(fault.Conflict, "transfer %d is %s", id, is)
 		}

@@ -72,10 +72,15 @@ func (m *Mover) record(ref, direction string, octets []byte) error {
 	sum := sha256.Sum256(octets)
 	key := append(recordKey(ref), direction...)
 	key = append(append(key, 0), sum[:]...)
+	known := false
+	err := m.engine.Kept(func(r store.Reader) error {
+		known = r.Get(ca.EvidenceBucket, key) != nil
+		return nil
+	})
+	if err != nil || known {
+		return err
+	}
 	return m.engine.Keep(func(w store.Writer) error {
-		if w.Get(ca.EvidenceBucket, key) != nil {
-			return nil
-		}
 		return keep(w, key, Record{direction, time.Now().UTC(), hex.EncodeToString(sum[:]), octets})
 	})
 }
@@ -214,7 +219,7 @@ func (m *Mover) SignEvidence(id uint64) (*SignedEvidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := m.engine.Signer()
+	signer, err := m.engine.Signer("")
 	if err != nil {
 		return nil, fault.New(fault.Unreachable, "no daemon runs that has the keys open to sign with; start it with 'cadastre serve'")
 	}

@@ -132,7 +132,7 @@ func TestVerifyEvidence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := m.engine.Signer()
+		signer, err := m.engine.Signer("")
 		if err != nil {
 			t.Fatal(err)
 		}

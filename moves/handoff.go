@@ -3,6 +3,7 @@ package moves
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -254,11 +255,7 @@ func (m *Mover) refuse(handoff uint64, holder string, err error) {
 func (m *Mover) refusedOf(handoff uint64) map[string]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := make(map[string]string, len(m.refused[handoff]))
-	for holder, why := range m.refused[handoff] {
-		list[holder] = why
-	}
-	return list
+	return maps.Clone(m.refused[handoff])
 }
 
 // PauseHandoff has no further batch begin, or has the next begin again. Holders that are on their way go on.

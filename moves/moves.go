@@ -11,13 +11,16 @@ package moves
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/roa"
 )
 
@@ -29,7 +32,17 @@ type Mover struct {
 	wake   chan struct{}
 	sights sights
 
+	contacts contacts
+	couriers couriers
+	merging  sync.Mutex // held while the word of another installation is taken and followed
+
+	// The following are set before Run, or not at all.
+	Trace *peer.Tracer // of messages to and from other installations
+	HTTP  *http.Client // that carries messages to them
+	Look  Look         // by which it is seen what is published
+
 	mu       sync.Mutex
+	words    map[string]*word             // by wordKey
 	waiting  map[uint64]noted             // what each transfer was last seen to wait for
 	seenAt   map[uint64]time.Time         // when those that soak were last looked at
 	refusals map[uint64]string            // why the last step of each was refused
@@ -46,7 +59,12 @@ const (
 
 // New is a mover for the engine of a data directory.
 func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
-	return &Mover{engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), waiting: map[uint64]noted{}, seenAt: map[uint64]time.Time{}, refusals: map[uint64]string{}, refused: map[uint64]map[string]string{}}
+	m := &Mover{
+		engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), words: map[string]*word{},
+		waiting: map[uint64]noted{}, seenAt: map[uint64]time.Time{}, refusals: map[uint64]string{}, refused: map[uint64]map[string]string{},
+	}
+	e.Registries = m.peerNames
+	return m
 }
 
 // Run takes the steps that are due until ctx ends. What fails is said and tried again.
@@ -82,6 +100,9 @@ type due struct {
 
 // Step takes the steps that are due now, and says how long there is nothing more to do.
 func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
+	if m.engine.Frozen() != nil {
+		return retryAfter, nil //nolint:nilerr // no soak is measured by a clock that is in doubt
+	}
 	var open []*holdings.Transfer
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		open = l.Unrest()
@@ -91,6 +112,11 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 	}
 	now := time.Now()
 	next, ready := now.Add(time.Hour), due{}
+	if at, err := m.correspond(ctx, open, now); err != nil {
+		return 0, err
+	} else if !at.IsZero() {
+		next = earliest(next, at)
+	}
 	for _, t := range open {
 		at, err := m.look(ctx, t, now, &ready)
 		if err != nil {
@@ -112,6 +138,18 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 
 // look finds what one transfer is ready for, and when to look again where it is for nothing.
 func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	if t.Peer != "" { // what was heard before a crash, or while something failed, is followed now
+		m.merging.Lock()
+		err := m.follow(t.ID)
+		m.merging.Unlock()
+		switch {
+		case own(err):
+			m.stuck(t.ID, err)
+			return now.Add(retryAfter), nil
+		case err != nil:
+			return time.Time{}, err
+		}
+	}
 	switch t.State {
 	case holdings.Initiated:
 		return m.initiated(t, now, ready)
@@ -136,16 +174,23 @@ func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time
 	switch {
 	case j.Lapsed != "":
 		return now, m.lapse(t.ID, j.Lapsed)
-	case j.Ready():
-		ready.accept = append(ready.accept, t.ID)
+	case !j.Ready() || t.To == "":
+		return j.Next(), nil
 	}
-	return j.Next(), nil
+	if t.Peer != "" {
+		lacks, err := m.groundless(t)
+		if m.waits(t, lacks); err != nil || lacks != "" {
+			return now.Add(lookAgain), err
+		}
+	}
+	ready.accept = append(ready.accept, t.ID)
+	return time.Time{}, nil
 }
 
 // accepted is a transfer of which both sides may speak for the resources.
 func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if t.To != "" && t.Peer != "" {
-		return time.Time{}, m.bring(t) // the source decides what comes next
+		return m.arrived(t, now) // the source decides what comes next
 	}
 	if until := m.rests(t, now); !until.IsZero() {
 		return until, nil
@@ -155,17 +200,21 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 		return time.Time{}, err
 	}
 	switch {
+	case missing.unsure:
+		m.waitsOn(t, missing.waiting)
+		return now.Add(lookAgain), nil
 	case missing.what != "" && !t.Seen.IsZero():
 		m.looked(t, time.Time{})
 		ready.lost = append(ready.lost, t.ID)
 		return time.Time{}, m.keepLook(t)
 	case missing.what != "":
-		m.waitsOn(t, missing)
+		m.waitsOn(t, missing.waiting)
 		return now.Add(lookEvery), nil
 	case t.Seen.IsZero():
 		ready.seen = append(ready.seen, t.ID)
 		return time.Time{}, m.keepLook(t)
-	case t.Disputed != "":
+	case t.Parked() != "":
+		return now.Add(time.Minute), nil
 	case t.Handoff == nil && now.Before(t.Seen.Add(t.Soak)):
 		m.looked(t, now)
 		return m.rests(t, now), nil
@@ -173,16 +222,47 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	case t.Handoff != nil:
 		return m.handoff(t, now, ready)
 	default:
+		if t.Peer != "" {
+			if w, err := m.wordOf(t.Peer, t.Ref); err != nil || w == nil || w.Unsure || w.Heard.Before(lastWord(t, now)) {
+				m.waitsOn(t, waiting{what: "the last word of " + t.Peer, on: t.Peer})
+				return now.Add(lookAgain), err
+			}
+		}
 		ready.finalise = append(ready.finalise, t.ID)
+		return time.Time{}, m.keepLook(t)
 	}
 	return time.Time{}, nil
+}
+
+// arrived is a transfer from elsewhere that both sides have accepted. The source is told where to look as soon as there is
+// something.
+func (m *Mover) arrived(t *holdings.Transfer, now time.Time) (time.Time, error) {
+	if err := m.bring(t); err != nil {
+		return time.Time{}, err
+	}
+	if hindered, err := m.offer(t); err != nil || hindered != "" {
+		m.waitsOn(t, waiting{what: hindered, on: onAuthorities})
+		return now.Add(retryAfter), err
+	}
+	for _, leg := range t.Legs {
+		if len(m.engine.CertificatesOf(leg.To)) == 0 {
+			w := waiting{what: fmt.Sprintf("that %s has a certificate for %s", leg.To, leg.Resources), on: onAuthorities}
+			if _, delegated := m.engine.Delegated(leg.To); delegated {
+				w.on = "the CA of " + leg.To
+			}
+			m.waitsOn(t, w)
+			return now.Add(lookEvery), nil
+		}
+	}
+	m.waits(t, "")
+	return now.Add(time.Minute), nil
 }
 
 // rests is until when a transfer that soaks need not be looked at again; zero where it is to be now.
 func (m *Mover) rests(t *holdings.Transfer, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if until := earliest(t.Seen.Add(t.Soak), m.seenAt[t.ID].Add(time.Minute)); t.Disputed == "" && now.Before(until) {
+	if until := earliest(t.Seen.Add(t.Soak), m.seenAt[t.ID].Add(time.Minute)); t.Parked() == "" && now.Before(until) {
 		return until
 	}
 	return time.Time{}
@@ -223,6 +303,14 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	case left.Missing != "":
 		m.waits(t, left.Missing)
 		return now.Add(lookEvery), nil
+	case t.Peer != "" && t.To == "" && t.When(holdings.StepAnnounced).IsZero():
+		m.waits(t, "")
+		return time.Time{}, nil
+	}
+	if t.State == holdings.Cancelled {
+		if err := m.withdrawOffers(t); err != nil {
+			return time.Time{}, err
+		}
 	}
 	ready.released = append(ready.released, t.ID)
 	return time.Time{}, nil

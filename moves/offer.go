@@ -1,13 +1,16 @@
 package moves
 
 import (
+	"fmt"
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/inr"
+	"cadastre/roa"
 )
 
-// offer registers the CAs of donors that have them elsewhere for the same holders' organisations on the recipient's side, which
-// find what they hold there when they ask. It says what keeps it from that.
+// offer registers the CAs of donors that have them elsewhere for the same holders' organisations on the recipient's side, and
+// says what keeps it from that. Who holds something else too decides for himself whether that CA is to have it.
 func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 	if !t.Kind.SameHolder() || t.To == "" {
 		return "", nil
@@ -20,8 +23,19 @@ func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 		if _, ok := m.engine.Delegated(leg.To); ok || identity == nil {
 			continue
 		}
+		var besides inr.Set
+		if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+			besides = l.Holding(leg.To).Minus(t.Resources)
+			return nil
+		}); err != nil {
+			return "", err
+		}
+		if !besides.Empty() {
+			m.waits(t, fmt.Sprintf("that somebody decides whether the CA of the donor is to be that of %s, which holds %s too ('cadastre children add %s')", leg.To, besides, leg.To))
+			continue
+		}
 		if _, err := m.engine.OfferChild(holdings.By{Actor: Actor, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {
-			return err.Error(), nil
+			return err.Error(), nil //nolint:nilerr // it is said, and tried again
 		}
 	}
 	return "", nil

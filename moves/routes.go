@@ -12,13 +12,29 @@ import (
 
 // bring sees to it that what the parties agreed on is wanted by the recipients: what the donor had authorised goes along
 // with the same holder, and with a new one where both agreed on a bridge; a new one has its own set besides. It changes
-// nothing where all is there.
+// nothing where all is there. What a source elsewhere does not have any more goes.
 func (m *Mover) bring(t *holdings.Transfer) error {
 	if t.To == "" {
 		return nil
 	}
 	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
-		return b.Bring(wanted(l, t, b)), nil
+		want := wanted(l, t, b)
+		out := b.Bring(want)
+		if t.Peer == "" {
+			return out, nil // what the donor has authorised is frozen here
+		}
+		now := map[roa.VRP]bool{}
+		for _, in := range want {
+			now[roa.VRP{Prefix: in.Prefix, MaxLength: in.MaxLength, ASN: in.Origin}] = true
+		}
+		for _, leg := range t.Legs {
+			for _, in := range b.Brought(leg.To, t.ID) {
+				if !now[roa.VRP{Prefix: in.Prefix, MaxLength: in.MaxLength, ASN: in.Origin}] && !slices.Contains(out.Removed, in) {
+					out.Removed = append(out.Removed, in)
+				}
+			}
+		}
+		return out, nil
 	})
 	return err
 }

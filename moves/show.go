@@ -56,6 +56,12 @@ func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *S
 		for _, vrps := range agreed(l, t, b) {
 			s.Agreed = append(s.Agreed, vrps...)
 		}
+		if t.To == "" {
+			s.Agreed = nil
+			for _, r := range append(routesIn(l, t, b), t.Routes...) {
+				s.Agreed = append(s.Agreed, roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin})
+			}
+		}
 		s.Agreed = roa.Unique(s.Agreed)
 	}
 	return s

@@ -2,21 +2,25 @@ package moves
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
-	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/relying"
-	"cadastre/internal/validate"
 	"cadastre/roa"
 )
 
-// lookAgain is how old what a relying party of ours saw may be before it looks again.
-const lookAgain = 10 * time.Second
+// Look has a relying party look at what is published below a trust anchor, with a folder for its cache and TLS authorities, in
+// PEM, that it trusts besides the system's.
+type Look func(ctx context.Context, dir, tal string, roots ...string) (*relying.Report, error)
+
+// lookAgain is how old what a relying party of ours saw may be before it looks again, and lookShare that it rests for so many
+// times as long as a look takes.
+const (
+	lookAgain = 10 * time.Second
+	lookShare = 5
+)
 
 // sights is what our relying party saw below each trust anchor that a transfer depends on. It looks beside all else: a
 // repository that hangs delays the transfers that need it and no others.
@@ -30,6 +34,7 @@ type sights struct {
 type sight struct {
 	looking bool
 	at      time.Time // when it began to look
+	took    time.Duration
 	report  *relying.Report
 	err     error
 }
@@ -38,8 +43,8 @@ type sight struct {
 const ownSight = "own"
 
 // see is what is published below a trust anchor, as of a look that began after since; nil while there is none, and the
-// reason of the last that failed. It never waits.
-func (m *Mover) see(ctx context.Context, name, tal string, since time.Time) (*relying.Report, error) {
+// reason of the last that failed. Roots are TLS authorities, in PEM, that are trusted besides. It never waits.
+func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Time) (*relying.Report, error) {
 	m.sights.mu.Lock()
 	defer m.sights.mu.Unlock()
 	if m.sights.seen == nil {
@@ -50,9 +55,9 @@ func (m *Mover) see(ctx context.Context, name, tal string, since time.Time) (*re
 		s = &sight{}
 		m.sights.seen[name] = s
 	}
-	if !s.looking && time.Since(s.at) > lookAgain {
+	if !s.looking && time.Since(s.at) > max(lookAgain, lookShare*s.took) {
 		s.looking = true
-		go m.lookBelow(ctx, name, tal, s)
+		go m.lookBelow(ctx, name, tal, roots, s)
 	}
 	if s.report != nil && s.report.At.Before(since) {
 		return nil, nil
@@ -60,11 +65,15 @@ func (m *Mover) see(ctx context.Context, name, tal string, since time.Time) (*re
 	return s.report, s.err
 }
 
-func (m *Mover) lookBelow(ctx context.Context, name, tal string, s *sight) {
+func (m *Mover) lookBelow(ctx context.Context, name, tal, roots string, s *sight) {
 	at := time.Now()
-	report, err := m.engine.Relying(ctx, filepath.Join(m.dir, "sight", name), tal)
+	look := m.Look
+	if look == nil {
+		look = m.engine.Relying
+	}
+	report, err := look(ctx, filepath.Join(m.dir, "sight", name), tal, roots)
 	m.sights.mu.Lock()
-	s.looking, s.at, s.err = false, at, err
+	s.looking, s.at, s.took, s.err = false, at, time.Since(at), err
 	if err == nil {
 		s.report = report
 	}
@@ -72,22 +81,31 @@ func (m *Mover) lookBelow(ctx context.Context, name, tal string, s *sight) {
 	m.poke()
 }
 
+// lack is what of the recipient's side is not published yet, in words, and on whom that waits. Where it is unsure, nobody
+// could look: what was seen before is then neither seen nor lost.
+type lack struct {
+	waiting
+	unsure bool
+}
+
+func lacks(what, on string) lack { return lack{waiting{what: what, on: on}, false} }
+func nobodySaw(what string) lack { return lack{waiting{what: what}, true} }
+
 // missing is what of the recipient's side of an accepted transfer is not published yet, and on whom that waits; empty where
 // all is.
-func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, error) {
+func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	if t.To == "" {
-		missing, err := m.missingElsewhere(ctx, t)
-		return waiting{what: missing, on: t.Peer}, err
+		return m.missingElsewhere(ctx, t)
 	}
 	if why, err := m.offer(t); why != "" || err != nil {
-		return waiting{what: why}, err
+		return lacks(why, ""), err
 	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		want = agreed(l, t, b)
 		return nil
 	}); err != nil {
-		return waiting{}, err
+		return lack{}, err
 	}
 	for _, leg := range t.Legs {
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
@@ -96,79 +114,41 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (waiting, err
 			on = "the CA of " + leg.To
 		}
 		if err != nil || s.Missing != "" {
-			return waiting{what: s.Missing, on: on}, err
+			return lacks(s.Missing, on), err
 		}
 		if t.Seen.IsZero() && s.Pending != "" { // what was published once stays so until it is missing
-			return waiting{what: s.Pending}, nil
+			return lacks(s.Pending, ""), nil
 		}
-		if s.Delegated {
-			if missing, err := m.missingDelegated(ctx, t, leg, s, want[leg.To]); err != nil || missing != "" {
-				return waiting{what: missing, on: on}, err
-			}
+		_, donorElsewhere := m.engine.Delegated(leg.From)
+		if !s.Delegated && (!donorElsewhere || !t.Kind.SameHolder()) {
+			continue
+		}
+		if missing, err := m.missingDelegated(ctx, t, leg, want[leg.To]); err != nil || missing.what != "" {
+			missing.on = on
+			return missing, err
 		}
 	}
-	return waiting{}, nil
+	return lack{}, nil
 }
 
-// missingDelegated is what a recipient's CA elsewhere does not publish yet: all that is valid below the donor's CA for what
-// moves, and what was agreed on. Bytes are believed, as a relying party sees them.
-func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg holdings.Leg, s ca.Standing, want []roa.VRP) (string, error) {
+// missingDelegated is what a recipient does not publish yet where its CA, or the donor's, is elsewhere: what was agreed on, and
+// all that is valid below the donor's CA for what moves with the same holder. Bytes are believed, as a relying party sees them.
+func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg holdings.Leg, want []roa.VRP) (lack, error) {
+	donors, l, err := m.donorVRPs(ctx, t, leg)
+	if err != nil || l.what != "" {
+		return l, err
+	}
 	tal, err := m.engine.TAL()
 	if err != nil {
-		return "", err
+		return lack{}, err
 	}
-	report, err := m.see(ctx, ownSight, tal, t.When(string(holdings.Accepted)))
+	report, err := m.see(ctx, ownSight, tal, "", t.When(string(holdings.Accepted)))
 	switch {
 	case err != nil:
-		return "a look at what is published: " + err.Error(), nil
+		return nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again
 	case report == nil:
-		return "a look at what is published", nil
+		return nobodySaw("a look at what is published"), nil
 	}
 	m.saw(t, report)
-	for _, uri := range m.engine.CertificatesOf(leg.From) {
-		if a := authorityAt(report, uri); a != nil {
-			for _, v := range a.VRPs {
-				if leg.Resources.ContainsPrefix(v.Prefix) {
-					want = append(want, roa.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN})
-				}
-			}
-		}
-	}
-	return notShown(report, m.engine.CertificatesOf(leg.To), leg, want), nil
-}
-
-// authorityAt is the CA with the certificate at a URI, if it is valid and publishes something valid.
-func authorityAt(r *relying.Report, uri string) *validate.AuthorityResult {
-	for i := range r.Authorities {
-		if r.Authorities[i].CertificateURI == uri {
-			return &r.Authorities[i]
-		}
-	}
-	return nil
-}
-
-// notShown is what is not valid below certificates at some URIs, in words: the resources of a leg, or VRPs.
-func notShown(r *relying.Report, uris []string, leg holdings.Leg, want []roa.VRP) string {
-	rest := leg.Resources
-	var shown []validate.VRP
-	for _, uri := range uris {
-		if a := authorityAt(r, uri); a != nil {
-			rest = rest.Minus(a.Resources)
-			shown = append(shown, a.VRPs...)
-		}
-	}
-	if !rest.Empty() {
-		return fmt.Sprintf("that the CA of %s publishes something valid for %s", leg.To, rest)
-	}
-	for _, v := range want {
-		if !slices.Contains(shown, validate.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}) {
-			return fmt.Sprintf("that the CA of %s publishes a ROA for %s", leg.To, v)
-		}
-	}
-	return ""
-}
-
-// missingElsewhere is what the installation elsewhere does not publish yet.
-func (m *Mover) missingElsewhere(_ context.Context, t *holdings.Transfer) (string, error) {
-	return "that " + t.Peer + " publishes its side", nil
+	return notShown(report, m.engine.CertificatesOf(leg.To), leg.To, leg, append(want, donors...)), nil
 }

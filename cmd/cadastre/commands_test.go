@@ -34,6 +34,8 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"capture":   doCapture,
 	"state":     doState,
 	"fetch":     doFetch,
+	"config":    doConfig,
+	"ports":     doPorts,
 	"occupy":    doOccupy,
 	"free":      doFree,
 	"smallDisk": doSmallDisk,
@@ -65,6 +67,20 @@ func doHouse(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("cadastre", "holdings", "import", "delegated-north"))
 	ts.Check(ts.Exec("cadastre", "roa", "import", "roas.csv"))
 	ts.Check(ts.Exec("cadastre", "serve", "--once"))
+}
+
+// doConfig changes a duration in config.toml: config notice 0s.
+func doConfig(ts *testscript.TestScript, _ bool, args []string) {
+	path := filepath.Join(ts.Getenv("CADASTRE_DATA"), "config.toml")
+	text := regexp.MustCompile(`(?m)^(\s*`+args[0]+` = )".*"$`).ReplaceAllString(ts.ReadFile(path), `${1}"`+args[1]+`"`)
+	ts.Check(os.WriteFile(path, []byte(text), 0o600))
+}
+
+// doPorts gives the house that is made next ports of its own, after the first two.
+func doPorts(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
+		ts.Setenv(name, strconv.Itoa(freePort()))
+	}
 }
 
 // doBegin starts a daemon where the scripts run with one.
@@ -177,7 +193,7 @@ func doAtLast(ts *testscript.TestScript, _ bool, _ []string) {
 // themselves: becomes ' active ' cadastre keys show acme.
 func doBecomes(ts *testscript.TestScript, neg bool, args []string) {
 	wanted := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
 		if wanted.MatchString(ts.ReadFile("stdout")) != neg {
 			return

@@ -14,6 +14,7 @@ type doorway struct{ doors atomic.Pointer[http.Handler] }
 func (d *doorway) mount(mux *http.ServeMux) {
 	mux.Handle("/rfc6492/", d)
 	mux.Handle("/rfc8181/", d)
+	mux.Handle("/transfers/", d)
 }
 
 func (d *doorway) open(doors http.Handler) { d.doors.Store(&doors) }
@@ -37,11 +38,18 @@ func (h *house) openDoors(d *doorway, traceDir string, refused func(handle, why 
 			return err
 		}
 	}
-	h.engine.Trace = tracer
-	doors, err := h.engine.Doors(tracer, refused)
+	h.engine.Trace, h.mover.Trace = tracer, tracer
+	authorities, err := h.engine.Doors(tracer, refused)
 	if err != nil {
 		return err
 	}
+	transfers, err := h.mover.Doors(refused)
+	if err != nil {
+		return err
+	}
+	doors := http.NewServeMux()
+	doors.Handle("/", authorities)
+	doors.Handle("/transfers/", transfers)
 	d.open(doors)
 	return nil
 }

@@ -18,7 +18,7 @@ func TestDoorway(t *testing.T) {
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader("message")))
 		return w
 	}
-	paths := []string{"/rfc6492/acme", "/rfc6492/acme/", "/rfc8181/acme", "/rfc8181/acme/"}
+	paths := []string{"/rfc6492/acme", "/rfc6492/acme/", "/rfc8181/acme", "/rfc8181/acme/", "/transfers/acme", "/transfers/acme/"}
 	for _, path := range paths {
 		if w := post(path); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

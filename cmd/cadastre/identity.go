@@ -52,8 +52,8 @@ func identityRenew(g *global) *cobra.Command {
 		Use:   "renew",
 		Short: "Make a new identity, which is to replace the one in use when all peers know it",
 		Long: "Makes a new identity beside the one in use. From then on the files for peers have the new one: print them again with 'children response',\n" +
-			"'publishers response', 'parents request' and 'repository request', and give them to the peers. Messages are signed with the old one\n" +
-			"meanwhile. Parents and servers elsewhere are found to know the new one when they do; children and publishers are switched with\n" +
+			"'publishers response', 'parents request', 'repository request' and 'registries introduce', and give them to the peers. Messages are\n" +
+			"signed with the old one meanwhile. Parents, servers and registries elsewhere are found to know the new one when they do; children and publishers are switched with\n" +
 			"'identity activate'.",
 		Example: "  cadastre identity renew --reason 'the old one nears its end'\n  cadastre children response acme > parent_response.xml",
 		Args:    cobra.NoArgs,

@@ -76,10 +76,11 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 			add(vault, string(name), sealed)
 		}
 		var identity struct {
-			Sealed []byte `json:"sealed_key"`
+			Sealed   []byte `json:"sealed_key"`
+			SealedAs string `json:"sealed_as"`
 		}
 		ts.Check(json.Unmarshal(r.Get("engine", []byte("identity")), &identity))
-		add(vault, "identity", identity.Sealed)
+		add(vault, identity.SealedAs, identity.Sealed)
 		return nil
 	}))
 	var anchor struct {

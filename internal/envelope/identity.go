@@ -87,6 +87,9 @@ func ParseTrust(certificate []byte) (*Trust, error) {
 // Certificate is the identity's certificate, DER.
 func (t *Trust) Certificate() []byte { return t.certificate.Raw }
 
+// KeyID is the identifier of the identity's key, which is the SHA-1 of it.
+func (t *Trust) KeyID() []byte { return t.certificate.SubjectKeyId }
+
 // Expires is when the certificate ends.
 //
 // Tolerated: messages under an identity that is past its end, as Krill does. A trust anchor is a key that was handed

@@ -61,6 +61,9 @@ func NewSigner(key crypto.Signer, certificate []byte) (*Signer, error) {
 	return &Signer{key: key, identity: trust.certificate}, nil
 }
 
+// KeyID is the identifier of the identity's key, as Trust has it.
+func (s *Signer) KeyID() []byte { return s.identity.SubjectKeyId }
+
 // Sign wraps content, XML, in a message that says it was signed at this time.
 //
 // It carries exactly one certificate and one CRL, and three signed attributes of less than 128 octets together: Krill
@@ -89,35 +92,72 @@ func (s *Signer) Sign(content []byte, at time.Time) ([]byte, error) {
 	return c.wrap(content, attributes, signature)
 }
 
-// wrap writes the structures that stand above parse and parseSigner.
+// wrap writes the structures that stand above parse and parseSigner. Headers are made from the inside out, so that the
+// content, of megabytes in a list reply, is copied once and not once for each structure that it is in.
 func (c *credentials) wrap(content, attributes, signature []byte) ([]byte, error) {
-	b := cryptobyte.NewBuilder(make([]byte, 0, len(content)+len(c.certificate)+len(c.crl)+1024))
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(oidSignedData)
-		b.AddASN1(tag0Around, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1Int64(3)
-				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes([]byte(algSHA256)) })
-				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-					b.AddASN1ObjectIdentifier(oidXML)
-					b.AddASN1(tag0Around, func(b *cryptobyte.Builder) { b.AddASN1OctetString(content) })
-				})
-				b.AddASN1(tag0Around, func(b *cryptobyte.Builder) { b.AddBytes(c.certificate) })
-				b.AddASN1(tag1Around, func(b *cryptobyte.Builder) { b.AddBytes(c.crl) })
-				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) {
-					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-						b.AddASN1Int64(3)
-						b.AddASN1(tag0, func(b *cryptobyte.Builder) { b.AddBytes(c.id) })
-						b.AddBytes([]byte(algSHA256))
-						b.AddASN1(tag0Around, func(b *cryptobyte.Builder) { b.AddBytes(attributes) })
-						b.AddBytes([]byte(algRSA))
-						b.AddASN1OctetString(signature)
-					})
-				})
-			})
+	var before, after cryptobyte.Builder
+	before.AddASN1Int64(3)
+	before.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes([]byte(algSHA256)) })
+	after.AddASN1(tag0Around, func(b *cryptobyte.Builder) { b.AddBytes(c.certificate) })
+	after.AddASN1(tag1Around, func(b *cryptobyte.Builder) { b.AddBytes(c.crl) })
+	after.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(3)
+			b.AddASN1(tag0, func(b *cryptobyte.Builder) { b.AddBytes(c.id) })
+			b.AddBytes([]byte(algSHA256))
+			b.AddASN1(tag0Around, func(b *cryptobyte.Builder) { b.AddBytes(attributes) })
+			b.AddBytes([]byte(algRSA))
+			b.AddASN1OctetString(signature)
 		})
 	})
-	return b.Bytes()
+	first, err := before.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	last, err := after.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	m := sandwich{length: len(content)}
+	m.within(cbasn1.OCTET_STRING)
+	m.within(tag0Around)
+	m.after(objectIdentifier(oidXML))
+	m.within(cbasn1.SEQUENCE)
+	m.after(first)
+	m.length += len(last)
+	m.within(cbasn1.SEQUENCE)
+	m.within(tag0Around)
+	m.after(objectIdentifier(oidSignedData))
+	m.within(cbasn1.SEQUENCE)
+	slices.Reverse(m.before)
+	return slices.Concat(append(m.before, content, last)...), nil
+}
+
+// sandwich is what stands before some content, the nearest first, and the length of both with what follows.
+type sandwich struct {
+	before [][]byte
+	length int
+}
+
+func (s *sandwich) after(der []byte) {
+	s.before, s.length = append(s.before, der), s.length+len(der)
+}
+
+// within puts all that there is so far into a structure, in DER.
+func (s *sandwich) within(tag cbasn1.Tag) {
+	header := []byte{byte(tag)}
+	if s.length < 0x80 {
+		s.after(append(header, byte(s.length)))
+		return
+	}
+	octets := big.NewInt(int64(s.length)).Bytes()
+	s.after(append(append(header, 0x80|byte(len(octets))), octets...))
+}
+
+func objectIdentifier(oid asn1.ObjectIdentifier) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1ObjectIdentifier(oid)
+	return b.BytesOrPanic() // it is one of our constants
 }
 
 // signedAttributes is content-type, signing-time and message-digest, in the order of DER for a SET OF.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 // safe for concurrent use.
 type Client struct {
 	URL         string // the peer's service_uri, http or https
+	ByKey       bool   // the peer calls us by our key: its identifier in hexadecimal follows the URL
 	ContentType string // as a Door's
 	Self        *envelope.Signer
 	Peer        *envelope.Trust
@@ -93,7 +95,11 @@ func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err er
 
 // post sends a message and reads what comes back, which has to be of status 200.
 func (c *Client) post(ctx context.Context, message []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(message))
+	url := c.URL
+	if c.ByKey {
+		url += hex.EncodeToString(c.Self.KeyID())
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(message))
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "the service URI %q of %s is none: register the peer's response anew", c.URL, c.Name)
 	}

@@ -19,7 +19,7 @@ import (
 	"cadastre/internal/setup"
 )
 
-// atOnce is how many calls a crowd has under way.
+// atOnce is how many calls are under way, unless it is said otherwise.
 const atOnce = 32
 
 // crowd is publishers of one server, all of one identity: what is measured is the server, and a thousand identities would
@@ -29,6 +29,7 @@ type crowd struct {
 	self    []byte // certificate of the identity
 	client  *http.Client
 	members []*member
+	atOnce  int // calls under way
 }
 
 // member is one of them with what it has published.
@@ -44,7 +45,7 @@ func newCrowd() (*crowd, error) {
 		return nil, err
 	}
 	signer, err := envelope.NewSigner(key, certificate)
-	return &crowd{signer: signer, self: certificate, client: insecureClient(false)}, err
+	return &crowd{signer: signer, self: certificate, client: insecureClient(false), atOnce: atOnce}, err
 }
 
 // insecureClient is one for servers whose certificates nobody vouches for. With fresh it makes a connection for each call.
@@ -113,7 +114,7 @@ func (c *crowd) round(ctx context.Context, members []*member, query func(*member
 	}
 	replies := make([][]byte, len(members))
 	begun := time.Now()
-	err := crowded(len(members), func(i int) (err error) {
+	err := crowded(c.atOnce, len(members), func(i int) (err error) {
 		replies[i], err = c.post(ctx, members[i].uri, messages[i])
 		return err
 	})
@@ -137,8 +138,8 @@ func (c *crowd) round(ctx context.Context, members []*member, query func(*member
 	return took, nil
 }
 
-// crowded calls do for 0 to n-1, many at once, and gives the first errors.
-func crowded(n int, do func(i int) error) error {
+// crowded calls do for 0 to n-1, so many at once, and gives the first errors.
+func crowded(atOnce, n int, do func(i int) error) error {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	errs := make([]error, atOnce)

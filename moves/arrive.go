@@ -1,0 +1,205 @@
+package moves
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/transferwire"
+	"cadastre/roa"
+)
+
+// moving is what a source says that moves: what its first leg brings.
+func moving(s *transferwire.Source) inr.Set { return legResources(s.Legs[0]) }
+
+func legResources(leg transferwire.Leg) inr.Set {
+	var all []inr.Set
+	for _, p := range leg.Parts {
+		all = append(all, p.Resources)
+	}
+	return inr.Sum(all...)
+}
+
+// fits tells what is wrong with a source's report by itself, and beside the transfer that it is about, if that is known here.
+func (m *Mover) fits(p *Peer, s *transferwire.Source) error {
+	all := moving(s)
+	of := map[string]inr.Set{}
+	for _, leg := range s.Legs {
+		of[leg.Path] = legResources(leg)
+		above, _ := path.Split(leg.Path)
+		if missing := of[leg.Path].Minus(of[strings.TrimSuffix(above, "/")]); leg.Path != "" && !missing.Empty() {
+			return fault.New(fault.BadInput, "%s is delegated on to %s by one who does not have it", missing, leg.Path)
+		}
+	}
+	if _, out := within(ledgerRoutes(slices.Concat(s.Carried, s.Staged)), all); len(out) > 0 {
+		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, all)
+	}
+	id, err := m.find(p.Name, s.Ref, true)
+	if err != nil || id == 0 {
+		return err
+	}
+	return m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		if t := l.Transfer(id); !t.Resources.Equal(all) {
+			return fault.New(fault.BadInput, "transfer %s is of %s, not of %s", s.Ref, t.Resources, all)
+		}
+		return nil
+	})
+}
+
+// arrive begins our side of a transfer that another installation says comes here. Where there is none to be it returns the
+// report that says why: it is refused for good, or it cannot be taken yet, or it is over before it came.
+func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transferwire.Recipient, err error) {
+	if s.State == transferwire.Cancelled {
+		return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Cancelled, Reason: "it had not begun here"}, nil
+	}
+	by := elsewhere(p.Name, "a transfer from "+p.Name)
+	_, err = m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		want, recipient, err := arriving(l, p, s)
+		if err != nil {
+			return nil, err
+		}
+		o, err := l.Initiate(by, want, recipient)
+		if err == nil {
+			id = o.Transfers[0].ID
+		}
+		return o, err
+	})
+	switch fault.KindOf(err) {
+	case fault.BadInput, fault.NotFound, fault.Refused:
+		if err != nil {
+			m.log.Warn("a transfer from another installation is refused", "name", p.Name, "ref", s.Ref, "why", err)
+			return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Refused, Reason: err.Error()}, nil
+		}
+	case fault.Conflict, fault.NotHeld:
+		return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Unknown, Waits: err.Error()}, nil
+	}
+	if err == nil {
+		m.log.Info("a transfer from another installation begins", "name", p.Name, "transfer", id, "from", s.From, "to", s.To, "resources", moving(s).String())
+		m.poke()
+	}
+	return id, nil, err
+}
+
+// arriving is a source's report as a transfer that begins here, with its recipient where that is yet to be enrolled.
+func arriving(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdings.Transfer, recipient holdings.Organisation, err error) {
+	want = holdings.Transfer{
+		Ref: s.Ref, Kind: holdings.TransferKind(s.Kind), To: s.To, Peer: p.Name, Elsewhere: s.From, FromRegistry: s.FromRegistry, ToRegistry: s.ToRegistry,
+		Resources: moving(s), Original: s.Original, Since: s.Since, Routes: ledgerRoutes(s.Staged), Carried: ledgerRoutes(s.Carried),
+		Bridge: s.Bridge, Soak: s.Soak, Held: s.Held, DisputedThere: s.Disputed,
+	}
+	first := s.Legs[0]
+	under := cmp.Or(holdings.Fold(s.Under), s.ToRegistry)
+	if _, known := l.Organisation(s.To); known {
+		under = s.To
+	} else {
+		recipient = holdings.Organisation{Parent: under, Kind: holdings.Kind(first.Kind), Name: first.Name, Country: first.Country}
+	}
+	switch {
+	case !slices.Contains(p.Registries, s.FromRegistry):
+		return want, recipient, fault.New(fault.BadInput, "%s has introduced itself as the keeper of %s and not of %s", p.Name, strings.Join(p.Registries, ", "), s.FromRegistry)
+	case !slices.Contains(registriesHere(l), s.ToRegistry):
+		return want, recipient, fault.New(fault.NotFound, "there is no registry %s here", s.ToRegistry)
+	case !slices.Contains(l.Above(under), s.ToRegistry):
+		return want, recipient, fault.New(fault.NotFound, "there is no %s below the registry %s here", under, s.ToRegistry)
+	}
+	to := map[string]string{"": s.To}
+	for _, leg := range s.Legs {
+		x := holdings.Leg{To: to[leg.Path], Resources: legResources(leg), CA: leg.CA, Path: leg.Path}
+		for _, part := range leg.Parts {
+			x.Parts = append(x.Parts, holdings.Part{Resources: part.Resources, Status: holdings.Status(part.Status), Until: part.Until, Country: part.Country})
+		}
+		if leg.Path != "" {
+			above, base := path.Split(leg.Path)
+			parent := to[strings.TrimSuffix(above, "/")]
+			x.To = freeBelow(l, parent, base)
+			to[leg.Path] = x.To
+			if _, known := l.Organisation(x.To); !known {
+				x.New = holdings.Organisation{Handle: x.To, Parent: parent, Kind: holdings.Kind(leg.Kind), Name: leg.Name, Country: leg.Country}
+			}
+		}
+		want.Legs = append(want.Legs, x)
+	}
+	return want, recipient, nil
+}
+
+// freeBelow is the handle of an organisation below another, which no other has elsewhere in the tree.
+func freeBelow(l *holdings.Ledger, parent, base string) string {
+	handle := parent + "/" + base
+	for n := 2; ; n++ {
+		if o, known := l.Organisation(handle); !known || o.Parent == parent {
+			return handle
+		}
+		handle = fmt.Sprintf("%s/%s-%d", parent, base, n)
+	}
+}
+
+// groundless is what the recipient's side of a transfer from elsewhere cannot stand on yet, in words: where a registry here is
+// certified by a parent outside the tree, that has to certify what moves before anybody below it is. Empty where nothing lacks.
+func (m *Mover) groundless(t *holdings.Transfer) (string, error) {
+	var above []string
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		above = l.Above(cmp.Or(t.Legs[0].New.Parent, t.To))
+		return nil
+	}); err != nil {
+		return "", err
+	}
+	for _, handle := range above {
+		parents := m.engine.ParentsOf(handle)
+		if len(parents) == 0 || handle == t.To {
+			continue
+		}
+		var missing inr.Set
+		err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+			missing = t.Resources
+			for _, source := range l.Sources(handle) {
+				if source != "" {
+					missing = missing.Minus(l.Via(handle, source))
+				}
+			}
+			return nil
+		})
+		if err != nil || missing.Empty() {
+			return "", err
+		}
+		return fmt.Sprintf("that %s certifies %s to %s", strings.Join(parents, " or "), missing, handle), nil
+	}
+	return "", nil
+}
+
+// withdrawOffers ends what offer began for a transfer that was cancelled.
+func (m *Mover) withdrawOffers(t *holdings.Transfer) error {
+	for _, leg := range t.Legs {
+		if leg.New.Handle == "" || leg.To == "" {
+			continue
+		}
+		child, ok := m.engine.Delegated(leg.To)
+		if !ok {
+			continue
+		}
+		identity := leg.CA
+		if donor, ok := m.engine.Delegated(leg.From); ok && leg.From != "" {
+			identity = donor.TrustAnchor
+		}
+		var holds inr.Set
+		if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+			holds = l.Holding(leg.To)
+			return nil
+		}); err != nil {
+			return err
+		}
+		if !holds.Empty() || string(child.TrustAnchor) != string(identity) {
+			continue
+		}
+		if err := m.engine.RemoveChild(holdings.By{Actor: Actor, Reason: "the transfer was cancelled", Time: time.Now()}, leg.To); err != nil {
+			return err
+		}
+	}
+	return nil
+}

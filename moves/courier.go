@@ -1,0 +1,393 @@
+package moves
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/peer"
+	"cadastre/internal/transferwire"
+	"cadastre/roa"
+)
+
+const (
+	askFirst  = 10 * time.Second // how often the source asks how far the other side is, while a transfer is young
+	askLater  = time.Minute
+	young     = 10 * time.Minute
+	askSpaced = 200 * time.Millisecond // at the least, for each transfer that is open with a peer
+	callAgain = time.Hour              // after so long without a word the recipient's side calls by itself
+	wordHolds = 5 * time.Minute        // how old the word of the other side may be on which the source finalises
+	failFirst = 10 * time.Second
+	failMost  = 10 * time.Minute
+)
+
+// couriers carry reports to peers: one for each, beside all else, so that one that hangs delays no other.
+type couriers struct {
+	mu sync.Mutex
+	of map[string]*courier
+}
+
+type courier struct {
+	busy     bool
+	failures int
+	resume   time.Time // no call before, after a failure
+	failed   string    // what went wrong last
+	errands  map[uint64]*errand
+}
+
+// errand is what was exchanged about one transfer.
+type errand struct {
+	said     [sha256.Size]byte // the report that the other side has
+	at       time.Time         // when it got it
+	failures int
+	resume   time.Time
+}
+
+func (c *couriers) courier(name string) *courier {
+	if c.of == nil {
+		c.of = map[string]*courier{}
+	}
+	if c.of[name] == nil {
+		c.of[name] = &courier{errands: map[uint64]*errand{}}
+	}
+	return c.of[name]
+}
+
+func (c *courier) errand(id uint64) *errand {
+	if c.errands[id] == nil {
+		c.errands[id] = &errand{}
+	}
+	return c.errands[id]
+}
+
+// failure is what went wrong with the last call to a peer, empty where nothing did.
+func (c *couriers) failure(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one := c.of[name]; one != nil {
+		return one.failed
+	}
+	return ""
+}
+
+// recall has a peer called again at once, as when it was heard, or is known anew.
+func (m *Mover) recall(name string) {
+	c := &m.couriers
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.courier(name)
+	one.failures, one.resume = 0, time.Time{}
+	for _, e := range one.errands {
+		e.failures, e.resume = 0, time.Time{}
+	}
+	m.poke()
+}
+
+// correspond sends peers what they are to hear about transfers, and says when that is to be looked at again.
+func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now time.Time) (time.Time, error) {
+	if _, err := m.engine.Signer(""); err != nil {
+		return time.Time{}, nil //nolint:nilerr // before the keys are open nothing is sent
+	}
+	number, due := map[string]int{}, map[string][]uint64{}
+	for _, t := range open {
+		if t.Peer != "" {
+			number[t.Peer]++
+		}
+	}
+	var next time.Time
+	for _, t := range open {
+		if t.Peer == "" || m.unready(t, now) {
+			continue
+		}
+		at, err := m.dueAt(t, number[t.Peer], now)
+		switch {
+		case err != nil:
+			return time.Time{}, err
+		case !at.After(now):
+			due[t.Peer] = append(due[t.Peer], t.ID)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	for name, ids := range due {
+		c := &m.couriers
+		c.mu.Lock()
+		one := c.courier(name)
+		if !one.busy {
+			one.busy = true
+			go m.carry(ctx, name, ids)
+		}
+		c.mu.Unlock()
+	}
+	return next, nil
+}
+
+// unready tells whether a transfer that goes elsewhere is not to be heard of there yet: its registry may still object.
+func (m *Mover) unready(t *holdings.Transfer, now time.Time) (yes bool) {
+	if t.To != "" || t.State != holdings.Initiated {
+		return false
+	}
+	_ = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		yes = !sourceReady(l, t, now) && t.Parked() == ""
+		return nil
+	})
+	return yes
+}
+
+// dueAt is when the other side of a transfer is to be called next.
+func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time, error) {
+	report, err := m.report(t.ID)
+	if err != nil {
+		return time.Time{}, err
+	}
+	w, err := m.wordOf(t.Peer, t.Ref)
+	if err != nil {
+		return time.Time{}, err
+	}
+	m.couriers.mu.Lock()
+	defer m.couriers.mu.Unlock()
+	c := m.couriers.courier(t.Peer)
+	e := c.errand(t.ID)
+	at := now
+	switch {
+	case w != nil && w.Unsure:
+		at = w.Heard.Add(2 * time.Second) // signed in another second, it is newer for certain
+	case e.said == sha256.Sum256(report.XML()):
+		at = e.at.Add(m.patience(t, w, open, e, now))
+	}
+	for _, pause := range []time.Time{c.resume, e.resume} {
+		if at.Before(pause) {
+			at = pause
+		}
+	}
+	return at, nil
+}
+
+// patience is how long after the last exchange a side that has nothing new to say calls again.
+func (m *Mover) patience(t *holdings.Transfer, w *word, open int, e *errand, now time.Time) time.Duration {
+	wait := askLater
+	switch since := lastWord(t, now); {
+	case t.From == "":
+		wait = callAgain
+	case e.at.Before(since) && (w == nil || w.Heard.Before(since)):
+		return 0
+	case now.Sub(t.Steps[len(t.Steps)-1].At) < young:
+		wait = askFirst
+	}
+	return max(wait, time.Duration(open)*askSpaced)
+}
+
+// carry calls a peer about some transfers, one after the other, until one call fails.
+func (m *Mover) carry(ctx context.Context, name string, ids []uint64) {
+	var failed error
+	for _, id := range ids {
+		said, err := m.exchange(ctx, name, id)
+		if ctx.Err() != nil {
+			break
+		}
+		m.couriers.mu.Lock()
+		c := m.couriers.courier(name)
+		e := c.errand(id)
+		if failed = err; err != nil {
+			e.failures++
+			e.resume = time.Now().Add(backOff(e.failures))
+			c.failures++
+			c.resume = time.Now().Add(backOff(c.failures))
+			c.failed = err.Error()
+		} else {
+			*e = errand{said: said, at: time.Now()}
+			c.failures, c.resume, c.failed = 0, time.Time{}, ""
+		}
+		first := c.failures == 1
+		m.couriers.mu.Unlock()
+		if failed != nil {
+			if first {
+				m.log.Warn("another installation could not be told how a transfer stands; it will be called again", "name", name, "transfer", id, "error", failed)
+			}
+			break
+		}
+	}
+	m.couriers.mu.Lock()
+	m.couriers.courier(name).busy = false
+	m.couriers.mu.Unlock()
+	m.poke()
+}
+
+func backOff(failures int) time.Duration {
+	return min(failFirst<<min(failures-1, 10), failMost)
+}
+
+// exchange sends our report about a transfer, takes the answer, and does what follows from it. It returns the hash of what was
+// sent.
+func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha256.Size]byte, err error) {
+	p, err := m.peer(name)
+	if err != nil {
+		return said, err
+	}
+	report, err := m.report(id)
+	if err != nil {
+		return said, err
+	}
+	client, err := m.client(p)
+	if err != nil {
+		return said, err
+	}
+	text := report.XML()
+	reply, err := m.engine.Call(ctx, name, client, text)
+	if err != nil {
+		return said, err
+	}
+	answer, err := transferwire.Parse(reply)
+	if err != nil {
+		return said, err
+	}
+	_, ours := report.(*transferwire.Source)
+	source, theirs := answer.(*transferwire.Source)
+	if ours == theirs || answer.Subject() != report.Subject() {
+		return said, fault.New(fault.BadInput, "%s answered about another transfer, or for the wrong side of it", name)
+	}
+	m.merging.Lock()
+	defer m.merging.Unlock()
+	if theirs {
+		if err := m.fits(p, source); err != nil {
+			return said, err
+		}
+	}
+	if err := m.recordAll(report.Subject(), text, reply); err != nil {
+		return said, err
+	}
+	if err := m.hear(name, answer, client.LastSigned, false); err != nil {
+		return said, err
+	}
+	return sha256.Sum256(text), m.follow(id)
+}
+
+// client calls a peer. The handle that we are called by there is our key.
+func (m *Mover) client(p *Peer) (*peer.Client, error) {
+	_, trust, err := handleOf(p.TrustAnchor)
+	if err != nil {
+		return nil, err
+	}
+	return &peer.Client{
+		URL: p.ServiceURI, ByKey: true, ContentType: transferwire.ContentType, Peer: trust, LastSigned: p.Answered,
+		Trace: m.Trace, Name: p.Name, MaxReply: maxSigned, HTTP: m.HTTP,
+	}, nil
+}
+
+// maxSigned has room for the CMS around a message.
+const maxSigned = transferwire.MaxMessage + 64<<10
+
+// Doors answers the messages of other installations, at /transfers/ and their handles. The keys have to be open. Refused is told
+// of each message that is not answered, may be nil.
+func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
+	if _, err := m.engine.Signer(""); err != nil {
+		return nil, err
+	}
+	door := &peer.Door{
+		ContentType: transferwire.ContentType, MaxBody: maxSigned, Serial: true, Trace: m.Trace, Log: m.log, Refused: refused,
+		Find: func(handle string) (*peer.Caller, bool) {
+			p, known := m.findPeer(handle)
+			if !known {
+				return nil, false
+			}
+			_, trust, err := handleOf(p.TrustAnchor)
+			if err != nil {
+				return nil, false
+			}
+			self, err := m.engine.Signer(p.Name)
+			return &peer.Caller{Handle: handle, Trust: trust, LastSigned: p.Called, Self: self}, err == nil
+		},
+		Answer: m.answer,
+	}
+	mux := http.NewServeMux()
+	door.Mount(mux, "/transfers/")
+	return mux, nil
+}
+
+// answer takes the report of another installation, whose signature is good, does what follows from it, and answers with ours.
+func (m *Mover) answer(_ context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+	if m.engine.Frozen() != nil {
+		return nil, fault.New(fault.Clock, "nothing is decided here for now, because the clock is in doubt; come again")
+	}
+	p, known := m.findPeer(handle)
+	if !known {
+		return nil, fault.New(fault.NotFound, "no peer of this handle is registered here")
+	}
+	message, err := transferwire.Parse(content)
+	if err != nil {
+		return nil, err
+	}
+	m.merging.Lock()
+	defer m.merging.Unlock()
+	if s, comes := message.(*transferwire.Source); comes {
+		if err := m.fits(p, s); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.hear(p.Name, message, signed, true); err != nil {
+		return nil, err
+	}
+	m.recall(p.Name)
+	reply, err := m.replyTo(p, message)
+	if err != nil {
+		return nil, err
+	}
+	text := reply.XML()
+	return text, m.recordAll(message.Subject(), text, content)
+}
+
+// recordAll keeps what was said and what was heard about a transfer, as evidence.
+func (m *Mover) recordAll(ref string, said, heard []byte) error {
+	if err := m.record(ref, Out, said); err != nil {
+		return err
+	}
+	return m.record(ref, In, heard)
+}
+
+// replyTo does what follows from a report, and is our own.
+func (m *Mover) replyTo(p *Peer, message transferwire.Message) (transferwire.Message, error) {
+	source, comes := message.(*transferwire.Source)
+	id, err := m.find(p.Name, message.Subject(), comes)
+	switch {
+	case err != nil:
+		return nil, err
+	case id == 0 && comes:
+		var none *transferwire.Recipient
+		if id, none, err = m.arrive(p, source); err != nil || none != nil {
+			return none, err
+		}
+	case id == 0:
+		return nil, fault.New(fault.NotFound, "the transfer %s did not begin here", message.Subject())
+	}
+	if err := m.follow(id); err != nil {
+		return nil, err
+	}
+	report, err := m.report(id)
+	if err != nil {
+		return nil, err
+	}
+	if comes { // it asks again, if this is lost
+		m.couriers.mu.Lock()
+		m.couriers.courier(p.Name).errand(id).said = sha256.Sum256(report.XML())
+		m.couriers.courier(p.Name).errand(id).at = time.Now()
+		m.couriers.mu.Unlock()
+	}
+	return report, nil
+}
+
+// find is the transfer that has a ref with a peer, in one direction; 0 where there is none.
+func (m *Mover) find(name, ref string, comes bool) (id uint64, err error) {
+	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		for _, t := range l.Transfers() {
+			if t.Ref == ref && t.Peer == name && (t.From == "") == comes {
+				id = t.ID
+			}
+		}
+		return nil
+	})
+	return id, err
+}

@@ -1,0 +1,213 @@
+package moves
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/relying"
+	"cadastre/internal/validate"
+	"cadastre/roa"
+)
+
+// missingElsewhere is what the installation elsewhere does not publish yet. What it says it does is where to look: bytes are
+// believed, as a relying party sees them below the trust anchor of its introduction.
+func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lack, error) {
+	p, err := m.peer(t.Peer)
+	if err != nil {
+		return nobodySaw(err.Error()), nil
+	}
+	w, err := m.wordOf(t.Peer, t.Ref)
+	if err != nil {
+		return lack{}, err
+	}
+	said := w.recipient()
+	if said == nil {
+		return lacks("that "+t.Peer+" says where it publishes its side", t.Peer), nil
+	}
+	since := t.When(string(holdings.Accepted))
+	if soaked := t.Seen.Add(t.Soak); !t.Seen.IsZero() && !time.Now().Before(soaked) {
+		since = soaked
+	}
+	report, err := m.see(ctx, "peer-"+p.Name, p.TAL, p.TLSRoots, since)
+	if err != nil {
+		return nobodySaw(fmt.Sprintf("a look at what %s publishes: %v", p.Name, err)), nil
+	}
+	if report == nil {
+		return nobodySaw("a look at what " + p.Name + " publishes"), nil
+	}
+	var paths []string
+	want := make([][]roa.VRP, len(t.Legs))
+	err = m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
+		paths = pathsOf(l, t.Legs)
+		for _, r := range append(routesIn(l, t, b), t.Routes...) {
+			if leg := legOf(t, r); leg != nil {
+				i := slices.IndexFunc(t.Legs, func(x holdings.Leg) bool { return x.From == leg.From })
+				want[i] = append(want[i], roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return lack{}, err
+	}
+	m.saw(t, report)
+	ours := m.belowOurs(report)
+	for i, leg := range t.Legs {
+		uris := []string{}
+		arrival := arrivalAt(said, paths[i])
+		if arrival == nil || len(arrival.Certificates) == 0 {
+			return lacks(fmt.Sprintf("that %s has a certificate for %s", t.Peer, leg.Resources), t.Peer), nil
+		}
+		for _, uri := range arrival.Certificates {
+			if !ours[uri] && !m.engine.Owns(uri) {
+				uris = append(uris, uri)
+			}
+		}
+		donors, l, err := m.donorVRPs(ctx, t, leg)
+		if err != nil || l.what != "" {
+			return l, err
+		}
+		if l := notShown(report, uris, arrival.Holder, leg, append(want[i], donors...)); l.what != "" {
+			l.on = t.Peer
+			return l, nil
+		}
+	}
+	return lack{}, nil
+}
+
+// donorVRPs is what is valid below the CA of a leg's donor where that is not ours and moves along: nobody here knows what it
+// authorises but by looking.
+func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holdings.Leg) ([]roa.VRP, lack, error) {
+	if _, elsewhere := m.engine.Delegated(leg.From); !elsewhere || !t.Kind.SameHolder() {
+		return nil, lack{}, nil
+	}
+	tal, err := m.engine.TAL()
+	if err != nil {
+		return nil, lack{}, err
+	}
+	report, err := m.see(ctx, ownSight, tal, "", t.When(string(holdings.Accepted)))
+	switch {
+	case err != nil:
+		return nil, nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again
+	case report == nil:
+		return nil, nobodySaw("a look at what is published"), nil
+	}
+	var vrps []roa.VRP
+	for _, uri := range m.engine.CertificatesOf(leg.From) {
+		if a := authorityAt(report, uri); a != nil {
+			for _, v := range a.VRPs {
+				if leg.Resources.ContainsPrefix(v.Prefix) {
+					vrps = append(vrps, roa.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN})
+				}
+			}
+		}
+	}
+	return vrps, lack{}, nil
+}
+
+// belowOurs is the certificates, by URI, of authorities that stand below one that is ours: what rests on them ends with what we
+// finalise.
+func (m *Mover) belowOurs(r *relying.Report) map[string]bool {
+	at := make(map[[20]byte][]*validate.AuthorityResult, len(r.Authorities))
+	var queue []*validate.AuthorityResult
+	for i := range r.Authorities {
+		a := &r.Authorities[i]
+		at[a.SKI] = append(at[a.SKI], a)
+		if m.engine.Owns(a.CertificateURI) {
+			queue = append(queue, a)
+		}
+	}
+	below := map[string]bool{}
+	for len(queue) > 0 {
+		a := queue[0]
+		queue = queue[1:]
+		for _, key := range a.Subordinates {
+			for _, child := range at[key] {
+				if !below[child.CertificateURI] {
+					below[child.CertificateURI] = true
+					queue = append(queue, child)
+				}
+			}
+		}
+	}
+	return below
+}
+
+// authorityAt is the CA with the certificate at a URI, if it is valid and publishes something valid.
+func authorityAt(r *relying.Report, uri string) *validate.AuthorityResult {
+	for i := range r.Authorities {
+		if r.Authorities[i].CertificateURI == uri {
+			return &r.Authorities[i]
+		}
+	}
+	return nil
+}
+
+// notShown is what is not valid below certificates at some URIs: the resources of a leg, or VRPs. What a cache says while its
+// repository could not be reached counts for nothing.
+func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg, want []roa.VRP) lack {
+	rest := leg.Resources
+	var shown []validate.VRP
+	stale := false
+	for _, uri := range uris {
+		a := authorityAt(r, uri)
+		switch {
+		case a == nil:
+		case !fetched(r, a):
+			stale = true
+		default:
+			rest = rest.Minus(a.Resources)
+			shown = append(shown, a.VRPs...)
+		}
+	}
+	if !rest.Empty() {
+		return lack{waiting{what: fmt.Sprintf("that the CA of %s publishes something valid for %s", holder, rest)}, stale}
+	}
+	for _, v := range want {
+		if !slices.Contains(shown, validate.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}) {
+			return lack{waiting{what: fmt.Sprintf("that the CA of %s publishes a ROA for %s", holder, v)}, stale}
+		}
+	}
+	return lack{}
+}
+
+// fetched tells whether what an authority publishes came from its repository in this look.
+func fetched(r *relying.Report, a *validate.AuthorityResult) bool {
+	for _, p := range r.Repositories {
+		if (p.URI == a.Notify || strings.HasPrefix(a.Repository, p.URI)) && p.How != relying.HowCache && p.How != relying.HowNothing {
+			return true
+		}
+	}
+	return false
+}
+
+// lastWord is since when the recipient's side has to have been heard for the source to finalise: it may have raised a dispute, or
+// wish the transfer off. Zero while the time for that has not come.
+func lastWord(t *holdings.Transfer, now time.Time) time.Time {
+	if t.Peer == "" || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Seen.Add(t.Soak)) {
+		return time.Time{}
+	}
+	since := now.Add(-wordHolds)
+	for _, at := range []time.Time{t.Seen.Add(t.Soak), t.Steps[len(t.Steps)-1].At} {
+		if since.Before(at) {
+			since = at
+		}
+	}
+	return since
+}
+
+// waitsElsewhere is what a transfer to another installation waits for there, in words.
+func (m *Mover) waitsElsewhere(t *holdings.Transfer) string {
+	if failure := m.couriers.failure(t.Peer); failure != "" {
+		return failure
+	}
+	if w, err := m.wordOf(t.Peer, t.Ref); err == nil && w.recipient() != nil {
+		return cmp.Or(w.recipient().Waits, "that "+t.ToRegistry+" accepts it")
+	}
+	return "that " + t.Peer + " answers"
+}

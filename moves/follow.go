@@ -1,0 +1,239 @@
+package moves
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/transferwire"
+	"cadastre/roa"
+)
+
+// follow does what follows for a transfer from what the other side said last. It changes nothing where that is done, so that
+// who was interrupted does the rest when he starts again.
+func (m *Mover) follow(id uint64) error {
+	var t *holdings.Transfer
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
+		t, err = find(l, id)
+		return err
+	})
+	if err != nil || t.Peer == "" {
+		return err
+	}
+	w, err := m.wordOf(t.Peer, t.Ref)
+	switch {
+	case err != nil || w == nil:
+		return err
+	case t.To == "" && w.recipient() != nil:
+		return m.followRecipient(t, w.recipient(), w.Unsure)
+	case t.From == "" && w.source() != nil:
+		return m.followSource(t, w.source(), w.Unsure)
+	}
+	return nil
+}
+
+// heed takes one step of a transfer that another installation's word led to. The step is resolved from the transfer as it is
+// then, and may be none.
+func (m *Mover) heed(t *holdings.Transfer, reason string, resolve func(*holdings.Ledger, holdings.By, *holdings.Transfer) (*holdings.Outcome, error)) error {
+	by := elsewhere(t.Peer, reason)
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		now, err := find(l, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		o, err := resolve(l, by, now)
+		if o == nil && err == nil {
+			o = &holdings.Outcome{}
+		}
+		return o, err
+	})
+	m.poke()
+	return err
+}
+
+// followRecipient is what the source does with the report of the recipient's side. That side decides nothing but whether it
+// accepts: until finalisation the donor's is untouched, and to cancel never harms.
+func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient, unsure bool) error {
+	if t.State.Over() {
+		return m.announced(t, r)
+	}
+	if why, ends := ending(r); ends {
+		return m.heed(t, why, func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+			if t.State.Over() {
+				return nil, nil
+			}
+			return l.Cancel(by, t.ID, why)
+		})
+	}
+	if err := m.followDispute(t, r.Disputed, unsure); err != nil {
+		return err
+	}
+	if t.State != holdings.Initiated || r.State != transferwire.Accepted {
+		return nil
+	}
+	err := m.heed(t, t.Peer+" accepted it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		if t.State != holdings.Initiated || !sourceReady(l, t, by.Time) {
+			return nil, nil
+		}
+		o, err := l.Accept(by, t.ID, "")
+		kind := fault.KindOf(err)
+		switch {
+		case err != nil && kind != fault.NotHeld && kind != fault.NotFound && kind != fault.BadInput:
+			return nil, err
+		case err != nil:
+			return l.Cancel(by, t.ID, "it can't be any more: "+err.Error())
+		case !sameLegs(t.Legs, o.Transfers[0].Legs):
+			return l.Cancel(by, t.ID, "what "+t.From+" holds or delegated on of it is not what it was at its beginning; begin the transfer anew")
+		}
+		return o, nil
+	})
+	if err == nil {
+		m.log.Info("another installation has accepted a transfer", "transfer", t.ID, "name", t.Peer)
+	}
+	return err
+}
+
+// sourceReady tells whether nothing is waited for on the source's side any more: an objection, or the end of one.
+func sourceReady(l *holdings.Ledger, t *holdings.Transfer, now time.Time) bool {
+	for _, w := range l.Judge(t, now).Waits {
+		if w.For != holdings.ForAcceptance {
+			return false
+		}
+	}
+	return true
+}
+
+// sameLegs tells whether what moves is what the other side accepted.
+func sameLegs(was, now []holdings.Leg) bool {
+	return slices.EqualFunc(was, now, func(a, b holdings.Leg) bool {
+		return a.From == b.From && a.Resources.Equal(b.Resources) && reflect.DeepEqual(a.Parts, b.Parts)
+	})
+}
+
+// ending is why the recipient's side has a transfer end, if it does.
+func ending(r *transferwire.Recipient) (why string, ends bool) {
+	switch {
+	case r.State == transferwire.Refused:
+		return "refused: " + cmp.Or(r.Reason, "no reason given"), true
+	case r.State == transferwire.Cancelled:
+		return "cancelled by the recipient's side: " + cmp.Or(r.Reason, "no reason given"), true
+	case r.Wish != "":
+		return "the recipient's side wants it cancelled: " + r.Wish, true
+	}
+	return "", false
+}
+
+// announced notes that the recipient's side knows of the end of a transfer.
+func (m *Mover) announced(t *holdings.Transfer, r *transferwire.Recipient) error {
+	if !t.When(holdings.StepAnnounced).IsZero() || !knows(t, r) {
+		return nil
+	}
+	return m.heed(t, t.Peer+" knows that it is over", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		if !t.When(holdings.StepAnnounced).IsZero() {
+			return nil, nil
+		}
+		return l.Note(by, []uint64{t.ID}, holdings.StepAnnounced, "", nil)
+	})
+}
+
+func knows(t *holdings.Transfer, r *transferwire.Recipient) bool {
+	if t.State == holdings.Finalised {
+		return r.State == transferwire.Finalised
+	}
+	return r.State == transferwire.Cancelled || r.State == transferwire.Refused
+}
+
+// followDispute notes that the other side parks a transfer, or, where it is sure to say so, lets it go on.
+func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) error {
+	if t.DisputedThere == why || why == "" && unsure {
+		return nil
+	}
+	what, text := holdings.StepDisputed, why
+	if why == "" {
+		what = holdings.StepResolved
+	}
+	return m.heed(t, cmp.Or(why, "the dispute is resolved"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		if t.State.Over() || t.DisputedThere == why {
+			return nil, nil
+		}
+		return l.Note(by, []uint64{t.ID}, what, text, func(t *holdings.Transfer) { t.DisputedThere = why })
+	})
+}
+
+// followSource is what the recipient's side does with the report of the source, which alone decides once both have accepted.
+func (m *Mover) followSource(t *holdings.Transfer, s *transferwire.Source, unsure bool) error {
+	switch {
+	case t.State.Over():
+		return nil
+	case s.State == transferwire.Cancelled:
+		return m.heed(t, cmp.Or(s.Reason, "the source cancelled it"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+			if t.State.Over() {
+				return nil, nil
+			}
+			return l.Cancel(by, t.ID, s.Reason)
+		})
+	case s.State == transferwire.Finalised && t.State == holdings.Accepted:
+		return m.followFinalised(t)
+	}
+	if err := m.followDispute(t, s.Disputed, unsure); err != nil {
+		return err
+	}
+	if err := m.followRoutes(t, s); err != nil {
+		return err
+	}
+	if t.Held != s.Held {
+		what := holdings.StepHeld
+		if !s.Held {
+			what = holdings.StepLetGo
+		}
+		return m.heed(t, "a word of the source", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+			if t.State.Over() || t.Held == s.Held {
+				return nil, nil
+			}
+			return l.Note(by, []uint64{t.ID}, what, "", func(t *holdings.Transfer) { t.Held = s.Held })
+		})
+	}
+	return nil
+}
+
+// followFinalised makes the recipient's side the only one. The source finalised before it heard of a dispute here, if there is
+// one: what is disputed then is a transfer that is over.
+func (m *Mover) followFinalised(t *holdings.Transfer) error {
+	if t.Parked() != "" {
+		err := m.heed(t, "the source had finalised", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+			if t.State != holdings.Accepted || t.Parked() == "" {
+				return nil, nil
+			}
+			return l.Note(by, []uint64{t.ID}, holdings.StepResolved, "the source had finalised before it knew of this: "+t.Parked(), func(t *holdings.Transfer) {
+				t.Disputed, t.DisputedThere = "", ""
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return m.heed(t, "the source finalised it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		if t.State != holdings.Accepted {
+			return nil, nil
+		}
+		return l.Finalise(by, t.ID, "")
+	})
+}
+
+// followRoutes takes over what goes along as the source has it now. Which intents come and go by it, bring sees to.
+func (m *Mover) followRoutes(t *holdings.Transfer, s *transferwire.Source) error {
+	carried := ledgerRoutes(s.Carried)
+	if slices.Equal(t.Carried, carried) {
+		return nil
+	}
+	return m.heed(t, "what goes along changed", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		if t.State.Over() || slices.Equal(t.Carried, carried) {
+			return nil, nil
+		}
+		return l.Note(by, []uint64{t.ID}, holdings.StepRoutes, "", func(t *holdings.Transfer) { t.Carried = carried })
+	})
+}

@@ -1,0 +1,181 @@
+package moves
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/transferwire"
+	"cadastre/roa"
+)
+
+// report is our side's view of a transfer from or to another installation, as it is now.
+func (m *Mover) report(id uint64) (transferwire.Message, error) {
+	var source *transferwire.Source
+	var t *holdings.Transfer
+	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) (err error) {
+		if t, err = find(l, id); err == nil && t.To == "" {
+			source = sourceReport(l, b, t)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if source == nil {
+		return m.recipientReport(t)
+	}
+	for i, leg := range t.Legs {
+		if child, ok := m.engine.Delegated(leg.From); ok && t.Kind.SameHolder() {
+			source.Legs[i].CA = child.TrustAnchor
+		}
+	}
+	return source, nil
+}
+
+func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transferwire.Source {
+	s := &transferwire.Source{
+		Ref: t.Ref, State: string(t.State), Kind: string(t.Kind), From: t.From, FromRegistry: t.FromRegistry, To: t.Elsewhere, ToRegistry: t.ToRegistry,
+		Under: t.Legs[0].New.Parent, Soak: t.Soak, Bridge: t.Bridge, Held: t.Held, Since: t.Since, Original: t.Original, Disputed: t.Disputed,
+		Carried: wireRoutes(routesIn(l, t, b)), Staged: wireRoutes(t.Routes),
+	}
+	if t.State == holdings.Cancelled {
+		s.Reason = t.Text(string(holdings.Cancelled))
+	}
+	for i, at := range pathsOf(l, t.Legs) {
+		leg := t.Legs[i]
+		o, _ := l.Organisation(leg.From)
+		w := transferwire.Leg{Path: at, Kind: string(o.Kind), Name: o.Name, Country: o.Country}
+		if i == 0 {
+			w.Name = cmp.Or(leg.New.Name, o.Name)
+		}
+		for _, p := range leg.Parts {
+			w.Parts = append(w.Parts, transferwire.Part{Resources: p.Resources, Status: string(p.Status), Until: p.Until, Country: p.Country})
+		}
+		s.Legs = append(s.Legs, w)
+	}
+	return s
+}
+
+// pathsOf names the legs of a transfer by what was delegated on to whom, as messages do.
+func pathsOf(l *holdings.Ledger, legs []holdings.Leg) []string {
+	paths := make([]string, len(legs))
+	of, taken := map[string]string{}, map[string]bool{}
+	for i, leg := range legs {
+		if i > 0 {
+			o, _ := l.Organisation(leg.From)
+			base := path.Join(of[o.Parent], path.Base(leg.From))
+			paths[i] = base
+			for n := 2; taken[paths[i]]; n++ {
+				paths[i] = fmt.Sprintf("%s-%d", base, n)
+			}
+			taken[paths[i]] = true
+		}
+		of[leg.From] = paths[i]
+	}
+	return paths
+}
+
+func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, error) {
+	r := &transferwire.Recipient{Ref: t.Ref, State: string(t.State), Disputed: t.Disputed}
+	switch t.State {
+	case holdings.Cancelled:
+		r.Reason = t.Text(string(holdings.Cancelled))
+	case holdings.Finalised:
+	default:
+		status, err := m.Show(t.ID)
+		if err != nil {
+			return nil, err
+		}
+		if status.On != t.FromRegistry && status.On != t.Peer && status.On != onBoth {
+			r.Waits = status.Waits
+		}
+		if !t.When(holdings.StepWishedOff).IsZero() {
+			r.Wish = cmp.Or(t.Text(holdings.StepWishedOff), "no reason given")
+		}
+	}
+	if t.State != holdings.Accepted && t.State != holdings.Finalised {
+		return r, nil
+	}
+	for _, leg := range t.Legs {
+		a := transferwire.Arrival{Path: leg.Path, Holder: leg.To, Certificates: m.engine.CertificatesOf(leg.To)}
+		if _, ok := m.engine.Delegated(leg.To); ok && leg.CA != nil {
+			offer, err := m.engine.ChildResponse(leg.To)
+			if err != nil {
+				return nil, err
+			}
+			a.Offer = offer
+		}
+		r.Legs = append(r.Legs, a)
+	}
+	return r, nil
+}
+
+// Offer is the parent_response for the CA, elsewhere, of an organisation whose resources move (RFC 8183, section 5.2.2): with
+// it the CA asks its new parent for certificates. Without a holder it is that of the first leg that has one. It fails with
+// NotFound where there is none, or not yet.
+func (m *Mover) Offer(id uint64, holder string) ([]byte, error) {
+	var t *holdings.Transfer
+	var paths []string
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
+		if t, err = find(l, id); err == nil {
+			paths = pathsOf(l, t.Legs)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	w, err := m.wordOf(t.Peer, t.Ref)
+	if err != nil {
+		return nil, err
+	}
+	holder = holdings.Fold(holder)
+	for i, leg := range t.Legs {
+		switch {
+		case holder != "" && holder != leg.From && holder != leg.To:
+		case leg.To != "":
+			if _, ok := m.engine.Delegated(leg.To); ok {
+				return m.engine.ChildResponse(leg.To)
+			}
+		case w.recipient() != nil:
+			if a := arrivalAt(w.recipient(), paths[i]); a != nil && a.Offer != nil {
+				return a.Offer, nil
+			}
+		}
+	}
+	return nil, fault.New(fault.NotFound, "there is no offer for a CA in transfer %d; there is one when both sides have accepted, for a holder whose CA is elsewhere", id)
+}
+
+func arrivalAt(r *transferwire.Recipient, at string) *transferwire.Arrival {
+	for i := range r.Legs {
+		if r.Legs[i].Path == at {
+			return &r.Legs[i]
+		}
+	}
+	return nil
+}
+
+func wireRoutes(routes []holdings.Route) []transferwire.Route {
+	var list []transferwire.Route
+	for _, r := range routes {
+		list = append(list, transferwire.Route(r))
+	}
+	return list
+}
+
+func ledgerRoutes(routes []transferwire.Route) []holdings.Route {
+	var list []holdings.Route
+	for _, r := range routes {
+		list = append(list, holdings.Route(r))
+	}
+	return list
+}
+
+// elsewhere is what a peer is known by in decisions that its word led to.
+func elsewhere(peer, reason string) holdings.By {
+	return holdings.By{Actor: peer, Reason: reason, Time: time.Now()}
+}

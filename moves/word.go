@@ -1,0 +1,113 @@
+package moves
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+	"cadastre/internal/transferwire"
+)
+
+// wordBucket keeps the newest report of the other side about each transfer, by peer, 0 and ref.
+const wordBucket = "transfer-word"
+
+// word is the newest report of the other side about a transfer.
+type word struct {
+	Signed time.Time `json:"signed"` // by the clock of the other side
+	Heard  time.Time `json:"heard"`  // by ours
+	XML    []byte    `json:"xml"`
+	// Called tells whether it came with a call of the other side, not as its answer. Unsure is one that was signed in the same
+	// second as another that came the other way: nobody knows which of the two is newer, and it is asked again.
+	Called bool `json:"called,omitempty"`
+	Unsure bool `json:"unsure,omitempty"`
+
+	message transferwire.Message
+}
+
+func wordKey(peer, ref string) string { return peer + "\x00" + ref }
+
+// wordOf is the newest report of a peer about a transfer; nil where there is none.
+func (m *Mover) wordOf(peer, ref string) (*word, error) {
+	key := wordKey(peer, ref)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w, known := m.words[key]; known {
+		return w, nil
+	}
+	var w *word
+	err := m.engine.Kept(func(r store.Reader) error {
+		if text := r.Get(wordBucket, []byte(key)); text != nil {
+			w = &word{}
+			return json.Unmarshal(slices.Clone(text), w)
+		}
+		return nil
+	})
+	if err == nil && w != nil {
+		w.message, err = transferwire.Parse(w.XML)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Corrupt, "what %s said of transfer %s is damaged (%w): restore the store from a backup", peer, ref, err)
+	}
+	m.words[key] = w
+	return w, nil
+}
+
+// hear keeps what a peer said, durably and together with when it signed that, before anything follows from it. What is older
+// than what was heard before changes nothing. It came with a call of the peer, or as its answer to ours.
+func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time, called bool) error {
+	ref := message.Subject()
+	was, err := m.wordOf(peer, ref)
+	if err != nil {
+		return err
+	}
+	w := &word{Signed: signed.UTC(), Heard: time.Now().UTC(), XML: message.XML(), Called: called, message: message}
+	stale := was != nil && signed.Before(was.Signed)
+	w.Unsure = was != nil && signed.Equal(was.Signed) && (was.Called != called || was.Unsure) && !bytes.Equal(was.XML, w.XML)
+	err = m.changeKnown(peer, func(p *Peer) error {
+		newest := &p.Answered
+		if called {
+			newest = &p.Called
+		}
+		if signed.After(*newest) {
+			*newest = signed
+		}
+		return nil
+	}, func(s store.Writer) error {
+		if stale {
+			return nil
+		}
+		text, err := json.Marshal(w)
+		if err != nil {
+			return err
+		}
+		return s.Put(wordBucket, []byte(wordKey(peer, ref)), text)
+	})
+	if err != nil || stale {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.words[wordKey(peer, ref)] = w
+	return nil
+}
+
+// source is what the source of a transfer that comes here said last; nil where it said nothing.
+func (w *word) source() *transferwire.Source {
+	if w == nil {
+		return nil
+	}
+	s, _ := w.message.(*transferwire.Source)
+	return s
+}
+
+// recipient is what the recipient's side of a transfer that goes elsewhere said last; nil where it said nothing.
+func (w *word) recipient() *transferwire.Recipient {
+	if w == nil {
+		return nil
+	}
+	r, _ := w.message.(*transferwire.Recipient)
+	return r
+}
