@@ -104,6 +104,9 @@ func (s *scene) begin(ctx context.Context, m *move) error {
 	}
 	if m.away != nil {
 		args = append(args, "--peer", m.away.name)
+		if m.under == "" {
+			args = append(args, "--under", registryOf(m.to))
+		}
 	}
 	if err := m.home.askJSON(ctx, &answer, append(args, m.resources...)...); err != nil {
 		return fmt.Errorf("%s: %w", m.label, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -16,7 +17,11 @@ import (
 
 // front is an HTTP proxy between one reader and the repositories, which it can withhold from it one by one: a repository
 // that is withheld shows the notification that it had at that moment, as an old cache on the way would.
+//
+// One that is patient gives whole answers or none, and waits for a daemon that is being started again, as the caches of
+// those do who publish for many.
 type front struct {
+	patient  bool
 	listener net.Listener
 	tls      *tls.Config
 	client   *http.Client
@@ -25,7 +30,7 @@ type front struct {
 	held map[string][]byte // notifications by URL
 }
 
-func (r *run) newFront() (*front, error) {
+func (r *run) newFront(patient bool) (*front, error) {
 	pair, err := tls.X509KeyPair(r.tls.Certificate, r.tls.Key)
 	if err != nil {
 		return nil, err
@@ -35,7 +40,7 @@ func (r *run) newFront() (*front, error) {
 		return nil, err
 	}
 	f := &front{
-		listener: listener, client: r.tls.Client, held: map[string][]byte{},
+		patient: patient, listener: listener, client: r.tls.Client, held: map[string][]byte{},
 		tls: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
 	}
 	go f.serve()
@@ -110,9 +115,24 @@ func (f *front) answer(c net.Conn, base string, q *http.Request) bool {
 		}
 		return answer.Write(c) == nil
 	}
+	answer, err := f.ask(q, url)
+	for begun := time.Now(); err != nil && f.patient && time.Since(begun) < patience; answer, err = f.ask(q, url) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		return false // as if the server were down, which it is
+	}
+	return answer.Write(c) == nil
+}
+
+// patience is how long a patient front waits for a daemon.
+const patience = time.Minute
+
+// ask has the daemon answer, to the last byte.
+func (f *front) ask(q *http.Request, url string) (*http.Response, error) {
 	up, err := http.NewRequestWithContext(context.Background(), q.Method, url, nil) //nolint:gosec // it is a proxy
 	if err != nil {
-		return false
+		return nil, err
 	}
 	for _, name := range []string{"If-None-Match", "If-Modified-Since", "Accept-Encoding", "User-Agent"} {
 		if v := q.Header.Get(name); v != "" {
@@ -121,9 +141,13 @@ func (f *front) answer(c net.Conn, base string, q *http.Request) bool {
 	}
 	answer, err := f.client.Do(up) //nolint:gosec // it is a proxy
 	if err != nil {
-		return false // as if the server were down, which it is
+		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	answer.Close = false
-	return answer.Write(c) == nil
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	answer.Body, answer.ContentLength, answer.TransferEncoding, answer.Close = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil, false
+	return answer, nil
 }

@@ -33,7 +33,7 @@ func (r *run) read(houses []*house, w *world, name, validator string, f *front, 
 	r.readers = append(r.readers, d)
 	environment := []string{"RP_HOME=" + r.rpHome}
 	if f != nil {
-		environment = append(environment, "http_proxy="+f.url())
+		environment = append(environment, "http_proxy="+f.url(), "https_proxy="+f.url())
 	}
 	look := func(h *house) ([]byte, error) {
 		args := append([]string{validator, h.tal(), r.tls.Roots, r.cache(name, h)}, flags...)
