@@ -181,7 +181,7 @@ func (s *scene) measure(ctx context.Context) (string, error) {
 	}
 	soak := s.soak
 	if soak == 0 {
-		soak = max(24*time.Second, (4 * slowest).Round(time.Second))
+		soak = max(30*time.Second, (4 * slowest).Round(time.Second))
 	}
 	for _, h := range s.seen {
 		h.soak = soak

@@ -115,14 +115,16 @@ func (f *front) answer(c net.Conn, base string, q *http.Request) bool {
 		}
 		return answer.Write(c) == nil
 	}
-	answer, err := f.ask(q, url)
-	for begun := time.Now(); err != nil && f.patient && time.Since(begun) < patience; answer, err = f.ask(q, url) {
-		time.Sleep(100 * time.Millisecond)
+	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		answer, err := f.ask(q, url)
+		if err == nil {
+			defer func() { _ = answer.Body.Close() }()
+			return answer.Write(c) == nil
+		}
+		if !f.patient || time.Since(begun) > patience {
+			return false // as if the server were down, which it is
+		}
 	}
-	if err != nil {
-		return false // as if the server were down, which it is
-	}
-	return answer.Write(c) == nil
 }
 
 // patience is how long a patient front waits for a daemon.

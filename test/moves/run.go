@@ -119,6 +119,9 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	if err := os.Chmod(r.dir, 0o755); err != nil { // what is private in it has modes of its own
 		return err
 	}
+	if err := r.dress(needed); err != nil {
+		return err
+	}
 	fmt.Printf("moves: %d holders of each registry, seed %d, in %s\n", r.holders, r.seed, r.dir)
 	if r.tls, err = localtls.New(r.dir); err != nil {
 		return err
@@ -139,6 +142,27 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	_, err = process.Soon(ctx, nil, "go", append(build, "./cmd/cadastre")...)
 	return err
+}
+
+// dress makes a folder of the programs as they are run here. The newest rpki-client asks a CA that has published nothing
+// valid ever more seldom, in the end once a day. A CA that moves with its holder is such a one between its new certificate and
+// its new manifest; soaks here are so much shorter than the hours that they take elsewhere that it must not wait (-N).
+func (r *run) dress(programs []string) error {
+	home := r.rpHome
+	r.rpHome = r.path("rp")
+	if err := os.Mkdir(r.rpHome, 0o755); err != nil { // read by programs that are not root
+		return err
+	}
+	for _, name := range programs {
+		if name == newest {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(home, name), filepath.Join(r.rpHome, name)); err != nil {
+			return err
+		}
+	}
+	script := fmt.Sprintf("#!/bin/sh\nexec %s -N \"$@\"\n", filepath.Join(home, newest))
+	return os.WriteFile(filepath.Join(r.rpHome, newest), []byte(script), 0o755) // it is a program
 }
 
 // begin makes the folder of an act. Its installations begin again with the first of the kept keys.
