@@ -2,7 +2,8 @@
 # make test    vet, lint and tests, with what they need
 # make world   the proof at real size, with every validator: half an hour, needs ../shared
 # make interop the proof against Krill, as child, parent and publication server: ten minutes, needs ../shared
-# make moves   the proof that resources move without a gap, before validators that fetch all the time: a quarter of an hour, needs ../shared
+# make moves   the proof that resources move without a gap, before validators that fetch all the time: half an hour, needs ../shared;
+#              MOVES='-only between' plays one act
 # make bench   what is measured against what it is bound by: half an hour, needs ../shared
 # make lint    golangci-lint by .golangci.yml
 #
@@ -42,7 +43,7 @@ interop:
 moves:
 	@$(call need,rsync jq openssl)
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
-	@$(GO) run ./test/moves
+	@$(GO) run ./test/moves $(MOVES)
 
 bench:
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -560,18 +561,20 @@ func (p *pair) killedAt(side, where string, n int) (survived bool) {
 	fragile := s.Fragile()
 	s.Reopen()
 	p.open(s)
-	dead := false
+	var dead atomic.Bool
+	var left atomic.Int64
+	left.Store(int64(n))
 	kill := func() { // from here on nothing is kept, and nobody is told anything
-		if n--; n <= 0 {
-			dead = true
+		if left.Add(-1) <= 0 {
+			dead.Store(true)
 		}
 	}
-	p.intern = func(*http.Request, []byte) ([]byte, bool) { return nil, !dead }
+	p.intern = func(*http.Request, []byte) ([]byte, bool) { return nil, !dead.Load() }
 	before := func() error {
 		if where == "before" {
 			kill()
 		}
-		if dead {
+		if dead.Load() {
 			return errors.New("killed")
 		}
 		return nil
@@ -586,10 +589,12 @@ func (p *pair) killedAt(side, where string, n int) (survived bool) {
 	fragile.Set(before, after)
 	survived = true
 	revive := func() {
-		if !dead {
+		if !dead.Load() {
 			return
 		}
-		survived, dead, n = false, false, 1<<30
+		survived = false
+		dead.Store(false)
+		left.Store(1 << 30)
 		s.Reopen()
 		p.open(s)
 	}
@@ -611,12 +616,12 @@ func (p *pair) killedAt(side, where string, n int) (survived bool) {
 		for _, one := range []*site{p.a, p.b} {
 			_, err := one.mover.Step(context.Background())
 			synctest.Wait()
-			if err != nil && !dead {
+			if err != nil && !dead.Load() {
 				p.Fatal(err)
 			}
 			revive()
 			one.Insist()
-			if err := one.Engine().Settle(context.Background()); err != nil && !dead {
+			if err := one.Engine().Settle(context.Background()); err != nil && !dead.Load() {
 				p.Fatal(err)
 			}
 			revive()

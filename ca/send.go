@@ -100,15 +100,25 @@ func (e *Engine) outletURI(called string) string {
 	return ""
 }
 
-// sendTo brings a server elsewhere to what its mirror has, and then notes in the mirror that it is there.
+// sendTo brings a server elsewhere to what its mirror has, and then notes in the mirror that it is there. A server that refuses
+// what was worked out from what it had some time ago is asked anew what it has: it may have lost something, or be another one.
 func (e *Engine) sendTo(ctx context.Context, called string, s *sender) error {
-	if s.has == nil || time.Since(s.asked) > lookAgain {
-		has, err := e.listAt(ctx, called)
-		if err != nil {
+	if s.has != nil && time.Since(s.asked) <= lookAgain {
+		err := e.bringTo(ctx, called, s)
+		if err == nil || fault.KindOf(err) == fault.Unreachable {
 			return err
 		}
-		s.has, s.asked = has, time.Now()
 	}
+	has, err := e.listAt(ctx, called)
+	if err != nil {
+		return err
+	}
+	s.has, s.asked = has, time.Now()
+	return e.bringTo(ctx, called, s)
+}
+
+// bringTo brings a server elsewhere from what it is known to have to what its mirror has.
+func (e *Engine) bringTo(ctx context.Context, called string, s *sender) error {
 	for ctx.Err() == nil {
 		queries, err := e.difference(called, s.has)
 		if err != nil {

@@ -317,12 +317,12 @@ func TestRefusals(t *testing.T) {
 	var limit syscall.Rlimit
 	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit))
 	_, err = h.store.Update(store.Any, func(w store.Writer) error {
-		noise := make([]byte, 1<<20)
+		noise := make([]byte, 1<<23) // more than the limit, which leaves room for what the test's own program writes
 		_, _ = rand.Read(noise)
 		return w.Put("notice", []byte("noise"), noise)
 	})
 	must(t, err)
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 18, Max: limit.Max}))
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 22, Max: limit.Max}))
 	_, err = Deposit(t.Context(), h.engine, Options{Folder: h.folder, Recipient: h.recipient})
 	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
 	if fault.KindOf(err) != fault.Storage {

@@ -62,6 +62,10 @@ func (m *Mover) Initiate(by holdings.By, q Request, dryRun bool) (*Begun, error)
 	return begun, err
 }
 
+// seldomAsked is the soak of a holder whose CA is elsewhere, where nobody says otherwise. Such a CA has its new certificate before
+// it has anything valid below it, and rpki-client 9.9 asks a CA that it saw so ever more seldom, in the end once a day.
+const seldomAsked = 25 * time.Hour
+
 // wants is what the ledger is asked for.
 func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Organisation, err error) {
 	want = holdings.Transfer{
@@ -78,6 +82,7 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 	for _, r := range q.Routes {
 		want.Routes = append(want.Routes, holdings.Route{Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin})
 	}
+	_, delegated := m.engine.Delegated(want.From)
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		if want.Resources.Empty() {
 			want.Resources = l.Given(want.From)
@@ -90,7 +95,9 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 		}
 		terms := l.TermsOf(&want)
 		if want.Soak < 0 {
-			want.Soak = terms.Soak
+			if want.Soak = terms.Soak; delegated {
+				want.Soak = max(want.Soak, seldomAsked)
+			}
 		}
 		want.Held = want.Held || !terms.Automatic
 		return nil

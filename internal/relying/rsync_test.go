@@ -41,6 +41,16 @@ func rsyncWorld(t *testing.T) (*world, string) {
 		t.Fatalf("the rsync daemon does not start: %s %v", line, err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, log) }()
+	for begun := time.Now(); ; { // it says so before it listens
+		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			must(t, connection.Close())
+			break
+		}
+		if time.Since(begun) > time.Minute {
+			t.Fatal(err)
+		}
+	}
 	w := newWorldAt(t, fmt.Sprintf("rsync://127.0.0.1:%d/repo/", port), object.P256)
 	w.writeModule(module)
 	return w, module
