@@ -97,8 +97,11 @@ func keep(kept, turn string, der []byte) error {
 			return at, err
 		}
 		defer f.Close()
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { // a run beside this one keeps keys too
+			return at, err
+		}
 		end, err := f.Seek(0, io.SeekEnd)
-		if err != nil || at < end { // a run beside this one has kept others: this key is not kept
+		if err != nil || at < end { // others were kept since: this key is not
 			return at, err
 		}
 		_, err = f.Write(der)
