@@ -535,7 +535,7 @@ func TestLostFromSight(t *testing.T) {
 // TestKilledBetweenInstallations ends one of the two before or after a transaction of a transfer: each in its turn with
 // CADASTRE_SLOW=1, else some of them. It starts again, and the end is the same.
 func TestKilledBetweenInstallations(t *testing.T) {
-	stride := 13
+	stride := 29
 	if os.Getenv("CADASTRE_SLOW") != "" {
 		stride = 1
 	}

@@ -75,6 +75,18 @@ func TestVault(t *testing.T) {
 	}
 }
 
+// TestCost: a new vault's passphrase costs a guesser as much as RFC 9106, section 4, wants.
+func TestCost(t *testing.T) {
+	_, header := vault()
+	var cost struct {
+		Time   uint32 `json:"time"`
+		Memory uint32 `json:"memory_kib"`
+	}
+	if err := json.Unmarshal(header, &cost); err != nil || cost.Time < 3 || cost.Memory < 64<<10 {
+		t.Errorf("%v: %s", err, header)
+	}
+}
+
 // TestSealed checks what is refused: another name, other bytes, another vault.
 func TestSealed(t *testing.T) {
 	v, header := vault()

@@ -315,7 +315,7 @@ func (d *daemonOf) start(ts *testscript.TestScript, flags []string) {
 	defer log.Close() //nolint:errcheck // the daemon has its own
 	cmd := exec.Command(path, append([]string{"serve"}, flags...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), log, log
-	cmd.Env = append(os.Environ(), "CADASTRE_DATA="+ts.Getenv("CADASTRE_DATA"), "CADASTRE_PASSPHRASE="+ts.Getenv("CADASTRE_PASSPHRASE"), "PATH="+ts.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "GORACE="+raceDetector, "CADASTRE_DATA="+ts.Getenv("CADASTRE_DATA"), "CADASTRE_PASSPHRASE="+ts.Getenv("CADASTRE_PASSPHRASE"), "PATH="+ts.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	ts.Check(cmd.Start())
 	d.cmd, d.ended = cmd, make(chan error, 1)

@@ -13,16 +13,25 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"cadastre/keys"
 )
 
-// TestMain lets scripts run this test binary as the program itself. More of them run at once than there are cores: most
-// of their time they wait for a serial's second to be over, or for rsyncd.
+// TestMain lets scripts run this test binary as the program itself, with passphrases that are cheap to stretch: they start it
+// a thousand times. More of them run at once than there are cores: most of their time they wait for a serial's second to be
+// over, or for rsyncd.
 func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.NumCPU())); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"cadastre": main})
+	testscript.Main(m, map[string]func(){"cadastre": func() {
+		keys.NewCost = keys.Cost{Time: 1, MemoryKiB: 1 << 10, Threads: 1}
+		main()
+	}})
 }
+
+// raceDetector is what the race detector is told in a program of a script: else it waits for a second at its end.
+const raceDetector = "atexit_sleep_ms=0"
 
 const testPassphrase = "the passphrase that no log may show"
 
@@ -57,6 +66,7 @@ func runScripts(t *testing.T, folder string, daemon bool) {
 			e.Setenv("CADASTRE_DATA", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("CADASTRE_PASSPHRASE", testPassphrase)
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("GORACE", raceDetector)
 			for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
 				e.Setenv(name, fmt.Sprint(freePort()))
 				e.Setenv(name+"2", fmt.Sprint(freePort())) // for scripts with two houses
