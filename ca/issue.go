@@ -259,12 +259,20 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 			return err
 		}
 	}
+	known := b.now.Add(-b.policy.Soak)
+	if c.next.Base != "" && e.mirrors.unsent(c.next.Repository) {
+		known = time.Time{}
+	}
 	for _, order := range u.Certify {
 		child, err := b.change(e, order.Name)
 		if err != nil {
 			return err
 		}
-		b.certify(c, child, e.placeAsked(order.Name), order.Resources, b.policy.lifetime(e.kindOf(child.next.Holder)))
+		if !child.created && !order.Resources.Contains(child.next.Certified) {
+			c.shed = true
+		}
+		child.next.names(order.Resources, b.now, known)
+		b.certify(c, child, e.placeAsked(order.Name), b.policy.lifetime(e.kindOf(child.next.Holder)))
 	}
 	for _, vrp := range u.Authorise {
 		oneTime := stock.next()
@@ -288,7 +296,7 @@ func (b *batcher) release(c *change, p Product) {
 // adopt takes up the certificate that a parent outside the tree issued.
 func (b *batcher) adopt(c *change, got *Received) {
 	own := &c.next.Authority
-	own.names(got.Resources, b.now, b.policy.Soak)
+	own.names(got.Resources, b.now, b.now.Add(-b.policy.Soak))
 	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
 	own.Issuer, own.Subject, own.Certificated = outside, got.Subject, b.now
 	c.certified = true
@@ -325,9 +333,9 @@ func (b *batcher) end(c *change) {
 	c.files[place+c.next.crlName()] = nil
 }
 
-// certify issues a certificate; one that replaces another has its name, and the other is revoked. Place is where a
-// delegated CA publishes, as it asked last.
-func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set, l Lifetime) {
+// certify issues a certificate for what an authority is to name; one that replaces another has its name, and the other is
+// revoked. Place is where a delegated CA publishes, as it asked last.
+func (b *batcher) certify(c, child *change, place *Delegated, l Lifetime) {
 	sub := &child.next.Authority
 	if place != nil {
 		sub.Delegated = place
@@ -338,17 +346,13 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 	}
 	own := &c.next.Authority
 	serial, ends := object.NewSerial(), earlier(b.now.Add(l.Life), own.CertExpires)
-	if !child.created && !resources.Contains(sub.Certified) {
-		c.shed = true
-	}
-	sub.names(resources, b.now, b.policy.Soak)
 	sub.CertSerial, sub.CertExpires = serial, ends
 	sub.CertificateURI = b.policy.place(own) + name
 	sub.Issuer, sub.Certificated = own.Name, b.now
 	child.certified = true
 	certificate := object.Certificate{
 		Serial: serial, Issuer: own.KeyID, IssuerName: own.Subject, Key: sub.publicKey(),
-		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: resources,
+		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: sub.Certified,
 		CRL: b.policy.place(own) + own.crlName(), Issued: own.CertificateURI,
 		Repository: b.policy.place(sub), Manifest: b.policy.manifestURI(sub), Notify: b.policy.notifyOf(sub),
 	}
@@ -365,11 +369,12 @@ func (b *batcher) certify(c, child *change, place *Delegated, resources inr.Set,
 	})
 }
 
-// names notes what an authority's certificate names from now on, and what it named before, which readers may hold still.
-func (a *Authority) names(resources inr.Set, now time.Time, soak time.Duration) {
+// names notes what an authority's certificate names from now on, and what it named before, which readers may hold still: what it
+// got until a time, they all know.
+func (a *Authority) names(resources inr.Set, now, known time.Time) {
 	var grown []Growth
 	for _, g := range a.Grown {
-		if now.Before(g.At.Add(soak)) {
+		if g.At.After(known) {
 			grown = append(grown, Growth{g.At, g.Before.Intersect(resources)})
 		}
 	}

@@ -327,7 +327,7 @@ func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, unt
 	for _, g := range p.soaking(is) {
 		base = base.Intersect(g.Before)
 		if until.IsZero() {
-			until = g.At.Add(p.policy.Soak)
+			until = later(g.At.Add(p.policy.Soak), p.now.Add(time.Second)) // over by now is what is unsent alone
 		}
 	}
 	if grows && until.IsZero() {
@@ -336,8 +336,12 @@ func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, unt
 	return base, until
 }
 
-// soaking is what an authority's certificate got of late, so that there are readers who do not know of it.
+// soaking is what an authority's certificate got of late, so that there are readers who do not know of it. Of what has not
+// reached the server of another that its issuer publishes at nobody knows, however long ago it was.
 func (p *planner) soaking(is *issued) []Growth {
+	if is.Issuer != outside && p.Unsent(is.Issuer) {
+		return is.Grown
+	}
 	over := func(g Growth) bool { return !p.now.Before(g.At.Add(p.policy.Soak)) }
 	return slices.DeleteFunc(slices.Clone(is.Grown), over)
 }

@@ -156,7 +156,7 @@ func (w *world) certify(own, child *issued, order certify) {
 	if child.Issuer == own.Name && !order.Resources.Contains(child.Certified) {
 		own.Shed = w.now
 	}
-	child.names(order.Resources, w.now, w.policy.Soak)
+	child.names(order.Resources, w.now, w.now.Add(-w.policy.Soak))
 	child.CertExpires = earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
 	name := child.certificateName()
 	own.products[name] = Product{Name: name, Kind: CertificateProduct, Says: order.Name, Expires: child.CertExpires}

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,9 +48,10 @@ func TestBeforeNarrows(t *testing.T) {
 	all, gained, lost := resources(t, "41.0.0.0/16"), resources(t, "45.0.0.0/16"), resources(t, "41.0.128.0/17")
 	soak := 30 * time.Minute
 	a := &Authority{Certified: all}
-	a.names(all.Union(gained), noon, soak)
-	a.names(all.Union(gained).Minus(lost), noon.Add(time.Minute), soak)
-	a.names(all.Union(gained), noon.Add(2*time.Minute), soak)
+	for minute, resources := range []inr.Set{all.Union(gained), all.Union(gained).Minus(lost), all.Union(gained)} {
+		now := noon.Add(time.Duration(minute) * time.Minute)
+		a.names(resources, now, now.Add(-soak))
+	}
 	if len(a.Grown) != 2 || a.Grown[0].Before.Overlaps(lost) || a.Grown[1].Before.Overlaps(lost) {
 		t.Errorf("it grew like this: %v", a.Grown)
 	}
@@ -80,7 +82,7 @@ func TestGrowthFromOutsideSoaks(t *testing.T) {
 	v.give("nic.br", "179.0.0.0/17")
 	is := v.issued["lacnic"]
 	is.Issuer = outside
-	is.names(v.Holding("lacnic"), v.now, v.policy.Soak)
+	is.names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
 	waves, later := plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now)
 	if len(waves) > 0 || !later["nic.br"].Equal(v.now.Add(v.policy.Soak)) {
 		t.Errorf("within the soak the plan is %v, and is to be made again at %s", outline(waves), later["nic.br"])
@@ -88,6 +90,44 @@ func TestGrowthFromOutsideSoaks(t *testing.T) {
 	v.now = v.now.Add(v.policy.Soak)
 	if waves, _ = plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now); len(waves) == 0 || waves[0].Updates[0].Certify[0].Name != "nic.br" {
 		t.Errorf("after the soak the plan is %v", outline(waves))
+	}
+}
+
+// stuck is a world in which the server that an authority publishes at does not take what it signs.
+type stuck struct {
+	*world
+	at string
+}
+
+func (s stuck) Unsent(name string) bool { return name == s.at }
+
+// TestGrowthThatIsNotSeenIsNotBuiltOn: while the server that a certificate is published at has not taken it, nobody has it,
+// however long ago it was signed.
+func TestGrowthThatIsNotSeenIsNotBuiltOn(t *testing.T) {
+	v := furnished(t)
+	v.policy.Soak = 30 * time.Minute
+	v.give("lacnic", "179.0.0.0/16")
+	v.give("nic.br", "179.0.0.0/17")
+	is, set := v.issued["lacnic"], []string{"lacnic", "nic.br"}
+	is.names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
+	v.now = v.now.Add(24 * time.Hour)
+	waves, later := plan(stuck{v.world, is.Issuer}, &v.policy, set, v.now)
+	for _, w := range waves {
+		for _, u := range w.Updates {
+			if len(u.Certify) > 0 {
+				t.Errorf("%s certifies %v, and its own certificate is nowhere", u.Name, u.Certify)
+			}
+		}
+	}
+	if at := later["nic.br"]; at.IsZero() || at.After(v.now.Add(time.Minute)) {
+		t.Errorf("it is planned again at %s", at)
+	}
+	is.names(is.Certified, v.now, time.Time{})
+	if len(is.Grown) != 1 {
+		t.Errorf("a renewal forgot what nobody has: %v", is.Grown)
+	}
+	if waves, _ = plan(v, &v.policy, set, v.now); len(waves) == 0 || !slices.ContainsFunc(waves, func(w wave) bool { return w.Step == Grow }) {
+		t.Errorf("when it has arrived the plan is %v", outline(waves))
 	}
 }
 
