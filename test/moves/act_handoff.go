@@ -120,6 +120,11 @@ func playEscrow(ctx context.Context, r *run) error {
 		step{"the registry's installation is lost: its daemon is killed, and its folder removed", func() (string, error) {
 			// readers that are at this moment in the middle of something finish with what they have
 			lost.daemon.Kill()
+			for _, d := range s.readers {
+				if d.front != nil {
+					d.front.lose(fmt.Sprintf("https://localhost:%d", lost.https))
+				}
+			}
 			s.seen = s.seen[1:]
 			return "", os.RemoveAll(lost.data())
 		}},

@@ -28,6 +28,7 @@ type front struct {
 
 	mu   sync.Mutex
 	held map[string][]byte // notifications by URL
+	lost map[string]bool   // servers, by the beginning of their URLs, that nobody waits for any more
 }
 
 func (r *run) newFront(patient bool) (*front, error) {
@@ -40,7 +41,7 @@ func (r *run) newFront(patient bool) (*front, error) {
 		return nil, err
 	}
 	f := &front{
-		patient: patient, listener: listener, client: r.tls.Client, held: map[string][]byte{},
+		patient: patient, listener: listener, client: r.tls.Client, held: map[string][]byte{}, lost: map[string]bool{},
 		tls: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
 	}
 	go f.serve()
@@ -66,6 +67,19 @@ func (f *front) release(notify string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.held, notify)
+}
+
+// lose has a server be gone for good.
+func (f *front) lose(base string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost[base] = true
+}
+
+func (f *front) isLost(base string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost[base]
 }
 
 func (f *front) serve() {
@@ -121,7 +135,7 @@ func (f *front) answer(c net.Conn, base string, q *http.Request) bool {
 			defer func() { _ = answer.Body.Close() }()
 			return answer.Write(c) == nil
 		}
-		if !f.patient || time.Since(begun) > patience {
+		if !f.patient || f.isLost(base) || time.Since(begun) > patience {
 			return false // as if the server were down, which it is
 		}
 	}
