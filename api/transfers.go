@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/moves"
@@ -39,6 +40,12 @@ type TransferObject struct {
 	Ground string `json:"ground"`
 }
 
+// TransferForce asks that a transfer go on without CAs elsewhere that have not come along.
+type TransferForce struct {
+	TransferStep
+	ca.Consent
+}
+
 // TransferShow asks how a transfer stands.
 type TransferShow struct {
 	ID uint64 `json:"id"`
@@ -56,6 +63,9 @@ func (s server) transfers(mux *http.ServeMux) {
 	handle(mux, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
 	handle(mux, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
 	handle(mux, "/transfers/evidence", func(_ context.Context, q TransferShow) (*moves.SignedEvidence, error) { return m.SignEvidence(q.ID) })
+	handle(mux, "/transfers/force", func(ctx context.Context, q TransferForce) (*moves.Forced, error) {
+		return m.Force(ctx, q.holdings(), q.ID, q.Consent)
+	})
 	step := func(path string, do func(by holdings.By, id uint64) error) {
 		handle(mux, "/transfers/"+path, func(_ context.Context, q TransferStep) (*moves.Status, error) {
 			if err := do(q.holdings(), q.ID); err != nil {

@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
+	"cadastre/internal/updown"
 	"cadastre/roa"
 )
 
@@ -116,6 +118,14 @@ func (h *House) Elsewhere(holder string) (identity []byte) {
 	newDelegated(h.house, holder)
 	c, _ := h.engine.Delegated(holder)
 	return c.TrustAnchor
+}
+
+// Asks has the CA elsewhere of an organisation ask for a certificate for all that it may have.
+func (h *House) Asks(holder string) {
+	h.Helper()
+	d := newDelegatedKey(h.house, strings.ReplaceAll(holder, "/", "-")) // as it is called in messages
+	place := farAway + holder + "/"
+	d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
 }
 
 // Enrol adds an organisation.

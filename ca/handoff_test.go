@@ -1,6 +1,8 @@
 package ca_test
 
 import (
+	"context"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,7 +12,9 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/relying"
 	"cadastre/internal/store"
+	"cadastre/internal/validate"
 	"cadastre/moves"
 	"cadastre/roa"
 )
@@ -247,6 +251,60 @@ func TestHandoffWaitsForNoOthers(t *testing.T) {
 		if err := s.mover.Cancel(s.By(), st.Waits[0].Transfer); err != nil {
 			t.Fatal(err)
 		}
+	})
+}
+
+// TestHandoffWithoutACAThatNeverComes: the operator has its transfer go on, after he was told what is lost by that and with the
+// code of it alone, and the handoff comes to its end.
+func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
+	inScene(t, func(s *scene) {
+		handoffScene(s)
+		s.Elsewhere("afrinic/e")
+		s.Asks("afrinic/e")
+		s.Settle()
+		before := s.VRPs()
+		id := s.handOff(moves.HandoffRequest{Registry: "afrinic", To: "lacnic", Batch: 1, Soak: transferSoak})
+		if _, err := s.mover.Force(t.Context(), s.By(), id, ca.Consent{}); fault.KindOf(err) != fault.Conflict {
+			t.Fatal("a registry's own transfer is forced:", err)
+		}
+		s.until(func() bool { return s.handoff(id).Done == 5 })
+		stays := s.handoff(id).Waits[0].Transfer
+		l, _ := s.Ledger()
+		for _, w := range l.Within(id) {
+			if _, err := s.mover.Force(t.Context(), s.By(), w.ID, ca.Consent{DryRun: true}); w.ID != stays && fault.KindOf(err) != fault.Conflict {
+				t.Fatalf("transfer %d, whose CA is here or that is over, is forced: %v", w.ID, err)
+			}
+		}
+		theirs := validate.VRP{Prefix: netip.MustParsePrefix("41.4.0.0/16"), MaxLength: 16, ASN: 36015} // of the CA elsewhere
+		s.mover.Look = func(context.Context, string, string, ...string) (*relying.Report, error) {
+			r := s.Seen()
+			for _, uri := range s.Engine().CertificatesOf("afrinic/e") {
+				r.Authorities = append(r.Authorities, validate.AuthorityResult{CertificateURI: uri, VRPs: []validate.VRP{theirs}})
+			}
+			return r, nil
+		}
+		time.Sleep(time.Hour)
+		s.step()
+		dry, err := s.mover.Force(t.Context(), s.By(), stays, ca.Consent{DryRun: true})
+		if err != nil || !slices.Equal(dry.Lost, []string{theirs.String()}) || len(dry.Certificates) != 1 || dry.Code == "" {
+			t.Fatalf("%+v %v", dry, err)
+		}
+		for _, code := range []string{"", "00000000"} {
+			if _, err := s.mover.Force(t.Context(), s.By(), stays, ca.Consent{Code: code}); fault.KindOf(err) != fault.Refused {
+				t.Fatalf("with the code %q: %v", code, err)
+			}
+		}
+		if _, err := s.mover.Force(t.Context(), s.By(), stays, ca.Consent{Code: dry.Code}); err != nil {
+			t.Fatal(err)
+		}
+		s.Reopen()
+		s.start()
+		s.rest()
+		l, _ = s.Ledger()
+		if w := l.Transfer(stays); w.State != holdings.Finalised || w.When(holdings.StepForced).IsZero() || w.When("finalised").Sub(w.When(holdings.StepForced)) < transferSoak {
+			t.Fatal("it was forced, and took these steps:", w.Steps)
+		}
+		s.handedOff(id, "afrinic", "lacnic", before)
 	})
 }
 

@@ -213,7 +213,7 @@ func (h *house) complete() {
 			switch holding := l.Holding(holder); {
 			case err != nil:
 				return err
-			case is == nil && !holding.Empty():
+			case is == nil && !holding.Empty() && h.engine.certifiesItself(holder):
 				return fmt.Errorf("%s holds %s and has no certificate", holder, holding)
 			case is != nil && !is.Certified.Equal(holding):
 				return fmt.Errorf("%s holds %s and its certificate names %s", holder, holding, is.Certified)

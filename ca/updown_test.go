@@ -126,7 +126,7 @@ func atWork(h *house, test func()) {
 	must(h, <-done)
 }
 
-const place = "rsync://elsewhere.example/isp/"
+const place = farAway + "isp/"
 
 // TestDelegated: a delegated CA is certified for what its organisation holds, learns of all changes by its list, and has the
 // time of its notice to shed what is lost.

@@ -73,6 +73,7 @@ type Transfer struct {
 	DisputedThere string    `json:"disputed_there,omitempty"`
 	Top           string    `json:"top,omitempty"`
 	Held          bool      `json:"held,omitempty"`    // finalisation waits for a word of the source
+	Forced        bool      `json:"forced,omitempty"`  // it does not wait for what CAs elsewhere publish
 	Seen          time.Time `json:"seen,omitzero"`     // since when the recipient's side is seen to be published
 	Released      time.Time `json:"released,omitzero"` // when nothing of the side that lost was certified any more
 	Since         time.Time `json:"since,omitzero"`    // when the donor had got the oldest of it
@@ -135,6 +136,7 @@ const (
 	StepAnnounced = "announced"  // the installation elsewhere knows
 	StepWishedOff = "wished off" // the recipient's side wants it cancelled
 	StepRoutes    = "routes"     // what goes along changed at the source
+	StepForced    = "forced"     // it goes on without CAs elsewhere that have not come along
 )
 
 // Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.

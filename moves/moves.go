@@ -299,7 +299,7 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 		return time.Time{}, err
 	case left.Delegated:
 		m.waitsOn(t, waiting{left.Missing, "the CA of " + left.Holder, left.Notice})
-		return now.Add(lookEvery), nil
+		return now.Add(lookAgain), nil
 	case left.Missing != "":
 		m.waits(t, left.Missing)
 		return now.Add(lookEvery), nil

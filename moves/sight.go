@@ -108,6 +108,9 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 		return lack{}, err
 	}
 	for _, leg := range t.Legs {
+		if _, delegated := m.engine.Delegated(leg.To); delegated && t.Forced {
+			continue
+		}
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
 		on := ""
 		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
@@ -120,7 +123,7 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 			return lacks(s.Pending, ""), nil
 		}
 		_, donorElsewhere := m.engine.Delegated(leg.From)
-		if !s.Delegated && (!donorElsewhere || !t.Kind.SameHolder()) {
+		if t.Forced || !s.Delegated && (!donorElsewhere || !t.Kind.SameHolder()) {
 			continue
 		}
 		if missing, err := m.missingDelegated(ctx, t, leg, want[leg.To]); err != nil || missing.what != "" {

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cadastre/api"
+	"cadastre/moves"
+)
+
+func transferForce(g *global) *cobra.Command {
+	q := api.TransferForce{}
+	cmd := &cobra.Command{
+		Use:   "force ID",
+		Short: "Have a transfer go on without CAs elsewhere that do not come along",
+		Long: "A holder with a CA of its own moves when that CA has taken the offer of its new parent and publishes below it. One that never does holds\n" +
+			"up its transfer, and the handoff that this is part of, for ever. This has the transfer go on: after its soak, in which it can still be\n" +
+			"cancelled, the old certificates get the notice that such a CA has when it loses something, and end. --dry-run says which certificates\n" +
+			"those are and which VRPs would be lost with them, and prints the code that it takes then.",
+		Example: "  cadastre transfer force 7 --dry-run\n  cadastre transfer force 7 --code 1a2b3c4d --reason 'no answer to four letters'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if q.ID, err = transferID(args[0]); err != nil {
+				return err
+			}
+			q.By = g.by()
+			f, err := ask[api.TransferForce, *moves.Forced](cmd.Context(), g, "/transfers/force", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), f, func(w io.Writer) { printForced(w, f) })
+		},
+	}
+	cmd.Flags().BoolVar(&q.DryRun, "dry-run", false, "only say what would be lost")
+	cmd.Flags().StringVar(&q.Code, "code", "", "the code that --dry-run printed, where VRPs are lost")
+	return cmd
+}
+
+func printForced(w io.Writer, f *moves.Forced) {
+	without := strings.Join(f.Without, ", ")
+	if f.DryRun {
+		fmt.Fprintf(w, "nothing was changed; transfer %d would go on without the CA of %s:\n", f.Transfer.ID, without)
+	} else {
+		fmt.Fprintf(w, "transfer %d goes on without the CA of %s\n", f.Transfer.ID, without)
+	}
+	printed(w, "certificates that end or shrink", f.Certificates)
+	printed(w, "VRPs that are lost with them", f.Lost)
+	if len(f.Certificates) > 0 {
+		fmt.Fprintf(w, "not before %s\n", when(f.Until))
+	}
+	switch {
+	case f.DryRun && f.Code != "":
+		fmt.Fprintf(w, "to do it, repeat with --code %s\n", f.Code)
+	case !f.DryRun:
+		printWaits(w, &f.Transfer)
+	}
+}

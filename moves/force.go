@@ -1,0 +1,173 @@
+package moves
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/relying"
+	"cadastre/roa"
+)
+
+// Forced is what it costs that a transfer does not wait for CAs elsewhere.
+type Forced struct {
+	Transfer     Status    `json:"transfer"`
+	Without      []string  `json:"without"`           // holders on the recipient's side whose CAs are not waited for
+	Certificates []string  `json:"certificates"`      // URIs, of the donor's side, that end or shrink
+	Lost         []string  `json:"lost"`              // VRPs that were seen below these and are not below the recipient's
+	Until        time.Time `json:"until,omitzero"`    // not before: when the soak and the notice that such CAs get are over
+	DryRun       bool      `json:"dry_run,omitempty"` // nothing was changed
+	Code         string    `json:"code,omitempty"`    // lets it be, where something is lost
+}
+
+// Force has an accepted transfer go on although CAs elsewhere, of its holders, publish nothing below the recipient's side: they
+// may never. The soak goes by first, in which it can still be cancelled, and then the notice that such CAs get when they lose
+// something. Where VRPs are lost by it, it needs the code of what was looked at.
+//
+// It fails with NotFound, Conflict (nothing of that kind is waited for, or the transfer is parked), Busy (nobody has looked yet at
+// what is published) and Refused.
+func (m *Mover) Force(ctx context.Context, by holdings.By, id uint64, consent ca.Consent) (*Forced, error) {
+	var t *holdings.Transfer
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
+		if t, err = find(l, id); err == nil {
+			err = forceable(t)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	f, err := m.costOfForce(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if f.DryRun = consent.DryRun; !consent.DryRun {
+		if err := f.passes(consent); err != nil {
+			return f, err
+		}
+		text := "without " + strings.Join(f.Without, ", ")
+		if by.Reason != "" {
+			text += ": " + by.Reason
+		}
+		if err := m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+			now, err := find(l, id)
+			if err == nil {
+				err = forceable(now)
+			}
+			if err != nil {
+				return nil, err
+			}
+			return l.Note(by, []uint64{id}, holdings.StepForced, text, func(t *holdings.Transfer) { t.Forced = true })
+		}); err != nil {
+			return nil, err
+		}
+	}
+	status, err := m.Show(id)
+	if err == nil {
+		f.Transfer = *status
+	}
+	return f, err
+}
+
+// forceable tells what keeps a transfer from being forced.
+func forceable(t *holdings.Transfer) error {
+	switch {
+	case t.State != holdings.Accepted:
+		return fault.New(fault.Conflict, "transfer %d is %s; only one that both sides have accepted waits for CAs elsewhere", t.ID, t.State)
+	case t.Parked() != "":
+		return fault.New(fault.Conflict, "transfer %d is disputed (%s); resolve that first", t.ID, t.Parked())
+	case t.Forced:
+		return fault.New(fault.Conflict, "transfer %d does not wait for CAs elsewhere any more", t.ID)
+	case t.Peer != "" || t.Handoff != nil:
+		return fault.New(fault.Conflict, "transfer %d does not wait for a CA below a registry here", t.ID)
+	}
+	return nil
+}
+
+// costOfForce is what would be lost. Of what a CA elsewhere publishes only a look tells.
+func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced, error) {
+	f := &Forced{Without: []string{}, Certificates: []string{}, Lost: []string{}}
+	var losing []holdings.Leg
+	for _, leg := range t.Legs {
+		_, to := m.engine.Delegated(leg.To)
+		_, from := m.engine.Delegated(leg.From)
+		if to || from && t.Kind.SameHolder() {
+			f.Without = append(f.Without, leg.To)
+		}
+		if from {
+			losing = append(losing, leg)
+		}
+	}
+	if len(f.Without) == 0 {
+		return nil, fault.New(fault.Conflict, "no holder in transfer %d has its CA elsewhere: what it waits for is here, and 'cadastre transfer show %d' says what", t.ID, t.ID)
+	}
+	tal, err := m.engine.TAL()
+	if err != nil {
+		return nil, err
+	}
+	// a look goes on when who asked has his answer
+	report, err := m.see(context.WithoutCancel(ctx), ownSight, tal, "", t.When(string(holdings.Accepted)))
+	if err == nil && report == nil {
+		err = fault.New(fault.Busy, "nobody has looked yet at what is published; ask again in a few seconds")
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, leg := range losing {
+		f.Certificates = append(f.Certificates, m.engine.CertificatesOf(leg.From)...)
+		stays := seenBelow(report, m.engine.CertificatesOf(leg.To), leg.Resources)
+		for _, v := range seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources) {
+			if !slices.Contains(stays, v) {
+				f.Lost = append(f.Lost, v)
+			}
+		}
+	}
+	slices.Sort(f.Lost)
+	f.Lost = slices.Compact(f.Lost)
+	if soaked := t.Seen.Add(t.Soak); !t.Seen.IsZero() {
+		f.Until = soaked
+	} else {
+		f.Until = time.Now().Add(t.Soak)
+	}
+	if len(f.Certificates) > 0 {
+		f.Until = f.Until.Add(m.engine.Policy().Notice)
+	}
+	if len(f.Lost) > 0 {
+		sum := sha256.Sum256(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(f.Lost, "\n")))
+		f.Code = hex.EncodeToString(sum[:4])
+	}
+	return f, nil
+}
+
+// passes lets it be where nothing is lost, or with its code.
+func (f *Forced) passes(consent ca.Consent) error {
+	switch {
+	case f.Code == "" || consent.Code == f.Code:
+		return nil
+	case consent.Code != "":
+		return fault.New(fault.Refused, "the code %s belongs to another state of things; look again with --dry-run, then repeat with --code %s", consent.Code, f.Code)
+	}
+	return fault.New(fault.Refused, "%d VRPs would be lost with the certificates of CAs that have not come along; look with --dry-run, then repeat with --code %s", len(f.Lost), f.Code)
+}
+
+// seenBelow is the VRPs within some resources that are valid below certificates at some URIs.
+func seenBelow(r *relying.Report, uris []string, within inr.Set) []string {
+	var vrps []string
+	for _, uri := range uris {
+		if a := authorityAt(r, uri); a != nil {
+			for _, v := range a.VRPs {
+				if within.ContainsPrefix(v.Prefix) {
+					vrps = append(vrps, v.String())
+				}
+			}
+		}
+	}
+	return vrps
+}
