@@ -46,6 +46,13 @@ type TransferForce struct {
 	ca.Consent
 }
 
+// TransferAbandon asks that a transfer end without the word of the other installation, which is gone.
+type TransferAbandon struct {
+	TransferStep
+	Keep   bool   `json:"keep,omitempty"`   // the recipient's side stays, where it is here
+	Silent string `json:"silent,omitempty"` // for how long the other has to have been silent; empty: a week
+}
+
 // TransferShow asks how a transfer stands.
 type TransferShow struct {
 	ID uint64 `json:"id"`
@@ -65,6 +72,16 @@ func (s server) transfers(mux *http.ServeMux) {
 	handle(mux, "/transfers/evidence", func(_ context.Context, q TransferShow) (*moves.SignedEvidence, error) { return m.SignEvidence(q.ID) })
 	handle(mux, "/transfers/force", func(ctx context.Context, q TransferForce) (*moves.Forced, error) {
 		return m.Force(ctx, q.holdings(), q.ID, q.Consent)
+	})
+	handle(mux, "/transfers/abandon", func(_ context.Context, q TransferAbandon) (*moves.Status, error) {
+		silence := moves.Silence
+		if err := durations([]duration{{q.Silent, "silent", &silence}}); err != nil {
+			return nil, err
+		}
+		if err := m.Abandon(q.holdings(), q.ID, silence, q.Keep); err != nil {
+			return nil, err
+		}
+		return m.Show(q.ID)
 	})
 	step := func(path string, do func(by holdings.By, id uint64) error) {
 		handle(mux, "/transfers/"+path, func(_ context.Context, q TransferStep) (*moves.Status, error) {

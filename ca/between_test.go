@@ -17,6 +17,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/fault"
 	"cadastre/internal/relying"
 	"cadastre/moves"
 )
@@ -455,6 +456,111 @@ func TestDisputesBetweenInstallations(t *testing.T) {
 		}
 		p.rest()
 		p.moved(ref)
+	})
+}
+
+// TestAbandoned: an installation that has been silent for a week is gone on without, on either side and at any point. What it finds
+// when it comes back it follows.
+func TestAbandoned(t *testing.T) {
+	for name, c := range map[string]struct {
+		who, gone func(p *pair) *site
+		when      func(p *pair, ref string) bool
+		keep      bool
+		end       holdings.TransferState
+	}{
+		"the source before":  {source, recipient, func(*pair, string) bool { return true }, false, holdings.Cancelled},
+		"the source":         {source, recipient, seenByTheSource, false, holdings.Cancelled},
+		"the recipient":      {recipient, source, seenByTheSource, false, holdings.Cancelled},
+		"the recipient, all": {recipient, source, seenByTheSource, true, holdings.Finalised},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPair(t, func(p *pair) {
+				ref := p.begin(moves.Request{})
+				if name != "the source before" {
+					p.approve(ref)
+				}
+				p.until(func() bool { return c.when(p, ref) })
+				who, gone := c.who(p), c.gone(p)
+				gone.down, gone.dark = true, true
+				for day := range 8 {
+					if err := who.mover.Abandon(who.By(), who.at(ref).ID, moves.Silence, c.keep); day < 7 && fault.KindOf(err) != fault.Conflict {
+						t.Fatalf("on day %d: %v", day, err)
+					}
+					for range 24 {
+						p.step()
+						time.Sleep(time.Hour)
+					}
+				}
+				if err := who.mover.RemovePeer(who.By(), gone.name); who.at(ref).Done() != (err == nil) {
+					t.Fatalf("it is %s, done: %v; its peer is removed: %v", who.state(ref), who.at(ref).Done(), err)
+				}
+				if who.state(ref) != c.end || !who.at(ref).Done() {
+					t.Fatal("without the other it is", who.state(ref))
+				}
+			})
+			inPair(t, func(p *pair) {
+				ref := p.begin(moves.Request{})
+				if name != "the source before" {
+					p.approve(ref)
+				}
+				p.until(func() bool { return c.when(p, ref) })
+				who, gone := c.who(p), c.gone(p)
+				gone.down, gone.dark = true, true
+				for range 8 * 24 {
+					p.step()
+					time.Sleep(time.Hour)
+				}
+				p.ok(who.mover.Abandon(who.By(), who.at(ref).ID, moves.Silence, c.keep))
+				p.step()
+				gone.down, gone.dark = false, false // it comes back
+				if name == "the source before" {
+					p.until(func() bool { return p.a.at(ref).Done() })
+					return
+				}
+				p.rest()
+				if c.end == holdings.Finalised {
+					p.moved(ref)
+					return
+				}
+				p.asBefore(ref)
+			})
+		})
+	}
+}
+
+func source(p *pair) *site    { return p.a }
+func recipient(p *pair) *site { return p.b }
+
+func seenByTheSource(p *pair, ref string) bool { return !p.a.at(ref).Seen.IsZero() }
+
+// TestAbandonedAtOdds: the recipient's side, which has not heard that the source finalised, goes on without it and withdraws. The
+// source says so when it is back, and an operator ends it there too.
+func TestAbandonedAtOdds(t *testing.T) {
+	inPair(t, func(p *pair) {
+		ref := p.begin(moves.Request{})
+		p.approve(ref)
+		p.until(func() bool { return p.a.state(ref) == holdings.Finalised })
+		if p.b.state(ref) != holdings.Accepted {
+			t.Fatal("the recipient's side knows already")
+		}
+		p.a.down, p.keep = true, nil // what moved is lost by this
+		for range 8 * 24 {
+			p.step()
+			time.Sleep(time.Hour)
+		}
+		p.ok(p.b.mover.Abandon(p.b.By(), p.b.at(ref).ID, moves.Silence, false))
+		p.step()
+		p.a.down = false
+		for range 100 {
+			p.step()
+			time.Sleep(time.Minute)
+		}
+		if st, _ := p.a.mover.Show(p.a.at(ref).ID); p.a.at(ref).Done() || !strings.Contains(st.Waits, "where it is cancelled") {
+			t.Fatal("it waits for", st.Waits)
+		}
+		p.ok(p.a.mover.Abandon(p.a.By(), p.a.at(ref).ID, moves.Silence, false))
+		p.rest()
+		p.ok(p.a.mover.RemovePeer(p.a.By(), p.b.name))
 	})
 }
 

@@ -1,6 +1,7 @@
 package moves
 
 import (
+	"fmt"
 	"time"
 
 	"cadastre/holdings"
@@ -58,6 +59,10 @@ func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) 
 	w := dueNext(l, t, now)
 	if t.Peer != "" && t.To == "" && w.on == t.ToRegistry && t.State == holdings.Initiated && t.Parked() == "" {
 		w.what = m.waitsElsewhere(t)
+	}
+	if at, odds := m.atOdds(t); odds && t.To == "" && t.When(holdings.StepAnnounced).IsZero() {
+		w.what = fmt.Sprintf("that somebody settles it with %s, where it is %s, and ends it here ('cadastre transfer abandon %d')", t.Peer, at, t.ID)
+		return w
 	}
 	if why := m.refusal(t.ID); why != "" && w.on == onDaemon {
 		w.what += ", and was refused: " + why

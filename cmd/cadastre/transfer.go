@@ -32,7 +32,7 @@ func newTransfer(g *global) *cobra.Command {
 		transferStep(g, "resolve", "End a dispute: the transfer goes on", "transfer %d goes on"),
 		transferStep(g, "hold", "Have the finalisation of a transfer wait for a word of the source", "transfer %d will not be finalised until 'cadastre transfer release %d'"),
 		transferStep(g, "release", "Let a transfer that was held be finalised", "transfer %d is not held any more"),
-		transferForce(g), transferOffer(g), transferList(g), transferShow(g), transferEvidence(g))
+		transferForce(g), transferAbandon(g), transferOffer(g), transferList(g), transferShow(g), transferEvidence(g))
 	return cmd
 }
 

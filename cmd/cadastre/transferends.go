@@ -39,6 +39,36 @@ func transferForce(g *global) *cobra.Command {
 	return cmd
 }
 
+func transferAbandon(g *global) *cobra.Command {
+	q := api.TransferAbandon{}
+	cmd := &cobra.Command{
+		Use:   "abandon ID",
+		Short: "End a transfer with another installation that is gone, without its word",
+		Long: "A transfer with another installation ends on both sides by what the two tell each other. When the other has been silent for a week, this\n" +
+			"ends it here: what is not final is cancelled. With --keep, for the recipient's side, that stays instead, as if the source had\n" +
+			"finalised. If the other comes back, it is told.",
+		Example: "  cadastre transfer abandon 7 --reason 'their data centre burned down'\n  cadastre transfer abandon 7 --keep --reason 'lacnic was derecognised'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if q.ID, err = transferID(args[0]); err != nil {
+				return err
+			}
+			q.By = g.by()
+			s, err := ask[api.TransferAbandon, *moves.Status](cmd.Context(), g, "/transfers/abandon", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), s, func(w io.Writer) {
+				fmt.Fprintf(w, "transfer %d is %s, without a word of %s\n", s.ID, s.State, s.Peer)
+				printWaits(w, s)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&q.Silent, "silent", "168h", "for how long the other has been silent, at the least")
+	cmd.Flags().BoolVar(&q.Keep, "keep", false, "keep the recipient's side, as if the source had finalised")
+	return cmd
+}
+
 func printForced(w io.Writer, f *moves.Forced) {
 	without := strings.Join(f.Without, ", ")
 	if f.DryRun {

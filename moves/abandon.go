@@ -1,0 +1,101 @@
+package moves
+
+import (
+	"fmt"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/transferwire"
+	"cadastre/roa"
+)
+
+// Silence is how long another installation has been silent, where nobody says otherwise, before what is under way with it may end
+// without its word.
+const Silence = 7 * 24 * time.Hour
+
+// Abandon ends a transfer with another installation that has been silent for so long that it is gone, without its word. What is not final is cancelled: the source's
+// side was never touched, and the recipient's side goes. With keep the recipient's side stays instead, as if the source had
+// finalised: for when the source had, or will never come back to what it held.
+//
+// It fails with NotFound, and with Conflict where there is nothing to abandon, or the other installation is not silent.
+func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep bool) error {
+	var t *holdings.Transfer
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
+		t, err = find(l, id)
+		return err
+	}); err != nil {
+		return err
+	}
+	switch {
+	case t.Peer == "":
+		return fault.New(fault.Conflict, "both sides of transfer %d are here: cancel it", id)
+	case t.Done():
+		return fault.New(fault.Conflict, "transfer %d is over, and waits for nothing", id)
+	case keep && (t.To == "" || t.State != holdings.Accepted):
+		return fault.New(fault.Conflict, "there is nothing to keep in transfer %d: only the recipient's side of one that both have accepted can stay", id)
+	}
+	heard, err := m.lastHeard(t)
+	if err != nil {
+		return err
+	}
+	at, odds := m.atOdds(t)
+	if quiet := by.Time.Sub(heard); quiet < silence && !odds {
+		return fault.New(fault.Conflict, "%s was heard %s ago, and takes part in transfer %d: cancel it, or abandon it when %s has been silent for %s",
+			t.Peer, quiet.Round(time.Second), id, t.Peer, silence)
+	}
+	text := fmt.Sprintf("abandoned: no word of %s since %s", t.Peer, heard.UTC().Format(time.RFC3339))
+	if odds {
+		text = fmt.Sprintf("abandoned: at %s it is %s", t.Peer, at)
+	}
+	if by.Reason != "" {
+		text += "; " + by.Reason
+	}
+	if !t.State.Over() {
+		if err := m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+			if keep {
+				return l.Finalise(by, id, text)
+			}
+			return l.Cancel(by, id, text)
+		}); err != nil {
+			return err
+		}
+	}
+	if t.To != "" {
+		return nil
+	}
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		now, err := find(l, id)
+		if err != nil || !now.When(holdings.StepAnnounced).IsZero() {
+			return &holdings.Outcome{}, err
+		}
+		return l.Note(by, []uint64{id}, holdings.StepAnnounced, text, nil)
+	})
+}
+
+// lastHeard is when the other installation of a transfer was heard last; where it never was, when the transfer began.
+func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
+	last := t.Steps[0].At
+	p, err := m.ShowPeer(t.Peer)
+	if err != nil {
+		return last, err
+	}
+	w, err := m.wordOf(t.Peer, t.Ref)
+	if err != nil {
+		return last, err
+	}
+	if w != nil {
+		last = later(last, w.Heard)
+	}
+	return later(last, p.Contact), nil
+}
+
+// atOdds tells whether the other side has another end of a transfer that is over here, so that it will never say that it knows,
+// and which.
+func (m *Mover) atOdds(t *holdings.Transfer) (state string, yes bool) {
+	w, err := m.wordOf(t.Peer, t.Ref)
+	if r := w.recipient(); err == nil && r != nil && t.State.Over() {
+		return r.State, t.State == holdings.Finalised && r.State == transferwire.Cancelled || t.State == holdings.Cancelled && r.State == transferwire.Finalised
+	}
+	return "", false
+}
