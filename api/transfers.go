@@ -34,6 +34,12 @@ type TransferStep struct {
 	ID uint64 `json:"id"`
 }
 
+// TransferApprove asks that the recipient's registry agree to a transfer, with routes of the new holder.
+type TransferApprove struct {
+	TransferStep
+	Routes [][]string `json:"routes,omitempty"` // prefix, ASn and maybe maxLength of each
+}
+
 // TransferObject asks that the source's registry object, on a ground that its policy lists.
 type TransferObject struct {
 	TransferStep
@@ -66,6 +72,7 @@ type TransferList struct {
 func (s server) transfers(mux *http.ServeMux) {
 	m := s.mover
 	handle(mux, "/transfers/initiate", s.transfersInitiate)
+	handle(mux, "/transfers/approve", s.transfersApprove)
 	handle(mux, "/transfers/object", s.transfersObject)
 	handle(mux, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
 	handle(mux, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
@@ -91,13 +98,34 @@ func (s server) transfers(mux *http.ServeMux) {
 			return m.Show(q.ID)
 		})
 	}
-	step("approve", m.Approve)
 	step("consent", m.Consent)
 	step("cancel", m.Cancel)
 	step("dispute", m.Dispute)
 	step("resolve", m.Resolve)
 	step("hold", func(by holdings.By, id uint64) error { return m.Hold(by, id, true) })
 	step("release", func(by holdings.By, id uint64) error { return m.Hold(by, id, false) })
+}
+
+func (s server) transfersApprove(_ context.Context, q TransferApprove) (*moves.Status, error) {
+	rows, err := rowsOf(q.Routes)
+	if err == nil {
+		err = s.mover.Approve(q.holdings(), q.ID, rows...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.mover.Show(q.ID)
+}
+
+func rowsOf(routes [][]string) (rows []roa.Row, err error) {
+	for _, fields := range routes {
+		row, err := roa.ParseRow(fields...)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 func (s server) transfersObject(_ context.Context, q TransferObject) (*moves.Status, error) {
@@ -111,12 +139,9 @@ func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves
 	want := moves.Request{
 		Kind: q.Kind, From: q.From, To: q.To, Under: q.Under, Name: q.Name, Peer: q.Peer, Resources: q.Resources, Soak: -1, Hold: q.Hold,
 	}
-	for _, fields := range q.Routes {
-		row, err := roa.ParseRow(fields...)
-		if err != nil {
-			return nil, err
-		}
-		want.Routes = append(want.Routes, row)
+	var err error
+	if want.Routes, err = rowsOf(q.Routes); err != nil {
+		return nil, err
 	}
 	if err := durations([]duration{{q.Bridge, "bridge", &want.Bridge}, {q.Soak, "soak", &want.Soak}}); err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/relying"
 	"cadastre/moves"
+	"cadastre/roa"
 )
 
 const elsewhere = `
@@ -457,6 +458,54 @@ func TestDisputesBetweenInstallations(t *testing.T) {
 		p.rest()
 		p.moved(ref)
 	})
+}
+
+// TestRoutesOfTheRecipient: a new holder elsewhere has its own routes from the first, those that its registry named when it agreed
+// as those that the source named, and nothing that the source says later takes them away.
+func TestRoutesOfTheRecipient(t *testing.T) {
+	inPair(t, func(p *pair) {
+		ref := p.begin(moves.Request{Kind: holdings.Market, Resources: p.a.Set("41.0.128.0/17"), Routes: rows(t, "41.0.128.0/17,AS36021\n")})
+		p.until(func() bool { return p.b.at(ref) != nil })
+		for _, routes := range []string{"41.0.0.0/17,AS36022\n", "80.1.0.0/16,AS36022\n"} {
+			if err := p.b.mover.Approve(p.b.By(), p.b.at(ref).ID, rows(t, routes)...); fault.KindOf(err) != fault.BadInput {
+				t.Fatalf("%q is not within what moves: %v", routes, err)
+			}
+		}
+		p.ok(p.b.mover.Approve(p.b.By(), p.b.at(ref).ID, rows(t, "41.0.128.0/17,AS36021\n41.0.192.0/18,AS36022,20\n")...))
+		own := []string{"41.0.128.0/17,17,AS36021", "41.0.192.0/18,20,AS36022"}
+		p.until(func() bool { return p.b.Certified("ripe/x") != "" })
+		for _, v := range own {
+			if !p.b.has(v) {
+				t.Errorf("with its certificate there is no %s", v)
+			}
+		}
+		p.keep = nil // what the donor had authorised of it ends
+		p.rest()
+		for _, v := range own {
+			if !p.b.has(v) {
+				t.Errorf("in the end there is no %s", v)
+			}
+		}
+		if p.a.has("41.0.128.0/17,17,AS36003") || p.b.has("41.0.128.0/17,17,AS36003") {
+			t.Error("the donor's route went along to a new holder")
+		}
+	})
+	inPair(t, func(p *pair) {
+		ref := p.begin(moves.Request{})
+		p.until(func() bool { return p.b.at(ref) != nil })
+		if err := p.b.mover.Approve(p.b.By(), p.b.at(ref).ID, rows(t, "41.0.0.0/17,AS36022\n")...); fault.KindOf(err) != fault.BadInput {
+			t.Fatal("the same holder's routes are added to:", err)
+		}
+	})
+}
+
+func rows(t *testing.T, csv string) []roa.Row {
+	t.Helper()
+	list, err := roa.ParseCSV("routes.csv", strings.NewReader(csv))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // TestAbandoned: an installation that has been silent for a week is gone on without, on either side and at any point. What it finds

@@ -41,6 +41,9 @@ func (m *Mover) fits(p *Peer, s *transferwire.Source) error {
 	if _, out := within(ledgerRoutes(slices.Concat(s.Carried, s.Staged)), all); len(out) > 0 {
 		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, all)
 	}
+	if err := checkOrigins(ledgerRoutes(s.Staged)); err != nil {
+		return err
+	}
 	id, err := m.find(p.Name, s.Ref, true)
 	if err != nil || id == 0 {
 		return err

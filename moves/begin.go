@@ -111,13 +111,8 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 		return want, recipient, fault.New(fault.BadInput, "%s is both who gives and who gets", want.From)
 	case want.Bridge != 0 && want.Kind.SameHolder():
 		return want, recipient, fault.New(fault.BadInput, "a %s takes all routes along: a bridge is for a transfer to a new holder", want.Kind)
-	case len(want.Routes) > 0 && want.Kind.SameHolder():
-		return want, recipient, fault.New(fault.BadInput, "a %s takes the holder's routes along as they are: routes are staged for a transfer to a new holder", want.Kind)
 	}
-	if _, out := within(want.Routes, want.Resources); len(out) > 0 {
-		return want, recipient, fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, want.Resources)
-	}
-	return want, recipient, nil
+	return want, recipient, stageable(&want, want.Routes)
 }
 
 // registryAt is the registry of an installation elsewhere that a recipient is in, or is to be: the one that is named, or the
@@ -178,14 +173,49 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	}
 }
 
-// Approve says that the recipient's registry agrees to a transfer.
-func (m *Mover) Approve(by holdings.By, id uint64) error {
+// Approve says that the recipient's registry agrees to a transfer. To those that the source has staged, it adds routes that the new
+// holder wants authorised. It fails with BadInput where they are not within what moves, or what moves stays with its holder.
+func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
+	var routes []holdings.Route
+	for _, r := range rows {
+		routes = append(routes, holdings.Route{Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin})
+	}
 	return m.noteIf(by, id, holdings.StepApproved, func(t *holdings.Transfer) error {
 		if !t.When(holdings.StepApproved).IsZero() {
 			return fault.New(fault.Conflict, "transfer %d is approved already", id)
 		}
-		return nil
-	}, nil, holdings.Initiated)
+		return stageable(t, routes)
+	}, func(t *holdings.Transfer) {
+		for _, r := range routes {
+			if !slices.Contains(t.Routes, r) {
+				t.Routes = append(t.Routes, r)
+			}
+		}
+	}, holdings.Initiated)
+}
+
+// stageable tells what keeps a transfer from having routes of its recipient's own.
+func stageable(t *holdings.Transfer, routes []holdings.Route) error {
+	if len(routes) > 0 && t.Kind.SameHolder() {
+		return fault.New(fault.BadInput, "a %s takes the holder's routes along as they are: routes are staged for a transfer to a new holder", t.Kind)
+	}
+	if _, out := within(routes, t.Resources); len(out) > 0 {
+		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, t.Resources)
+	}
+	return checkOrigins(routes)
+}
+
+// checkOrigins refuses routes of AS numbers that nobody can hold. AS0 would cover what is announced while it moves.
+func checkOrigins(routes []holdings.Route) error {
+	for _, r := range routes {
+		if r.Origin == 0 {
+			return fault.New(fault.BadInput, "AS0 means that nobody may announce %s; it can be authorised when the transfer is over", r.Prefix)
+		}
+		if err := roa.CheckOrigin(roa.Row{Prefix: r.Prefix, Origin: r.Origin}, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Cancel ends a transfer before its finalisation: the recipient's side goes, the donor's was never touched. Of one whose

@@ -80,7 +80,7 @@ func place(l *holdings.Ledger, row Row, opt Options) (string, error) {
 	if err := row.check(); err != nil {
 		return "", err
 	}
-	if err := checkOrigin(row, opt.AllowAS0); err != nil {
+	if err := CheckOrigin(row, opt.AllowAS0); err != nil {
 		return "", err
 	}
 	if opt.Holder == "" {
@@ -123,8 +123,8 @@ func holdersOnly(l *holdings.Ledger, handles []string) []string {
 	})
 }
 
-// checkOrigin refuses AS numbers that no one can hold (IANA's special registry; RFC 7607 for AS 0).
-func checkOrigin(row Row, allowAS0 bool) error {
+// CheckOrigin refuses AS numbers that no one can hold (IANA's special registry; RFC 7607 for AS 0), with BadInput.
+func CheckOrigin(row Row, allowAS0 bool) error {
 	if row.Origin == 0 {
 		if allowAS0 {
 			return nil

@@ -24,7 +24,7 @@ func newTransfer(g *global) *cobra.Command {
 	cmd.AddCommand(transferInitiate(g),
 		transferOfAll(g, "merge", holdings.Merger, "Have a holder's resources and routes go to the one that it merges with"),
 		transferOfAll(g, "takeover", holdings.Takeover, "Have a holder that closes leave its resources and routes to another"),
-		transferStep(g, "approve", "Agree to a transfer, for the recipient's registry", "the recipient's registry agrees to transfer %d"),
+		transferApprove(g),
 		transferObject(g),
 		transferStep(g, "consent", "Say for the source's registry, before its time to object is over, that it does not", "the source's registry does not object to transfer %d"),
 		transferStep(g, "cancel", "End a transfer before its finalisation: the recipient's side goes, the source's was never touched", "transfer %d is cancelled"),
@@ -50,6 +50,12 @@ func (f *transferFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.q.Soak, "soak", "", "for how long the recipient's side is seen before the source's goes, such as 4h; else as the registry has it")
 	cmd.Flags().BoolVar(&f.q.Hold, "hold", false, "finalise only after 'cadastre transfer release'")
 	cmd.Flags().BoolVar(&f.q.DryRun, "dry-run", false, "only say what would happen")
+}
+
+// addRoutes adds the flags of commands that stage routes.
+func addRoutes(cmd *cobra.Command, routes *[]string, file *string) {
+	cmd.Flags().StringArrayVar(routes, "route", nil, "a route of the new holder: prefix,ASn[,maxlength]; may be repeated")
+	cmd.Flags().StringVar(file, "routes-file", "", "CSV of such routes")
 }
 
 // begin asks for the transfer and prints what it does.
@@ -112,8 +118,7 @@ func transferInitiate(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&f.q.From, "from", "", "the holder that gives them")
 	cmd.Flags().StringVar(&f.q.To, "to", "", "the holder that gets them")
 	cmd.Flags().StringVar(&kind, "kind", string(holdings.Market), "transfer, merger, takeover or move")
-	cmd.Flags().StringArrayVar(&f.routes, "route", nil, "a route of the new holder: prefix,ASn[,maxlength]; may be repeated")
-	cmd.Flags().StringVar(&f.file, "routes-file", "", "CSV of such routes")
+	addRoutes(cmd, &f.routes, &f.file)
 	cmd.Flags().StringVar(&f.q.Bridge, "bridge", "", "for how long the source's routes stay authorised, by consent of both, such as 48h")
 	f.add(cmd)
 	_ = cmd.MarkFlagRequired("from")

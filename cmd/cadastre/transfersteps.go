@@ -37,6 +37,39 @@ func transferStep(g *global, verb, short, said string) *cobra.Command {
 	}
 }
 
+func transferApprove(g *global) *cobra.Command {
+	q := api.TransferApprove{}
+	var routes []string
+	var file string
+	cmd := &cobra.Command{
+		Use:   "approve ID",
+		Short: "Agree to a transfer, for the recipient's registry",
+		Long: "The recipient's registry agrees to a transfer. Where the holder is a new one, its routes can be named here too, besides those that the\n" +
+			"source named: they are authorised from the first on the recipient's side.",
+		Example: "  cadastre transfer approve 7\n  cadastre transfer approve 7 --route 196.10.0.0/24,AS64500 --reason 'request 4711'\n  cadastre transfer approve 7 --routes-file routes.csv -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if q.ID, err = transferID(args[0]); err != nil {
+				return err
+			}
+			if q.Routes, err = readRoutes(routes, file); err != nil {
+				return err
+			}
+			q.By = g.by()
+			status, err := ask[api.TransferApprove, *moves.Status](cmd.Context(), g, "/transfers/approve", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), status, func(w io.Writer) {
+				fmt.Fprintf(w, "the recipient's registry agrees to transfer %d\n", q.ID)
+				printWaits(w, status)
+			})
+		},
+	}
+	addRoutes(cmd, &routes, &file)
+	return cmd
+}
+
 func transferObject(g *global) *cobra.Command {
 	q := api.TransferObject{}
 	cmd := &cobra.Command{
