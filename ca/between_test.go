@@ -2,6 +2,7 @@ package ca_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
@@ -295,6 +296,36 @@ func TestMoveToAnotherInstallation(t *testing.T) {
 		if seen := a.When(holdings.StepSeen); b.When("accepted").After(a.When("accepted")) || seen.Before(a.When("accepted")) || a.When("finalised").Sub(seen) < transferSoak ||
 			b.When("finalised").Before(a.When("finalised")) {
 			t.Fatalf("the order is wrong\n%v\n%v", a.Steps, b.Steps)
+		}
+	})
+}
+
+// TestEvidenceBetweenInstallations: each side has all that the other signed, and can prove it with the other's identity alone.
+func TestEvidenceBetweenInstallations(t *testing.T) {
+	inPair(t, func(p *pair) {
+		ref := p.begin(moves.Request{})
+		p.approve(ref)
+		p.rest()
+		identities := map[*site][]byte{}
+		for _, s := range []*site{p.a, p.b} {
+			identity, err := s.Engine().Identity()
+			p.ok(err)
+			identities[s] = identity
+		}
+		for _, sides := range [][2]*site{{p.a, p.b}, {p.b, p.a}} {
+			signed, err := sides[0].mover.SignEvidence(sides[0].at(ref).ID)
+			p.ok(err)
+			text, err := json.Marshal(signed)
+			p.ok(err)
+			v, err := moves.VerifyEvidence(text, identities[sides[0]], identities[sides[1]])
+			p.ok(err)
+			heard := slices.ContainsFunc(v.Evidence.Messages, func(r moves.Record) bool { return r.Direction == moves.In })
+			if v.Proven != len(v.Evidence.Messages) || !heard || len(v.Peers) != 1 {
+				t.Errorf("at %s %d of %d messages are proven, of the other's: %v", sides[0].name, v.Proven, len(v.Evidence.Messages), heard)
+			}
+			if _, err := moves.VerifyEvidence(text, identities[sides[0]], identities[sides[0]]); fault.KindOf(err) != fault.Invalid {
+				t.Error("what the other said is proven as one's own:", err)
+			}
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/internal/transferwire"
@@ -257,7 +258,11 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 			return said, err
 		}
 	}
-	if err := m.recordAll(report.Subject(), text, reply); err != nil {
+	err = m.record(report.Subject(), Out, text, client.Sent, client.Self.Certificate())
+	if err == nil {
+		err = m.record(report.Subject(), In, reply, client.Got, client.Peer.Certificate())
+	}
+	if err != nil {
 		return said, err
 	}
 	if err := m.hear(name, answer, client.LastSigned, false); err != nil {
@@ -301,7 +306,7 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 			self, err := m.engine.Signer(p.Name)
 			return &peer.Caller{Handle: handle, Trust: trust, LastSigned: p.Called, Self: self}, err == nil
 		},
-		Answer: m.answer,
+		Answer: m.answer, Keep: m.keepAnswered,
 	}
 	mux := http.NewServeMux()
 	door.Mount(mux, "/transfers/")
@@ -336,16 +341,19 @@ func (m *Mover) answer(_ context.Context, handle string, content []byte, signed 
 	if err != nil {
 		return nil, err
 	}
-	text := reply.XML()
-	return text, m.recordAll(message.Subject(), text, content)
+	return reply.XML(), nil
 }
 
-// recordAll keeps what was said and what was heard about a transfer, as evidence.
-func (m *Mover) recordAll(ref string, said, heard []byte) error {
-	if err := m.record(ref, Out, said); err != nil {
+// keepAnswered keeps what was heard and what is answered, as evidence.
+func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, reply, signed []byte) error {
+	said, err := transferwire.Parse(reply)
+	if err != nil {
 		return err
 	}
-	return m.record(ref, In, heard)
+	if err := m.record(said.Subject(), In, message.Content, message.Octets, caller.Trust.Certificate()); err != nil {
+		return err
+	}
+	return m.record(said.Subject(), Out, reply, signed, caller.Self.Certificate())
 }
 
 // replyTo does what follows from a report, and is our own.

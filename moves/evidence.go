@@ -13,6 +13,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
@@ -30,6 +31,9 @@ type Evidence struct {
 	Facts     []ca.Fact           `json:"facts"`
 	Looks     []Sighting          `json:"looks"`
 	Messages  []Record            `json:"messages"`
+	// Identities are those that messages are signed under, by the SHA-256 of their certificates, hex: our own, and the other
+	// installation's, as they were at the time.
+	Identities map[string][]byte `json:"identities,omitempty"`
 }
 
 // EvidenceFormat is the format of evidence that is written here.
@@ -58,6 +62,10 @@ type Record struct {
 	At        time.Time `json:"at"`        // when it was first recorded
 	SHA256    string    `json:"sha256"`    // hex
 	Octets    []byte    `json:"octets"`
+	// Signed is the CMS that its author signed (RFC 6492, section 3), and Signer the identity that is proven by; empty in records of
+	// before these were kept.
+	Signed []byte `json:"signed,omitempty"`
+	Signer string `json:"signer,omitempty"`
 }
 
 // The directions of messages.
@@ -66,9 +74,9 @@ const (
 	Out = "out"
 )
 
-// record keeps a message about a transfer, by the name that both sides have for it, as evidence. The same message again
-// changes nothing.
-func (m *Mover) record(ref, direction string, octets []byte) error {
+// record keeps a message about a transfer, by the name that both sides have for it, as evidence, with the CMS that it was signed
+// in under an identity. The same message again changes nothing.
+func (m *Mover) record(ref, direction string, octets, signed, identity []byte) error {
 	sum := sha256.Sum256(octets)
 	key := append(recordKey(ref), direction...)
 	key = append(append(key, 0), sum[:]...)
@@ -80,10 +88,35 @@ func (m *Mover) record(ref, direction string, octets []byte) error {
 	if err != nil || known {
 		return err
 	}
+	id := sha256.Sum256(identity)
+	r := Record{direction, time.Now().UTC(), hex.EncodeToString(sum[:]), octets, signed, hex.EncodeToString(id[:])}
+	if err := r.proven(identity); err != nil { // an identity that has just been replaced
+		r.Signed, r.Signer = nil, ""
+	}
 	return m.engine.Keep(func(w store.Writer) error {
-		return keep(w, key, Record{direction, time.Now().UTC(), hex.EncodeToString(sum[:]), octets})
+		if r.Signed != nil {
+			if err := w.Put(ca.EvidenceBucket, identityKey(r.Signer), identity); err != nil {
+				return err
+			}
+		}
+		return keep(w, key, r)
 	})
 }
+
+// proven tells whether a message was signed under an identity.
+func (r *Record) proven(identity []byte) error {
+	trust, err := envelope.ParseTrust(identity)
+	if err != nil {
+		return err
+	}
+	message, err := trust.OpenKept(r.Signed)
+	if err == nil && !bytes.Equal(message.Content, r.Octets) {
+		err = fault.New(fault.Invalid, "what was signed is another message")
+	}
+	return err
+}
+
+func identityKey(signer string) []byte { return append([]byte{'i'}, signer...) }
 
 func recordKey(ref string) []byte { return append([]byte{'m'}, ref+"\x00"...) }
 
@@ -157,6 +190,14 @@ func (m *Mover) Evidence(id uint64) (*Evidence, error) {
 		}
 		if ev.Messages, err = kept[Record](r, recordKey(ev.Transfer.Ref)); err != nil {
 			return err
+		}
+		for _, message := range ev.Messages {
+			if message.Signer != "" && ev.Identities[message.Signer] == nil {
+				if ev.Identities == nil {
+					ev.Identities = map[string][]byte{}
+				}
+				ev.Identities[message.Signer] = bytes.Clone(r.Get(ca.EvidenceBucket, identityKey(message.Signer)))
+			}
 		}
 		ev.Decisions, err = decisionsOf(r, &ev.Transfer)
 		return err

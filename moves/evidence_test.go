@@ -2,9 +2,12 @@ package moves
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +85,7 @@ func TestRecord(t *testing.T) {
 	for _, r := range []struct{ ref, direction, text string }{
 		{ref, In, "offer"}, {ref, Out, "accept"}, {ref, In, "offer"}, {ref + "x", In, "another's"}, {ref, In, "finalised"}, {ref, Out, "offer"},
 	} {
-		if err := m.record(r.ref, r.direction, []byte(r.text)); err != nil {
+		if err := m.record(r.ref, r.direction, []byte(r.text), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,12 +107,37 @@ func mustEvidence(t *testing.T, m *Mover, id uint64) *Evidence {
 	return ev
 }
 
+// someone is an identity, by the hash of its certificate and as that, which signs.
+func someone(t *testing.T) (id string, certificate []byte, sign func(string) []byte) {
+	t.Helper()
+	key, certificate, err := envelope.NewIdentity(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := envelope.NewSigner(key, certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(certificate)
+	return hex.EncodeToString(sum[:]), certificate, func(content string) []byte {
+		cms, err := signer.Sign([]byte(content), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cms
+	}
+}
+
 // TestVerifyEvidence: what was changed, or was signed by another, is no evidence; and whoever signs lies by contradicting
 // himself.
 func TestVerifyEvidence(t *testing.T) {
 	m, id := begun(t)
 	ref := mustEvidence(t, m, id).Transfer.Ref
-	if err := m.record(ref, In, []byte("offer")); err != nil {
+	signer, peer, sign := someone(t)
+	if err := m.record(ref, In, []byte("<offer/>"), sign("<offer/>"), peer); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.record(ref, In, []byte("<again/>"), sign("<other/>"), peer); err != nil { // which is not what was signed
 		t.Fatal(err)
 	}
 	good, err := m.SignEvidence(id)
@@ -132,11 +160,11 @@ func TestVerifyEvidence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := m.engine.Signer("")
+		self, err := m.engine.Signer("")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if signed.Signature, err = signer.Sign(content, time.Now()); err != nil {
+		if signed.Signature, err = self.Sign(content, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		return signed
@@ -154,6 +182,10 @@ func TestVerifyEvidence(t *testing.T) {
 		"no signature":       {&SignedEvidence{Evidence: good.Evidence}, good.Signer, fault.BadInput, "CMS"},
 		"another format":     {resigned(func(ev *Evidence) { ev.Format = "2" }), good.Signer, fault.BadInput, "format"},
 		"a message":          {resigned(func(ev *Evidence) { ev.Messages[0].Octets = []byte("no") }), good.Signer, fault.Invalid, "message 1"},
+		"another's message":  {resigned(func(ev *Evidence) { ev.Messages[0].Signed = sign("<another/>") }), good.Signer, fault.Invalid, "not what its author signed"},
+		"no CMS":             {resigned(func(ev *Evidence) { ev.Messages[0].Signed = []byte("no") }), good.Signer, fault.Invalid, "not what its author signed"},
+		"another identity":   {resigned(func(ev *Evidence) { ev.Identities[signer] = stranger }), good.Signer, fault.Invalid, "the identity of message 1"},
+		"no identity":        {resigned(func(ev *Evidence) { ev.Identities = nil }), good.Signer, fault.Invalid, "the identity of message 1"},
 		"an actor":           {resigned(func(ev *Evidence) { ev.Decisions[0].Actor = "nobody" }), good.Signer, fault.Invalid, "step 1"},
 		"a missing decision": {resigned(func(ev *Evidence) { ev.Decisions = nil }), good.Signer, fault.Invalid, "step 1"},
 		"a fact of no step":  {resigned(func(ev *Evidence) { ev.Facts[0].Step = "seen" }), good.Signer, fault.Invalid, "facts"},
@@ -162,7 +194,7 @@ func TestVerifyEvidence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := VerifyEvidence(text, c.identity); fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+		if _, err := VerifyEvidence(text, c.identity, nil); fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -170,9 +202,18 @@ func TestVerifyEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := VerifyEvidence(text, good.Signer)
+	v, err := VerifyEvidence(text, good.Signer, nil)
 	if err != nil || v.Evidence.Transfer.ID != id || time.Since(v.SignedAt) > time.Hour {
 		t.Fatalf("%+v %v", v, err)
+	}
+	if v.Proven != 1 || !slices.Equal(v.Peers, []string{signer}) {
+		t.Errorf("%d messages are proven, by %v", v.Proven, v.Peers)
+	}
+	if _, err := VerifyEvidence(text, good.Signer, stranger); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "message 1 came from the other installation and is signed under another identity, "+signer) {
+		t.Errorf("with a stranger as the peer: %v", err)
+	}
+	if _, err := VerifyEvidence(text, good.Signer, peer); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "message 2 came from the other installation, and what that signed was not kept") {
+		t.Errorf("a message without what was signed: %v", err)
 	}
 	if bytes.Contains(text, []byte("passphrase")) || bytes.Contains(text, []byte("PRIVATE")) {
 		t.Error("there is a secret in it")
@@ -187,7 +228,7 @@ func FuzzVerifyEvidence(f *testing.F) {
 	f.Add([]byte(`{"evidence":{"format":"cadastre-transfer-evidence-1","transfer":{"id":1,"steps":[{"what":"seen","decision":3}]},"decisions":[],"facts":[]},"signer":"AAAA","signature":"MIAG"}`))
 	f.Add([]byte(`{"evidence":null}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := VerifyEvidence(text, identity); err == nil {
+		if _, err := VerifyEvidence(text, identity, nil); err == nil {
 			t.Fatal("it is proven without a signature")
 		}
 		var ev Evidence

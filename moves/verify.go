@@ -19,13 +19,17 @@ type Verdict struct {
 	SignedAt time.Time `json:"signed_at"` // by the clock of the signer
 	SHA256   string    `json:"sha256"`    // of the evidence, hex
 	Objects  int       `json:"objects"`   // that it names by hash
-	Evidence Evidence  `json:"evidence"`
+	Proven   int       `json:"proven"`    // messages of which it has what their authors signed
+	// Peers is who signed the messages of the other installation: identities' certificates by their SHA-256, hex.
+	Peers    []string `json:"peers,omitempty"`
+	Evidence Evidence `json:"evidence"`
 }
 
-// VerifyEvidence proves that an installation signed evidence, and that it agrees with itself: messages have their hashes, and
-// steps are those of their decisions. It fails with BadInput where the text is no evidence, Secret where it is not signed by
+// VerifyEvidence proves that an installation signed evidence, and that it agrees with itself: messages have their hashes and are what
+// their authors signed, and steps are those of their decisions. With a peer's identity, what came from the other installation has
+// to be signed under that; without, Peers says under which it is. It fails with BadInput where the text is no evidence, Secret where it is not signed by
 // this identity, and Invalid where it is not what was signed, or disagrees with itself.
-func VerifyEvidence(text []byte, identity []byte) (*Verdict, error) {
+func VerifyEvidence(text, identity, peer []byte) (*Verdict, error) {
 	var signed SignedEvidence
 	if err := json.Unmarshal(text, &signed); err != nil {
 		return nil, fault.New(fault.BadInput, "it is no evidence of a transfer: %w", err)
@@ -50,7 +54,40 @@ func VerifyEvidence(text []byte, identity []byte) (*Verdict, error) {
 	if err := json.Unmarshal(signed.Evidence, &v.Evidence); err != nil {
 		return nil, fault.New(fault.BadInput, "the evidence can't be read: %w", err)
 	}
-	return v, v.check()
+	if err := v.check(); err != nil {
+		return nil, err
+	}
+	return v, v.prove(peer)
+}
+
+// prove opens what authors signed.
+func (v *Verdict) prove(peer []byte) error {
+	sum := sha256.Sum256(peer)
+	wanted := hex.EncodeToString(sum[:])
+	for i, r := range v.Evidence.Messages {
+		if r.Signed == nil {
+			if peer != nil && r.Direction == In {
+				return fault.New(fault.Invalid, "message %d came from the other installation, and what that signed was not kept", i+1)
+			}
+			continue
+		}
+		identity := v.Evidence.Identities[r.Signer]
+		if sum := sha256.Sum256(identity); hex.EncodeToString(sum[:]) != r.Signer {
+			return fault.New(fault.Invalid, "the identity of message %d is not the one with the hash %s", i+1, r.Signer)
+		}
+		if err := r.proven(identity); err != nil {
+			return fault.New(fault.Invalid, "message %d is not what its author signed: %w", i+1, err)
+		}
+		v.Proven++
+		switch {
+		case r.Direction == Out:
+		case peer != nil && r.Signer != wanted:
+			return fault.New(fault.Invalid, "message %d came from the other installation and is signed under another identity, %s", i+1, r.Signer)
+		case !slices.Contains(v.Peers, r.Signer):
+			v.Peers = append(v.Peers, r.Signer)
+		}
+	}
+	return nil
 }
 
 // hashIn is the hash that a statement has.

@@ -17,7 +17,7 @@ import (
 )
 
 func transferEvidence(g *global) *cobra.Command {
-	var verify, signer string
+	var verify, signer, peer string
 	cmd := &cobra.Command{
 		Use:   "evidence ID | --verify FILE --signer CERTIFICATE",
 		Short: "Print the signed evidence of a transfer, or verify it",
@@ -25,13 +25,14 @@ func transferEvidence(g *global) *cobra.Command {
 			"certificates, manifests, CRLs and ROAs of both sides at each step by URI and SHA-256, the timeline, and what relying parties saw. The same\n" +
 			"state makes the same evidence.\n\n" +
 			"With --verify it proves who signed such a file, when, and that it agrees with itself; that needs no data directory. The signer is the\n" +
-			"identity certificate of the installation, as RFC 8183 files have it: DER, PEM or base64. The one in the file proves nothing by itself.",
-		Example: "  cadastre transfer evidence 7 > evidence.json\n  cadastre transfer evidence --verify evidence.json --signer identity.cer",
+			"identity certificate of the installation, as RFC 8183 files have it: DER, PEM or base64. The one in the file proves nothing by itself.\n" +
+			"Messages are in it as their authors signed them: with --peer, those of the other installation have to be signed under that identity.",
+		Example: "  cadastre transfer evidence 7 > evidence.json\n  cadastre transfer evidence --verify evidence.json --signer identity.cer --peer other.cer",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case verify != "" && len(args) == 0:
-				return g.verifyEvidence(cmd, verify, signer)
+				return g.verifyEvidence(cmd, verify, signer, peer)
 			case verify != "" || len(args) == 0:
 				return fault.New(fault.BadInput, "name the number of a transfer, or a file with --verify")
 			}
@@ -50,24 +51,31 @@ func transferEvidence(g *global) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&verify, "verify", "", "file with evidence to verify")
 	cmd.Flags().StringVar(&signer, "signer", "", "file with the identity certificate of who must have signed it")
+	cmd.Flags().StringVar(&peer, "peer", "", "file with the identity certificate of the other installation, where there is one")
 	cmd.MarkFlagsRequiredTogether("verify", "signer")
 	return cmd
 }
 
-func (g *global) verifyEvidence(cmd *cobra.Command, file, signer string) error {
+func (g *global) verifyEvidence(cmd *cobra.Command, file, signer, peer string) error {
 	identity, err := readCertificate(signer)
 	if err != nil {
 		return err
+	}
+	var others []byte
+	if peer != "" {
+		if others, err = readCertificate(peer); err != nil {
+			return err
+		}
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fault.New(fault.BadInput, "couldn't read %s: %w", file, err)
 	}
-	verdict, err := moves.VerifyEvidence(text, identity)
+	verdict, err := moves.VerifyEvidence(text, identity, others)
 	if err != nil {
 		return fault.Wrap(err, "%s", file)
 	}
-	return g.print(cmd.OutOrStdout(), verdict, func(w io.Writer) { printVerdict(w, verdict) })
+	return g.print(cmd.OutOrStdout(), verdict, func(w io.Writer) { printVerdict(w, verdict, peer != "") })
 }
 
 // readCertificate reads a certificate in DER, PEM or base64, as DER.
@@ -85,12 +93,22 @@ func readCertificate(path string) ([]byte, error) {
 	return text, nil
 }
 
-func printVerdict(w io.Writer, v *moves.Verdict) {
+func printVerdict(w io.Writer, v *moves.Verdict, peerGiven bool) {
 	ev := &v.Evidence
 	fmt.Fprintf(w, "signed     %s by the identity whose certificate has SHA-256 %s\n", when(v.SignedAt), v.Signer)
 	fmt.Fprintf(w, "evidence   SHA-256 %s, as signed\n", v.SHA256)
 	fmt.Fprintf(w, "decisions  %d, one for each step of the timeline\n", len(ev.Decisions))
 	fmt.Fprintf(w, "messages   %d, with the hashes that they are named by\n", len(ev.Messages))
+	if v.Proven > 0 {
+		fmt.Fprintf(w, "           %d of them as their authors signed them\n", v.Proven)
+	}
+	for _, peer := range v.Peers {
+		how := "the file alone says that this is the other installation; --peer proves it"
+		if peerGiven {
+			how = "as was given"
+		}
+		fmt.Fprintf(w, "           the other installation's by the identity whose certificate has SHA-256 %s: %s\n", peer, how)
+	}
 	fmt.Fprintf(w, "objects    %d, named by URI and SHA-256\n\n", v.Objects)
 	status := &moves.Status{Transfer: ev.Transfer}
 	printTransfer(w, status, speaksUnicode())

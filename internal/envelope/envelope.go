@@ -36,6 +36,7 @@ const ClockTolerance = 5 * time.Minute
 type Message struct {
 	Content     []byte    // XML, not read yet; may point into the message
 	SigningTime time.Time // whole seconds, by the clock of the signer
+	Octets      []byte    // the CMS that it came in
 }
 
 // Limits of what a message may carry beside its content. They are checked before anything in it is parsed.

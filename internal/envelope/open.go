@@ -20,7 +20,7 @@ func (t *Trust) Open(message []byte, now time.Time) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.open(p, now)
+	return t.open(message, p, now)
 }
 
 // OpenKept reads a message that was kept for as long as one likes, where Open has one that has just come: what has to be
@@ -33,10 +33,10 @@ func (t *Trust) OpenKept(message []byte) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.open(p, p.signed)
+	return t.open(message, p, p.signed)
 }
 
-func (t *Trust) open(p *parts, now time.Time) (*Message, error) {
+func (t *Trust) open(message []byte, p *parts, now time.Time) (*Message, error) {
 	signer, key, err := p.signerCertificate()
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (t *Trust) open(p *parts, now time.Time) (*Message, error) {
 	if err := p.signedBy(key); err != nil {
 		return nil, err
 	}
-	return &Message{Content: p.content, SigningTime: p.signed}, nil
+	return &Message{Content: p.content, SigningTime: p.signed, Octets: message}, nil
 }
 
 // issued checks the path, which is one step long. That the signing time is not within the certificate's validity is no

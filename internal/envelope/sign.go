@@ -61,6 +61,9 @@ func NewSigner(key crypto.Signer, certificate []byte) (*Signer, error) {
 	return &Signer{key: key, identity: trust.certificate}, nil
 }
 
+// Certificate is that of the identity, DER.
+func (s *Signer) Certificate() []byte { return s.identity.Raw }
+
 // KeyID is the identifier of the identity's key, as Trust has it.
 func (s *Signer) KeyID() []byte { return s.identity.SubjectKeyId }
 

@@ -26,6 +26,7 @@ type Client struct {
 	Self        *envelope.Signer
 	Peer        *envelope.Trust
 	LastSigned  time.Time     // signing time of the peer's last reply; Call updates it, and whoever owns the Client keeps it
+	Sent, Got   []byte        // the CMS of the last call and of its reply, for who keeps them as evidence; Call sets them
 	Trace       *Tracer       // nil: none
 	Name        string        // of the peer, in errors and traces
 	Timeout     time.Duration // of a call; zero: two minutes
@@ -88,7 +89,7 @@ func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err er
 	if err := replayed(opened.SigningTime, c.LastSigned, now, c.Name); err != nil {
 		return nil, err
 	}
-	c.LastSigned = opened.SigningTime
+	c.LastSigned, c.Sent, c.Got = opened.SigningTime, message, octets
 	c.Trace.write(in, c.ContentType, c.Name, opened.Content)
 	return opened.Content, nil
 }

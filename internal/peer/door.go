@@ -27,6 +27,10 @@ type Door struct {
 	// transaction as all else that the message changes. An error without a reply becomes an HTTP status by its kind.
 	Answer func(ctx context.Context, handle string, content []byte, signed time.Time) (reply []byte, err error)
 
+	// Keep is given an authentic message and its reply, which the caller's Self has signed, before that is sent. Where it fails the
+	// reply is not sent. It may be nil.
+	Keep func(caller *Caller, message *envelope.Message, reply, signed []byte) error
+
 	// Serial answers one message of a handle at a time (RFC 6492, section 3). Another one that comes meanwhile, and is
 	// authentic, gets what Busy says, or HTTP 429 where Busy is nil.
 	Serial bool
@@ -101,7 +105,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if d.Serial && !d.limits.begin(handle) {
-		d.busy(w, caller, message.Content)
+		d.busy(w, caller, message)
 		return
 	}
 	if d.Serial {
@@ -135,11 +139,11 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, handle string, mes
 		d.refuse(w, handle, "answer", kind.HTTP(), text)
 		return
 	}
-	d.send(w, caller, reply)
+	d.send(w, caller, message, reply)
 }
 
 // busy tells an authentic caller that its last message is still being answered.
-func (d *Door) busy(w http.ResponseWriter, caller *Caller, content []byte) {
+func (d *Door) busy(w http.ResponseWriter, caller *Caller, message *envelope.Message) {
 	handle := caller.Handle
 	if d.Busy == nil {
 		d.tooMany(w, handle, "busy")
@@ -148,17 +152,20 @@ func (d *Door) busy(w http.ResponseWriter, caller *Caller, content []byte) {
 	if d.Refused != nil {
 		d.Refused(handle, "busy")
 	}
-	d.Trace.write(in, d.ContentType, handle, content)
-	d.send(w, caller, d.Busy(handle, content))
+	d.Trace.write(in, d.ContentType, handle, message.Content)
+	d.send(w, caller, message, d.Busy(handle, message.Content))
 }
 
 // send signs a reply and sends it, with a deadline for the caller to take it.
-func (d *Door) send(w http.ResponseWriter, caller *Caller, reply []byte) {
+func (d *Door) send(w http.ResponseWriter, caller *Caller, message *envelope.Message, reply []byte) {
 	handle := caller.Handle
 	signed, err := caller.Self.Sign(reply, time.Now())
+	if err == nil && d.Keep != nil {
+		err = d.Keep(caller, message, reply, signed)
+	}
 	if err != nil {
-		d.log().Error("couldn't sign a reply", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
-		d.refuse(w, handle, "answer", http.StatusInternalServerError, "the reply could not be signed; try again later")
+		d.log().Error("couldn't sign or keep a reply", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
+		d.refuse(w, handle, "answer", http.StatusInternalServerError, "the reply could not be made; try again later")
 		return
 	}
 	d.Trace.write(out, d.ContentType, handle, reply)
