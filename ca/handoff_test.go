@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cadastre/ca"
@@ -263,6 +264,14 @@ func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
 		s.Asks("afrinic/e")
 		s.Settle()
 		before := s.VRPs()
+		theirs := validate.VRP{Prefix: netip.MustParsePrefix("41.4.0.0/16"), MaxLength: 16, ASN: 36015} // of the CA elsewhere
+		s.mover.Look = func(context.Context, string, string, ...string) (*relying.Report, error) {
+			r := s.Seen()
+			for _, uri := range s.Engine().CertificatesOf("afrinic/e") {
+				r.Authorities = append(slices.Clone(r.Authorities), validate.AuthorityResult{CertificateURI: uri, VRPs: []validate.VRP{theirs}})
+			}
+			return r, nil
+		}
 		id := s.handOff(moves.HandoffRequest{Registry: "afrinic", To: "lacnic", Batch: 1, Soak: transferSoak})
 		if _, err := s.mover.Force(t.Context(), s.By(), id, ca.Consent{}); fault.KindOf(err) != fault.Conflict {
 			t.Fatal("a registry's own transfer is forced:", err)
@@ -274,14 +283,6 @@ func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
 			if _, err := s.mover.Force(t.Context(), s.By(), w.ID, ca.Consent{DryRun: true}); w.ID != stays && fault.KindOf(err) != fault.Conflict {
 				t.Fatalf("transfer %d, whose CA is here or that is over, is forced: %v", w.ID, err)
 			}
-		}
-		theirs := validate.VRP{Prefix: netip.MustParsePrefix("41.4.0.0/16"), MaxLength: 16, ASN: 36015} // of the CA elsewhere
-		s.mover.Look = func(context.Context, string, string, ...string) (*relying.Report, error) {
-			r := s.Seen()
-			for _, uri := range s.Engine().CertificatesOf("afrinic/e") {
-				r.Authorities = append(r.Authorities, validate.AuthorityResult{CertificateURI: uri, VRPs: []validate.VRP{theirs}})
-			}
-			return r, nil
 		}
 		time.Sleep(time.Hour)
 		s.step()
@@ -297,6 +298,7 @@ func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
 		if _, err := s.mover.Force(t.Context(), s.By(), stays, ca.Consent{Code: dry.Code}); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // for the look that is under way
 		s.Reopen()
 		s.start()
 		s.rest()
