@@ -566,9 +566,9 @@ func TestAbandoned(t *testing.T) {
 					if err := who.mover.Abandon(who.By(), who.at(ref).ID, moves.Silence, c.keep); day < 7 && fault.KindOf(err) != fault.Conflict {
 						t.Fatalf("on day %d: %v", day, err)
 					}
-					for range 24 {
+					for range 6 {
 						p.step()
-						time.Sleep(time.Hour)
+						time.Sleep(4 * time.Hour)
 					}
 				}
 				if err := who.mover.RemovePeer(who.By(), gone.name); who.at(ref).Done() != (err == nil) {
@@ -586,9 +586,9 @@ func TestAbandoned(t *testing.T) {
 				p.until(func() bool { return c.when(p, ref) })
 				who, gone := c.who(p), c.gone(p)
 				gone.down, gone.dark = true, true
-				for range 8 * 24 {
+				for range 8 * 6 {
 					p.step()
-					time.Sleep(time.Hour)
+					time.Sleep(4 * time.Hour)
 				}
 				p.ok(who.mover.Abandon(who.By(), who.at(ref).ID, moves.Silence, c.keep))
 				p.step()
@@ -624,9 +624,9 @@ func TestAbandonedAtOdds(t *testing.T) {
 			t.Fatal("the recipient's side knows already")
 		}
 		p.a.down, p.keep = true, nil // what moved is lost by this
-		for range 8 * 24 {
+		for range 8 * 6 {
 			p.step()
-			time.Sleep(time.Hour)
+			time.Sleep(4 * time.Hour)
 		}
 		p.ok(p.b.mover.Abandon(p.b.By(), p.b.at(ref).ID, moves.Silence, false))
 		p.step()

@@ -188,7 +188,7 @@ func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
 	}, func(t *holdings.Transfer) {
 		for _, r := range routes {
 			if !slices.Contains(t.Routes, r) {
-				t.Routes = append(t.Routes, r)
+				t.Routes = append(slices.Clip(t.Routes), r)
 			}
 		}
 	}, holdings.Initiated)

@@ -27,8 +27,8 @@ type Verdict struct {
 
 // VerifyEvidence proves that an installation signed evidence, and that it agrees with itself: messages have their hashes and are what
 // their authors signed, and steps are those of their decisions. With a peer's identity, what came from the other installation has
-// to be signed under that; without, Peers says under which it is. It fails with BadInput where the text is no evidence, Secret where it is not signed by
-// this identity, and Invalid where it is not what was signed, or disagrees with itself.
+// to be signed under that; without, Peers says under which it is. It fails with BadInput where the text is no evidence, Secret where
+// it is not signed by this identity, and Invalid where it is not what was signed, or disagrees with itself.
 func VerifyEvidence(text, identity, peer []byte) (*Verdict, error) {
 	var signed SignedEvidence
 	if err := json.Unmarshal(text, &signed); err != nil {
