@@ -95,14 +95,16 @@ func forceable(t *holdings.Transfer) error {
 func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced, error) {
 	f := &Forced{Without: []string{}, Certificates: []string{}, Lost: []string{}}
 	var losing []holdings.Leg
+	notice := false
 	for _, leg := range t.Legs {
 		_, to := m.engine.Delegated(leg.To)
 		_, from := m.engine.Delegated(leg.From)
 		if to || from && t.Kind.SameHolder() {
 			f.Without = append(f.Without, leg.To)
 		}
-		if from {
+		if (to || from) && leg.From != "" { // what a donor here had authorised ends as well, where the recipient's CA does not show it
 			losing = append(losing, leg)
+			notice = notice || from
 		}
 	}
 	if len(f.Without) == 0 {
@@ -136,7 +138,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	} else {
 		f.Until = time.Now().Add(t.Soak)
 	}
-	if len(f.Certificates) > 0 {
+	if notice {
 		f.Until = f.Until.Add(m.engine.Policy().Notice)
 	}
 	if len(f.Lost) > 0 {

@@ -1,6 +1,7 @@
 package moves
 
 import (
+	"strings"
 	"time"
 
 	"cadastre/holdings"
@@ -29,7 +30,11 @@ type HandoffWait struct {
 	To       string `json:"to"`
 	Waits    string `json:"waits"`
 	On       string `json:"on"`
+	Force    bool   `json:"force,omitempty"` // a CA elsewhere has been waited for so long that it may never come: see Force
 }
+
+// forceAfter is how long a CA elsewhere has to take its new parent's offer before a status names the end that there is without it.
+const forceAfter = 24 * time.Hour
 
 // mostWaits is how many holders on their way a status names.
 const mostWaits = 200
@@ -134,8 +139,10 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 
 func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {
 	if len(s.Waits) < mostWaits {
-		w := m.awaits(l, t, time.Now())
-		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: w.what, On: w.on})
+		now := time.Now()
+		w := m.awaits(l, t, now)
+		long := strings.HasPrefix(w.on, "the CA of ") && forceable(t) == nil && now.Sub(t.When(string(holdings.Accepted))) >= forceAfter
+		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: w.what, On: w.on, Force: long})
 	}
 }
 

@@ -31,7 +31,8 @@ const handoffLong = "The successor is certified for all that the registry holds 
 	"had authorised and with its customers: the new certificates and ROAs are published and seen for the time of the soak before the old\n" +
 	"ones go. The registry's own certificate goes last, and with it what no holder has. The successor is in the tree here, beside or\n" +
 	"above the other. Holders of an NIR below the registry become holders of the successor itself.\n" +
-	"A holder whose CA is elsewhere is offered its new parent, and waited for without holding up others.\n" +
+	"A holder whose CA is elsewhere is offered its new parent, and waited for without holding up others; 'cadastre transfer force' goes on\n" +
+	"without one that never comes.\n" +
 	"With --escrow the holders are those that the registry deposited, with their routes and the identities of their CAs."
 
 // addHandoff adds the flags that say which handoff is meant.
@@ -213,4 +214,9 @@ func printHandoffStatus(w io.Writer, s *moves.HandoffStatus) {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", wait.Transfer, wait.Holder, wait.To, wait.On, shortened(wait.Waits, 120))
 	}
 	_ = table.Flush()
+	for _, wait := range s.Waits {
+		if wait.Force {
+			fmt.Fprintf(w, "%s has not come for a day or more; 'cadastre transfer force %d --dry-run' says what it costs to go on without it\n", wait.On, wait.Transfer)
+		}
+	}
 }
