@@ -359,6 +359,7 @@ func (p *pair) ok(err error) {
 
 // TestEndsBetweenInstallations: either side has it end before its finalisation, and the donor's was never touched.
 func TestEndsBetweenInstallations(t *testing.T) {
+	t.Parallel()
 	seen := func(p *pair, ref string) bool { return !p.a.at(ref).Seen.IsZero() }
 	accepted := func(p *pair, ref string) bool { return p.b.state(ref) == holdings.Accepted }
 	for name, c := range map[string]struct {
@@ -407,6 +408,7 @@ func TestEndsBetweenInstallations(t *testing.T) {
 
 // TestAWeekOfSilence: a peer that is down, whole or in part, delays a transfer and harms nothing.
 func TestAWeekOfSilence(t *testing.T) {
+	t.Parallel()
 	week := func(p *pair) {
 		for end := time.Now().Add(7 * 24 * time.Hour); time.Now().Before(end); time.Sleep(time.Hour) {
 			p.step()
@@ -542,6 +544,7 @@ func rows(t *testing.T, csv string) []roa.Row {
 // TestAbandoned: an installation that has been silent for a week is gone on without, on either side and at any point. What it finds
 // when it comes back it follows.
 func TestAbandoned(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		who, gone func(p *pair) *site
 		when      func(p *pair, ref string) bool
@@ -721,6 +724,7 @@ func TestLostFromSight(t *testing.T) {
 // TestKilledBetweenInstallations ends one of the two before or after a transaction of a transfer: each in its turn with
 // CADASTRE_SLOW=1, else some of them. It starts again, and the end is the same.
 func TestKilledBetweenInstallations(t *testing.T) {
+	t.Parallel()
 	stride := 29
 	if os.Getenv("CADASTRE_SLOW") != "" {
 		stride = 1

@@ -2,6 +2,7 @@ package ca_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
 	"cadastre/internal/transferwire"
 	"cadastre/moves"
 )
@@ -191,6 +193,8 @@ func TestNewIdentityBetweenInstallations(t *testing.T) {
 		ref := p.begin(moves.Request{})
 		p.approve(ref)
 		p.until(func() bool { return p.a.state(ref) == holdings.Accepted })
+		earlier, err := p.a.Engine().Identity()
+		p.ok(err)
 		p.ok(p.a.Engine().RenewIdentity(p.a.By()))
 		text, err := p.a.mover.Introduce("", "")
 		p.ok(err)
@@ -201,6 +205,26 @@ func TestNewIdentityBetweenInstallations(t *testing.T) {
 		p.until(func() bool { return p.a.Engine().ReplaceIdentity(p.a.By(), false) == nil })
 		p.rest()
 		p.moved(ref)
+
+		// what it said is proven by both of its identities together, and by neither alone
+		later, err := p.a.Engine().Identity()
+		p.ok(err)
+		own, err := p.b.Engine().Identity()
+		p.ok(err)
+		signed, err := p.b.mover.SignEvidence(p.b.at(ref).ID)
+		p.ok(err)
+		bundle, err := json.Marshal(signed)
+		p.ok(err)
+		v, err := moves.VerifyEvidence(bundle, own, earlier, later)
+		p.ok(err)
+		if v.Unproven != 0 || len(v.Peers) != 2 {
+			t.Errorf("%d messages are not proven, and of the other's: %+v", v.Unproven, v.Peers)
+		}
+		for _, one := range [][]byte{earlier, later} {
+			if _, err := moves.VerifyEvidence(bundle, own, one); fault.KindOf(err) != fault.Invalid {
+				t.Error("one of its identities alone proves all that it said:", err)
+			}
+		}
 	})
 }
 

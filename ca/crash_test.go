@@ -52,6 +52,7 @@ func untilKilled(do func()) (was bool) {
 // TestKilledAroundEachTransaction ends the program before and after each transaction of a change that grows, creates,
 // authorises and shrinks in several repositories. The next start comes to the same end, and nobody sees anything invalid.
 func TestKilledAroundEachTransaction(t *testing.T) {
+	t.Parallel()
 	for _, where := range []string{"before", "after"} {
 		n := 0
 		for done := false; !done && !t.Failed(); {

@@ -78,6 +78,7 @@ func (c *chance) delegate(to string, what inr.Set) {
 // TestRandomHistories makes decisions by chance, some of them while a plan is being carried out, and has a validator look at
 // every serial of every repository. The engine is abandoned and started anew now and then.
 func TestRandomHistories(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

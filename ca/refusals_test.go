@@ -58,6 +58,7 @@ func TestRefusalsKeepProducts(t *testing.T) {
 // TestVanishedClass: a class that a parent does not name any more keeps its products as long as the certificate is
 // published, and loses them when it is not: after minutes where that can be seen, and after a week where it cannot.
 func TestVanishedClass(t *testing.T) {
+	t.Parallel()
 	nothing := func(_ string, body updown.Body) updown.Body {
 		switch body.(type) {
 		case *updown.List:

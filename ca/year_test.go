@@ -21,6 +21,7 @@ type years struct {
 // first thing in the whole tree to end is hours ahead; each week a validator finds all VRPs and nothing to remark; manifest
 // numbers only grow. With CADASTRE_SLOW=1 it is a thousand holders.
 func TestAYear(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes half a minute")
 	}

@@ -94,6 +94,9 @@ func (m *Mover) record(ref, direction string, octets, signed, identity []byte) e
 		r.Signed, r.Signer = nil, ""
 	}
 	return m.engine.Keep(func(w store.Writer) error {
+		if w.Get(ca.EvidenceBucket, key) != nil { // it came the other way meanwhile
+			return nil
+		}
 		if r.Signed != nil {
 			if err := w.Put(ca.EvidenceBucket, identityKey(r.Signer), identity); err != nil {
 				return err

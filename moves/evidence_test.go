@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +99,33 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestRecordAtOnce: a message that comes both ways at once is kept as it was first, and never replaced.
+func TestRecordAtOnce(t *testing.T) {
+	m, id := begun(t)
+	ref := mustEvidence(t, m, id).Transfer.Ref
+	_, peer, sign := someone(t)
+	offer, begin := sign("<offer/>"), make(chan bool)
+	var seen [8]Record
+	var all sync.WaitGroup
+	for i := range seen {
+		all.Go(func() {
+			<-begin
+			if err := m.record(ref, In, []byte("<offer/>"), offer, peer); err != nil {
+				t.Error(err)
+				return
+			}
+			seen[i] = mustEvidence(t, m, id).Messages[0]
+		})
+	}
+	close(begin)
+	all.Wait()
+	for _, r := range seen {
+		if !r.At.Equal(seen[0].At) {
+			t.Fatalf("it was kept at %s and again at %s", seen[0].At, r.At)
+		}
+	}
+}
+
 func mustEvidence(t *testing.T, m *Mover, id uint64) *Evidence {
 	t.Helper()
 	ev, err := m.Evidence(id)
@@ -169,6 +197,18 @@ func TestVerifyEvidence(t *testing.T) {
 		}
 		return signed
 	}
+	self, err := m.engine.Signer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := func(ev *Evidence, r *Record) { // we signed what we say that the other said
+		sum := sha256.Sum256(good.Signer)
+		r.Signer = hex.EncodeToString(sum[:])
+		ev.Identities[r.Signer] = good.Signer
+		if r.Signed, err = self.Sign(r.Octets, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	changed := *good
 	changed.Evidence = bytes.Replace(good.Evidence, []byte("acme"), []byte("evil"), 1)
 	for name, c := range map[string]struct {
@@ -185,6 +225,7 @@ func TestVerifyEvidence(t *testing.T) {
 		"another's message":  {resigned(func(ev *Evidence) { ev.Messages[0].Signed = sign("<another/>") }), good.Signer, fault.Invalid, "not what its author signed"},
 		"no CMS":             {resigned(func(ev *Evidence) { ev.Messages[0].Signed = []byte("no") }), good.Signer, fault.Invalid, "not what its author signed"},
 		"another identity":   {resigned(func(ev *Evidence) { ev.Identities[signer] = stranger }), good.Signer, fault.Invalid, "the identity of message 1"},
+		"our own as theirs":  {resigned(func(ev *Evidence) { mine(ev, &ev.Messages[0]) }), good.Signer, fault.Invalid, "message 1 came from the other installation and is signed under"},
 		"no identity":        {resigned(func(ev *Evidence) { ev.Identities = nil }), good.Signer, fault.Invalid, "the identity of message 1"},
 		"an actor":           {resigned(func(ev *Evidence) { ev.Decisions[0].Actor = "nobody" }), good.Signer, fault.Invalid, "step 1"},
 		"a missing decision": {resigned(func(ev *Evidence) { ev.Decisions = nil }), good.Signer, fault.Invalid, "step 1"},
@@ -194,7 +235,7 @@ func TestVerifyEvidence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := VerifyEvidence(text, c.identity, nil); fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+		if _, err := VerifyEvidence(text, c.identity); fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -202,12 +243,12 @@ func TestVerifyEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := VerifyEvidence(text, good.Signer, nil)
+	v, err := VerifyEvidence(text, good.Signer)
 	if err != nil || v.Evidence.Transfer.ID != id || time.Since(v.SignedAt) > time.Hour {
 		t.Fatalf("%+v %v", v, err)
 	}
-	if v.Proven != 1 || !slices.Equal(v.Peers, []string{signer}) {
-		t.Errorf("%d messages are proven, by %v", v.Proven, v.Peers)
+	if v.Proven != 1 || v.Unproven != 1 || !slices.Equal(v.Peers, []Author{{signer, 1}}) {
+		t.Errorf("%d messages are proven and %d are not, by %v", v.Proven, v.Unproven, v.Peers)
 	}
 	if _, err := VerifyEvidence(text, good.Signer, stranger); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "message 1 came from the other installation and is signed under another identity, "+signer) {
 		t.Errorf("with a stranger as the peer: %v", err)
@@ -228,7 +269,7 @@ func FuzzVerifyEvidence(f *testing.F) {
 	f.Add([]byte(`{"evidence":{"format":"cadastre-transfer-evidence-1","transfer":{"id":1,"steps":[{"what":"seen","decision":3}]},"decisions":[],"facts":[]},"signer":"AAAA","signature":"MIAG"}`))
 	f.Add([]byte(`{"evidence":null}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := VerifyEvidence(text, identity, nil); err == nil {
+		if _, err := VerifyEvidence(text, identity); err == nil {
 			t.Fatal("it is proven without a signature")
 		}
 		var ev Evidence

@@ -20,16 +20,22 @@ type Verdict struct {
 	SHA256   string    `json:"sha256"`    // of the evidence, hex
 	Objects  int       `json:"objects"`   // that it names by hash
 	Proven   int       `json:"proven"`    // messages of which it has what their authors signed
-	// Peers is who signed the messages of the other installation: identities' certificates by their SHA-256, hex.
-	Peers    []string `json:"peers,omitempty"`
-	Evidence Evidence `json:"evidence"`
+	Unproven int       `json:"unproven"`  // messages of which it has not
+	Peers    []Author  `json:"peers"`     // who signed those of the other installation
+	Evidence Evidence  `json:"evidence"`
+}
+
+// Author is an identity that messages are proven by.
+type Author struct {
+	SHA256   string `json:"sha256"` // of its certificate, hex
+	Messages int    `json:"messages"`
 }
 
 // VerifyEvidence proves that an installation signed evidence, and that it agrees with itself: messages have their hashes and are what
-// their authors signed, and steps are those of their decisions. With a peer's identity, what came from the other installation has
-// to be signed under that; without, Peers says under which it is. It fails with BadInput where the text is no evidence, Secret where
-// it is not signed by this identity, and Invalid where it is not what was signed, or disagrees with itself.
-func VerifyEvidence(text, identity, peer []byte) (*Verdict, error) {
+// their authors signed, and steps are those of their decisions. With identities of a peer, what came from the other installation
+// has to be signed under one of them; without, Peers says under which it is. It fails with BadInput where the text is no evidence,
+// Secret where it is not signed by this identity, and Invalid where it is not what was signed, or disagrees with itself.
+func VerifyEvidence(text, identity []byte, peers ...[]byte) (*Verdict, error) {
 	var signed SignedEvidence
 	if err := json.Unmarshal(text, &signed); err != nil {
 		return nil, fault.New(fault.BadInput, "it is no evidence of a transfer: %w", err)
@@ -50,25 +56,29 @@ func VerifyEvidence(text, identity, peer []byte) (*Verdict, error) {
 		return nil, fault.New(fault.Invalid, "the evidence was changed after it was signed: its hash is another")
 	}
 	id := sha256.Sum256(trust.Certificate())
-	v := &Verdict{Signer: hex.EncodeToString(id[:]), SignedAt: message.SigningTime, SHA256: hashIn(said)}
+	v := &Verdict{Signer: hex.EncodeToString(id[:]), SignedAt: message.SigningTime, SHA256: hashIn(said), Peers: []Author{}}
 	if err := json.Unmarshal(signed.Evidence, &v.Evidence); err != nil {
 		return nil, fault.New(fault.BadInput, "the evidence can't be read: %w", err)
 	}
 	if err := v.check(); err != nil {
 		return nil, err
 	}
-	return v, v.prove(peer)
+	return v, v.prove(peers)
 }
 
 // prove opens what authors signed.
-func (v *Verdict) prove(peer []byte) error {
-	sum := sha256.Sum256(peer)
-	wanted := hex.EncodeToString(sum[:])
+func (v *Verdict) prove(peers [][]byte) error {
+	wanted := map[string]bool{}
+	for _, peer := range peers {
+		sum := sha256.Sum256(peer)
+		wanted[hex.EncodeToString(sum[:])] = true
+	}
 	for i, r := range v.Evidence.Messages {
 		if r.Signed == nil {
-			if peer != nil && r.Direction == In {
+			if len(peers) > 0 && r.Direction == In {
 				return fault.New(fault.Invalid, "message %d came from the other installation, and what that signed was not kept", i+1)
 			}
+			v.Unproven++
 			continue
 		}
 		identity := v.Evidence.Identities[r.Signer]
@@ -79,15 +89,28 @@ func (v *Verdict) prove(peer []byte) error {
 			return fault.New(fault.Invalid, "message %d is not what its author signed: %w", i+1, err)
 		}
 		v.Proven++
-		switch {
-		case r.Direction == Out:
-		case peer != nil && r.Signer != wanted:
-			return fault.New(fault.Invalid, "message %d came from the other installation and is signed under another identity, %s", i+1, r.Signer)
-		case !slices.Contains(v.Peers, r.Signer):
-			v.Peers = append(v.Peers, r.Signer)
+		if r.Direction == Out {
+			continue
 		}
+		if r.Signer == v.Signer {
+			return fault.New(fault.Invalid, "message %d came from the other installation and is signed under the identity that signed the evidence", i+1)
+		}
+		if len(peers) > 0 && !wanted[r.Signer] {
+			return fault.New(fault.Invalid, "message %d came from the other installation and is signed under another identity, %s", i+1, r.Signer)
+		}
+		v.wrote(r.Signer)
 	}
 	return nil
+}
+
+// wrote counts a message of the other installation, by the identity that it is proven by.
+func (v *Verdict) wrote(signer string) {
+	i := slices.IndexFunc(v.Peers, func(a Author) bool { return a.SHA256 == signer })
+	if i < 0 {
+		i = len(v.Peers)
+		v.Peers = append(v.Peers, Author{SHA256: signer})
+	}
+	v.Peers[i].Messages++
 }
 
 // hashIn is the hash that a statement has.

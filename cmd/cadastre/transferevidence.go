@@ -17,7 +17,8 @@ import (
 )
 
 func transferEvidence(g *global) *cobra.Command {
-	var verify, signer, peer string
+	var verify, signer string
+	var peers []string
 	cmd := &cobra.Command{
 		Use:   "evidence ID | --verify FILE --signer CERTIFICATE",
 		Short: "Print the signed evidence of a transfer, or verify it",
@@ -26,13 +27,14 @@ func transferEvidence(g *global) *cobra.Command {
 			"state makes the same evidence.\n\n" +
 			"With --verify it proves who signed such a file, when, and that it agrees with itself; that needs no data directory. The signer is the\n" +
 			"identity certificate of the installation, as RFC 8183 files have it: DER, PEM or base64. The one in the file proves nothing by itself.\n" +
-			"Messages are in it as their authors signed them: with --peer, those of the other installation have to be signed under that identity.",
+			"Messages are in it as their authors signed them: with --peer, those of the other installation have to be signed under that identity. One\n" +
+			"that got a new identity meanwhile has two: repeat --peer.",
 		Example: "  cadastre transfer evidence 7 > evidence.json\n  cadastre transfer evidence --verify evidence.json --signer identity.cer --peer other.cer",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case verify != "" && len(args) == 0:
-				return g.verifyEvidence(cmd, verify, signer, peer)
+				return g.verifyEvidence(cmd, verify, signer, peers)
 			case verify != "" || len(args) == 0:
 				return fault.New(fault.BadInput, "name the number of a transfer, or a file with --verify")
 			}
@@ -51,19 +53,19 @@ func transferEvidence(g *global) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&verify, "verify", "", "file with evidence to verify")
 	cmd.Flags().StringVar(&signer, "signer", "", "file with the identity certificate of who must have signed it")
-	cmd.Flags().StringVar(&peer, "peer", "", "file with the identity certificate of the other installation, where there is one")
+	cmd.Flags().StringArrayVar(&peers, "peer", nil, "file with an identity certificate of the other installation, where there is one; may be repeated")
 	cmd.MarkFlagsRequiredTogether("verify", "signer")
 	return cmd
 }
 
-func (g *global) verifyEvidence(cmd *cobra.Command, file, signer, peer string) error {
+func (g *global) verifyEvidence(cmd *cobra.Command, file, signer string, peers []string) error {
 	identity, err := readCertificate(signer)
 	if err != nil {
 		return err
 	}
-	var others []byte
-	if peer != "" {
-		if others, err = readCertificate(peer); err != nil {
+	others := make([][]byte, len(peers))
+	for i, peer := range peers {
+		if others[i], err = readCertificate(peer); err != nil {
 			return err
 		}
 	}
@@ -71,11 +73,11 @@ func (g *global) verifyEvidence(cmd *cobra.Command, file, signer, peer string) e
 	if err != nil {
 		return fault.New(fault.BadInput, "couldn't read %s: %w", file, err)
 	}
-	verdict, err := moves.VerifyEvidence(text, identity, others)
+	verdict, err := moves.VerifyEvidence(text, identity, others...)
 	if err != nil {
 		return fault.Wrap(err, "%s", file)
 	}
-	return g.print(cmd.OutOrStdout(), verdict, func(w io.Writer) { printVerdict(w, verdict, peer != "") })
+	return g.print(cmd.OutOrStdout(), verdict, func(w io.Writer) { printVerdict(w, verdict, len(peers) > 0) })
 }
 
 // readCertificate reads a certificate in DER, PEM or base64, as DER.
@@ -102,12 +104,15 @@ func printVerdict(w io.Writer, v *moves.Verdict, peerGiven bool) {
 	if v.Proven > 0 {
 		fmt.Fprintf(w, "           %d of them as their authors signed them\n", v.Proven)
 	}
+	if v.Unproven > 0 {
+		fmt.Fprintf(w, "           %d of them not proven: what their authors signed was not kept\n", v.Unproven)
+	}
 	for _, peer := range v.Peers {
 		how := "the file alone says that this is the other installation; --peer proves it"
 		if peerGiven {
 			how = "as was given"
 		}
-		fmt.Fprintf(w, "           the other installation's by the identity whose certificate has SHA-256 %s: %s\n", peer, how)
+		fmt.Fprintf(w, "           %d of the other installation's by the identity whose certificate has SHA-256 %s: %s\n", peer.Messages, peer.SHA256, how)
 	}
 	fmt.Fprintf(w, "objects    %d, named by URI and SHA-256\n\n", v.Objects)
 	status := &moves.Status{Transfer: ev.Transfer}

@@ -85,6 +85,30 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// TestKeep: a message and the signed reply are kept as they came and go, before the reply is sent; what cannot be kept is not said.
+func TestKeep(t *testing.T) {
+	h := newHouse(t)
+	h.Log = slog.New(slog.DiscardHandler)
+	var failed error
+	var heard, said []byte
+	h.Keep = func(_ *Caller, message *envelope.Message, _, signed []byte) error {
+		heard, said = message.Octets, signed
+		return failed
+	}
+	message := signedNow(theirs(), "<list/>")
+	w := h.send(message)
+	h.wantReply(w, "reply to <list/>")
+	if !bytes.Equal(heard, message) || !bytes.Equal(said, w.Body.Bytes()) {
+		t.Error("what is kept is not what was sent")
+	}
+	failed = errors.New("the disk at /var/lib/secret is full")
+	w = h.send(signedNow(theirs(), "<list/>"))
+	h.wantRefusal(w, 500, "answer")
+	if bytes.Contains(w.Body.Bytes(), []byte("secret")) || bytes.Contains(w.Body.Bytes(), said) {
+		t.Errorf("the peer is told %q", w.Body)
+	}
+}
+
 // TestReplay: no message may be signed before the last one, nor in the future; several in one second may.
 func TestReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
