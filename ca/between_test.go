@@ -631,6 +631,9 @@ func TestAbandonedAtOdds(t *testing.T) {
 			p.step()
 			time.Sleep(4 * time.Hour)
 		}
+		if err := p.b.mover.Abandon(p.b.By(), p.b.at(ref).ID, time.Minute, false); fault.KindOf(err) != fault.BadInput {
+			t.Fatal("the recipient's side ends after a minute:", err)
+		}
 		p.ok(p.b.mover.Abandon(p.b.By(), p.b.at(ref).ID, moves.Silence, false))
 		p.step()
 		p.a.down = false
@@ -643,6 +646,15 @@ func TestAbandonedAtOdds(t *testing.T) {
 		}
 		p.ok(p.a.mover.Abandon(p.a.By(), p.a.at(ref).ID, moves.Silence, false))
 		p.rest()
+		for _, c := range []struct {
+			s    *site
+			says string
+		}{{p.a, "it is finalised here and cancelled at "}, {p.b, "it is cancelled here and finalised at "}} {
+			st, err := c.s.mover.Show(c.s.at(ref).ID)
+			if p.ok(err); !strings.HasPrefix(st.Odds, c.says) || !strings.Contains(st.Odds, "neither side has what moved") || !st.Done() {
+				t.Fatalf("it says %q, and waits for %q", st.Odds, st.Waits)
+			}
+		}
 		p.ok(p.a.mover.RemovePeer(p.a.By(), p.b.name))
 	})
 }

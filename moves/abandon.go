@@ -14,11 +14,13 @@ import (
 // without its word.
 const Silence = 7 * 24 * time.Hour
 
-// Abandon ends a transfer with another installation that has been silent for so long that it is gone, without its word. What is not final is cancelled: the source's
-// side was never touched, and the recipient's side goes. With keep the recipient's side stays instead, as if the source had
-// finalised: for when the source had, or will never come back to what it held.
+// Abandon ends a transfer with another installation that has been silent for so long that it is gone, without its word. What is
+// not final is cancelled: the source's side was never touched, and the recipient's side goes. With keep the recipient's side stays
+// instead, as if the source had finalised: for when the source had, or will never come back to what it held. Of a transfer that both
+// have accepted the recipient's side can't know whether the source has finalised, and so a silence of less than Silence is not enough.
 //
-// It fails with NotFound, and with Conflict where there is nothing to abandon, or the other installation is not silent.
+// It fails with NotFound, with BadInput for so short a silence, and with Conflict where there is nothing to abandon, or the other
+// installation is not silent.
 func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep bool) error {
 	var t *holdings.Transfer
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
@@ -34,12 +36,16 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 		return fault.New(fault.Conflict, "transfer %d is over, and waits for nothing", id)
 	case keep && (t.To == "" || t.State != holdings.Accepted):
 		return fault.New(fault.Conflict, "there is nothing to keep in transfer %d: only the recipient's side of one that both have accepted can stay", id)
+	case t.To != "" && t.State == holdings.Accepted && silence < Silence:
+		return fault.New(fault.BadInput, "%s may have finalised transfer %d, and then nobody has what moved if this side ends: it takes a silence of %s, not %s",
+			t.Peer, id, Silence, silence)
 	}
 	heard, err := m.lastHeard(t)
 	if err != nil {
 		return err
 	}
 	at, odds := m.atOdds(t)
+	odds = odds && t.To == "" // the recipient's side needs no word to be done
 	if quiet := by.Time.Sub(heard); quiet < silence && !odds {
 		return fault.New(fault.Conflict, "%s was heard %s ago, and takes part in transfer %d: cancel it, or abandon it when %s has been silent for %s",
 			t.Peer, quiet.Round(time.Second), id, t.Peer, silence)
@@ -90,12 +96,43 @@ func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
 	return later(last, p.Contact), nil
 }
 
-// atOdds tells whether the other side has another end of a transfer that is over here, so that it will never say that it knows,
-// and which.
+// atOdds tells whether the other side has another end of a transfer that is over here, and which. The source's side will never hear
+// then that the other knows of its own.
 func (m *Mover) atOdds(t *holdings.Transfer) (state string, yes bool) {
-	w, err := m.wordOf(t.Peer, t.Ref)
-	if r := w.recipient(); err == nil && r != nil && t.State.Over() {
-		return r.State, t.State == holdings.Finalised && r.State == transferwire.Cancelled || t.State == holdings.Cancelled && r.State == transferwire.Finalised
+	if t.Peer == "" || !t.State.Over() {
+		return "", false
 	}
-	return "", false
+	w, err := m.wordOf(t.Peer, t.Ref)
+	if err != nil {
+		return "", false
+	}
+	if r := w.recipient(); r != nil && t.To == "" {
+		state = r.State
+	} else if s := w.source(); s != nil && t.From == "" {
+		state = s.State
+	}
+	switch t.State {
+	case holdings.Finalised:
+		return state, state == transferwire.Cancelled
+	case holdings.Cancelled:
+		return state, state == transferwire.Finalised
+	}
+	return state, false
+}
+
+// odds is what it means that the two sides of a transfer ended differently, in words; empty where they did not.
+func (m *Mover) odds(t *holdings.Transfer) string {
+	at, yes := m.atOdds(t)
+	if !yes {
+		return ""
+	}
+	source := string(t.State)
+	if t.From == "" {
+		source = at
+	}
+	means := "both sides have what moved"
+	if source == transferwire.Finalised {
+		means = "neither side has what moved"
+	}
+	return fmt.Sprintf("it is %s here and %s at %s: %s, which the two have to settle", t.State, at, t.Peer, means)
 }

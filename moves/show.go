@@ -16,6 +16,7 @@ type Status struct {
 	Waits  string    `json:"waits,omitempty"`  // for what
 	On     string    `json:"on,omitempty"`     // on whom
 	Until  time.Time `json:"until,omitzero"`   // when that ends by itself
+	Odds   string    `json:"odds,omitempty"`   // how it ended otherwise at the other installation, and what that means
 	Agreed []roa.VRP `json:"agreed,omitempty"` // what the recipient's side authorises by it
 }
 
@@ -51,7 +52,7 @@ func (m *Mover) List(open bool) ([]Status, error) {
 func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *Status {
 	s := &Status{Transfer: *t}
 	w := m.awaits(l, t, time.Now())
-	s.Waits, s.On, s.Until = w.what, w.on, w.until
+	s.Waits, s.On, s.Until, s.Odds = w.what, w.on, w.until, m.odds(t)
 	if t.State == holdings.Accepted {
 		for _, vrps := range agreed(l, t, b) {
 			s.Agreed = append(s.Agreed, vrps...)

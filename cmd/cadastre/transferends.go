@@ -46,7 +46,8 @@ func transferAbandon(g *global) *cobra.Command {
 		Short: "End a transfer with another installation that is gone, without its word",
 		Long: "A transfer with another installation ends on both sides by what the two tell each other. When the other has been silent for a week, this\n" +
 			"ends it here: what is not final is cancelled. With --keep, for the recipient's side, that stays instead, as if the source had\n" +
-			"finalised. If the other comes back, it is told.",
+			"finalised. If the other comes back, it is told; where it had finalised, 'transfer show' says so on both sides. The recipient's side\n" +
+			"of what both have accepted takes the whole week: it can't know whether the source has finalised.",
 		Example: "  cadastre transfer abandon 7 --reason 'their data centre burned down'\n  cadastre transfer abandon 7 --keep --reason 'lacnic was derecognised'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

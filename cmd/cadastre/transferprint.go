@@ -117,6 +117,9 @@ func printTransfer(w io.Writer, s *moves.Status, unicode bool) {
 
 // printWaits says what a transfer waits for, on whom, and until when.
 func printWaits(w io.Writer, s *moves.Status) {
+	if s.Odds != "" {
+		fmt.Fprintf(w, "the two sides differ: %s\n", s.Odds)
+	}
 	switch {
 	case s.Done():
 		fmt.Fprintln(w, "it is over, and waits for nothing")
