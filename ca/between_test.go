@@ -523,6 +523,25 @@ func TestRoutesOfTheRecipient(t *testing.T) {
 			t.Error("the donor's route went along to a new holder")
 		}
 	})
+	inPair(t, func(p *pair) { // what goes along over a bridge changes after both sides' routes were named
+		ref := p.begin(moves.Request{Kind: holdings.Market, Resources: p.a.Set("41.0.128.0/17"), Bridge: 48 * time.Hour})
+		p.until(func() bool { return p.b.at(ref) != nil })
+		p.a.down = true // so that the recipient's side is ahead of the source
+		p.ok(p.b.mover.Approve(p.b.By(), p.b.at(ref).ID, rows(t, "41.0.192.0/18,AS36022,20\n")...))
+		p.until(func() bool { return p.b.state(ref) == holdings.Accepted })
+		p.a.Intend("41.0.128.0/18,AS36009\n")
+		p.a.down = false
+		p.until(func() bool { return !p.b.at(ref).When(holdings.StepRoutes).IsZero() })
+		p.until(func() bool { return p.b.has("41.0.128.0/18,18,AS36009") })
+		if !p.b.has("41.0.192.0/18,20,AS36022") {
+			t.Error("what the source said took the recipient's own route away:", p.b.VRPs())
+		}
+		p.keep = nil
+		p.rest()
+		if !p.b.has("41.0.192.0/18,20,AS36022") {
+			t.Error("in the end the recipient's own route is gone:", p.b.VRPs())
+		}
+	})
 	inPair(t, func(p *pair) {
 		ref := p.begin(moves.Request{})
 		p.until(func() bool { return p.b.at(ref) != nil })

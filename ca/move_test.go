@@ -3,6 +3,7 @@ package ca_test
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -217,4 +218,28 @@ func routes(t *testing.T, prefix, origin string) []roa.Row {
 		t.Fatal(err)
 	}
 	return []roa.Row{row}
+}
+
+// TestRoutesNamedAtApproval: inside one installation, what the recipient's registry names when it agrees is part of what the source
+// waits to see.
+func TestRoutesNamedAtApproval(t *testing.T) {
+	inScene(t, func(s *scene) {
+		id := s.begin(moves.Request{Kind: holdings.Market, From: "afrinic/a", To: "nic.br/x", Resources: s.Set("41.0.128.0/17")})
+		if err := s.mover.Approve(s.By(), id, rows(t, "41.0.192.0/18,AS36022,20\n")...); err != nil {
+			t.Fatal(err)
+		}
+		own := roa.VRP{Prefix: netip.MustParsePrefix("41.0.192.0/18"), MaxLength: 20, ASN: 36022}
+		s.until(func() bool { return s.state(id) == holdings.Accepted })
+		if st, err := s.mover.Show(id); err != nil || !slices.Contains(st.Agreed, own) {
+			t.Fatal("it is not among what the source waits to see:", st, err)
+		}
+		s.until(func() bool { l, _ := s.Ledger(); return !l.Transfer(id).Seen.IsZero() })
+		if s.state(id) != holdings.Accepted || !s.has(own.String()) {
+			t.Fatalf("it is %s and seen without that: %v", s.state(id), s.VRPs())
+		}
+		s.rest()
+		if s.state(id) != holdings.Finalised || !s.has(own.String()) {
+			t.Fatalf("it is %s: %v", s.state(id), s.VRPs())
+		}
+	})
 }
