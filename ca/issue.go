@@ -260,7 +260,7 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 		}
 	}
 	known := b.now.Add(-b.policy.Soak)
-	if c.next.Base != "" && e.mirrors.unsent(c.next.Repository) {
+	if e.unsent(&c.next.Authority) {
 		known = time.Time{}
 	}
 	for _, order := range u.Certify {

@@ -78,11 +78,14 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 // pending tells whether the repository that an authority publishes in has something that readers can't see yet.
 func (e *Engine) pending(a *Authority) bool {
 	if a.Base != "" {
-		return e.mirrors.unsent(a.Repository)
+		return e.unsent(a)
 	}
 	r := e.repositories[a.Repository]
 	return r != nil && r.Staged()
 }
+
+// unsent tells whether an authority publishes at the server of another, and something of there has not reached it.
+func (e *Engine) unsent(a *Authority) bool { return a.Base != "" && e.mirrors.unsent(a.Repository) }
 
 // certifiedKey is the key of a delegated CA that is certified for some resources; empty where none is. The engine's mu is held.
 func (e *Engine) certifiedKey(holder string, resources inr.Set) string {

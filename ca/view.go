@@ -156,7 +156,7 @@ func (v *ledgerView) Holdback(authority string) time.Time {
 
 func (v *ledgerView) Unsent(authority string) bool {
 	is := v.Issued(authority)
-	return is != nil && is.Base != "" && v.mirrors.unsent(is.Repository)
+	return is != nil && v.unsent(&is.Authority)
 }
 
 func (v *ledgerView) Offline(authority string) bool { return v.offline(authority) }

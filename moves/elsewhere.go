@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/inr"
 	"cadastre/internal/relying"
 	"cadastre/internal/validate"
 	"cadastre/roa"
@@ -97,17 +98,22 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	case report == nil:
 		return nil, nobodySaw("a look at what is published"), nil
 	}
+	return seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources), lack{}, nil
+}
+
+// seenBelow is the VRPs within some resources that are valid below certificates at some URIs.
+func seenBelow(r *relying.Report, uris []string, within inr.Set) []roa.VRP {
 	var vrps []roa.VRP
-	for _, uri := range m.engine.CertificatesOf(leg.From) {
-		if a := authorityAt(report, uri); a != nil {
+	for _, uri := range uris {
+		if a := authorityAt(r, uri); a != nil {
 			for _, v := range a.VRPs {
-				if leg.Resources.ContainsPrefix(v.Prefix) {
+				if within.ContainsPrefix(v.Prefix) {
 					vrps = append(vrps, roa.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN})
 				}
 			}
 		}
 	}
-	return vrps, lack{}, nil
+	return vrps
 }
 
 // belowOurs is the certificates, by URI, of authorities that stand below one that is ours: what rests on them ends with what we

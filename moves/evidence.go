@@ -88,8 +88,7 @@ func (m *Mover) record(ref, direction string, octets, signed, identity []byte) e
 	if err != nil || known {
 		return err
 	}
-	id := sha256.Sum256(identity)
-	r := Record{direction, time.Now().UTC(), hex.EncodeToString(sum[:]), octets, signed, hex.EncodeToString(id[:])}
+	r := Record{direction, time.Now().UTC(), sha256Hex(octets), octets, signed, sha256Hex(identity)}
 	if err := r.proven(identity); err != nil { // an identity that has just been replaced
 		r.Signed, r.Signer = nil, ""
 	}
@@ -117,6 +116,12 @@ func (r *Record) proven(identity []byte) error {
 		err = fault.New(fault.Invalid, "what was signed is another message")
 	}
 	return err
+}
+
+// sha256Hex is how evidence names octets.
+func sha256Hex(octets []byte) string {
+	sum := sha256.Sum256(octets)
+	return hex.EncodeToString(sum[:])
 }
 
 func identityKey(signer string) []byte { return append([]byte{'i'}, signer...) }

@@ -2,8 +2,6 @@ package moves
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,8 +10,6 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
-	"cadastre/internal/inr"
-	"cadastre/internal/relying"
 	"cadastre/roa"
 )
 
@@ -76,6 +72,14 @@ func (m *Mover) Force(ctx context.Context, by holdings.By, id uint64, consent ca
 	return f, err
 }
 
+// onCA begins whom a transfer waits on where that is a CA elsewhere.
+const onCA = "the CA of "
+
+// WaitsForCA tells whether a transfer waits for a CA elsewhere that Force goes on without.
+func (s *Status) WaitsForCA() bool {
+	return strings.HasPrefix(s.On, onCA) && forceable(&s.Transfer) == nil
+}
+
 // forceable tells what keeps a transfer from being forced.
 func forceable(t *holdings.Transfer) error {
 	switch {
@@ -127,7 +131,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		stays := seenBelow(report, m.engine.CertificatesOf(leg.To), leg.Resources)
 		for _, v := range seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources) {
 			if !slices.Contains(stays, v) {
-				f.Lost = append(f.Lost, v)
+				f.Lost = append(f.Lost, v.String())
 			}
 		}
 	}
@@ -142,8 +146,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		f.Until = f.Until.Add(m.engine.Policy().Notice)
 	}
 	if len(f.Lost) > 0 {
-		sum := sha256.Sum256(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(f.Lost, "\n")))
-		f.Code = hex.EncodeToString(sum[:4])
+		f.Code = codeOf(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(f.Lost, "\n")))
 	}
 	return f, nil
 }
@@ -157,19 +160,4 @@ func (f *Forced) passes(consent ca.Consent) error {
 		return fault.New(fault.Refused, "the code %s belongs to another state of things; look again with --dry-run, then repeat with --code %s", consent.Code, f.Code)
 	}
 	return fault.New(fault.Refused, "%d VRPs would be lost with the certificates of CAs that have not come along; look with --dry-run, then repeat with --code %s", len(f.Lost), f.Code)
-}
-
-// seenBelow is the VRPs within some resources that are valid below certificates at some URIs.
-func seenBelow(r *relying.Report, uris []string, within inr.Set) []string {
-	var vrps []string
-	for _, uri := range uris {
-		if a := authorityAt(r, uri); a != nil {
-			for _, v := range a.VRPs {
-				if within.ContainsPrefix(v.Prefix) {
-					vrps = append(vrps, v.String())
-				}
-			}
-		}
-	}
-	return vrps
 }

@@ -1,8 +1,6 @@
 package moves
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -105,10 +103,12 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(digest)
-	p.Code = hex.EncodeToString(sum[:4])
+	p.Code = codeOf(digest)
 	return p, nil
 }
+
+// codeOf is the code that lets be done what was looked at.
+func codeOf(plan []byte) string { return sha256Hex(plan)[:8] }
 
 // find is the estate that is to go.
 func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, deposited *Estate) error {

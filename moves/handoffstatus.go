@@ -1,7 +1,6 @@
 package moves
 
 import (
-	"strings"
 	"time"
 
 	"cadastre/holdings"
@@ -141,7 +140,8 @@ func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer)
 	if len(s.Waits) < mostWaits {
 		now := time.Now()
 		w := m.awaits(l, t, now)
-		long := strings.HasPrefix(w.on, "the CA of ") && forceable(t) == nil && now.Sub(t.When(string(holdings.Accepted))) >= forceAfter
+		st := Status{Transfer: *t, On: w.on}
+		long := st.WaitsForCA() && now.Sub(t.When(string(holdings.Accepted))) >= forceAfter
 		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: w.what, On: w.on, Force: long})
 	}
 }

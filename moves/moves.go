@@ -248,7 +248,7 @@ func (m *Mover) arrived(t *holdings.Transfer, now time.Time) (time.Time, error) 
 		if len(m.engine.CertificatesOf(leg.To)) == 0 {
 			w := waiting{what: fmt.Sprintf("that %s has a certificate for %s", leg.To, leg.Resources), on: onAuthorities}
 			if _, delegated := m.engine.Delegated(leg.To); delegated {
-				w.on = "the CA of " + leg.To
+				w.on = onCA + leg.To
 			}
 			m.waitsOn(t, w)
 			return now.Add(lookEvery), nil
@@ -298,7 +298,7 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	case err != nil:
 		return time.Time{}, err
 	case left.Delegated:
-		m.waitsOn(t, waiting{left.Missing, "the CA of " + left.Holder, left.Notice})
+		m.waitsOn(t, waiting{left.Missing, onCA + left.Holder, left.Notice})
 		return now.Add(lookAgain), nil
 	case left.Missing != "":
 		m.waits(t, left.Missing)

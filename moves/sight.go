@@ -114,7 +114,7 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
 		on := ""
 		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
-			on = "the CA of " + leg.To
+			on = onCA + leg.To
 		}
 		if err != nil || s.Missing != "" {
 			return lacks(s.Missing, on), err

@@ -2,8 +2,6 @@ package moves
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"time"
@@ -55,8 +53,7 @@ func VerifyEvidence(text, identity []byte, peers ...[]byte) (*Verdict, error) {
 	case !bytes.Equal(said, message.Content):
 		return nil, fault.New(fault.Invalid, "the evidence was changed after it was signed: its hash is another")
 	}
-	id := sha256.Sum256(trust.Certificate())
-	v := &Verdict{Signer: hex.EncodeToString(id[:]), SignedAt: message.SigningTime, SHA256: hashIn(said), Peers: []Author{}}
+	v := &Verdict{Signer: sha256Hex(trust.Certificate()), SignedAt: message.SigningTime, SHA256: hashIn(said), Peers: []Author{}}
 	if err := json.Unmarshal(signed.Evidence, &v.Evidence); err != nil {
 		return nil, fault.New(fault.BadInput, "the evidence can't be read: %w", err)
 	}
@@ -70,8 +67,7 @@ func VerifyEvidence(text, identity []byte, peers ...[]byte) (*Verdict, error) {
 func (v *Verdict) prove(peers [][]byte) error {
 	wanted := map[string]bool{}
 	for _, peer := range peers {
-		sum := sha256.Sum256(peer)
-		wanted[hex.EncodeToString(sum[:])] = true
+		wanted[sha256Hex(peer)] = true
 	}
 	for i, r := range v.Evidence.Messages {
 		if r.Signed == nil {
@@ -82,7 +78,7 @@ func (v *Verdict) prove(peers [][]byte) error {
 			continue
 		}
 		identity := v.Evidence.Identities[r.Signer]
-		if sum := sha256.Sum256(identity); hex.EncodeToString(sum[:]) != r.Signer {
+		if sha256Hex(identity) != r.Signer {
 			return fault.New(fault.Invalid, "the identity of message %d is not the one with the hash %s", i+1, r.Signer)
 		}
 		if err := r.proven(identity); err != nil {
@@ -127,7 +123,7 @@ func (v *Verdict) check() error {
 		return fault.New(fault.BadInput, "its format is %q; this version reads %s", ev.Format, EvidenceFormat)
 	}
 	for i, r := range ev.Messages {
-		if sum := sha256.Sum256(r.Octets); hex.EncodeToString(sum[:]) != r.SHA256 {
+		if sha256Hex(r.Octets) != r.SHA256 {
 			return fault.New(fault.Invalid, "message %d of the evidence is not the one with the hash %s", i+1, r.SHA256)
 		}
 	}

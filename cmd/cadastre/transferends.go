@@ -65,7 +65,7 @@ func transferAbandon(g *global) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&q.Silent, "silent", "168h", "for how long the other has been silent, at the least")
+	cmd.Flags().StringVar(&q.Silent, "silent", moves.Silence.String(), "for how long the other has been silent, at the least")
 	cmd.Flags().BoolVar(&q.Keep, "keep", false, "keep the recipient's side, as if the source had finalised")
 	return cmd
 }

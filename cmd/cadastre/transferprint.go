@@ -131,7 +131,7 @@ func printWaits(w io.Writer, s *moves.Status) {
 	if s.On != "" {
 		fmt.Fprintf(w, "  on       %s\n", s.On)
 	}
-	if strings.HasPrefix(s.On, "the CA of ") && s.State == holdings.Accepted && s.Peer == "" {
+	if s.WaitsForCA() {
 		fmt.Fprintf(w, "if that never comes, 'cadastre transfer force %d --dry-run' says what it costs to go on without it\n", s.ID)
 	}
 	if !s.Until.IsZero() {
