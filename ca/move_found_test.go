@@ -74,6 +74,36 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 			return m.complete(d)
 		},
+		// the certificate still named what had left, and what was issued without that was taken for what it had said before
+		"what left comes back with more before the certificate shrank": func(t *testing.T) error {
+			v := furnished(t)
+			v.intendUpTo("rede", "177.0.0.0/16", 20, "AS28002")
+			v.take("rede", "177.0.128.0/17")
+			v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "vizinho", Parent: "nic.br", Kind: holdings.LIR})))
+			v.give("vizinho", "177.0.128.0/17")
+			m := modelOf(v)
+			away := &deal{kind: holdings.Merger, donor: v, taker: v, from: "rede", to: "vizinho", resources: resources(t, "177.0.64.0/18")}
+			if err := m.initiate(away, holdings.Organisation{}); err != nil {
+				return err
+			}
+			if err := m.accept(away); err != nil {
+				return err
+			}
+			if err := m.rest(); err != nil {
+				return err
+			}
+			m.until(away.seen.Add(m.watch.soak))
+			if err := m.finalise(away); err != nil {
+				return err
+			}
+			if _, err := m.work(batchKeys); err != nil {
+				return err
+			}
+			if named := v.issued["rede"].Certified; !named.Contains(away.resources) {
+				t.Fatalf("the certificate shrank at once, to %s", named)
+			}
+			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.64.0-177.0.255.255")})
+		},
 		// the customer's route was valid by the ROA of the LIR above it alone
 		"what covers what moves goes along": func(t *testing.T) error {
 			m, d := landing(t)

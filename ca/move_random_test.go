@@ -142,6 +142,7 @@ func (m *model) finish(t *rapid.T, must func(error)) {
 	m.until(m.now().Add(10 * time.Hour)) // bridges end
 	must(m.rest())
 	m.until(m.now().Add(m.watch.soak + decided))
+	must(m.rest())
 	must(m.look())
 	for _, v := range m.villages {
 		must(v.done())

@@ -416,30 +416,17 @@ func (p *planner) certifies(name string) bool {
 // roas compares the ROAs that are issued with those that are wanted, and with the clock. Of two that say the same one
 // goes. What growth has made superfluous goes when no reader has the certificate from before that any more.
 func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VRP, withdraw []string) {
-	wanted, before := map[string]roa.VRP{}, map[string]bool{}
-	for _, vrp := range p.Authorised(authority, will) {
+	authorised := p.Authorised(authority, will)
+	wanted := map[string]roa.VRP{}
+	for _, vrp := range authorised {
 		wanted[vrp.String()] = vrp
 	}
-	base, until := p.soaked(authority, is, !is.Certified.Contains(will))
-	if p.now.Before(until) {
-		readers := []inr.Set{base} // have one of these certificates, or the newest
-		for _, g := range p.soaking(is) {
-			readers = append(readers, g.Before)
-		}
-		if !is.Certified.Contains(will) {
-			readers = append(readers, is.Certified)
-		}
-		for _, certified := range readers {
-			for _, vrp := range p.Authorised(authority, certified) {
-				before[vrp.String()] = true
-			}
-		}
-	}
+	readers, until := p.readersOf(authority, is, will)
 	for _, name := range roaNames(is) {
 		product := is.products[name]
 		vrp, keep := wanted[product.Says]
 		switch {
-		case !keep && before[product.Says]:
+		case !keep && needed(product.Says, authorised, readers):
 			p.again(authority, until)
 		case !keep:
 			withdraw = append(withdraw, name)
@@ -452,6 +439,45 @@ func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VR
 		add = append(add, wanted[says])
 	}
 	return add, withdraw
+}
+
+// readersOf is what an authority's certificate names for readers who do not have the newest, and until when there are such.
+func (p *planner) readersOf(authority string, is *issued, will inr.Set) (readers []inr.Set, until time.Time) {
+	grows := !is.Certified.Contains(will)
+	base, until := p.soaked(authority, is, grows)
+	if !p.now.Before(until) {
+		return nil, until
+	}
+	readers = append(readers, base)
+	for _, g := range p.soaking(is) {
+		readers = append(readers, g.Before)
+	}
+	if grows {
+		readers = append(readers, is.Certified)
+	}
+	return readers, until
+}
+
+// needed tells whether some reader has nothing in place of a ROA that is authorised as a part of another from now on: its
+// certificate is too small for that one, and no other that it can have says as much.
+func needed(says string, authorised []roa.VRP, readers []inr.Set) bool {
+	if len(readers) == 0 {
+		return false
+	}
+	v, err := roa.ParseVRP(says)
+	return err == nil && slices.ContainsFunc(readers, func(certified inr.Set) bool {
+		part := false
+		for _, w := range authorised {
+			switch covers := w.ASN == v.ASN && inr.OfPrefix(w.Prefix).Contains(inr.OfPrefix(v.Prefix)); {
+			case !covers:
+			case !certified.ContainsPrefix(w.Prefix):
+				part = true
+			case w.MaxLength >= v.MaxLength:
+				return false
+			}
+		}
+		return part && certified.ContainsPrefix(v.Prefix)
+	})
 }
 
 func roaNames(is *issued) []string {

@@ -186,14 +186,12 @@ func (w *world) publish(holder string) {
 	sheet[holder] = f
 }
 
-// vrpOf reads "prefix,maxlength,ASn".
 func vrpOf(says string) roa.VRP {
-	fields := strings.Split(says, ",")
-	row, err := roa.ParseRow(fields[0], fields[2], fields[1])
+	v, err := roa.ParseVRP(says)
 	if err != nil {
 		panic(err)
 	}
-	return roa.VRP{Prefix: row.Prefix, MaxLength: row.MaxLength, ASN: row.Origin}
+	return v
 }
 
 // doBatch carries out a batch: new authorities are there for the certificates that others issue to them, as in issue.

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"cadastre/internal/fault"
 )
 
 // VRP is a validated ROA payload (RFC 6811, section 2): what a validator must find.
@@ -17,6 +19,16 @@ type VRP struct {
 
 // String is "prefix,maxlength,ASn".
 func (v VRP) String() string { return fmt.Sprintf("%s,%d,AS%d", v.Prefix, v.MaxLength, v.ASN) }
+
+// ParseVRP reads what String writes. It fails with BadInput.
+func ParseVRP(text string) (VRP, error) {
+	fields := strings.Split(text, ",")
+	if len(fields) != 3 {
+		return VRP{}, fault.New(fault.BadInput, "%q is no VRP; write prefix,maxlength,ASn", text)
+	}
+	row, err := ParseRow(fields[0], fields[2], fields[1])
+	return VRP{row.Prefix, row.MaxLength, row.Origin}, err
+}
 
 // Compare orders VRPs by family, address, length, maxLength and AS number.
 func (v VRP) Compare(w VRP) int {
