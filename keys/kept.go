@@ -128,9 +128,6 @@ func atTurn(turn string, next func(at int64) (int64, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err = f.WriteAt([]byte(strconv.FormatInt(at, 10)), 0)
+	_, err = fmt.Fprintf(io.NewOffsetWriter(f, 0), "%020d", at) // as wide each time: a kill leaves the one or the other
 	return err
 }
