@@ -61,7 +61,7 @@ func (e *Engine) effectOfIntents(o *roa.Outcome, consent Consent) *Effect {
 		vrps, _ := roa.Authorised(in, e.ledger.Holding(in.Holder))
 		lost = append(lost, vrps...)
 	}
-	f.Gained, f.Lost = without(gained, nil), without(lost, gained)
+	f.Gained, f.Lost = without(gained, lost), without(lost, gained)
 	if !consent.Unbraked {
 		e.brake(f, sha256.Sum256([]byte("intents")), len(f.Lost))
 	}

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"slices"
+	"time"
 
 	"cadastre/holdings"
 	"cadastre/roa"
@@ -51,8 +52,8 @@ func (m *model) accept(d *deal) error {
 // agreement is what the recipient's side is to have authorised.
 func (m *model) agreement(d *deal) []roa.Intent {
 	var list []roa.Intent
-	add := func(to string, v roa.VRP) {
-		list = append(list, roa.Intent{Holder: to, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Actor: "tester", Added: d.taker.now, Transfer: d.ids[d.taker]})
+	add := func(to string, r holdings.Route) {
+		list = append(list, roa.Intent{Holder: to, Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin, Actor: "tester", Added: d.taker.now, Until: r.Until, Transfer: d.ids[d.taker]})
 	}
 	if d.kind.SameHolder() || d.bridge > 0 {
 		t := d.donor.Transfer(d.ids[d.donor])
@@ -61,16 +62,23 @@ func (m *model) agreement(d *deal) []roa.Intent {
 			if to == "" {
 				to = d.to // elsewhere one has it all
 			}
-			for _, v := range d.donor.book.Along(d.donor.Ledger, t, leg) {
-				add(to, v)
+			for _, r := range d.donor.book.Along(d.donor.Ledger, t, leg) {
+				add(to, r)
 			}
 		}
 	}
 	for _, v := range d.staged {
-		add(d.to, v)
+		add(d.to, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN})
 	}
 	return list
 }
+
+// brings is what was agreed and has not ended.
+func (d *deal) brings(now time.Time) []roa.Intent {
+	return slices.DeleteFunc(slices.Clone(d.agreed), func(in roa.Intent) bool { return hasEnded(in, now) })
+}
+
+func hasEnded(in roa.Intent, now time.Time) bool { return !in.Until.IsZero() && !in.Until.After(now) }
 
 // finalise ends the donor's side. From then on what was agreed is promised; it must have been there for all readers before.
 func (m *model) finalise(d *deal) error {
@@ -83,23 +91,25 @@ func (m *model) finalise(d *deal) error {
 	d.state = holdings.Finalised
 	m.trace("%s: transfer %d is finalised", m.now().Sub(noon), d.ids[d.taker])
 	var agreed []roa.VRP
-	for _, in := range d.agreed {
+	for _, in := range d.brings(d.taker.now) {
 		says, _ := roa.Authorised(in, d.taker.Holding(in.Holder))
 		agreed = append(agreed, says...)
-		own := m.wants[d.taker]
-		known := slices.ContainsFunc(own[in.Holder], func(has roa.Intent) bool { return has.String() == in.String() })
-		vrp := roa.VRP{Prefix: in.Prefix, MaxLength: in.MaxLength, ASN: in.Origin}
-		if !d.kind.SameHolder() && !slices.Contains(d.staged, vrp) && !known {
-			in.Until = d.taker.now.Add(d.bridge)
-			if list := d.taker.book.Brought(in.Holder, d.ids[d.taker]); slices.ContainsFunc(list, func(b roa.Intent) bool { return b.String() == in.String() }) {
+		if ends := d.taker.now.Add(d.bridge); !d.kind.SameHolder() && !slices.Contains(d.staged, in.VRP()) && (in.Until.IsZero() || in.Until.After(ends)) {
+			in.Until = ends
+			if slices.ContainsFunc(d.taker.book.Brought(in.Holder, d.ids[d.taker]), sameAs(in)) {
 				out, err := d.taker.book.Remove([]roa.Intent{in})
 				d.taker.must(err)
 				out.Added = []roa.Intent{in}
 				d.taker.must(d.taker.want(out, nil))
 			}
 		}
-		if !known {
-			own[in.Holder] = append(own[in.Holder], in)
+		own := m.wants[d.taker][in.Holder]
+		at := slices.IndexFunc(own, sameAs(in))
+		switch {
+		case at < 0:
+			m.wants[d.taker][in.Holder] = append(own, in)
+		case !own[at].Until.IsZero() && (in.Until.IsZero() || in.Until.After(own[at].Until)):
+			own[at] = in
 		}
 	}
 	if err := m.agreedKeeps(d, before, m.promised()); err != nil {
@@ -110,6 +120,11 @@ func (m *model) finalise(d *deal) error {
 		m.promises[i].vrps = roa.Unique(slices.Concat(m.promises[i].vrps, agreed))
 	}
 	return m.look()
+}
+
+// sameAs tells whether an intent says the same as another.
+func sameAs(in roa.Intent) func(roa.Intent) bool {
+	return func(other roa.Intent) bool { return other.String() == in.String() }
 }
 
 // cancel ends the recipient's side.

@@ -2,8 +2,10 @@ package ca
 
 import (
 	"testing"
+	"time"
 
 	"cadastre/holdings"
+	"cadastre/roa"
 )
 
 // TestWhatTheModelFound is the histories in which the random model caught a plan or the ledger, each in its smallest form.
@@ -103,6 +105,32 @@ func TestWhatTheModelFound(t *testing.T) {
 				t.Fatalf("the certificate shrank at once, to %s", named)
 			}
 			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.64.0-177.0.255.255")})
+		},
+		// what it had by the bridge, which ended on the way, stood in for what came back for good
+		"what a bridge kept comes back for good": func(t *testing.T) error {
+			m, d := landing(t)
+			d.kind, d.from, d.to, d.bridge = holdings.Market, "isp", "other", 6*time.Hour
+			d.resources = resources(t, "41.0.32.0/20")
+			if err := m.carryThrough(d); err != nil {
+				return err
+			}
+			on := &deal{kind: holdings.Market, donor: d.donor, taker: d.taker, from: "other", to: "rede", resources: d.resources}
+			on.staged = []roa.VRP{vrpOf("41.0.32.0/20,20,AS37000")}
+			if err := m.carryThrough(on); err != nil {
+				return err
+			}
+			if kept := d.taker.book.Brought("other", d.ids[d.taker]); len(kept) != 1 {
+				t.Fatalf("the bridge is over: %v", kept)
+			}
+			back := &deal{kind: holdings.Portability, donor: d.donor, taker: d.taker, from: "rede", to: "other", resources: d.resources}
+			if err := m.initiate(back, holdings.Organisation{}); err != nil {
+				return err
+			}
+			if err := m.accept(back); err != nil {
+				return err
+			}
+			m.until(m.now().Add(6 * time.Hour))
+			return m.complete(back)
 		},
 		// the customer's route was valid by the ROA of the LIR above it alone
 		"what covers what moves goes along": func(t *testing.T) error {

@@ -212,7 +212,7 @@ func (m *model) stands(d *deal) bool {
 			}
 		}
 	}
-	for _, in := range d.agreed {
+	for _, in := range d.brings(v.now) {
 		says, _ := roa.Authorised(in, v.Holding(in.Holder))
 		for _, vrp := range says {
 			said := func(name string) bool { return v.issued[in.Holder].products[name].Says == vrp.String() }

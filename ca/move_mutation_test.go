@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -79,7 +80,10 @@ func (m *model) complete(d *deal) error {
 		if err := m.rest(); err != nil {
 			return err
 		}
-		if !m.ripe(d) {
+		switch {
+		case d.seen.IsZero():
+			return fmt.Errorf("the transfer of %s by %s to %s never comes to be published", d.resources, d.from, d.to)
+		case !m.ripe(d):
 			m.until(d.seen.Add(m.watch.soak))
 		}
 	}

@@ -52,7 +52,7 @@ func (m *model) promised() promise {
 	for _, v := range m.villages {
 		for _, handle := range v.Organisations() {
 			for _, in := range m.wants[v][handle] {
-				if !in.Until.IsZero() && !in.Until.After(v.now) {
+				if hasEnded(in, v.now) {
 					continue
 				}
 				p.vrps = append(p.vrps, v.certain(in)...)
@@ -65,7 +65,7 @@ func (m *model) promised() promise {
 		if d.state != holdings.Accepted {
 			continue
 		}
-		for _, in := range d.agreed {
+		for _, in := range d.brings(m.now()) {
 			says, _ := roa.Authorised(in, d.taker.Holding(in.Holder))
 			p.coming = append(p.coming, says...)
 		}

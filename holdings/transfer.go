@@ -110,6 +110,7 @@ type Route struct {
 	Prefix    netip.Prefix `json:"prefix"`
 	MaxLength int          `json:"maxLength"`
 	Origin    uint32       `json:"origin"`
+	Until     time.Time    `json:"until,omitzero"` // when it ends by itself; zero: never
 }
 
 // TransferStep is something that happened to a transfer.

@@ -136,15 +136,15 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	f.Staged = t.Routes
 	kept := map[roa.VRP]bool{}
 	for _, leg := range t.Legs {
-		for _, v := range carried(l, t, b, leg) {
-			if !kept[v] {
+		for _, r := range carried(l, t, b, leg) {
+			if v := roa.OfRoute(r); !kept[v] {
 				kept[v] = true
 				f.Carried = append(f.Carried, v)
 			}
 		}
 	}
 	for _, r := range t.Routes {
-		kept[roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin}] = true
+		kept[roa.OfRoute(r)] = true
 	}
 	giving, _ := l.Involved(t)
 	for _, holder := range giving {

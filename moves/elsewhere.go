@@ -48,7 +48,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 		for _, r := range append(routesIn(l, t, b), t.Routes...) {
 			if leg := legOf(t, r); leg != nil {
 				i := slices.IndexFunc(t.Legs, func(x holdings.Leg) bool { return x.From == leg.From })
-				want[i] = append(want[i], roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin})
+				want[i] = append(want[i], roa.OfRoute(r))
 			}
 		}
 		return nil

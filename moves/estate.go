@@ -29,18 +29,16 @@ func EstateOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, reg
 	e := &Estate{Registry: registry, Resources: l.InTree(registry), NIRs: nirs(l, registry), Holders: []Remnant{}}
 	for _, holder := range l.HoldersOf(registry) {
 		r := Remnant{Holder: holder, Legs: l.LegsOf(holder)}
-		var vrps []roa.VRP
+		var routes []holdings.Route
 		for i := range r.Legs {
 			leg := &r.Legs[i]
 			leg.New, _ = l.Organisation(leg.From)
 			leg.CA = identities[leg.From]
 			for _, in := range b.Of(leg.From) {
-				vrps = append(vrps, roa.Carried(in, leg.Resources)...)
+				routes = append(routes, roa.Carried(in, leg.Resources)...)
 			}
 		}
-		for _, v := range roa.Unique(vrps) {
-			r.Routes = append(r.Routes, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN})
-		}
+		r.Routes = roa.Joined(routes)
 		e.Holders = append(e.Holders, r)
 	}
 	return e

@@ -25,11 +25,11 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 		}
 		now := map[roa.VRP]bool{}
 		for _, in := range want {
-			now[roa.VRP{Prefix: in.Prefix, MaxLength: in.MaxLength, ASN: in.Origin}] = true
+			now[in.VRP()] = true
 		}
 		for _, leg := range t.Legs {
 			for _, in := range b.Brought(leg.To, t.ID) {
-				if !now[roa.VRP{Prefix: in.Prefix, MaxLength: in.MaxLength, ASN: in.Origin}] && !slices.Contains(out.Removed, in) {
+				if !now[in.VRP()] && !slices.Contains(out.Removed, in) {
 					out.Removed = append(out.Removed, in)
 				}
 			}
@@ -43,19 +43,20 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 func wanted(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []roa.Intent {
 	accepted := t.When(string(holdings.Accepted))
 	var list []roa.Intent
-	add := func(leg holdings.Leg, v roa.VRP, comment string) {
+	add := func(leg holdings.Leg, r holdings.Route, comment string) {
 		list = append(list, roa.Intent{
-			Holder: leg.To, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Comment: comment, Actor: Actor, Added: accepted, Transfer: t.ID,
+			Holder: leg.To, Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin, Comment: comment, Actor: Actor, Added: accepted,
+			Until: r.Until, Transfer: t.ID,
 		})
 	}
 	for _, leg := range t.Legs {
-		for _, v := range carried(l, t, b, leg) {
-			add(leg, v, carriedComment(t))
+		for _, r := range carried(l, t, b, leg) {
+			add(leg, r, carriedComment(t))
 		}
 	}
 	for _, r := range t.Routes {
 		if leg := legOf(t, r); leg != nil {
-			add(*leg, roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin}, "")
+			add(*leg, r, "")
 		}
 	}
 	return list
@@ -69,21 +70,23 @@ func carriedComment(t *holdings.Transfer) string {
 }
 
 // carried is what the donor of a leg, and those above it that lose it too, had authorised of what moves, where that goes along.
-// Of what others below it get with legs of their own, theirs is carried by these.
-func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []roa.VRP {
+// Of what others below it get with legs of their own, theirs is carried by these. What has ended is not among it.
+func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []holdings.Route {
 	if !t.Kind.SameHolder() && t.Bridge == 0 {
 		return nil
 	}
-	if leg.From == "" {
-		var vrps []roa.VRP
+	var routes []holdings.Route
+	if leg.From != "" {
+		routes = b.Along(l, t, leg)
+	} else {
 		for _, r := range t.Carried {
 			if at := legOf(t, r); at != nil && at.To == leg.To {
-				vrps = append(vrps, roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin})
+				routes = append(routes, r)
 			}
 		}
-		return vrps
 	}
-	return b.Along(l, t, leg)
+	now := time.Now() // the donor may be gone, and what it said older than the end of what it authorised
+	return slices.DeleteFunc(routes, func(r holdings.Route) bool { return !r.Until.IsZero() && !now.Before(r.Until) })
 }
 
 // legOf is the leg whose recipient has a route's prefix, the lowest; nil where none has.
@@ -109,7 +112,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 				switch {
 				case t.State == holdings.Cancelled:
 					out.Removed = append(out.Removed, in)
-				case !t.Kind.SameHolder() && in.Until.IsZero() && !staged(t, in):
+				case !t.Kind.SameHolder() && (in.Until.IsZero() || in.Until.After(bridgeEnd(t))) && !staged(t, in):
 					out.Removed = append(out.Removed, in)
 					in.Until = bridgeEnd(t)
 					out.Added = append(out.Added, in)
@@ -149,9 +152,7 @@ func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) map[string][]
 func routesIn(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []holdings.Route {
 	var routes []holdings.Route
 	for _, leg := range t.Legs {
-		for _, v := range carried(l, t, b, leg) {
-			routes = append(routes, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN})
-		}
+		routes = append(routes, carried(l, t, b, leg)...)
 	}
 	return routes
 }

@@ -60,7 +60,7 @@ func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *S
 		if t.To == "" {
 			s.Agreed = nil
 			for _, r := range append(routesIn(l, t, b), t.Routes...) {
-				s.Agreed = append(s.Agreed, roa.VRP{Prefix: r.Prefix, MaxLength: r.MaxLength, ASN: r.Origin})
+				s.Agreed = append(s.Agreed, roa.OfRoute(r))
 			}
 		}
 		s.Agreed = roa.Unique(s.Agreed)

@@ -30,7 +30,8 @@ type Left struct {
 	NoOrigin bool // its prefix was not looked at, since its AS number can be held by no one
 }
 
-// Add resolves that these rows become intents. It fails with NotFound (no such holder), NotHeld (what no one holds, or
+// Add resolves that these rows become intents. One that is there and would end by itself, as what a transfer brought, becomes
+// the holder's own and does not end. It fails with NotFound (no such holder), NotHeld (what no one holds, or
 // the named holder does not; the error says who does) or BadInput (an origin that can't be), with the lines at fault.
 func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error) {
 	if opt.Holder != "" {
@@ -44,7 +45,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	lines := fault.NewLines(opt.File)
 	var typed error // the first error of a row without a line
 	var taken []Row
-	fresh := map[string]bool{}
+	fresh := map[string]int{}
 	for _, row := range rows {
 		holder, err := place(l, row, opt)
 		switch {
@@ -57,12 +58,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 		default:
 			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Actor, Added: opt.Time.UTC()}
 			taken = append(taken, row)
-			if key := string(in.key()); b.has(in) || fresh[key] {
-				out.Duplicates++
-			} else {
-				fresh[key] = true
-				out.Added = append(out.Added, in)
-			}
+			b.take(in, out, fresh)
 		}
 	}
 	if typed != nil {

@@ -110,19 +110,35 @@ func (b *Book) End(now time.Time) *Outcome {
 	return out
 }
 
-// Bring resolves that a transfer brings intents to a holder. Those that are there already stay as they are.
+// Bring resolves that a transfer brings intents to a holder. Those that are there already stay as they are, unless they would
+// end before what is brought.
 func (b *Book) Bring(intents []Intent) *Outcome {
-	out := &Outcome{}
-	fresh := map[string]bool{}
+	out, fresh := &Outcome{}, map[string]int{}
 	for _, in := range intents {
-		if key := string(in.key()); b.has(in) || fresh[key] {
-			out.Duplicates++
-		} else {
-			fresh[key] = true
-			out.Added = append(out.Added, in)
-		}
+		b.take(in, out, fresh)
 	}
 	return out
+}
+
+// take has an outcome add an intent, in place of one that ends before it. Fresh is where in the outcome those are that were
+// added, by their keys.
+func (b *Book) take(in Intent, out *Outcome, fresh map[string]int) {
+	key := string(in.key())
+	at, again := fresh[key]
+	has, there := b.find(in)
+	switch {
+	case again && outlasts(in.Until, out.Added[at].Until):
+		out.Added[at] = in
+		out.Duplicates++
+	case again || there && !outlasts(in.Until, has.Until):
+		out.Duplicates++
+	default:
+		if there {
+			out.Removed = append(out.Removed, has)
+		}
+		fresh[key] = len(out.Added)
+		out.Added = append(out.Added, in)
+	}
 }
 
 // Outcome is a change of intents, resolved and not yet made.
@@ -203,9 +219,13 @@ func (b *Book) setEnd(in Intent) {
 }
 
 // has tells whether an intent is in the book.
-func (b *Book) has(in Intent) bool {
-	_, found := slices.BinarySearchFunc(b.of[in.Holder], in, compareIntents)
-	return found
+// find is the intent that a holder has of what another says.
+func (b *Book) find(in Intent) (Intent, bool) {
+	at, found := slices.BinarySearchFunc(b.of[in.Holder], in, compareIntents)
+	if !found {
+		return Intent{}, false
+	}
+	return b.of[in.Holder][at], true
 }
 
 // routes is prefixes in the order of netip.Prefix.Compare, some perhaps twice.

@@ -32,13 +32,14 @@ type Intent struct {
 }
 
 // String is the intent as a VRP, with its holder.
-func (in Intent) String() string { return fmt.Sprintf("%s for %s", in.vrp(), in.Holder) }
+func (in Intent) String() string { return fmt.Sprintf("%s for %s", in.VRP(), in.Holder) }
 
-func (in Intent) vrp() VRP { return VRP{in.Prefix, in.MaxLength, in.Origin} }
+// VRP is what the intent authorises while all of its prefix is held.
+func (in Intent) VRP() VRP { return VRP{in.Prefix, in.MaxLength, in.Origin} }
 
 // compareIntents orders intents of one holder as the store does: by prefix, length, maxLength and origin.
 func compareIntents(a, b Intent) int {
-	return cmp.Or(cmp.Compare(a.Holder, b.Holder), a.vrp().Compare(b.vrp()))
+	return cmp.Or(cmp.Compare(a.Holder, b.Holder), a.VRP().Compare(b.VRP()))
 }
 
 // key is the intent's key in the store: holder, 0, then numbers that sort as compareIntents does.
@@ -55,7 +56,7 @@ func (in Intent) key() []byte {
 // intent is parked.
 func Authorised(in Intent, holding inr.Set) (vrps []VRP, parked bool) {
 	if holding.ContainsPrefix(in.Prefix) {
-		return []VRP{in.vrp()}, false
+		return []VRP{in.VRP()}, false
 	}
 	for _, p := range inr.OfPrefix(in.Prefix).Intersect(holding).Prefixes() {
 		vrps = append(vrps, VRP{p, max(in.MaxLength, p.Bits()), in.Origin})
@@ -71,12 +72,5 @@ func Ahead(in Intent, holding, leaving inr.Set) []VRP {
 		return nil
 	}
 	vrps, _ := Authorised(in, holding.Minus(leaving))
-	return vrps
-}
-
-// Carried is what of an intent goes along when resources move to another holder: all that lies in them, with the intent's
-// maxLength or its own length if that is longer.
-func Carried(in Intent, moving inr.Set) []VRP {
-	vrps, _ := Authorised(in, moving)
 	return vrps
 }

@@ -2,14 +2,16 @@ package roa
 
 import (
 	"slices"
+	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/inr"
 )
 
 // Along is what the donor's side had authorised of what a leg of a transfer brings: the leg's donor and, with the first leg,
-// those above that lose it too and are no registries, since the routes that their ROAs cover would lose them. Sorted, each
-// once; nothing where the donor is elsewhere.
-func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg) []VRP {
+// those above that lose it too and are no registries, since the routes that their ROAs cover would lose them. As Joined has
+// it; nothing where the donor is elsewhere.
+func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg) []holdings.Route {
 	if leg.From == "" {
 		return nil
 	}
@@ -24,11 +26,43 @@ func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg)
 			}
 		}
 	}
-	var vrps []VRP
+	var routes []holdings.Route
 	for _, handle := range donors {
 		for _, in := range b.of[handle] {
-			vrps = append(vrps, Carried(in, leg.Resources)...)
+			routes = append(routes, Carried(in, leg.Resources)...)
 		}
 	}
-	return Unique(vrps)
+	return Joined(routes)
 }
+
+// OfRoute is the VRP of a route.
+func OfRoute(r holdings.Route) VRP { return VRP{r.Prefix, r.MaxLength, r.Origin} }
+
+// Carried is what of an intent goes along when resources move to another holder: all that lies in them, with the intent's
+// maxLength or its own length if that is longer, until the intent ends.
+func Carried(in Intent, moving inr.Set) []holdings.Route {
+	var routes []holdings.Route
+	vrps, _ := Authorised(in, moving)
+	for _, v := range vrps {
+		routes = append(routes, holdings.Route{Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Until: in.Until})
+	}
+	return routes
+}
+
+// Joined is routes in the order of their VRPs, each once, with the last of its ends.
+func Joined(routes []holdings.Route) []holdings.Route {
+	slices.SortStableFunc(routes, func(a, b holdings.Route) int { return OfRoute(a).Compare(OfRoute(b)) })
+	joined := routes[:0:0]
+	for _, r := range routes {
+		switch last := len(joined) - 1; {
+		case last < 0 || OfRoute(joined[last]) != OfRoute(r):
+			joined = append(joined, r)
+		case outlasts(r.Until, joined[last].Until):
+			joined[last].Until = r.Until
+		}
+	}
+	return joined
+}
+
+// outlasts tells whether what ends at one time ends after what ends at another; zero is never.
+func outlasts(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }

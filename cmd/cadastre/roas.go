@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -84,7 +85,11 @@ func roaList(g *global) *cobra.Command {
 				table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(table, "HOLDER\tPREFIX\tMAXLENGTH\tORIGIN\tSTANDS\tWHY")
 				for _, in := range list {
-					fmt.Fprintf(table, "%s\t%s\t%d\tAS%d\t%s\t%s\n", in.Holder, in.Prefix, in.MaxLength, in.Origin, in.Status.State, in.Status.Reason)
+					why := in.Status.Reason
+					if !in.Until.IsZero() {
+						why = strings.TrimSuffix("ends "+when(in.Until)+"; "+why, "; ")
+					}
+					fmt.Fprintf(table, "%s\t%s\t%d\tAS%d\t%s\t%s\n", in.Holder, in.Prefix, in.MaxLength, in.Origin, in.Status.State, why)
 				}
 				_ = table.Flush()
 			})

@@ -125,6 +125,7 @@ func readRoute(r *wirexml.Reader, e *wirexml.Element, before []Route) ([]Route, 
 		route.MaxLength = int(number(e, "max_length", uint64(p.Bits()), uint64(p.Addr().BitLen())))
 	}
 	route.Origin = uint32(number(e, "origin", 0, 1<<32-1))
+	route.Until = moments(e, "until")
 	if len(before) == maxRoutes {
 		e.Fail("there are more than %d routes", maxRoutes)
 	}

@@ -102,6 +102,7 @@ type Route struct {
 	Prefix    netip.Prefix
 	MaxLength int
 	Origin    uint32
+	Until     time.Time // when it ends by itself, in whole seconds; zero: never
 }
 
 // Recipient is what the recipient's side says of a transfer.

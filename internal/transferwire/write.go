@@ -77,6 +77,7 @@ func (r Route) write(w *wirexml.Writer, name string) {
 	w.Attr("prefix", r.Prefix.String())
 	w.Attr("max_length", strconv.Itoa(r.MaxLength))
 	w.Attr("origin", strconv.FormatUint(uint64(r.Origin), 10))
+	w.Optional("until", moment(r.Until))
 	w.Empty()
 }
 
