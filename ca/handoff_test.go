@@ -294,7 +294,7 @@ func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
 		if w := s.handoff(id).Waits; len(w) != 1 || !w[0].Force {
 			t.Fatalf("after a day: %+v", w)
 		}
-		dry, err := s.mover.Force(t.Context(), s.By(), stays, ca.Consent{DryRun: true})
+		dry, err := s.foresee(stays)
 		if err != nil || !slices.Equal(dry.Lost, []string{theirs.String()}) || len(dry.Certificates) != 1 || dry.Code == "" {
 			t.Fatalf("%+v %v", dry, err)
 		}

@@ -19,16 +19,17 @@ type Forced struct {
 	Without      []string  `json:"without"`           // holders on the recipient's side whose CAs are not waited for
 	Certificates []string  `json:"certificates"`      // URIs, of the donor's side, that end or shrink
 	Lost         []string  `json:"lost"`              // VRPs that were seen below these and are not below the recipient's
+	Unseen       []string  `json:"unseen"`            // of these certificates, those below which nothing could be seen: what is lost there nobody knows
 	Until        time.Time `json:"until,omitzero"`    // not before: when the soak and the notice that such CAs get are over
 	DryRun       bool      `json:"dry_run,omitempty"` // nothing was changed
-	Code         string    `json:"code,omitempty"`    // lets it be, where something is lost
+	Code         string    `json:"code,omitempty"`    // lets it be, where something is lost, or may be
 }
 
 // Force has an accepted transfer go on although CAs elsewhere, of its holders, publish nothing below the recipient's side: they
 // may never. The soak goes by first, in which it can still be cancelled, and then the notice that such CAs get when they lose
-// something. Where VRPs are lost by it, it needs the code of what was looked at.
+// something. Where VRPs are lost by it, or nobody can tell, it needs the code of what was looked at.
 //
-// It fails with NotFound, Conflict (nothing of that kind is waited for, or the transfer is parked), Busy (nobody has looked yet at
+// It fails with NotFound, Conflict (nothing of that kind is waited for, or the transfer is parked), Busy (nobody has looked of late at
 // what is published) and Refused.
 func (m *Mover) Force(ctx context.Context, by holdings.By, id uint64, consent ca.Consent) (*Forced, error) {
 	var t *holdings.Transfer
@@ -97,7 +98,7 @@ func forceable(t *holdings.Transfer) error {
 
 // costOfForce is what would be lost. Of what a CA elsewhere publishes only a look tells.
 func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced, error) {
-	f := &Forced{Without: []string{}, Certificates: []string{}, Lost: []string{}}
+	f := &Forced{Without: []string{}, Certificates: []string{}, Lost: []string{}, Unseen: []string{}}
 	var losing []holdings.Leg
 	notice := false
 	for _, leg := range t.Legs {
@@ -118,18 +119,28 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	if err != nil {
 		return nil, err
 	}
+	since := time.Now().Add(-wordHolds)
+	if accepted := t.When(string(holdings.Accepted)); since.Before(accepted) {
+		since = accepted
+	}
 	// a look goes on when who asked has his answer
-	report, err := m.see(context.WithoutCancel(ctx), ownSight, tal, "", t.When(string(holdings.Accepted)))
+	report, err := m.see(context.WithoutCancel(ctx), ownSight, tal, "", since)
 	if err == nil && report == nil {
-		err = fault.New(fault.Busy, "nobody has looked yet at what is published; ask again in a few seconds")
+		err = fault.New(fault.Busy, "nobody has looked of late at what is published, and that has begun now; ask again in a few seconds")
 	}
 	if err != nil {
 		return nil, err
 	}
 	for _, leg := range losing {
-		f.Certificates = append(f.Certificates, m.engine.CertificatesOf(leg.From)...)
+		ending := m.engine.CertificatesOf(leg.From)
+		f.Certificates = append(f.Certificates, ending...)
+		for _, uri := range ending {
+			if a := authorityAt(report, uri); a == nil || !fetched(report, a) {
+				f.Unseen = append(f.Unseen, uri)
+			}
+		}
 		stays := seenBelow(report, m.engine.CertificatesOf(leg.To), leg.Resources)
-		for _, v := range seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources) {
+		for _, v := range seenBelow(report, ending, leg.Resources) {
 			if !slices.Contains(stays, v) {
 				f.Lost = append(f.Lost, v.String())
 			}
@@ -145,19 +156,21 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	if notice {
 		f.Until = f.Until.Add(m.engine.Policy().Notice)
 	}
-	if len(f.Lost) > 0 {
-		f.Code = codeOf(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(f.Lost, "\n")))
+	if costs := slices.Concat(f.Lost, f.Unseen); len(costs) > 0 {
+		f.Code = codeOf(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(costs, "\n")))
 	}
 	return f, nil
 }
 
-// passes lets it be where nothing is lost, or with its code.
+// passes lets it be where it is known that nothing is lost, or with its code.
 func (f *Forced) passes(consent ca.Consent) error {
 	switch {
 	case f.Code == "" || consent.Code == f.Code:
 		return nil
 	case consent.Code != "":
 		return fault.New(fault.Refused, "the code %s belongs to another state of things; look again with --dry-run, then repeat with --code %s", consent.Code, f.Code)
+	case len(f.Unseen) > 0:
+		return fault.New(fault.Refused, "%d VRPs would be lost with the certificates of CAs that have not come along, and what else %d of them stand for could not be seen; look with --dry-run, then repeat with --code %s", len(f.Lost), len(f.Unseen), f.Code)
 	}
 	return fault.New(fault.Refused, "%d VRPs would be lost with the certificates of CAs that have not come along; look with --dry-run, then repeat with --code %s", len(f.Lost), f.Code)
 }
