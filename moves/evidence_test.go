@@ -20,6 +20,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/store"
+	"cadastre/internal/transferwire"
 )
 
 const tree = `
@@ -162,10 +163,12 @@ func TestVerifyEvidence(t *testing.T) {
 	m, id := begun(t)
 	ref := mustEvidence(t, m, id).Transfer.Ref
 	signer, peer, sign := someone(t)
-	if err := m.record(ref, In, []byte("<offer/>"), sign("<offer/>"), peer); err != nil {
+	report := func(ref, state string) string { return string((&transferwire.Recipient{Ref: ref, State: state}).XML()) }
+	offer := report(ref, transferwire.Initiated)
+	if err := m.record(ref, In, []byte(offer), sign(offer), peer); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.record(ref, In, []byte("<again/>"), sign("<other/>"), peer); err != nil { // which is not what was signed
+	if err := m.record(ref, In, []byte(report(ref, transferwire.Accepted)), sign("<other/>"), peer); err != nil { // which is not what was signed
 		t.Fatal(err)
 	}
 	good, err := m.SignEvidence(id)
@@ -209,6 +212,10 @@ func TestVerifyEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	of := func(r *Record, text string) {
+		r.Octets, r.SHA256 = []byte(text), sha256Hex([]byte(text))
+		r.Signed = sign(text)
+	}
 	changed := *good
 	changed.Evidence = bytes.Replace(good.Evidence, []byte("acme"), []byte("evil"), 1)
 	for name, c := range map[string]struct {
@@ -223,6 +230,8 @@ func TestVerifyEvidence(t *testing.T) {
 		"another format":     {resigned(func(ev *Evidence) { ev.Format = "2" }), good.Signer, fault.BadInput, "format"},
 		"a message":          {resigned(func(ev *Evidence) { ev.Messages[0].Octets = []byte("no") }), good.Signer, fault.Invalid, "message 1"},
 		"another's message":  {resigned(func(ev *Evidence) { ev.Messages[0].Signed = sign("<another/>") }), good.Signer, fault.Invalid, "not what its author signed"},
+		"of another":         {resigned(func(ev *Evidence) { of(&ev.Messages[0], report(strings.Repeat("x", 20), transferwire.Accepted)) }), good.Signer, fault.Invalid, "message 1 of the evidence is about another transfer, xxxxxxxxxxxxxxxxxxxx"},
+		"no message":         {resigned(func(ev *Evidence) { of(&ev.Messages[0], "<offer/>") }), good.Signer, fault.Invalid, "message 1 of the evidence can't be read"},
 		"no CMS":             {resigned(func(ev *Evidence) { ev.Messages[0].Signed = []byte("no") }), good.Signer, fault.Invalid, "not what its author signed"},
 		"another identity":   {resigned(func(ev *Evidence) { ev.Identities[signer] = stranger }), good.Signer, fault.Invalid, "the identity of message 1"},
 		"our own as theirs":  {resigned(func(ev *Evidence) { mine(ev, &ev.Messages[0]) }), good.Signer, fault.Invalid, "message 1 came from the other installation and is signed under"},

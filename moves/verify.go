@@ -9,6 +9,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/transferwire"
 )
 
 // Verdict is what is proven of evidence.
@@ -125,6 +126,12 @@ func (v *Verdict) check() error {
 	for i, r := range ev.Messages {
 		if sha256Hex(r.Octets) != r.SHA256 {
 			return fault.New(fault.Invalid, "message %d of the evidence is not the one with the hash %s", i+1, r.SHA256)
+		}
+		switch message, err := transferwire.Parse(r.Octets); {
+		case err != nil:
+			return fault.New(fault.Invalid, "message %d of the evidence can't be read: %w", i+1, err)
+		case message.Subject() != ev.Transfer.Ref:
+			return fault.New(fault.Invalid, "message %d of the evidence is about another transfer, %s", i+1, message.Subject())
 		}
 	}
 	for i, step := range ev.Transfer.Steps {
