@@ -468,7 +468,7 @@ func needed(says string, authorised []roa.VRP, readers []inr.Set) bool {
 	return err == nil && slices.ContainsFunc(readers, func(certified inr.Set) bool {
 		part := false
 		for _, w := range authorised {
-			switch covers := w.ASN == v.ASN && inr.OfPrefix(w.Prefix).Contains(inr.OfPrefix(v.Prefix)); {
+			switch covers := w.ASN == v.ASN && w.Prefix.Bits() <= v.Prefix.Bits() && w.Prefix.Contains(v.Prefix.Addr()); {
 			case !covers:
 			case !certified.ContainsPrefix(w.Prefix):
 				part = true
