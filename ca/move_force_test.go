@@ -33,7 +33,9 @@ func TestForcedFromAHolderHere(t *testing.T) {
 					t.Fatalf("a %s is forced without a code: %v", kind, err)
 				}
 			}
-			s.mover.Look = func(context.Context, string, string, ...string) (*relying.Report, error) { return fromCache(s.Seen()), nil }
+			s.mover.Look = func(context.Context, string, string, ...string) (*relying.Report, error) {
+				return fromCache(s.Seen()), nil
+			}
 			time.Sleep(time.Hour)
 			s.step()
 			s.until(func() bool {
