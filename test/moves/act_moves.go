@@ -74,21 +74,30 @@ func (s *scene) moveAll(ctx context.Context) error {
 	return err
 }
 
+// mostShares is how many shares of the registries are drawn until one has a holder for each move.
+const mostShares = 20
+
 func (s *scene) choose(how func([]*holder) *chooser) (string, error) {
-	list, err := readFiles(s.shared)
-	if err != nil {
-		return "", err
+	var list []file
+	var holders []*holder
+	var c *chooser
+	for range mostShares {
+		var err error
+		if list, err = readFiles(s.shared); err != nil {
+			return "", err
+		}
+		if holders, err = s.share(list, s.holders); err != nil {
+			return "", err
+		}
+		if c = how(holders); len(c.short) == 0 {
+			break
+		}
 	}
-	holders, err := s.share(list, s.holders)
-	if err != nil {
-		return "", err
-	}
-	c := how(holders)
-	s.world.holders, s.world.moves = holders, c.moves
-	s.world.foresee()
 	if len(c.short) > 0 {
 		return "", fmt.Errorf("the share is too small: %s is missing; choose more with -holders", strings.Join(c.short, ", "))
 	}
+	s.world.holders, s.world.moves = holders, c.moves
+	s.world.foresee()
 	statistics, intents, err := s.write(list, s.world)
 	if err != nil {
 		return "", err
