@@ -26,6 +26,7 @@ type TransferInitiate struct {
 	Soak      string                `json:"soak,omitempty"` // empty: as the registry has it
 	Hold      bool                  `json:"hold,omitempty"`
 	DryRun    bool                  `json:"dry_run,omitempty"`
+	Code      string                `json:"code,omitempty"` // of what a dry run said, where the brake holds it
 }
 
 // TransferStep asks for a step of a transfer.
@@ -146,5 +147,5 @@ func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves
 	if err := durations([]duration{{q.Bridge, "bridge", &want.Bridge}, {q.Soak, "soak", &want.Soak}}); err != nil {
 		return nil, err
 	}
-	return s.mover.Initiate(q.holdings(), want, q.DryRun)
+	return s.mover.Initiate(q.holdings(), want, ca.Consent{DryRun: q.DryRun, Code: q.Code})
 }

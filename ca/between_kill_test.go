@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/moves"
 )
@@ -85,7 +86,7 @@ func (p *pair) killedAt(side, where string, n int) (survived bool) {
 	for end := time.Now().Add(14 * 24 * time.Hour); ; time.Sleep(max(wait, 20*time.Second)) {
 		wait = 10 * time.Minute
 		if !began {
-			b, err := p.a.mover.Initiate(p.a.By(), moves.Request{Kind: holdings.Portability, From: "afrinic/x", To: "ripe/x", Under: "ripe", Peer: p.b.name, Soak: soak}, false)
+			b, err := p.a.mover.Initiate(p.a.By(), moves.Request{Kind: holdings.Portability, From: "afrinic/x", To: "ripe/x", Under: "ripe", Peer: p.b.name, Soak: soak}, ca.Consent{})
 			revive()
 			if l, _ := p.a.Ledger(); len(l.Transfers()) > 0 {
 				ref, began = l.Transfers()[0].Ref, true

@@ -222,7 +222,7 @@ func (p *pair) begin(q moves.Request) (ref string) {
 		q.Kind = holdings.Portability
 	}
 	q.Peer, q.Soak = p.b.name, transferSoak
-	b, err := p.a.mover.Initiate(p.a.By(), q, false)
+	b, err := p.a.mover.Initiate(p.a.By(), q, ca.Consent{})
 	if err != nil {
 		p.Fatal(err)
 	}

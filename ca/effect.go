@@ -135,6 +135,19 @@ func without(a, b []roa.VRP) []roa.VRP {
 	return out
 }
 
+// Brake says why the brake would hold that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass;
+// nothing where it would not.
+func (e *Engine) Brake(holder string, lost []roa.VRP) (why, code string) {
+	f := &Effect{Lost: lost}
+	if len(lost) > 0 {
+		f.Largest = []Loss{{Holder: holder, VRPs: len(lost)}}
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	e.brake(f, sha256.Sum256([]byte(holder)), len(lost))
+	return f.Held, f.Code
+}
+
 // brake holds what would take away more than its share of all there is, or of what is in one registry, so that no file
 // alone can empty a small one either. It derives the code that lets it pass from what would be taken away: another plan
 // has another code. Of VRPs, those count that rested on what is taken away and that nobody authorises any more: a parted

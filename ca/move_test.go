@@ -94,7 +94,7 @@ func (s *scene) begin(q moves.Request) uint64 {
 	if q.Soak == 0 {
 		q.Soak = transferSoak
 	}
-	b, err := s.mover.Initiate(s.By(), q, false)
+	b, err := s.mover.Initiate(s.By(), q, ca.Consent{})
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -29,23 +29,43 @@ type Request struct {
 // Begun is a transfer that was asked for, with what it would do.
 type Begun struct {
 	Transfer holdings.Transfer `json:"transfer"`
-	Carried  []roa.VRP         `json:"carried"`  // what the donor had authorised that goes along
-	Lost     []roa.VRP         `json:"lost"`     // what the donor had authorised that will not be any more
-	Staged   []holdings.Route  `json:"staged"`   // what the recipient wants besides
-	Warnings []string          `json:"warnings"` // what an engineer should know before
+	Carried  []roa.VRP         `json:"carried"`        // what the donor had authorised that goes along
+	Lost     []roa.VRP         `json:"lost"`           // what the donor had authorised that will not be any more
+	Staged   []holdings.Route  `json:"staged"`         // what the recipient wants besides
+	Warnings []string          `json:"warnings"`       // what an engineer should know before
+	Held     string            `json:"held,omitempty"` // why the brake holds it
+	Code     string            `json:"code,omitempty"` // what lets it pass
 	DryRun   bool              `json:"dry_run"`
 }
 
-// Initiate begins a transfer, or says what it would do. It fails as holdings.Initiate does, and with BadInput where the
-// routes are not within what moves.
-func (m *Mover) Initiate(by holdings.By, q Request, dryRun bool) (*Begun, error) {
+// Initiate begins a transfer, or says what it would do. It fails as holdings.Initiate does, with BadInput where the routes are not
+// within what moves, and with Refused where the brake holds what would be lost and consent does not have the code of it.
+func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun, error) {
 	want, recipient, err := m.wants(q)
 	if err != nil {
 		return nil, err
 	}
+	begun, err := m.begin(by, holdings.Beginning{Transfer: want, Recipient: recipient}, true)
+	if err != nil || consent.DryRun {
+		return begun, err
+	}
+	switch {
+	case begun.Held == "" || consent.Code == begun.Code:
+	case consent.Code != "":
+		return nil, fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again with --dry-run, then repeat with --code %s", consent.Code, begun.Held, begun.Code)
+	default:
+		return nil, fault.New(fault.Refused, "the brake holds this: when the transfer is finalised %s; look at it with --dry-run, then repeat with --code %s", begun.Held, begun.Code)
+	}
+	begun, err = m.begin(by, holdings.Beginning{Transfer: want, Recipient: recipient}, false)
+	m.poke()
+	return begun, err
+}
+
+// begin begins a transfer, or only says what that would do.
+func (m *Mover) begin(by holdings.By, want holdings.Beginning, dryRun bool) (*Begun, error) {
 	begun := &Begun{DryRun: dryRun}
-	_, err = m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		o, err := l.InitiateAll(by, []holdings.Beginning{{Transfer: want, Recipient: recipient}}, by.Reason)
+	_, err := m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		o, err := l.InitiateAll(by, []holdings.Beginning{want}, by.Reason)
 		if err == nil {
 			begun.Transfer = o.Transfers[0]
 		}
@@ -58,7 +78,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, dryRun bool) (*Begun, error)
 		begun.foresee(l, b)
 		return nil
 	})
-	m.poke()
+	begun.Held, begun.Code = m.engine.Brake(begun.Transfer.From, begun.Lost)
 	return begun, err
 }
 

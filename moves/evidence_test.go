@@ -75,7 +75,7 @@ func begun(t *testing.T) (*Mover, uint64) {
 		must(err)
 	}
 	m := New(e, dir, slog.New(slog.DiscardHandler))
-	b, err := m.Initiate(by, Request{Kind: holdings.Merger, From: "acme", To: "shop"}, false)
+	b, err := m.Initiate(by, Request{Kind: holdings.Merger, From: "acme", To: "shop"}, ca.Consent{})
 	must(err)
 	return m, b.Transfer.ID
 }

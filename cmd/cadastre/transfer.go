@@ -50,6 +50,7 @@ func (f *transferFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.q.Soak, "soak", "", "for how long the recipient's side is seen before the source's goes, such as 4h; else as the registry has it")
 	cmd.Flags().BoolVar(&f.q.Hold, "hold", false, "finalise only after 'cadastre transfer release'")
 	cmd.Flags().BoolVar(&f.q.DryRun, "dry-run", false, "only say what would happen")
+	cmd.Flags().StringVar(&f.q.Code, "code", "", "the code that --dry-run printed, where the brake holds what would be lost")
 }
 
 // addRoutes adds the flags of commands that stage routes.

@@ -371,7 +371,7 @@ func (s *scene) oneTransfer(ctx context.Context, i, holders int) error {
 	}
 	if _, err := s.mover.Initiate(holdings.By{Actor: "bench", Reason: "bench", Time: time.Now()}, moves.Request{
 		Kind: holdings.Market, From: fmt.Sprintf("afrinic/h%05d", from), To: fmt.Sprintf("afrinic/h%05d", to), Resources: inr.OfPrefix(piece), Routes: []roa.Row{row},
-	}, false); err != nil {
+	}, ca.Consent{}); err != nil {
 		return err
 	}
 	return s.rest(ctx)
