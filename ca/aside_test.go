@@ -2,11 +2,13 @@ package ca
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,8 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/object"
+	"cadastre/keys"
 	"cadastre/roa"
 )
 
@@ -70,6 +74,51 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
 			h.Errorf("this is still set aside: %v", status.Aside)
 		}
+	})
+}
+
+// repeating is an algorithm whose source of chance repeats itself: the first keys that it makes are another's.
+type repeating struct {
+	object.Algorithm
+	key   crypto.Signer
+	times atomic.Int32
+}
+
+func (r *repeating) Generate() (crypto.Signer, error) {
+	if r.times.Add(-1) >= 0 {
+		return r.key, nil
+	}
+	return r.Algorithm.Generate()
+}
+
+// TestAKeyMadeTwice: an authority whose key is that of another below the same CA does not take that one's certificate from it. It
+// gets another key.
+func TestAKeyMadeTwice(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		h.take("other", "41.0.64.0/18")
+		h.settle()
+		isp, err := h.engine.issuedTo("isp")
+		must(h, err)
+		key, err := h.engine.openKey(&isp.Authority)
+		must(h, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		twice := &repeating{Algorithm: object.P256, key: key}
+		twice.times.Store(2) // for the authority, whichever of the two that fill the pool comes first
+		h.seal()
+		h.engine.pool = keys.NewPool(ctx, twice, 1)
+		h.seal = func() { cancel(); h.engine.pool.Wait() }
+		h.give("other", "41.0.64.0/18")
+		kindOf(h, h.engine.Settle(context.Background()), fault.Internal, "isp")
+		if now := h.engine.clockOf("isp"); h.engine.clockOf("other") != nil || now.CertSerial.Cmp(isp.CertSerial) != 0 {
+			h.Error("the certificate of isp has been replaced")
+		}
+		stop := h.run()
+		time.Sleep(2 * time.Hour)
+		must(h, h.engine.WaitSettled(context.Background()))
+		stop()
+		h.complete()
 	})
 }
 

@@ -342,6 +342,12 @@ func (b *batcher) certify(c, child *change, place *Delegated, l Lifetime) {
 	}
 	name := sub.certificateName()
 	if old, replaces := c.next.products[name]; replaces {
+		if old.Says != sub.Name { // a source of chance that repeats itself; the next key is another
+			b.tasks = append(b.tasks, func() error {
+				return fault.New(fault.Internal, "the key that was made for %s is that of %s, whose certificate would be replaced", sub.Name, old.Says)
+			})
+			return
+		}
 		b.revokeSerial(c, old.Serial, old.Expires)
 	}
 	own := &c.next.Authority
