@@ -138,14 +138,32 @@ func without(a, b []roa.VRP) []roa.VRP {
 // Brake says why the brake would hold that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass;
 // nothing where it would not.
 func (e *Engine) Brake(holder string, lost []roa.VRP) (why, code string) {
-	f := &Effect{Lost: lost}
-	if len(lost) > 0 {
-		f.Largest = []Loss{{Holder: holder, VRPs: len(lost)}}
-	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
+	if e.spares(holder, len(lost)) {
+		return "", ""
+	}
+	f := &Effect{Lost: lost, Largest: []Loss{{Holder: holder, VRPs: len(lost)}}}
 	e.brake(f, sha256.Sum256([]byte(holder)), len(lost))
 	return f.Held, f.Code
+}
+
+// spares tells whether the brake does not hold so many VRPs of a holder in any case. They are few, and the holder's registry is soon
+// seen to have more than twice as many: what all there is amounts to is not counted for that. The engine's mu is held.
+func (e *Engine) spares(holder string, lost int) bool {
+	if lost == 0 || lost > fewVRPs {
+		return lost == 0
+	}
+	registry, seen := e.registryOf(holder), 0
+	for other := range e.book.Everyone() {
+		if seen > 2*lost {
+			break
+		}
+		if e.registryOf(other) == registry {
+			seen += len(e.book.VRPs(other, e.ledger.Holding(other)))
+		}
+	}
+	return seen > 2*lost
 }
 
 // brake holds what would take away more than its share of all there is, or of what is in one registry, so that no file
@@ -217,10 +235,13 @@ type share struct {
 	n, few uint64
 }
 
+// fewVRPs may always go while they are less than half.
+const fewVRPs = 10
+
 func (t *tally) shares() []share {
 	v4, v6, asns := inr.Sum(t.resources...).Addresses()
 	return []share{
-		{"VRPs", t.vrps, 10}, {"holders", t.holders, 10},
+		{"VRPs", t.vrps, fewVRPs}, {"holders", t.holders, 10},
 		{"IPv4 addresses", v4, 4096}, {"IPv6 /48 networks", v6, 1 << 16}, {"AS numbers", asns, 10},
 	}
 }

@@ -2,6 +2,7 @@ package roa
 
 import (
 	"encoding/json"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -50,6 +51,9 @@ func (b *Book) Len() int { return b.count }
 
 // Holders is the handles that have intents, sorted.
 func (b *Book) Holders() []string { return slices.Sorted(maps.Keys(b.of)) }
+
+// Everyone is the handles of those who have intents, in no order.
+func (b *Book) Everyone() iter.Seq[string] { return maps.Keys(b.of) }
 
 // Of is the intents of a holder, in order. It must not be changed.
 func (b *Book) Of(holder string) []Intent { return b.of[holder] }
