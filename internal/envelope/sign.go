@@ -72,32 +72,41 @@ func (s *Signer) KeyID() []byte { return s.identity.SubjectKeyId }
 // It carries exactly one certificate and one CRL, and three signed attributes of less than 128 octets together: Krill
 // reads no more of either, and gets the length of longer attributes wrong.
 func (s *Signer) Sign(content []byte, at time.Time) ([]byte, error) {
-	c, err := s.credentials(at)
+	before, after, err := s.SignAround(content, at)
 	if err != nil {
 		return nil, err
 	}
+	return slices.Concat(before, content, after), nil
+}
+
+// SignAround is what Sign puts before the content and after it: a list reply has megabytes, which need not be copied to be sent.
+func (s *Signer) SignAround(content []byte, at time.Time) (before, after []byte, err error) {
+	c, err := s.credentials(at)
+	if err != nil {
+		return nil, nil, err
+	}
 	attributes, err := signedAttributes(content, at)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// the signature is over the attributes as a SET OF, whatever tag they have in the message (RFC 5652, section 5.4)
 	var set cryptobyte.Builder
 	set.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(attributes) })
 	message, err := set.Bytes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	digest := sha256.Sum256(message)
 	signature, err := c.key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c.wrap(content, attributes, signature)
+	return c.wrap(len(content), attributes, signature)
 }
 
-// wrap writes the structures that stand above parse and parseSigner. Headers are made from the inside out, so that the
-// content, of megabytes in a list reply, is copied once and not once for each structure that it is in.
-func (c *credentials) wrap(content, attributes, signature []byte) ([]byte, error) {
+// wrap writes the structures that stand above parse and parseSigner around content of so many octets. Headers are made from the
+// inside out.
+func (c *credentials) wrap(length int, attributes, signature []byte) (head, tail []byte, err error) {
 	var before, after cryptobyte.Builder
 	before.AddASN1Int64(3)
 	before.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes([]byte(algSHA256)) })
@@ -115,13 +124,13 @@ func (c *credentials) wrap(content, attributes, signature []byte) ([]byte, error
 	})
 	first, err := before.Bytes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	last, err := after.Bytes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	m := sandwich{length: len(content)}
+	m := sandwich{length: length}
 	m.within(cbasn1.OCTET_STRING)
 	m.within(tag0Around)
 	m.after(objectIdentifier(oidXML))
@@ -133,7 +142,7 @@ func (c *credentials) wrap(content, attributes, signature []byte) ([]byte, error
 	m.after(objectIdentifier(oidSignedData))
 	m.within(cbasn1.SEQUENCE)
 	slices.Reverse(m.before)
-	return slices.Concat(append(m.before, content, last)...), nil
+	return bytes.Join(m.before, nil), last, nil
 }
 
 // sandwich is what stands before some content, the nearest first, and the length of both with what follows.

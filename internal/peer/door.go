@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -159,9 +160,9 @@ func (d *Door) busy(w http.ResponseWriter, caller *Caller, message *envelope.Mes
 // send signs a reply and sends it, with a deadline for the caller to take it.
 func (d *Door) send(w http.ResponseWriter, caller *Caller, message *envelope.Message, reply []byte) {
 	handle := caller.Handle
-	signed, err := caller.Self.Sign(reply, time.Now())
+	before, after, err := caller.Self.SignAround(reply, time.Now())
 	if err == nil && d.Keep != nil {
-		err = d.Keep(caller, message, reply, signed)
+		err = d.Keep(caller, message, reply, slices.Concat(before, reply, after))
 	}
 	if err != nil {
 		d.log().Error("couldn't sign or keep a reply", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
@@ -171,11 +172,17 @@ func (d *Door) send(w http.ResponseWriter, caller *Caller, message *envelope.Mes
 	d.Trace.write(out, d.ContentType, handle, reply)
 	h := w.Header()
 	h.Set("Content-Type", d.ContentType)
-	h.Set("Content-Length", strconv.Itoa(len(signed)))
+	size := len(before) + len(reply) + len(after)
+	h.Set("Content-Length", strconv.Itoa(size))
 	h.Set("Cache-Control", "no-store")
 	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(patience(int64(len(signed))))) // tests' writers have none
-	if _, err := w.Write(signed); err == nil {
+	_ = connection.SetWriteDeadline(time.Now().Add(patience(int64(size)))) // tests' writers have none
+	for _, part := range [][]byte{before, reply, after} {
+		if _, err = w.Write(part); err != nil {
+			break
+		}
+	}
+	if err == nil {
 		_ = connection.Flush()
 	}
 	_ = connection.SetWriteDeadline(time.Time{}) // the connection may be used again, by other handlers
