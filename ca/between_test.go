@@ -222,11 +222,7 @@ func (p *pair) begin(q moves.Request) (ref string) {
 		q.Kind = holdings.Portability
 	}
 	q.Peer, q.Soak = p.b.name, transferSoak
-	b, err := p.a.mover.Initiate(p.a.By(), q, ca.Consent{})
-	if err != nil {
-		p.Fatal(err)
-	}
-	return b.Transfer.Ref
+	return initiated(p.a.House, p.a.mover, q).Ref
 }
 
 // at is a transfer as one side has it; nil where it knows of none.

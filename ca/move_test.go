@@ -94,11 +94,21 @@ func (s *scene) begin(q moves.Request) uint64 {
 	if q.Soak == 0 {
 		q.Soak = transferSoak
 	}
-	b, err := s.mover.Initiate(s.By(), q, ca.Consent{})
+	return initiated(s.House, s.mover, q).ID
+}
+
+// initiated begins a transfer as somebody does who looks at it first.
+func initiated(h *ca.House, m *moves.Mover, q moves.Request) holdings.Transfer {
+	h.Helper()
+	looked, err := m.Initiate(h.By(), q, ca.Consent{DryRun: true})
 	if err != nil {
-		s.Fatal(err)
+		h.Fatal(err)
 	}
-	return b.Transfer.ID
+	begun, err := m.Initiate(h.By(), q, ca.Consent{Code: looked.Code})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return begun.Transfer
 }
 
 func (s *scene) state(id uint64) holdings.TransferState {
