@@ -13,11 +13,7 @@ func TestWhatTheModelFound(t *testing.T) {
 	for name, run := range map[string]func(t *testing.T) error{
 		// the /16 waited for the certificate, and what stood of it was withdrawn at once
 		"a ROA that is whole again comes before its parts go": func(t *testing.T) error {
-			v := furnished(t)
-			v.intendUpTo("rede", "177.0.0.0/16", 20, "AS28002")
-			v.take("rede", "177.0.128.0/17")
-			v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "vizinho", Parent: "nic.br", Kind: holdings.LIR})))
-			v.give("vizinho", "177.0.128.0/17")
+			v := neighbours(t)
 			m := modelOf(v)
 			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.128.0/17")})
 		},
@@ -26,10 +22,7 @@ func TestWhatTheModelFound(t *testing.T) {
 			m, d := staircase(t)
 			other := *d
 			other.from, other.resources = "other", resources(t, "41.0.64.0/20")
-			if err := m.initiate(&other, holdings.Organisation{}); err != nil {
-				return err
-			}
-			if err := m.accept(&other); err != nil {
+			if err := m.agree(&other); err != nil {
 				return err
 			}
 			return m.carryThrough(d)
@@ -42,10 +35,7 @@ func TestWhatTheModelFound(t *testing.T) {
 			m := modelOf(v)
 			one := &deal{kind: holdings.Merger, donor: v, taker: v, from: "isp", to: "other", resources: resources(t, "41.0.128.0/20")}
 			two := &deal{kind: holdings.Merger, donor: v, taker: v, from: "isp", to: "rede", resources: resources(t, "41.0.192.0/20")}
-			if err := m.initiate(two, holdings.Organisation{}); err != nil {
-				return err
-			}
-			if err := m.accept(two); err != nil {
+			if err := m.agree(two); err != nil {
 				return err
 			}
 			m.dispute(two, true)
@@ -61,10 +51,7 @@ func TestWhatTheModelFound(t *testing.T) {
 			d.from, d.resources = "isp", resources(t, "41.0.32.0/20")
 			second := *d
 			second.resources = resources(t, "41.0.48.0/22")
-			if err := m.initiate(d, holdings.Organisation{}); err != nil {
-				return err
-			}
-			if err := m.accept(d); err != nil {
+			if err := m.agree(d); err != nil {
 				return err
 			}
 			if _, err := m.work(batchKeys); err != nil {
@@ -78,17 +65,10 @@ func TestWhatTheModelFound(t *testing.T) {
 		},
 		// the certificate still named what had left, and what was issued without that was taken for what it had said before
 		"what left comes back with more before the certificate shrank": func(t *testing.T) error {
-			v := furnished(t)
-			v.intendUpTo("rede", "177.0.0.0/16", 20, "AS28002")
-			v.take("rede", "177.0.128.0/17")
-			v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "vizinho", Parent: "nic.br", Kind: holdings.LIR})))
-			v.give("vizinho", "177.0.128.0/17")
+			v := neighbours(t)
 			m := modelOf(v)
 			away := &deal{kind: holdings.Merger, donor: v, taker: v, from: "rede", to: "vizinho", resources: resources(t, "177.0.64.0/18")}
-			if err := m.initiate(away, holdings.Organisation{}); err != nil {
-				return err
-			}
-			if err := m.accept(away); err != nil {
+			if err := m.agree(away); err != nil {
 				return err
 			}
 			if err := m.rest(); err != nil {
@@ -123,10 +103,7 @@ func TestWhatTheModelFound(t *testing.T) {
 				t.Fatalf("the bridge is over: %v", kept)
 			}
 			back := &deal{kind: holdings.Portability, donor: d.donor, taker: d.taker, from: "rede", to: "other", resources: d.resources}
-			if err := m.initiate(back, holdings.Organisation{}); err != nil {
-				return err
-			}
-			if err := m.accept(back); err != nil {
+			if err := m.agree(back); err != nil {
 				return err
 			}
 			m.until(m.now().Add(6 * time.Hour))
@@ -153,4 +130,14 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// neighbours is a village in which a half of what an LIR has an intent for is another's.
+func neighbours(t *testing.T) *village {
+	v := furnished(t)
+	v.intendUpTo("rede", "177.0.0.0/16", 20, "AS28002")
+	v.take("rede", "177.0.128.0/17")
+	v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "vizinho", Parent: "nic.br", Kind: holdings.LIR})))
+	v.give("vizinho", "177.0.128.0/17")
+	return v
 }

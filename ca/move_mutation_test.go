@@ -65,13 +65,18 @@ func everyRoute(v *village) []announcement {
 
 // carryThrough takes a transfer from its beginning to its end.
 func (m *model) carryThrough(d *deal) error {
-	if err := m.initiate(d, holdings.Organisation{}); err != nil {
-		return err
-	}
-	if err := m.accept(d); err != nil {
+	if err := m.agree(d); err != nil {
 		return err
 	}
 	return m.complete(d)
+}
+
+// agree begins a transfer between holders that are there, and has it accepted.
+func (m *model) agree(d *deal) error {
+	if err := m.initiate(d, holdings.Organisation{}); err != nil {
+		return err
+	}
+	return m.accept(d)
 }
 
 // complete takes a transfer that is accepted to its end.

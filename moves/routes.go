@@ -112,7 +112,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 				switch {
 				case t.State == holdings.Cancelled:
 					out.Removed = append(out.Removed, in)
-				case !t.Kind.SameHolder() && (in.Until.IsZero() || in.Until.After(bridgeEnd(t))) && !staged(t, in):
+				case !t.Kind.SameHolder() && roa.Outlasts(in.Until, bridgeEnd(t)) && !staged(t, in):
 					out.Removed = append(out.Removed, in)
 					in.Until = bridgeEnd(t)
 					out.Added = append(out.Added, in)

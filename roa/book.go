@@ -131,10 +131,10 @@ func (b *Book) take(in Intent, out *Outcome, fresh map[string]int) {
 	at, again := fresh[key]
 	has, there := b.find(in)
 	switch {
-	case again && outlasts(in.Until, out.Added[at].Until):
+	case again && Outlasts(in.Until, out.Added[at].Until):
 		out.Added[at] = in
 		out.Duplicates++
-	case again || there && !outlasts(in.Until, has.Until):
+	case again || there && !Outlasts(in.Until, has.Until):
 		out.Duplicates++
 	default:
 		if there {

@@ -57,12 +57,12 @@ func Joined(routes []holdings.Route) []holdings.Route {
 		switch last := len(joined) - 1; {
 		case last < 0 || OfRoute(joined[last]) != OfRoute(r):
 			joined = append(joined, r)
-		case outlasts(r.Until, joined[last].Until):
+		case Outlasts(r.Until, joined[last].Until):
 			joined[last].Until = r.Until
 		}
 	}
 	return joined
 }
 
-// outlasts tells whether what ends at one time ends after what ends at another; zero is never.
-func outlasts(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
+// Outlasts tells whether what ends at one time ends after what ends at another; zero is never.
+func Outlasts(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
