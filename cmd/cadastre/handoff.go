@@ -197,7 +197,7 @@ func printHandoffStatus(w io.Writer, s *moves.HandoffStatus) {
 	fmt.Fprintf(w, "handoff %d of %s to %s is %s\n", t.ID, t.FromRegistry, t.ToRegistry, state)
 	fmt.Fprintf(w, "%d holders: %d done, %d under way, %d left\n", s.Holders, s.Done, s.UnderWay, s.Left)
 	if t.Waits != "" {
-		fmt.Fprintf(w, "it waits for %s\n", shortened(t.Waits, 200))
+		fmt.Fprintf(w, "it waits for this: %s\n", shortened(t.Waits, 200))
 	}
 	if !s.Ends.IsZero() {
 		fmt.Fprintf(w, "as fast as it went so far it will be done at %s\n", s.Ends.UTC().Format(time.RFC3339))
