@@ -252,6 +252,7 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 		b.withdraw(c, c.next.products[file])
 	}
 	for _, file := range u.Release {
+		c.shed = true
 		b.release(c, c.next.products[file])
 	}
 	for _, name := range u.Revoke {

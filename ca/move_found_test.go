@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -123,6 +124,48 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 			return m.carryThrough(d)
 		},
+		// the next key named what it was made with, and had less than the old one when it took over
+		"what comes back while a next key is made without it": func(t *testing.T) error {
+			m, d := staircase(t)
+			if err := m.carryThrough(d); err != nil {
+				return err
+			}
+			m.wait(m.watch.soak)
+			away := &deal{kind: holdings.Takeover, donor: d.donor, taker: d.taker, from: "rede", to: "other", resources: d.resources}
+			if err := m.agree(away); err != nil {
+				return err
+			}
+			if err := m.rest(); err != nil {
+				return err
+			}
+			m.until(away.seen.Add(m.watch.soak))
+			if err := m.finalise(away); err != nil {
+				return err
+			}
+			d.taker.roll("lacnic", 0)
+			if _, err := m.work(1); err != nil {
+				return err
+			}
+			d.taker.turn()
+			m.wait(m.watch.soak / 2)
+			return m.carryThrough(&deal{kind: holdings.Takeover, donor: d.donor, taker: d.taker, from: "other", to: "rede", resources: d.resources})
+		},
+		// the new key said the whole, the old one withdrew the parts, and there were readers whose certificate was too small for the whole
+		"what a new key grows by when it takes over": func(t *testing.T) error {
+			v := neighbours(t)
+			m := modelOf(v)
+			v.roll("rede", m.watch.soak)
+			for range 2 {
+				if _, err := m.work(batchKeys); err != nil {
+					return err
+				}
+			}
+			m.until(v.rolls["rede"].Staged.Add(m.watch.soak))
+			if v.rolls["rede"].Active != 1 {
+				t.Fatalf("the new key has not taken over: %+v", v.rolls["rede"])
+			}
+			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.128.0/17")})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := run(t); err != nil {
@@ -130,6 +173,50 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKeyRollsWait: a key roll does what can't be done yet when it can, and ends where nothing is left of whose key it was.
+func TestKeyRollsWait(t *testing.T) {
+	t.Run("a new key whose work fails takes nothing over", func(t *testing.T) {
+		v := furnished(t)
+		before := v.wanted()
+		v.roll("isp", 0)
+		v.must(v.execute(v.plan(), batchKeys))
+		v.turn()
+		v.turn()
+		v.aside = map[string]bool{v.active("isp"): true}
+		v.must(v.execute(v.plan(), batchKeys))
+		if got := v.read(v.snapshot()).vrps; v.active("isp") != "isp~1" || !maps.Equal(got, before) {
+			t.Errorf("%s is active, and the VRPs are %v", v.active("isp"), got)
+		}
+		v.aside = nil
+		v.settle(batchKeys)
+	})
+	t.Run("what is given while a new key takes over above", func(t *testing.T) {
+		v := furnished(t)
+		v.roll("iana", 0)
+		v.must(v.execute(v.plan(), batchKeys))
+		v.turn()
+		v.give("afrinic", "102.0.0.0/16")
+		v.give("isp", "102.0.0.0/17")
+		v.intend("isp", "102.0.0.0/17", "AS37000")
+		v.turn()
+		v.settle(batchKeys)
+		if v.active("iana") != "iana~1" || v.issued["iana"] != nil {
+			t.Errorf("%s is active, and the key before: %v", v.active("iana"), v.issued["iana"])
+		}
+	})
+	t.Run("nothing is left", func(t *testing.T) {
+		v := furnished(t)
+		v.roll("shop", time.Hour)
+		v.must(v.execute(v.plan(), batchKeys))
+		v.take("shop", "41.0.0.0/20")
+		v.must(v.execute(v.plan(), batchKeys))
+		if at := v.turn(); !at.IsZero() || v.rolls["shop"].Next != 0 {
+			t.Errorf("the roll goes on at %s: %+v", at, v.rolls["shop"])
+		}
+		v.must(v.done())
+	})
 }
 
 // neighbours is a village in which a half of what an LIR has an intent for is another's.

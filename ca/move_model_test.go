@@ -50,6 +50,7 @@ type mutation struct {
 	hasty      bool                          // finalised as soon as the recipient's side is published
 	blind      bool                          // finalised before it is
 	mirrorless bool                          // nothing of what was agreed is brought
+	unstaged   bool                          // next keys issue as soon as they are certified
 	forget     func(*issued)                 // what is forgotten of an authority
 	midway     func(m *model, d *deal) error // something happens while a transfer soaks
 }
@@ -117,6 +118,7 @@ func (m *model) work(atMost int) (busy bool, err error) {
 		if m.mutation.unsoaked {
 			policy.Soak = 0
 		}
+		m.later = sooner(m.turn(v), m.later)
 		waves, later := plan(blinkered{v.world, m.mutation}, &policy, v.all(), v.now)
 		for _, at := range later {
 			m.later = sooner(at, m.later)
@@ -175,11 +177,22 @@ func (m *model) until(at time.Time) {
 	m.lapse()
 }
 
-// lapse ends what was to last until now.
+// lapse ends what was to last until now, and has key rolls go on.
 func (m *model) lapse() {
 	for _, v := range m.villages {
 		v.must(v.want(v.book.End(v.now), nil))
+		m.turn(v)
 	}
+}
+
+// turn has key rolls go on, and says when the next may.
+func (m *model) turn(v *village) time.Time {
+	soak := v.policy.Soak
+	if m.mutation.unstaged {
+		v.policy.Soak = 0
+	}
+	defer func() { v.policy.Soak = soak }()
+	return v.turn()
 }
 
 // progress notes what transfers wait for, where it has come.
@@ -206,7 +219,7 @@ func (m *model) progress() error {
 func (m *model) stands(d *deal) bool {
 	v := d.taker
 	for _, leg := range v.Transfer(d.ids[v]).Legs {
-		for at := leg.To; at != AnchorName; at = v.Parent(at) {
+		for at := v.active(leg.To); at != AnchorName; at = v.Parent(at) {
 			if is := v.issued[at]; is == nil || !is.Certified.Contains(leg.Resources) {
 				return false
 			}
@@ -215,8 +228,9 @@ func (m *model) stands(d *deal) bool {
 	for _, in := range d.brings(v.now) {
 		says, _ := roa.Authorised(in, v.Holding(in.Holder))
 		for _, vrp := range says {
-			said := func(name string) bool { return v.issued[in.Holder].products[name].Says == vrp.String() }
-			if !m.mutation.mirrorless && !slices.ContainsFunc(roaNames(v.issued[in.Holder]), said) {
+			is := v.issued[v.active(in.Holder)]
+			said := func(name string) bool { return is.products[name].Says == vrp.String() }
+			if !m.mutation.mirrorless && !slices.ContainsFunc(roaNames(is), said) {
 				return false
 			}
 		}
@@ -231,8 +245,10 @@ func (v *village) clear(t *holdings.Transfer) bool {
 		giving = taking
 	}
 	for _, holder := range giving {
-		if is := v.issued[holder]; is != nil && is.Certified.Overlaps(t.Resources.Minus(v.Holding(holder))) {
-			return false
+		for _, authority := range v.have(holder) {
+			if v.issued[authority].Certified.Overlaps(t.Resources.Minus(v.Holding(holder))) {
+				return false
+			}
 		}
 	}
 	return true

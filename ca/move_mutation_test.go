@@ -34,6 +34,13 @@ func landing(t *testing.T) (*model, *deal) {
 	return m, &deal{kind: holdings.Merger, donor: v, taker: v, from: "shop", to: "kid", resources: resources(t, "41.0.4.0/22")}
 }
 
+// rolling is the staircase while the recipient's registry gets a new key.
+func rolling(t *testing.T) (*model, *deal) {
+	m, d := staircase(t)
+	d.taker.roll("lacnic", 0)
+	return m, d
+}
+
 // modelOf is a model of a village at rest, with announcements of all that is authorised there and some of what is not.
 func modelOf(v *village) *model {
 	m := newModel(30*time.Minute, 1, v)
@@ -53,7 +60,7 @@ func routeOf(prefix string, origin uint32) announcement {
 func everyRoute(v *village) []announcement {
 	var routes []announcement
 	for _, holder := range v.Organisations() {
-		for _, vrp := range v.Authorised(holder, v.Holding(holder)) {
+		for _, vrp := range v.Authorised(v.active(holder), v.Holding(holder)) {
 			routes = append(routes, announcement{vrp.Prefix, vrp.ASN})
 			if vrp.MaxLength > vrp.Prefix.Bits() {
 				routes = append(routes, announcement{netip.PrefixFrom(vrp.Prefix.Addr(), vrp.MaxLength), vrp.ASN})
@@ -119,6 +126,8 @@ func TestWrongMovesAreSeen(t *testing.T) {
 	}{
 		{"as it is, between registries", staircase, mutation{}, false},
 		{"as it is, in one registry", landing, mutation{}, false},
+		{"as it is, with a new key above", rolling, mutation{}, false},
+		{"a new key above issues at once", rolling, mutation{unstaged: true}, true},
 		{"shrunk before it has grown", staircase, mutation{blind: true}, true},
 		{"shrunk before it has grown, in one registry", landing, mutation{blind: true}, true},
 		{"nothing is mirrored", staircase, mutation{mirrorless: true}, true},

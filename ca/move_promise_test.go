@@ -126,7 +126,7 @@ func (m *model) look() error {
 	}
 	m.promise(false)
 	d := m.demanded()
-	return m.watch.mixtures(m.now(), func(state map[string]*shown) error {
+	return m.watch.mixtures(m.now(), func(state map[string]shown) error {
 		vrps := m.watch.vrps(state)
 		for _, v := range d.vrps {
 			if _, there := slices.BinarySearchFunc(vrps, v, roa.VRP.Compare); !there && !implied(v, vrps) {
@@ -148,10 +148,10 @@ func (m *model) look() error {
 }
 
 // describe says which points a reader holds an old version of.
-func (m *model) describe(state map[string]*shown) string {
+func (m *model) describe(state map[string]shown) string {
 	var old []string
 	for _, point := range m.watch.order {
-		if list := m.watch.points[point]; list[len(list)-1].shown != state[point] {
+		if list := m.watch.points[point]; !list[len(list)-1].equal(state[point]) {
 			old = append(old, point)
 		}
 	}

@@ -28,7 +28,7 @@ func drawDeal(t *rapid.T, m *model, regions []*region) (*deal, holdings.Organisa
 	}
 	recipient := holdings.Organisation{}
 	if _, enrolled := there.Organisation(d.to); enrolled && rapid.IntRange(0, 4).Draw(t, "new") == 0 {
-		recipient = holdings.Organisation{Handle: fmt.Sprintf("%s-%d", d.to, len(m.deals)), Parent: there.Parent(d.to), Kind: there.Kind(d.to)}
+		recipient = holdings.Organisation{Handle: fmt.Sprintf("%s-%d", d.to, len(m.deals)), Parent: parseName(there.Parent(d.to)).holder, Kind: there.Kind(d.to)}
 		d.to = recipient.Handle
 	}
 	d.resources = here.Holding(d.from)
@@ -64,7 +64,7 @@ func (m *model) runs(t *rapid.T, regions []*region) {
 		if len(m.deals) > 0 {
 			d = rapid.SampledFrom(m.deals).Draw(t, "transfer")
 		}
-		switch step := rapid.IntRange(0, 9).Draw(t, "step"); {
+		switch step := rapid.IntRange(0, 10).Draw(t, "step"); {
 		case d == nil || step == 0:
 			for range 4 {
 				if d, recipient := drawDeal(t, m, regions); !d.resources.Empty() && m.initiate(d, recipient) == nil {
@@ -91,6 +91,16 @@ func (m *model) runs(t *rapid.T, regions []*region) {
 			}
 			must(m.look())
 		case step == 7:
+			v := rapid.SampledFrom(m.villages).Draw(t, "roller's")
+			holder := rapid.SampledFrom(v.Organisations()).Draw(t, "who rolls")
+			soak := m.watch.soak * time.Duration(rapid.IntRange(0, 2).Draw(t, "staged for"))
+			if !v.Kind(holder).IsRegistry() { // in one repository it is for who asks to say
+				soak = max(soak, m.watch.soak)
+			}
+			if v.roll(holder, soak) {
+				m.trace("%s: a key roll of %s begins, for %s", m.now().Sub(noon), holder, soak)
+			}
+		case step == 8:
 			_, err := m.work(rapid.IntRange(0, 3).Draw(t, "batches"))
 			must(err)
 		default:

@@ -162,6 +162,34 @@ func TestMoveBetweenRegistries(t *testing.T) {
 	})
 }
 
+// TestMoveWhileKeysRoll: the keys of all who are concerned roll meanwhile, one with no soak of its own.
+func TestMoveWhileKeysRoll(t *testing.T) {
+	inScene(t, func(s *scene) {
+		before := s.VRPs()
+		id := s.begin(moves.Request{Kind: holdings.Merger, From: "afrinic/a", To: "nic.br/x", Resources: s.Set("41.0.0.0/17")})
+		if err := s.mover.Approve(s.By(), id); err != nil {
+			t.Fatal(err)
+		}
+		s.until(func() bool { return s.state(id) == holdings.Accepted })
+		for i, holder := range []string{"lacnic", "nic.br", "nic.br/x", "iana", "afrinic", "afrinic/a"} {
+			if err := s.Engine().RollKey(s.By(), holder, time.Duration(i)*20*time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			s.step()
+		}
+		s.rest()
+		if s.state(id) != holdings.Finalised || !s.has("41.0.0.0/17,20,AS36001") || !s.has("41.0.128.0/17,20,AS36001") || len(s.VRPs()) != len(before)+1 {
+			t.Fatalf("it is %s; %v", s.state(id), s.VRPs())
+		}
+		for _, holder := range []string{"lacnic", "nic.br", "nic.br/x", "iana", "afrinic", "afrinic/a"} {
+			keys, err := s.Engine().Keys(holder)
+			if err != nil || len(keys) != 1 || keys[0].State != "active" {
+				t.Errorf("%s has %+v, %v", holder, keys, err)
+			}
+		}
+	})
+}
+
 // TestCancelledMove: the recipient's side goes as it came, and the donor's was never touched.
 func TestCancelledMove(t *testing.T) {
 	inScene(t, func(s *scene) {

@@ -12,75 +12,70 @@ import (
 	"cadastre/roa"
 )
 
-// shown is what a publication point shows: an authority's folder. It is not changed.
-type shown struct {
-	certificates map[string]inr.Set // by the point of the authority certified
+// shown is what a publication point shows: a folder, with what each key that has its manifest there lists. It is not changed.
+type shown map[string]*listed
+
+type listed struct {
+	certificates map[signer]inr.Set // by who is certified
 	roas         []roa.VRP          // sorted
 }
 
-func (s *shown) equal(o *shown) bool {
-	if s == nil || o == nil {
-		return s == o
-	}
-	return slices.Equal(s.roas, o.roas) && maps.EqualFunc(s.certificates, o.certificates, inr.Set.Equal)
+// signer is a key, and the point where its manifest is.
+type signer struct{ point, key string }
+
+func (s shown) equal(o shown) bool {
+	return maps.EqualFunc(s, o, func(a, b *listed) bool {
+		return slices.Equal(a.roas, b.roas) && maps.EqualFunc(a.certificates, b.certificates, inr.Set.Equal)
+	})
 }
 
 // version is what a point showed from one moment on; nil where there was none.
 type version struct {
 	from time.Time
-	*shown
+	shown
 }
 
 // watch is what all publication points of some worlds showed and when, of which a reader may hold, of each point by itself,
 // any version that was current within the soak.
 type watch struct {
-	soak    time.Duration
-	worlds  []*world
-	points  map[string][]version
-	order   []string          // points, those above first
-	current map[string]string // the point of an authority, by world and name
-	chance  *rand.Rand
-	read    int // readings that were looked at
+	soak   time.Duration
+	worlds []*world
+	points map[string][]version
+	order  []string // points, those above first
+	chance *rand.Rand
+	read   int // readings that were looked at
 }
 
 func newWatch(soak time.Duration, seed uint64, worlds ...*world) *watch {
-	return &watch{soak: soak, worlds: worlds, points: map[string][]version{}, current: map[string]string{}, chance: rand.New(rand.NewPCG(seed, 1))}
+	return &watch{soak: soak, worlds: worlds, points: map[string][]version{}, chance: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// point names an authority's folder. One that ended and came again has another key, and so another point.
-func (o *watch) point(w *world, authority string) string {
-	is := w.issued[authority]
-	if is == nil {
-		return ""
-	}
-	return fmt.Sprintf("%d:%s:%x", slices.Index(o.worlds, w), authority, is.KeyID[16:])
+// signer names an authority's key and folder. One that ended and came again has another key.
+func (o *watch) signer(w *world, authority string) signer {
+	return signer{fmt.Sprintf("%d:%s", slices.Index(o.worlds, w), parseName(authority).holder), fmt.Sprintf("%x", w.issued[authority].KeyID[16:])}
 }
 
-// see notes what some authorities show now.
+// see notes what the folders of some authorities show now.
 func (o *watch) see(w *world, authorities ...string) {
 	for _, name := range authorities {
-		slot := fmt.Sprintf("%d:%s", slices.Index(o.worlds, w), name)
-		point := o.point(w, name)
-		if was := o.current[slot]; was != "" && was != point {
-			o.add(was, nil, w.now)
-		}
-		if o.current[slot] = point; point == "" {
-			continue
-		}
-		s := &shown{certificates: map[string]inr.Set{}}
-		for _, p := range w.issued[name].products {
-			if p.Kind == CertificateProduct {
-				s.certificates[o.point(w, p.Says)] = w.issued[p.Says].Certified
-			} else {
-				s.roas = append(s.roas, vrpOf(p.Says))
+		holder, s := parseName(name).holder, shown{}
+		for _, authority := range w.have(holder) {
+			l := &listed{certificates: map[signer]inr.Set{}}
+			for _, p := range w.issued[authority].products {
+				if p.Kind == CertificateProduct {
+					l.certificates[o.signer(w, p.Says)] = w.issued[p.Says].Certified
+				} else {
+					l.roas = append(l.roas, vrpOf(p.Says))
+				}
 			}
+			l.roas = roa.Unique(l.roas)
+			s[o.signer(w, authority).key] = l
 		}
-		s.roas = roa.Unique(s.roas)
-		o.add(point, s, w.now)
+		o.add(fmt.Sprintf("%d:%s", slices.Index(o.worlds, w), holder), s, w.now)
 	}
 }
 
-func (o *watch) add(point string, s *shown, now time.Time) {
+func (o *watch) add(point string, s shown, now time.Time) {
 	list := o.points[point]
 	if list == nil {
 		list = []version{{}} // before that, nothing
@@ -117,10 +112,10 @@ func (o *watch) held(now time.Time) map[string][]version {
 }
 
 // mixtures goes through what readers may hold: all combinations where these are few, else the extremes and some by chance.
-func (o *watch) mixtures(now time.Time, yield func(map[string]*shown) error) error {
+func (o *watch) mixtures(now time.Time, yield func(map[string]shown) error) error {
 	held := o.held(now)
 	var open []string
-	combinations, state := 1, map[string]*shown{}
+	combinations, state := 1, map[string]shown{}
 	for _, point := range o.order {
 		list := held[point]
 		state[point] = list[len(list)-1].shown
@@ -176,11 +171,11 @@ func only(newest bool, n int) int {
 
 // vrps is what a strict reader makes of a state (RFC 6487): a certificate that claims too much is not valid, nor is anything
 // below it; a ROA that does falls alone.
-func (o *watch) vrps(state map[string]*shown) []roa.VRP {
+func (o *watch) vrps(state map[string]shown) []roa.VRP {
 	var vrps []roa.VRP
-	var walk func(point string, certified inr.Set)
-	walk = func(point string, certified inr.Set) {
-		s := state[point]
+	var walk func(at signer, certified inr.Set)
+	walk = func(at signer, certified inr.Set) {
+		s := state[at.point][at.key]
 		if s == nil {
 			return
 		}
@@ -196,7 +191,7 @@ func (o *watch) vrps(state map[string]*shown) []roa.VRP {
 		}
 	}
 	for _, w := range o.worlds {
-		walk(o.point(w, AnchorName), inr.Everything())
+		walk(o.signer(w, AnchorName), inr.Everything())
 	}
 	return roa.Unique(vrps)
 }

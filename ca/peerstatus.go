@@ -31,7 +31,8 @@ type KeyStatus struct {
 	Resources  inr.Set   `json:"resources"`
 	URI        string    `json:"uri,omitempty"` // of its certificate
 	Expires    time.Time `json:"expires,omitzero"`
-	Repository string    `json:"repository"` // where it publishes, rsync
+	Issues     time.Time `json:"issues,omitzero"` // of a next key that is published: when it issues, at the soonest
+	Repository string    `json:"repository"`      // where it publishes, rsync
 }
 
 // ParentStatus is how a parent outside the tree stands.
@@ -133,6 +134,9 @@ func (e *Engine) keyStatus(n name) KeyStatus {
 		s.State = "retired"
 	case n.generation != roll.Active:
 		s.State = "next"
+		if now := time.Now(); !roll.Staged.IsZero() {
+			s.Issues = later(switchAt(&ledgerView{Engine: e, now: now}, &e.policy, n.line(), &roll, now), now).UTC().Truncate(time.Second)
+		}
 	}
 	return s
 }

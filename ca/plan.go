@@ -21,15 +21,16 @@ type view interface {
 	Entitled(authority string) inr.Set // what its certificate is to name; nothing: it is to end
 	// Authorised is what an authority's ROAs are to say while its certificate names no more than within.
 	Authorised(authority string, within inr.Set) []roa.VRP
-	Issued(authority string) *issued     // nil where there is none
-	Received(authority string) *Received // what a parent outside the tree certified; nil where nothing is
-	Asked(authority string) *ChildKey    // what a delegated CA asked for; nil where the key is ours
-	Retired(authority string) bool       // another generation issues in its place
-	Holdback(authority string) time.Time // a retired one withdraws nothing before this
-	Unsent(authority string) bool        // what it published last has not reached the server that it publishes at
-	Moving(authority string) bool        // it is part of a transfer
-	Offline(authority string) bool       // nothing can be signed with its key now
-	Aside(authority string) bool         // its work failed, and only its manifest is renewed until that is tried again
+	Issued(authority string) *issued        // nil where there is none
+	Received(authority string) *Received    // what a parent outside the tree certified; nil where nothing is
+	Asked(authority string) *ChildKey       // what a delegated CA asked for; nil where the key is ours
+	Successor(authority string) string      // the generation that issues in its place; empty where it does itself, or is to
+	Holdback(authority string) time.Time    // a retired one withdraws nothing before this
+	Lingers(authority string) time.Duration // a retired one ends no sooner after what it signed has gone
+	Unsent(authority string) bool           // what it published last has not reached the server that it publishes at
+	Moving(authority string) bool           // it is part of a transfer
+	Offline(authority string) bool          // nothing can be signed with its key now
+	Aside(authority string) bool            // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step says why a wave comes where it does.
@@ -88,6 +89,7 @@ func plan(v view, policy *Policy, set []string, now time.Time) (waves []wave, la
 	}
 	p.handOver()
 	p.awaitSending()
+	p.awaitSwitch()
 	return p.ordered(), p.later
 }
 
@@ -143,15 +145,17 @@ func (p *planner) authority(name string) {
 	case is == nil && (entitled.Empty() || !p.certifies(parent)):
 	case is == nil:
 		p.create(name, parent, depth, entitled)
-	case entitled.Empty(): // all that it published goes with its certificate, unless its issuer can't take that back now
+	case entitled.Empty() || p.spent(name, is): // all that it published goes with its certificate, unless its issuer can't take that back now
 		issuer := cmp.Or(is.Issuer, parent)
 		if names := roaNames(is); len(names) > 0 && (p.Offline(issuer) || p.Aside(issuer)) {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
 		up := p.in(Shrink, depth, issuer)
 		up.Revoke = append(up.Revoke, name)
-	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil:
-		p.changeOver(name, parent, depth, is, entitled)
+	case p.changesHands(name, parent, is):
+		p.changeOver(name, parent, is)
+	case is.Issuer != "" && p.Issued(parent) != nil:
+		p.existing(name, is.Issuer, depth, is, entitled)
 	default:
 		p.existing(name, parent, depth, is, entitled)
 	}
@@ -181,7 +185,7 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 	got := p.Received(name)
 	switch {
 	case is == nil:
-	case entitled.Empty() && !is.awaits():
+	case (entitled.Empty() || p.spent(name, is)) && !is.awaits():
 		if names := roaNames(is); len(names) > 0 {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
@@ -207,20 +211,27 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 	}
 }
 
-// changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the
-// file changes hands. Else all that the authority signed says where its certificate was: one of ours has a next generation
-// of its own then, and this stays where it is until that has taken over. A delegated CA has both certificates for a while,
-// and learns of the new one when it asks.
-func (p *planner) changeOver(name, parent string, depth int, is *issued, entitled inr.Set) {
-	old := p.Issued(is.Issuer)
-	moves := old != nil && p.policy.place(&old.Authority) != p.policy.place(&p.Issued(parent).Authority)
-	if moves && p.Asked(name) == nil {
-		p.existing(name, is.Issuer, depth, is, entitled)
-		return
-	}
+// changesHands tells whether an authority's certificate is to be issued by another generation of its issuer. Where that publishes in
+// another place, all that the authority signed says where its certificate was: one of ours has a next generation of its own then,
+// and this stays where it is until that has taken over.
+func (p *planner) changesHands(name, parent string, is *issued) bool {
+	above := p.Issued(parent)
+	return above != nil && is.Issuer != "" && is.Issuer != parent && is.Issuer != outside && (p.Asked(name) != nil || !p.elsewhere(is.Issuer, above))
+}
+
+// elsewhere tells whether an authority that there is publishes in another place than another one.
+func (p *planner) elsewhere(name string, than *issued) bool {
+	is := p.Issued(name)
+	return is != nil && p.policy.place(&is.Authority) != p.policy.place(&than.Authority)
+}
+
+// changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the file
+// changes hands. Else it is that of a delegated CA, which has both certificates for a while, and learns of the new one when it
+// asks. Anything else comes by the next plan.
+func (p *planner) changeOver(name, parent string, is *issued) {
 	up := p.in(Switch, 0, parent)
 	up.Certify = append(up.Certify, certify{name, is.Certified})
-	if old != nil && !moves {
+	if p.Issued(is.Issuer) != nil && !p.elsewhere(is.Issuer, p.Issued(parent)) {
 		from := p.in(Switch, 0, is.Issuer)
 		from.Release = append(from.Release, is.certificateName())
 	}
@@ -228,17 +239,13 @@ func (p *planner) changeOver(name, parent string, depth int, is *issued, entitle
 }
 
 func (p *planner) existing(name, parent string, depth int, is *issued, entitled inr.Set) {
-	will := is.Certified
-	if more := entitled.Minus(is.Certified); !more.Empty() && parent != outside {
-		given, at := p.given(more, parent)
-		if !at.IsZero() {
-			p.again(name, at)
-		}
-		if !given.Empty() {
-			will = is.Certified.Union(given)
-			up := p.in(Grow, depth, parent)
-			up.Certify = append(up.Certify, certify{name, will})
-		}
+	will, at := p.will(parent, is, entitled)
+	if !at.IsZero() {
+		p.again(name, at)
+	}
+	if !is.Certified.Contains(will) {
+		up := p.in(Grow, depth, parent)
+		up.Certify = append(up.Certify, certify{name, will})
 	}
 	asked := p.Asked(name)
 	if asked == nil {
@@ -262,16 +269,30 @@ func (p *planner) existing(name, parent string, depth int, is *issued, entitled 
 	}
 }
 
+// will is what an authority's certificate names after this plan's growth, and from when on it can name the rest; zero where there is
+// none.
+func (p *planner) will(parent string, is *issued, entitled inr.Set) (inr.Set, time.Time) {
+	more := entitled.Minus(is.Certified)
+	if more.Empty() || parent == outside || p.changesHands(is.Name, parent, is) {
+		return is.Certified, time.Time{}
+	}
+	given, at := p.given(more, parent)
+	return is.Certified.Union(given), at
+}
+
 // products is what an authority's ROAs, and its manifest, need. Will is what its certificate names by then.
 func (p *planner) products(name string, depth int, is *issued, will inr.Set) {
-	add, withdraw := p.roas(name, is, will)
-	if p.Retired(name) {
-		withdraw = append(withdraw, p.passedOn(name, is)...)
+	var add []roa.VRP
+	var withdraw []string
+	if next := p.Successor(name); next == "" {
+		add, withdraw = p.roas(name, is, will)
+	} else {
+		withdraw = append(p.taken(name, is, next), p.passedOn(name, is)...)
 		if at := p.Holdback(name); p.now.Before(at) {
 			withdraw = nil
 			p.again(name, at)
 		} else {
-			p.again(name, p.now.Add(time.Second)) // it ends when it has nothing left
+			p.again(name, later(p.spentAt(name, is), p.now.Add(time.Second))) // it ends when it has nothing left
 		}
 	}
 	if len(add)+len(withdraw) > 0 {
@@ -282,6 +303,42 @@ func (p *planner) products(name string, depth int, is *issued, will inr.Set) {
 	if changes := len(add)+len(withdraw) > 0; p.due(p.policy.manifestDue(&is.Authority)) && (!changes || p.due(is.NextUpdate)) {
 		p.in(Refresh, depth, name)
 	}
+}
+
+// spent tells whether a retired authority is of no more use: what it signed has gone, for every reader.
+func (p *planner) spent(name string, is *issued) bool {
+	return p.Successor(name) != "" && len(is.products) == 0 && !p.now.Before(p.spentAt(name, is))
+}
+
+func (p *planner) spentAt(name string, is *issued) time.Time {
+	return later(p.Holdback(name), later(is.Shed.Add(p.Lingers(name)), p.shed(is)))
+}
+
+// taken is the ROAs of a retired authority that readers need no more: its successor has issued what they say, and every reader can
+// have its certificate for that.
+func (p *planner) taken(name string, is *issued, next string) (withdraw []string) {
+	successor := p.Issued(next)
+	if successor == nil {
+		return nil
+	}
+	will, _ := p.will(p.Parent(next), successor, p.Entitled(next))
+	authorised := p.Authorised(next, will)
+	readers, until := p.readersOf(next, successor, will)
+	says := map[string]bool{}
+	for _, vrp := range authorised {
+		says[vrp.String()] = true
+	}
+	for _, product := range successor.products {
+		delete(says, product.Says)
+	}
+	for _, file := range roaNames(is) {
+		if product := is.products[file]; needed(product.Says, authorised, readers) {
+			p.again(name, until)
+		} else if !says[product.Says] {
+			withdraw = append(withdraw, file)
+		}
+	}
+	return withdraw
 }
 
 // passedOn is the certificates of a retired authority that another has issued anew.
@@ -321,8 +378,11 @@ func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
 // something soaks by itself. With grows, this plan gives it more.
 func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, until time.Time) {
 	base = is.Certified
+	if p.changesHands(name, p.Parent(name), is) { // whatever it is to get
+		until = p.now.Add(time.Second)
+	}
 	if !p.apart(name, is) {
-		return base, time.Time{}
+		return base, until
 	}
 	for _, g := range p.soaking(is) {
 		base = base.Intersect(g.Before)
@@ -357,8 +417,8 @@ func (p *planner) apart(name string, is *issued) bool {
 	return issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
 }
 
-// shed is from when on a certificate may name less: some time after those below it do and ROAs were parted, where the two
-// lie apart.
+// shed is from when on a certificate may name less, or end: some time after those below it do and ROAs were parted, or another
+// generation took what it had, where the two lie apart.
 func (p *planner) shed(is *issued) time.Time {
 	if !p.apart(is.Name, is) {
 		return time.Time{}
@@ -395,6 +455,23 @@ func (p *planner) awaitSending() {
 				is := p.Issued(c.Name)
 				return is != nil && is.Base != "" && (busy[c.Name] || p.Unsent(c.Name))
 			})
+		}
+	}
+}
+
+// awaitSwitch leaves out that the certificate of an authority shrinks that takes up, by this plan, what another generation had
+// certified. What is below it shrinks first, by the next plan.
+func (p *planner) awaitSwitch() {
+	takes := func(name string) bool {
+		own := p.waves[waveKey{Switch, 0}][name]
+		return own != nil && len(own.Certify) > 0
+	}
+	for key, updates := range p.waves {
+		if key.step != Shrink {
+			continue
+		}
+		for _, u := range updates {
+			u.Certify = slices.DeleteFunc(u.Certify, func(c certify) bool { return takes(c.Name) })
 		}
 	}
 }

@@ -52,6 +52,7 @@ type world struct {
 	issued map[string]*issued
 	names  int
 	sheets map[string]folders // what each repository has published
+	rolls  map[string]Roll    // by organisation
 
 	offline, aside map[string]bool
 }
@@ -66,7 +67,7 @@ type folder struct {
 }
 
 func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
-	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[string]*issued{}, sheets: map[string]folders{}}
+	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[string]*issued{}, sheets: map[string]folders{}, rolls: map[string]Roll{}}
 	w.policy.Jitter, w.policy.Soak = 0, 0
 	w.issued[AnchorName] = &issued{
 		Authority: Authority{Name: AnchorName, Holder: AnchorName, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
@@ -76,36 +77,109 @@ func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
 	return w
 }
 
-func (w *world) Parent(holder string) string {
-	if o, _ := w.Organisation(holder); o.Parent != "" {
-		return o.Parent
+// active is the authority of an organisation that issues.
+func (w *world) active(holder string) string {
+	return name{holder: holder, generation: w.rolls[holder].Active}.String()
+}
+
+func (w *world) Parent(authority string) string {
+	if o, _ := w.Organisation(parseName(authority).holder); o.Parent != "" {
+		return w.active(o.Parent)
 	}
 	return AnchorName
 }
 
-func (w *world) Kind(holder string) holdings.Kind {
-	o, _ := w.Organisation(holder)
+func (w *world) Kind(authority string) holdings.Kind {
+	o, _ := w.Organisation(parseName(authority).holder)
 	return o.Kind
 }
 
-func (w *world) Registry(holder string) string {
-	if holder == AnchorName {
+func (w *world) Registry(authority string) string {
+	if authority == AnchorName {
 		return w.Root()
 	}
-	return w.Ledger.Registry(holder)
+	return w.Ledger.Registry(parseName(authority).holder)
 }
 
-func (w *world) Entitled(holder string) inr.Set { return w.Holding(holder) }
-func (w *world) Authorised(holder string, within inr.Set) []roa.VRP {
+func (w *world) Depth(authority string) int { return w.Ledger.Depth(parseName(authority).holder) }
+func (w *world) Moving(authority string) bool {
+	return w.Ledger.Moving(parseName(authority).holder)
+}
+
+func (w *world) Entitled(authority string) inr.Set {
+	held := w.Holding(parseName(authority).holder)
+	if is := w.issued[authority]; is != nil && w.Successor(authority) != "" {
+		return is.Certified.Intersect(held)
+	}
+	return held
+}
+
+func (w *world) Authorised(authority string, within inr.Set) []roa.VRP {
+	holder := parseName(authority).holder
+	if authority != w.active(holder) {
+		return nil
+	}
 	holding := w.Holding(holder).Intersect(within)
 	return roa.Unique(append(w.book.Ahead(holder, holding, w.Leaving(holder)), w.book.VRPs(holder, holding)...))
 }
-func (w *world) Authorities(holder string) []string { return []string{holder} }
-func (w *world) Received(string) *Received          { return nil }
-func (w *world) Asked(string) *ChildKey             { return nil }
-func (w *world) Retired(string) bool                { return false }
-func (w *world) Holdback(string) time.Time          { return time.Time{} }
-func (w *world) Unsent(string) bool                 { return false }
+
+func (w *world) Authorities(holder string) []string {
+	n := name{holder: holder}
+	names := map[string]bool{w.active(holder): true}
+	if n.generation = w.rolls[holder].Next; n.generation != 0 {
+		names[n.String()] = true
+	}
+	for authority := range w.issued {
+		if parseName(authority).holder == holder {
+			names[authority] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// have is the authorities of an organisation that there are.
+func (w *world) have(holder string) []string {
+	return slices.DeleteFunc(w.Authorities(holder), func(authority string) bool { return w.issued[authority] == nil })
+}
+
+func (w *world) Successor(authority string) string {
+	if n := parseName(authority); w.rolls[n.holder].retired(n.generation) {
+		return w.active(n.holder)
+	}
+	return ""
+}
+
+func (w *world) Lingers(authority string) time.Duration {
+	return w.rolls[parseName(authority).holder].lingers(&w.policy)
+}
+
+// roll begins a key roll of an organisation, where it has a key and none is under way. It tells whether it did.
+func (w *world) roll(holder string, soak time.Duration) bool {
+	roll := w.rolls[holder]
+	if w.issued[w.active(holder)] == nil || roll.Next != 0 {
+		return false
+	}
+	roll.Next, roll.Soak, roll.Staged = roll.Active+1, soak, time.Time{}
+	w.rolls[holder] = roll
+	return true
+}
+
+// turn has the key rolls go on that can, and says when the next may.
+func (w *world) turn() (next time.Time) {
+	for holder, roll := range w.rolls {
+		if on := advanced(w, &w.policy, holder, &roll, w.now); on != nil {
+			w.rolls[holder] = *on
+		}
+		roll = w.rolls[holder]
+		next = sooner(rollDue(w, &w.policy, holder, &roll, w.now), next)
+	}
+	return next
+}
+
+func (w *world) Received(string) *Received { return nil }
+func (w *world) Asked(string) *ChildKey    { return nil }
+func (w *world) Holdback(string) time.Time { return time.Time{} }
+func (w *world) Unsent(string) bool        { return false }
 
 func (w *world) Issued(holder string) *issued { return w.issued[holder] }
 func (w *world) Offline(holder string) bool   { return w.offline[holder] }
@@ -115,12 +189,13 @@ func (w *world) Aside(holder string) bool     { return w.aside[holder] }
 func (w *world) all() []string { return append([]string{AnchorName}, w.Organisations()...) }
 
 // create makes the record of a new authority.
-func (w *world) create(holder string) {
+func (w *world) create(authority string) {
 	w.names++
 	key := object.KeyIdentifier{}
 	big.NewInt(int64(w.names)).FillBytes(key[:])
-	w.issued[holder] = &issued{
-		Authority: Authority{Name: holder, Holder: holder, CertSerial: big.NewInt(1), Issuer: w.Parent(holder), Repository: w.Registry(holder), KeyID: key},
+	holder := parseName(authority).holder
+	w.issued[authority] = &issued{
+		Authority: Authority{Name: authority, Holder: holder, Path: holder, CertSerial: big.NewInt(1), Issuer: w.Parent(authority), Repository: w.Registry(authority), KeyID: key},
 		products:  map[string]Product{},
 	}
 }
@@ -139,6 +214,10 @@ func (w *world) do(u update) {
 		delete(w.issued, holder)
 		w.publish(holder)
 	}
+	for _, name := range u.Release {
+		delete(own.products, name)
+		own.Shed = w.now
+	}
 	for _, vrp := range u.Authorise {
 		w.names++
 		name := fmt.Sprintf("%d.roa", w.names)
@@ -149,6 +228,7 @@ func (w *world) do(u update) {
 	}
 	life, _ := w.policy.manifestLife(u.Name, 0)
 	own.NextUpdate = w.now.Add(life)
+	own.Number++
 	w.publish(u.Name)
 }
 
@@ -156,6 +236,7 @@ func (w *world) certify(own, child *issued, order certify) {
 	if child.Issuer == own.Name && !order.Resources.Contains(child.Certified) {
 		own.Shed = w.now
 	}
+	child.Issuer = own.Name
 	child.names(order.Resources, w.now, w.now.Add(-w.policy.Soak))
 	child.CertExpires = earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
 	name := child.certificateName()
@@ -260,7 +341,7 @@ func (w *world) read(state map[string]folders) reading {
 func (w *world) wanted() map[roa.VRP]bool {
 	vrps := map[roa.VRP]bool{}
 	for _, holder := range w.Organisations() {
-		for _, v := range w.Authorised(holder, w.Holding(holder)) {
+		for _, v := range w.Authorised(w.active(holder), w.Holding(holder)) {
 			vrps[v] = true
 		}
 	}
@@ -350,12 +431,14 @@ func kept(keep map[roa.VRP]bool, r reading) error {
 // done says what differs between what is issued and what is asked for.
 func (w *world) done() error {
 	for _, holder := range w.Organisations() {
-		is, entitled := w.issued[holder], w.Holding(holder)
+		is, entitled := w.issued[w.active(holder)], w.Holding(holder)
 		switch {
 		case is == nil && !entitled.Empty():
 			return fmt.Errorf("%s holds %s and has no certificate", holder, entitled)
 		case is != nil && !is.Certified.Equal(entitled):
 			return fmt.Errorf("%s holds %s, and its certificate names %s", holder, entitled, is.Certified)
+		case len(w.have(holder)) > 1:
+			return fmt.Errorf("%s goes on with %v", holder, w.have(holder))
 		}
 	}
 	r, want := w.read(w.snapshot()), w.wanted()

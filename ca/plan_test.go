@@ -155,10 +155,16 @@ func (v *village) plan() []wave {
 }
 
 // settle plans and executes, with batches of about limit keys. A certificate that ends with its issuer's own is renewed by
-// the plan that follows on the issuer's, so there is at most a plan for each level of the tree.
+// the plan that follows on the issuer's, so there is at most a plan for each level of the tree, and some for each key roll.
 func (v *village) settle(limit int) {
 	v.Helper()
 	for range 4 {
+		v.must(v.execute(v.plan(), limit))
+	}
+	for range 12 {
+		if v.turn().IsZero() && len(v.plan()) == 0 {
+			break
+		}
 		v.must(v.execute(v.plan(), limit))
 	}
 	v.must(v.done())
@@ -390,6 +396,11 @@ func (h *history) relents(t *rapid.T) {
 	}
 }
 
+// rolls begins a key roll.
+func (h *history) rolls(t *rapid.T) {
+	h.roll(rapid.SampledFrom(h.Organisations()).Draw(t, "who rolls"), 0)
+}
+
 // passes lets time go by, so that some of what is issued is renewed along with the rest.
 func (h *history) passes(t *rapid.T) {
 	h.now = h.now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "days")) * day)
@@ -405,7 +416,7 @@ func newHistory(t *rapid.T) *history {
 func (h *history) steps() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"delegate": h.delegate, "delegate too": h.delegate, "delegate also": h.delegate, "end": h.end, "move": h.move,
-		"intend": h.intends, "intend too": h.intends, "relent": h.relents, "time": h.passes,
+		"intend": h.intends, "intend too": h.intends, "relent": h.relents, "roll": h.rolls, "time": h.passes,
 	}
 }
 
@@ -415,6 +426,8 @@ func TestPlansKeepEveryChainAndBystander(t *testing.T) {
 		steps := h.steps()
 		steps["settle"] = func(t *rapid.T) { h.settle(rapid.IntRange(1, 5).Draw(t, "limit")) }
 		steps["settle too"] = steps["settle"]
+		steps["turn"] = func(*rapid.T) { h.turn() } // before what was decided is planned, or after
+		steps["plan"] = func(t *rapid.T) { h.must(h.execute(h.plan(), rapid.IntRange(1, 5).Draw(t, "limit"))) }
 		t.Repeat(steps)
 		h.settle(batchKeys)
 	})

@@ -5,6 +5,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/inr"
 	"cadastre/internal/store"
 )
 
@@ -18,17 +19,17 @@ func (e *Engine) turn(now time.Time) error {
 			ended = append(ended, notice)
 		}
 	}
-	rolled := map[string]*Roll{}
+	rolled, view := map[string]*Roll{}, &ledgerView{Engine: e, now: now}
 	for line, roll := range e.peers.rolls {
-		if next := e.advanced(line, roll, now); next != nil {
+		if next := advanced(view, &e.policy, line, roll, now); next != nil {
 			rolled[line] = next
 			if next.Active != roll.Active {
 				e.follow(parseName(line), roll.Active, next.Active, rolled)
 			}
 		}
 	}
-	if len(ended)+len(rolled) == 0 {
-		return nil
+	if view.failure != nil || len(ended)+len(rolled) == 0 {
+		return view.failure
 	}
 	_, err := e.store.Update(store.Any, func(w store.Writer) error {
 		for _, notice := range ended {
@@ -65,27 +66,68 @@ func (e *Engine) turn(now time.Time) error {
 }
 
 // advanced is how a roll goes on at a time; nil where it does not. A next generation that is published is staged, and
-// after its soak it issues (RFC 6489, section 2). The engine's mu is held.
-func (e *Engine) advanced(line string, roll *Roll, now time.Time) *Roll {
+// after its soak it issues (RFC 6489, section 2).
+func advanced(v view, policy *Policy, line string, roll *Roll, now time.Time) *Roll {
 	if roll.Next == 0 {
 		return nil
 	}
-	n := parseName(line)
-	n.generation = roll.Next
-	is := e.clockOf(n.String())
-	if is == nil || is.awaits() || is.Number == 0 || e.mirrors.unsent(is.Repository) {
+	was, is := generations(v, line, roll)
+	if was == nil && is == nil { // it has lost all that it held
+		next := *roll
+		next.Next, next.Staged = 0, time.Time{}
+		return &next
+	}
+	if is == nil || is.awaits() || is.Number == 0 || v.Unsent(is.Name) {
 		return nil
 	}
 	next := *roll
 	switch {
 	case roll.Staged.IsZero():
 		next.Staged = now
-	case now.Before(roll.Staged.Add(roll.Soak)):
+	case now.Before(switchAt(v, policy, line, roll, now)):
 		return nil
 	default:
 		next.Active, next.Next, next.Switched = roll.Next, 0, now
 	}
 	return &next
+}
+
+// switchAt is when a next generation that is staged may issue: after the roll's soak, and where it publishes in the old one's folder
+// and so replaces what is there, when every reader can have its certificate. It has to name, for every reader, what the old one has
+// certified and what is to stay, as far as they know that of the old one: it is looked at again later while it does not.
+func switchAt(v view, policy *Policy, line string, roll *Roll, now time.Time) time.Time {
+	was, is := generations(v, line, roll)
+	at := roll.Staged.Add(roll.Soak)
+	if was == nil || is == nil {
+		return at
+	}
+	p := planner{view: v, policy: policy, now: now}
+	if p.apart(is.Name, is) && policy.place(&was.Authority) == policy.place(&is.Authority) {
+		at = later(at, roll.Staged.Add(policy.Soak))
+	}
+	if now.Before(at) {
+		return at
+	}
+	known, _ := p.soaked(was.Name, was, false)
+	names := []inr.Set{known.Intersect(v.Entitled(is.Name))}
+	for _, product := range was.products {
+		if child := v.Issued(product.Says); product.Kind == CertificateProduct && child != nil && child.Issuer == was.Name {
+			names = append(names, child.Certified)
+		}
+	}
+	if base, until := p.soaked(is.Name, is, false); !base.Contains(inr.Sum(names...)) {
+		return later(until, now.Add(time.Minute))
+	}
+	return at
+}
+
+// generations is the authority that issues and the one that is to, nil where there is none.
+func generations(v view, line string, roll *Roll) (active, next *issued) {
+	n := parseName(line)
+	n.generation = roll.Active
+	active = v.Issued(n.String())
+	n.generation = roll.Next
+	return active, v.Issued(n.String())
 }
 
 // follow has the authorities directly below one that takes over in another place begin a next generation of their own:
@@ -111,19 +153,26 @@ func (e *Engine) follow(line name, was, now int, rolled map[string]*Roll) {
 // rollsAt is when the next roll goes on by itself, or the next notice ends; zero where none does. The engine's mu is held.
 func (e *Engine) rollsAt() time.Time {
 	at := time.Time{}
-	for _, roll := range e.peers.rolls {
-		switch {
-		case roll.Next == 0:
-		case !roll.Staged.IsZero():
-			at = sooner(at, roll.Staged.Add(roll.Soak))
-		default:
-			at = sooner(at, time.Now().Add(time.Second)) // until it is published
-		}
+	view := &ledgerView{Engine: e, now: time.Now()}
+	for line, roll := range e.peers.rolls {
+		at = sooner(at, rollDue(view, &e.policy, line, roll, view.now))
 	}
 	for _, notice := range e.peers.notices {
 		at = sooner(at, notice.Until)
 	}
 	return at
+}
+
+// rollDue is when a roll may go on; zero where none is under way.
+func rollDue(v view, policy *Policy, line string, roll *Roll, now time.Time) time.Time {
+	switch {
+	case roll.Next == 0:
+		return time.Time{}
+	case roll.Staged.IsZero():
+		return now.Add(time.Second) // until it is published
+	default:
+		return later(switchAt(v, policy, line, roll, now), now.Add(time.Second))
+	}
 }
 
 // clockOf is an authority's record, nil where there is none.

@@ -190,6 +190,33 @@ func TestDelegated(t *testing.T) {
 	})
 }
 
+// TestDelegatedKeepsItsNoticeThroughARoll: while a delegated CA has time to shed what its parent has lost as well, the parent's next
+// key is certified for that too, and takes over with nothing below it too large.
+func TestDelegatedKeepsItsNoticeThroughARoll(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8")
+		h.give("isp", "41.0.0.0/15")
+		h.settle()
+		d := newDelegated(h, "isp")
+		atWork(h, func() {
+			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			h.take("isp", "41.1.0.0/16")
+			h.take("afrinic", "41.1.0.0/16")
+			must(t, h.engine.WaitSettled(context.Background()))
+			must(t, h.engine.RollKey(h.by(), "afrinic", time.Minute))
+			time.Sleep(h.policy.Notice / 2)
+			below, above := h.engine.clockOf(h.engine.issuedOf("isp")[0]), h.engine.clockOf("afrinic~1")
+			if below.Issuer != "afrinic~1" || below.Certified.String() != "41.0.0.0/15" || !above.Certified.Contains(below.Certified) {
+				t.Errorf("%s certifies it for %s, and names %s itself", below.Issuer, below.Certified, above.Certified)
+			}
+			time.Sleep(h.policy.Notice)
+			if above := h.engine.clockOf("afrinic~1"); above.Certified.Overlaps(resources(t, "41.1.0.0/16")) || h.engine.clockOf("afrinic") != nil {
+				t.Errorf("after the notice it names %s, and of the old key there is %v", above.Certified, h.engine.clockOf("afrinic"))
+			}
+		})
+	})
+}
+
 // TestDelegatedRefusals: every code of RFC 6492, section 3.6, where it belongs.
 func TestDelegatedRefusals(t *testing.T) {
 	inHouse(t, tenants, func(h *house) {

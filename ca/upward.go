@@ -546,7 +546,13 @@ func (e *Engine) isDone(authority string) bool {
 	case is == nil:
 		return true
 	}
-	return len(is.products) == 0 && !e.mirrors.unsent(is.Repository) && (e.peers.roll(n.line()).retired(n.generation) || e.ledger.Via(n.holder, n.source).Empty() && e.nothingGiven(n))
+	if len(is.products) > 0 || e.mirrors.unsent(is.Repository) {
+		return false
+	}
+	if e.peers.roll(n.line()).retired(n.generation) { // and who has its folder from before needs it no more
+		return !time.Now().Before(is.Shed.Add(e.policy.Soak))
+	}
+	return e.ledger.Via(n.holder, n.source).Empty() && e.nothingGiven(n)
 }
 
 // nothingGiven tells whether a parent gives an organisation nothing of a class any more. The engine's mu is held.

@@ -58,15 +58,15 @@ func (v *ledgerView) Entitled(authority string) inr.Set {
 	case !v.certifiesItself(n.holder):
 		return inr.Set{}
 	}
-	if v.peers.roll(n.line()).retired(n.generation) {
-		is := v.Issued(authority)
-		if is == nil || len(is.products) == 0 && !v.now.Before(v.Holdback(authority)) {
-			return inr.Set{}
+	if v.Successor(authority) != "" {
+		if is := v.Issued(authority); is != nil {
+			return is.Certified.Intersect(via)
 		}
-		return is.Certified.Intersect(via)
+		return inr.Set{}
 	}
 	if kept := v.keptBelow(n); !kept.Empty() {
-		if is := v.Issued(authority); is != nil {
+		n.generation = v.peers.roll(n.line()).Active // which has certified it; the next is to take it over
+		if is := v.Issued(n.String()); is != nil {
 			via = via.Union(kept.Intersect(is.Certified))
 		}
 	}
@@ -133,9 +133,14 @@ func (v *ledgerView) Issued(authority string) *issued {
 func (v *ledgerView) Received(authority string) *Received { return v.peers.received(authority) }
 func (v *ledgerView) Asked(authority string) *ChildKey    { return v.peers.key(authority) }
 
-func (v *ledgerView) Retired(authority string) bool {
+func (v *ledgerView) Successor(authority string) string {
 	n := parseName(authority)
-	return n.key == "" && v.peers.roll(n.line()).retired(n.generation)
+	roll := v.peers.roll(n.line())
+	if n.key != "" || !roll.retired(n.generation) {
+		return ""
+	}
+	n.generation = roll.Active
+	return n.String()
 }
 
 // Holdback is until when a retired generation withdraws nothing: where the one that took over publishes in another place,
@@ -152,6 +157,12 @@ func (v *ledgerView) Holdback(authority string) time.Time {
 		return v.now.Add(5 * time.Second)
 	}
 	return roll.Switched.Add(v.policy.Soak)
+}
+
+// Lingers is for how long the certificate of a retired generation stays, so that readers who fetched its folder before it was
+// replaced have it still. Who has the next key issue at once wants the old one gone.
+func (v *ledgerView) Lingers(authority string) time.Duration {
+	return v.peers.roll(parseName(authority).line()).lingers(&v.policy)
 }
 
 func (v *ledgerView) Unsent(authority string) bool {

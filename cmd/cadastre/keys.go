@@ -28,7 +28,8 @@ func keysRoll(g *global) *cobra.Command {
 		Use:   "roll HOLDER",
 		Short: "Give an organisation's CA a new key in place of the one that it has",
 		Long: "Makes a new key for an organisation's CA and has it certified beside the old one. When it has been published for the time of --soak\n" +
-			"it issues everything that the old one did, and the old one is revoked; no VRP is missing at any moment.",
+			"it issues everything that the old one did, and the old one is revoked; no VRP is missing at any moment. A registry's new key, and\n" +
+			"that of a holder in a transfer, issues no sooner than every reader can have its certificate (soak in config.toml).",
 		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,7 +50,7 @@ func keysRoll(g *global) *cobra.Command {
 func keysActivate(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "activate HOLDER",
-		Short:   "Have the new key of a roll issue now, before its time",
+		Short:   "Have the new key of a roll issue before its time, as soon as that costs no reader a route",
 		Example: "  cadastre keys activate acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,7 +58,7 @@ func keysActivate(g *global) *cobra.Command {
 			if _, err := ask[api.KeysActivate, api.Nothing](cmd.Context(), g, "/keys/activate", q); err != nil {
 				return err
 			}
-			return g.say(cmd, "the new key of %s issues from now on", q.Holder)
+			return g.say(cmd, "the new key of %s issues as soon as every reader can have its certificate; 'cadastre keys show %s' says when", q.Holder, q.Holder)
 		},
 	}
 }
@@ -83,9 +84,16 @@ func printKeys(w io.Writer, list []ca.KeyStatus) {
 		return
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY\tSTATE\tCLASS\tEXPIRES\tREPOSITORY\tRESOURCES")
+	fmt.Fprintln(table, "KEY\tSTATE\tISSUES\tCLASS\tEXPIRES\tREPOSITORY\tRESOURCES")
 	for _, k := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.SKI, k.State, orDash(k.Class), when(k.Expires), orDash(k.Repository), orDash(shortened(k.Resources.String(), 90)))
+		issues := "-"
+		switch {
+		case k.State == "active":
+			issues = "now"
+		case !k.Issues.IsZero():
+			issues = "from " + when(k.Issues)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.SKI, k.State, issues, orDash(k.Class), when(k.Expires), orDash(k.Repository), orDash(shortened(k.Resources.String(), 90)))
 	}
 	_ = table.Flush()
 }
