@@ -124,6 +124,29 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 			return m.carryThrough(d)
 		},
+		// its certificate was to name what it has yet to get, and that was nothing for now
+		"all has left, and what comes is on its way": func(t *testing.T) error {
+			v := furnished(t)
+			v.must(v.decide(v.Enrol(v.by(), holdings.Organisation{Handle: "still", Parent: "afrinic", Kind: holdings.LIR}))) // authorises nothing
+			v.give("still", "41.0.128.0/20")
+			m := modelOf(v)
+			away := &deal{kind: holdings.Merger, donor: v, taker: v, from: "still", to: "isp", resources: v.Holding("still")}
+			if err := m.agree(away); err != nil {
+				return err
+			}
+			if err := m.rest(); err != nil {
+				return err
+			}
+			m.until(away.seen.Add(m.watch.soak))
+			back := &deal{kind: holdings.Merger, donor: v, taker: v, from: "rede", to: "still", resources: resources(t, "177.0.64.0/18")}
+			if err := m.agree(back); err != nil {
+				return err
+			}
+			if err := m.finalise(away); err != nil {
+				return err
+			}
+			return m.complete(back)
+		},
 		// the next key named what it was made with, and had less than the old one when it took over
 		"what comes back while a next key is made without it": func(t *testing.T) error {
 			m, d := staircase(t)

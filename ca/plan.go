@@ -154,7 +154,7 @@ func (p *planner) authority(name string) {
 		up.Revoke = append(up.Revoke, name)
 	case p.changesHands(name, parent, is):
 		p.changeOver(name, parent, is)
-	case is.Issuer != "" && p.Issued(parent) != nil:
+	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil: // until it has a next generation in the new place
 		p.existing(name, is.Issuer, depth, is, entitled)
 	default:
 		p.existing(name, parent, depth, is, entitled)
@@ -215,8 +215,11 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 // another place, all that the authority signed says where its certificate was: one of ours has a next generation of its own then,
 // and this stays where it is until that has taken over.
 func (p *planner) changesHands(name, parent string, is *issued) bool {
+	if is.Issuer == "" || is.Issuer == parent || is.Issuer == outside {
+		return false
+	}
 	above := p.Issued(parent)
-	return above != nil && is.Issuer != "" && is.Issuer != parent && is.Issuer != outside && (p.Asked(name) != nil || !p.elsewhere(is.Issuer, above))
+	return above != nil && (p.Asked(name) != nil || !p.elsewhere(is.Issuer, above))
 }
 
 // elsewhere tells whether an authority that there is publishes in another place than another one.
@@ -261,7 +264,11 @@ func (p *planner) existing(name, parent string, depth int, is *issued, entitled 
 			return
 		}
 		up := p.in(Shrink, depth, parent)
-		up.Certify = append(up.Certify, certify{name, entitled.Intersect(will)})
+		if rest := entitled.Intersect(will); !rest.Empty() {
+			up.Certify = append(up.Certify, certify{name, rest})
+		} else { // what it is to have can't be certified yet: it comes again with that
+			up.Revoke = append(up.Revoke, name)
+		}
 	case !entitled.Equal(is.Certified):
 	case asked != nil && (asked.Asked.After(is.Certificated) || asked.Place != *is.Delegated), p.certificateDue(name, parent, is):
 		up := p.in(Renew, depth-1, parent)

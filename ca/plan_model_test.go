@@ -233,6 +233,9 @@ func (w *world) do(u update) {
 }
 
 func (w *world) certify(own, child *issued, order certify) {
+	if order.Resources.Empty() {
+		panic(fmt.Sprintf("%s certifies %s for nothing", own.Name, order.Name)) // RFC 6487, section 4.8.10
+	}
 	if child.Issuer == own.Name && !order.Resources.Contains(child.Certified) {
 		own.Shed = w.now
 	}
