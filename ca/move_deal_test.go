@@ -117,7 +117,8 @@ func (m *model) finalise(d *deal) error {
 	}
 	m.promise(false)
 	for i := range m.promises {
-		m.promises[i].vrps = roa.Unique(slices.Concat(m.promises[i].vrps, agreed))
+		p := &m.promises[i]
+		p.vrps, p.asked = roa.Unique(slices.Concat(p.vrps, agreed)), roa.Unique(slices.Concat(p.asked, agreed))
 	}
 	return m.look()
 }

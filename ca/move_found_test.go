@@ -189,6 +189,34 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.128.0/17")})
 		},
+		// the old key withdrew the whole in a batch before that in which the new one said what stays of it
+		"what a new key says otherwise when it takes over": func(t *testing.T) error {
+			v := neighbours(t)
+			m := modelOf(v)
+			d := &deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.128.0/17")}
+			if err := m.agree(d); err != nil {
+				return err
+			}
+			if err := m.rest(); err != nil {
+				return err
+			}
+			m.wait(m.watch.soak)
+			v.roll("rede", m.watch.soak)
+			for range 2 {
+				if _, err := m.work(batchKeys); err != nil {
+					return err
+				}
+			}
+			m.until(v.rolls["rede"].Staged.Add(m.watch.soak))
+			if v.rolls["rede"].Active != 1 {
+				t.Fatalf("the new key has not taken over: %+v", v.rolls["rede"])
+			}
+			m.limit = 1
+			if err := m.cancel(d); err != nil {
+				return err
+			}
+			return m.rest()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := run(t); err != nil {

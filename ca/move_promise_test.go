@@ -15,6 +15,8 @@ import (
 type promise struct {
 	from   time.Time
 	vrps   []roa.VRP // of those who hold for good
+	asked  []roa.VRP // of these, what somebody asked for
+	parts  []roa.VRP // and what nobody did: parts of what is authorised as a whole, because others hold the rest
 	coming []roa.VRP // besides, of those to whom something is on its way
 }
 
@@ -55,7 +57,13 @@ func (m *model) promised() promise {
 				if hasEnded(in, v.now) {
 					continue
 				}
-				p.vrps = append(p.vrps, v.certain(in)...)
+				for _, s := range v.certain(in) {
+					if p.vrps = append(p.vrps, s); s.MaxLength > in.MaxLength {
+						p.parts = append(p.parts, s)
+					} else {
+						p.asked = append(p.asked, s)
+					}
+				}
 				says, _ := roa.Authorised(in, v.Holding(handle))
 				p.coming = append(p.coming, says...)
 			}
@@ -70,7 +78,7 @@ func (m *model) promised() promise {
 			p.coming = append(p.coming, says...)
 		}
 	}
-	p.vrps, p.coming = roa.Unique(p.vrps), roa.Unique(p.coming)
+	p.vrps, p.asked, p.parts, p.coming = roa.Unique(p.vrps), roa.Unique(p.asked), roa.Unique(p.parts), roa.Unique(p.coming)
 	return p
 }
 
@@ -103,14 +111,17 @@ func (m *model) demanded() demand {
 	always := func(hold func(promise) bool) bool {
 		return !slices.ContainsFunc(m.promises, func(p promise) bool { return !hold(p) })
 	}
+	// that what nobody asked for says what another had asked for until then is chance, and nobody counts on it
 	for _, v := range latest.vrps {
-		if always(func(p promise) bool { return implied(v, p.vrps) }) {
+		if always(func(p promise) bool { return implied(v, p.vrps) && (implied(v, latest.asked) || implied(v, p.parts)) }) {
 			d.vrps = append(d.vrps, v)
 		}
 	}
 	for _, a := range m.announced {
 		switch {
-		case always(func(p promise) bool { return a.under(p.vrps) == valid }):
+		case always(func(p promise) bool {
+			return a.under(p.vrps) == valid && (a.under(latest.asked) == valid || a.under(p.parts) == valid)
+		}):
 			d.valid = append(d.valid, a)
 		case always(func(p promise) bool { return a.under(p.vrps) == notFound && a.under(p.coming) == notFound }):
 			d.notInvalid = append(d.notInvalid, a)

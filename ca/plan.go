@@ -321,31 +321,50 @@ func (p *planner) spentAt(name string, is *issued) time.Time {
 	return later(p.Holdback(name), later(is.Shed.Add(p.Lingers(name)), p.shed(is)))
 }
 
-// taken is the ROAs of a retired authority that readers need no more: its successor has issued what they say, and every reader can
-// have its certificate for that.
+// taken is the ROAs of a retired authority that readers need no more: its successor says all that there is to say from this plan on,
+// and every reader can have its certificate for that.
 func (p *planner) taken(name string, is *issued, next string) (withdraw []string) {
 	successor := p.Issued(next)
 	if successor == nil {
 		return nil
 	}
-	will, _ := p.will(p.Parent(next), successor, p.Entitled(next))
-	authorised := p.Authorised(next, will)
-	readers, until := p.readersOf(next, successor, will)
-	says := map[string]bool{}
-	for _, vrp := range authorised {
-		says[vrp.String()] = true
-	}
-	for _, product := range successor.products {
-		delete(says, product.Says)
-	}
+	authorised, readers, until := p.saysNext(next, successor)
 	for _, file := range roaNames(is) {
-		if product := is.products[file]; needed(product.Says, authorised, readers) {
+		if needed(is.products[file].Says, authorised, readers) {
 			p.again(name, until)
-		} else if !says[product.Says] {
+		} else {
 			withdraw = append(withdraw, file)
 		}
 	}
 	return withdraw
+}
+
+// saysNext is what the ROAs of an authority are to say after this plan, and what its certificate names for readers who do not have
+// the newest, until when.
+func (p *planner) saysNext(name string, is *issued) (authorised []roa.VRP, readers []inr.Set, until time.Time) {
+	will, _ := p.will(p.Parent(name), is, p.Entitled(name))
+	readers, until = p.readersOf(name, is, will)
+	return p.Authorised(name, will), readers, until
+}
+
+// speaks tells whether an authority's ROAs say all that they are to by the end of this plan's Authorise step. It may be that its
+// certificate changes hands first, or that its work failed.
+func (p *planner) speaks(name string) bool {
+	is := p.Issued(name)
+	if is == nil {
+		return false
+	}
+	said := map[string]bool{}
+	for _, product := range is.products {
+		said[product.Says] = true
+	}
+	if own := p.waves[waveKey{Authorise, 0}][name]; own != nil {
+		for _, vrp := range own.Authorise {
+			said[vrp.String()] = true
+		}
+	}
+	authorised, _, _ := p.saysNext(name, is)
+	return !slices.ContainsFunc(authorised, func(vrp roa.VRP) bool { return !said[vrp.String()] })
 }
 
 // passedOn is the certificates of a retired authority that another has issued anew.
@@ -594,19 +613,25 @@ func (p *planner) handOver() {
 			}
 		}
 	}
-	for _, u := range p.waves[waveKey{Authorise, 0}] {
+	for name, u := range p.waves[waveKey{Authorise, 0}] {
+		next := p.Successor(name)
+		if next != "" && !p.speaks(next) {
+			u.Withdraw = nil
+			p.again(name, p.now.Add(time.Second))
+			continue
+		}
 		own := map[string]bool{}
 		for _, vrp := range u.Authorise {
 			own[vrp.String()] = true
 		}
 		products, now := p.Issued(u.Name).products, u.Withdraw[:0:0]
-		for _, name := range u.Withdraw {
-			if says := products[name].Says; issuers[says] == 0 || own[says] {
-				now = append(now, name)
+		for _, file := range u.Withdraw {
+			if says := products[file].Says; next == "" && (issuers[says] == 0 || own[says]) {
+				now = append(now, file)
 				continue
 			}
 			late := p.in(Withdraw, 0, u.Name)
-			late.Withdraw = append(late.Withdraw, name)
+			late.Withdraw = append(late.Withdraw, file)
 		}
 		u.Withdraw = now
 	}
@@ -631,7 +656,7 @@ func (p *planner) ordered() []wave {
 	for _, key := range keys {
 		w := wave{Step: key.step, Depth: key.depth}
 		for _, name := range slices.Sorted(maps.Keys(p.waves[key])) {
-			if u := p.waves[key][name]; !p.Offline(name) && (key.step != Shrink || !u.idle()) {
+			if u := p.waves[key][name]; !p.Offline(name) && (key.step != Shrink && key.step != Authorise || !u.idle()) {
 				w.Updates = append(w.Updates, *u)
 			}
 		}
