@@ -90,10 +90,9 @@ func (m *model) finalise(d *deal) error {
 	}
 	d.state = holdings.Finalised
 	m.trace("%s: transfer %d is finalised", m.now().Sub(noon), d.ids[d.taker])
-	var agreed []roa.VRP
+	var agreed promise
 	for _, in := range d.brings(d.taker.now) {
 		says, _ := roa.Authorised(in, d.taker.Holding(in.Holder))
-		agreed = append(agreed, says...)
 		if ends := d.taker.now.Add(d.bridge); !d.kind.SameHolder() && !slices.Contains(d.staged, in.VRP()) && (in.Until.IsZero() || in.Until.After(ends)) {
 			in.Until = ends
 			if slices.ContainsFunc(d.taker.book.Brought(in.Holder, d.ids[d.taker]), sameAs(in)) {
@@ -103,6 +102,7 @@ func (m *model) finalise(d *deal) error {
 				d.taker.must(d.taker.want(out, nil))
 			}
 		}
+		agreed.add(in, says)
 		own := m.wants[d.taker][in.Holder]
 		at := slices.IndexFunc(own, sameAs(in))
 		switch {
@@ -118,7 +118,9 @@ func (m *model) finalise(d *deal) error {
 	m.promise(false)
 	for i := range m.promises {
 		p := &m.promises[i]
-		p.vrps, p.asked = roa.Unique(slices.Concat(p.vrps, agreed)), roa.Unique(slices.Concat(p.asked, agreed))
+		p.vrps, p.lasting = slices.Concat(p.vrps, agreed.vrps), slices.Concat(p.lasting, agreed.lasting)
+		p.ending, p.parts = slices.Concat(p.ending, agreed.ending), slices.Concat(p.parts, agreed.parts)
+		p.sort()
 	}
 	return m.look()
 }

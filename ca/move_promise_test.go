@@ -13,11 +13,33 @@ import (
 // promise is what ledger and agreements let readers count on from one moment on. It is computed beside the book, so that what
 // the book forgets is missed.
 type promise struct {
-	from   time.Time
-	vrps   []roa.VRP // of those who hold for good
-	asked  []roa.VRP // of these, what somebody asked for
-	parts  []roa.VRP // and what nobody did: parts of what is authorised as a whole, because others hold the rest
-	coming []roa.VRP // besides, of those to whom something is on its way
+	from    time.Time
+	vrps    []roa.VRP // of those who hold for good: of these
+	lasting []roa.VRP // what somebody asked for
+	ending  []roa.VRP // what somebody asked for until a time
+	parts   []roa.VRP // what nobody asked for: parts of what is authorised as a whole, because others hold the rest
+	coming  []roa.VRP // besides, of those to whom something is on its way
+}
+
+// add has an intent say something.
+func (p *promise) add(in roa.Intent, says []roa.VRP) {
+	p.vrps = append(p.vrps, says...)
+	for _, s := range says {
+		switch {
+		case s.MaxLength > in.MaxLength:
+			p.parts = append(p.parts, s)
+		case in.Until.IsZero():
+			p.lasting = append(p.lasting, s)
+		default:
+			p.ending = append(p.ending, s)
+		}
+	}
+}
+
+func (p *promise) sort() {
+	for _, list := range []*[]roa.VRP{&p.vrps, &p.lasting, &p.ending, &p.parts, &p.coming} {
+		*list = roa.Unique(*list)
+	}
 }
 
 // decided is how long what was decided may take to be published, besides soaks.
@@ -57,13 +79,7 @@ func (m *model) promised() promise {
 				if hasEnded(in, v.now) {
 					continue
 				}
-				for _, s := range v.certain(in) {
-					if p.vrps = append(p.vrps, s); s.MaxLength > in.MaxLength {
-						p.parts = append(p.parts, s)
-					} else {
-						p.asked = append(p.asked, s)
-					}
-				}
+				p.add(in, v.certain(in))
 				says, _ := roa.Authorised(in, v.Holding(handle))
 				p.coming = append(p.coming, says...)
 			}
@@ -78,7 +94,7 @@ func (m *model) promised() promise {
 			p.coming = append(p.coming, says...)
 		}
 	}
-	p.vrps, p.asked, p.parts, p.coming = roa.Unique(p.vrps), roa.Unique(p.asked), roa.Unique(p.parts), roa.Unique(p.coming)
+	p.sort()
 	return p
 }
 
@@ -111,17 +127,30 @@ func (m *model) demanded() demand {
 	always := func(hold func(promise) bool) bool {
 		return !slices.ContainsFunc(m.promises, func(p promise) bool { return !hold(p) })
 	}
-	// that what nobody asked for says what another had asked for until then is chance, and nobody counts on it
+	// counted tells whether something that promises hold is counted on. That one intent says what another said until then is chance
+	// where that was to end, and where nobody asked for it.
+	counted := func(hold func([]roa.VRP) bool) bool {
+		return always(func(p promise) bool {
+			switch {
+			case !hold(p.vrps):
+				return false
+			case hold(latest.ending):
+				return true
+			case hold(latest.lasting):
+				return hold(p.lasting) || hold(p.parts)
+			default:
+				return hold(p.parts)
+			}
+		})
+	}
 	for _, v := range latest.vrps {
-		if always(func(p promise) bool { return implied(v, p.vrps) && (implied(v, latest.asked) || implied(v, p.parts)) }) {
+		if counted(func(list []roa.VRP) bool { return implied(v, list) }) {
 			d.vrps = append(d.vrps, v)
 		}
 	}
 	for _, a := range m.announced {
 		switch {
-		case always(func(p promise) bool {
-			return a.under(p.vrps) == valid && (a.under(latest.asked) == valid || a.under(p.parts) == valid)
-		}):
+		case counted(func(list []roa.VRP) bool { return a.under(list) == valid }):
 			d.valid = append(d.valid, a)
 		case always(func(p promise) bool { return a.under(p.vrps) == notFound && a.under(p.coming) == notFound }):
 			d.notInvalid = append(d.notInvalid, a)

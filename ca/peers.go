@@ -115,9 +115,6 @@ func (r Roll) retired(generation int) bool {
 	return generation != r.Active && (r.Next == 0 || generation != r.Next)
 }
 
-// lingers is for how long the certificate of the generation before stays.
-func (r Roll) lingers(policy *Policy) time.Duration { return min(r.Soak, policy.Soak) }
-
 // peers is all of them. The engine's mu guards it; a record is replaced, never changed.
 type peers struct {
 	children map[string]*Child               // by organisation

@@ -485,19 +485,32 @@ func (p *planner) awaitSending() {
 	}
 }
 
-// awaitSwitch leaves out that the certificate of an authority shrinks that takes up, by this plan, what another generation had
-// certified. What is below it shrinks first, by the next plan.
+// awaitSwitch leaves out that the certificate of an authority shrinks or ends that takes up, by this plan, what another generation
+// had certified, and of those above it. What is below it shrinks first, by the next plan.
 func (p *planner) awaitSwitch() {
-	takes := func(name string) bool {
-		own := p.waves[waveKey{Switch, 0}][name]
-		return own != nil && len(own.Certify) > 0
+	stays := map[string]bool{}
+	for name, u := range p.waves[waveKey{Switch, 0}] {
+		if len(u.Certify) == 0 {
+			continue
+		}
+		for is := p.Issued(name); is != nil && !stays[name]; is = p.Issued(name) {
+			stays[name] = true
+			name = is.Issuer
+		}
+	}
+	left := func(name string) bool {
+		if stays[name] {
+			p.again(name, p.now)
+		}
+		return stays[name]
 	}
 	for key, updates := range p.waves {
 		if key.step != Shrink {
 			continue
 		}
 		for _, u := range updates {
-			u.Certify = slices.DeleteFunc(u.Certify, func(c certify) bool { return takes(c.Name) })
+			u.Certify = slices.DeleteFunc(u.Certify, func(c certify) bool { return left(c.Name) })
+			u.Revoke = slices.DeleteFunc(u.Revoke, left)
 		}
 	}
 }

@@ -150,7 +150,7 @@ func (w *world) Successor(authority string) string {
 }
 
 func (w *world) Lingers(authority string) time.Duration {
-	return w.rolls[parseName(authority).holder].lingers(&w.policy)
+	return w.rolls[parseName(authority).holder].Soak
 }
 
 // roll begins a key roll of an organisation, where it has a key and none is under way. It tells whether it did.

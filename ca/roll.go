@@ -163,15 +163,19 @@ func (e *Engine) rollsAt() time.Time {
 	return at
 }
 
-// rollDue is when a roll may go on; zero where none is under way.
+// rollDue is when a roll may go on by itself; zero where none is under way, or the next generation has yet to be certified.
 func rollDue(v view, policy *Policy, line string, roll *Roll, now time.Time) time.Time {
-	switch {
-	case roll.Next == 0:
+	if roll.Next == 0 {
+		return time.Time{}
+	}
+	soon := now.Add(time.Second)
+	switch was, is := generations(v, line, roll); {
+	case is == nil && was != nil || is != nil && is.awaits():
 		return time.Time{}
 	case roll.Staged.IsZero():
-		return now.Add(time.Second) // until it is published
+		return soon // until it is published
 	default:
-		return later(switchAt(v, policy, line, roll, now), now.Add(time.Second))
+		return later(switchAt(v, policy, line, roll, now), soon)
 	}
 }
 

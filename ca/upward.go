@@ -549,8 +549,8 @@ func (e *Engine) isDone(authority string) bool {
 	if len(is.products) > 0 || e.mirrors.unsent(is.Repository) {
 		return false
 	}
-	if e.peers.roll(n.line()).retired(n.generation) { // and who has its folder from before needs it no more
-		return !time.Now().Before(is.Shed.Add(e.policy.Soak))
+	if roll := e.peers.roll(n.line()); roll.retired(n.generation) { // and who has its folder from before needs it no more
+		return !time.Now().Before(is.Shed.Add(max(roll.Soak, e.policy.Soak)))
 	}
 	return e.ledger.Via(n.holder, n.source).Empty() && e.nothingGiven(n)
 }

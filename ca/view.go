@@ -159,10 +159,11 @@ func (v *ledgerView) Holdback(authority string) time.Time {
 	return roll.Switched.Add(v.policy.Soak)
 }
 
-// Lingers is for how long the certificate of a retired generation stays, so that readers who fetched its folder before it was
-// replaced have it still. Who has the next key issue at once wants the old one gone.
+// Lingers is for how long the certificate of a retired generation stays when all that it signed has gone: as long as the next one
+// was published before it issued. Who can't reach the repository meanwhile goes on with what it has of before. Who has the next key
+// issue at once wants the old one gone.
 func (v *ledgerView) Lingers(authority string) time.Duration {
-	return v.peers.roll(parseName(authority).line()).lingers(&v.policy)
+	return v.peers.roll(parseName(authority).line()).Soak
 }
 
 func (v *ledgerView) Unsent(authority string) bool {

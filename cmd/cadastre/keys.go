@@ -28,8 +28,10 @@ func keysRoll(g *global) *cobra.Command {
 		Use:   "roll HOLDER",
 		Short: "Give an organisation's CA a new key in place of the one that it has",
 		Long: "Makes a new key for an organisation's CA and has it certified beside the old one. When it has been published for the time of --soak\n" +
-			"it issues everything that the old one did, and the old one is revoked; no VRP is missing at any moment. A registry's new key, and\n" +
-			"that of a holder in a transfer, issues no sooner than every reader can have its certificate (soak in config.toml).",
+			"it issues everything that the old one did, and as long again after that the old one is revoked; no VRP is missing at any moment.\n" +
+			"A registry's new key, and that of a holder in a transfer, issues no sooner than every reader can have its certificate (soak in\n" +
+			"config.toml). Leave it a day where there is no hurry: rpki-client 9.9 looks after 90 minutes again at a key whose manifest it\n" +
+			"could not get three times.",
 		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
