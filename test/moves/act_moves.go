@@ -23,6 +23,8 @@ type scene struct {
 	mixed *reader   // the one whose repositories are of different moments
 	mover *krill.CA // of the holder whose CA is elsewhere
 	end   context.CancelFunc
+
+	settled <-chan struct{} // closed when the reader on old data has what it stays with
 }
 
 func playMoves(ctx context.Context, r *run) error {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// drive begins all transfers, does what has to be done by hand, kills the daemon now and then, and waits until all is over.
+// drive begins all transfers and some key rolls, does what has to be done by hand, kills the daemon now and then, and waits until
+// all is over.
 func (s *scene) drive(ctx context.Context) (string, error) {
 	begun := time.Now()
 	if err := s.disturb(ctx); err != nil {
@@ -26,6 +27,11 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 		}
 	}
 	began := time.Since(begun)
+	<-s.settled
+	rolls, err := s.rollKeys(ctx)
+	if err != nil {
+		return "", err
+	}
 	for deadline := time.Now().Add(10*time.Minute + 30*s.h.soak); ; {
 		killsLeft, err := kill()
 		if err != nil {
@@ -41,6 +47,11 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 				return "", err
 			}
 		}
+		if len(waits)+len(more) == 0 {
+			if waits, err = stillRoll(ctx, rolls); err != nil {
+				return "", err
+			}
+		}
 		if len(waits)+len(more)+killsLeft == 0 {
 			break
 		}
@@ -51,7 +62,7 @@ func (s *scene) drive(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d transfers, begun within %.0f s and over after %.0f s; %d times killed", len(all), began.Seconds(), time.Since(begun).Seconds(), s.h.kills), nil
+	return fmt.Sprintf("%d transfers, begun within %.0f s, and %d key rolls, over after %.0f s; %d times killed", len(all), began.Seconds(), len(rolls), time.Since(begun).Seconds(), s.h.kills), nil
 }
 
 // disturb has one reader stay on old data, and another see repositories of different moments.
@@ -219,8 +230,10 @@ func (s *scene) ageOld(ctx context.Context, notifications []string) error {
 	newer := slices.Clone(notifications)
 	s.chance.Shuffle(len(newer), func(i, j int) { newer[i], newer[j] = newer[j], newer[i] })
 	newer = newer[:1+s.chance.IntN(len(newer)-1)]
-	wait := s.upTo(s.h.soak * 2 / 3)
+	wait, settled := s.upTo(s.h.soak*2/3), make(chan struct{})
+	s.settled = settled
 	go func() {
+		defer close(settled)
 		if pause(ctx, wait) != nil {
 			return
 		}

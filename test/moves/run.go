@@ -144,9 +144,11 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// dress makes a folder of the programs as they are run here. The newest rpki-client asks a CA that has published nothing
-// valid ever more seldom, in the end once a day. A CA that moves with its holder is such a one between its new certificate and
-// its new manifest; soaks here are so much shorter than the hours that they take elsewhere that it must not wait (-N).
+// dress makes a folder of the programs as they are run here. The newest rpki-client looks at a CA that it saw three times without
+// a valid manifest after 90 minutes again, and in the end once a day. A CA that moves with its holder is such a one between its new
+// certificate and its new manifest, and a new key for who has its repository from before; soaks here are so much shorter than the
+// hours that they take elsewhere that it must not wait. With -N it says that it does not, and defers the CA all the same (nca.c 1.11),
+// so its memory of such CAs is taken from it.
 func (r *run) dress(programs []string) error {
 	home := r.rpHome
 	r.rpHome = r.path("rp")
@@ -161,7 +163,7 @@ func (r *run) dress(programs []string) error {
 			return err
 		}
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec %s -N \"$@\"\n", filepath.Join(home, newest))
+	script := fmt.Sprintf("#!/bin/sh\nfor a; do\n[ \"$was\" = -d ] && rm -f \"$a/.nca_history\"\nwas=$a\ndone\nexec %s -N \"$@\"\n", filepath.Join(home, newest))
 	return os.WriteFile(filepath.Join(r.rpHome, newest), []byte(script), 0o755) // it is a program
 }
 
