@@ -153,7 +153,7 @@ func (p *planner) authority(name string) {
 		up := p.in(Shrink, depth, issuer)
 		up.Revoke = append(up.Revoke, name)
 	case p.changesHands(name, parent, is):
-		p.changeOver(name, parent, is)
+		p.changeOver(name, parent, depth, is)
 	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil: // until it has a next generation in the new place
 		p.existing(name, is.Issuer, depth, is, entitled)
 	default:
@@ -230,13 +230,16 @@ func (p *planner) elsewhere(name string, than *issued) bool {
 
 // changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the file
 // changes hands. Else it is that of a delegated CA, which has both certificates for a while, and learns of the new one when it
-// asks. Anything else comes by the next plan.
-func (p *planner) changeOver(name, parent string, is *issued) {
+// asks. What else becomes of the certificate comes by the next plan.
+func (p *planner) changeOver(name, parent string, depth int, is *issued) {
 	up := p.in(Switch, 0, parent)
 	up.Certify = append(up.Certify, certify{name, is.Certified})
 	if p.Issued(is.Issuer) != nil && !p.elsewhere(is.Issuer, p.Issued(parent)) {
 		from := p.in(Switch, 0, is.Issuer)
 		from.Release = append(from.Release, is.certificateName())
+	}
+	if p.Asked(name) == nil {
+		p.products(name, depth, is, is.Certified)
 	}
 	p.again(name, p.now)
 }

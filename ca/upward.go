@@ -536,6 +536,16 @@ func (e *Engine) goneOf(called string) []gone {
 	return list
 }
 
+// givesUp tells whether some of a set of organisations have keys that their parents are to revoke.
+func (e *Engine) givesUp(set []string) bool {
+	return slices.ContainsFunc(e.parentNames(), func(called string) bool {
+		e.mu.RLock()
+		p := e.peers.parents[called]
+		e.mu.RUnlock()
+		return p != nil && slices.Contains(set, p.Holder) && len(e.goneOf(called)) > 0
+	})
+}
+
 // isDone tells whether an authority with a parent outside the tree is of no more use. The engine's mu is held.
 func (e *Engine) isDone(authority string) bool {
 	n := parseName(authority)

@@ -50,7 +50,7 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	}
 	e.unfinished = false
 	e.mended(set, now)
-	if len(waves) > 0 && len(e.roots()) > 0 {
+	if len(waves) > 0 && len(e.roots()) > 0 || e.givesUp(set) {
 		e.askSoon() // a parent outside the tree may have to know
 	}
 	return true, nil
