@@ -2,6 +2,7 @@ package ca
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -256,6 +257,20 @@ func TestKeyRollsWait(t *testing.T) {
 		if v.active("iana") != "iana~1" || v.issued["iana"] != nil {
 			t.Errorf("%s is active, and the key before: %v", v.active("iana"), v.issued["iana"])
 		}
+	})
+	t.Run("what one below says instead", func(t *testing.T) {
+		v := furnished(t)
+		v.intend("rede", "177.0.0.0/24", "AS28003")
+		v.settle(batchKeys)
+		v.roll("rede", 0)
+		v.must(v.execute(v.plan(), batchKeys))
+		v.turn()
+		v.turn()
+		all := v.book.Of("rede")
+		at := slices.IndexFunc(all, func(in roa.Intent) bool { return in.Origin == 28003 })
+		v.must(v.want(v.book.Remove(all[at : at+1])))
+		v.intend("loja", "177.0.0.0/24", "AS28003")
+		v.settle(batchKeys)
 	})
 	t.Run("nothing is left", func(t *testing.T) {
 		v := furnished(t)
