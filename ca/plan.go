@@ -619,7 +619,8 @@ func (p *planner) certificateDue(name, parent string, is *issued) bool {
 func (p *planner) due(at time.Time) bool { return !at.IsZero() && !p.now.Before(at) }
 
 // handOver has what changes hands issued by the new authority before the old one withdraws it: they may publish in
-// different repositories.
+// different repositories. What a retired authority said goes when its successor has said all that it is to, and not while that
+// can't.
 func (p *planner) handOver() {
 	issuers := map[string]int{} // by what the new ROAs say, those who issue one
 	for _, updates := range p.waves {
