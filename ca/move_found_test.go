@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -70,13 +71,9 @@ func TestWhatTheModelFound(t *testing.T) {
 			v := neighbours(t)
 			m := modelOf(v)
 			away := &deal{kind: holdings.Merger, donor: v, taker: v, from: "rede", to: "vizinho", resources: resources(t, "177.0.64.0/18")}
-			if err := m.agree(away); err != nil {
+			if err := m.ripen(away); err != nil {
 				return err
 			}
-			if err := m.rest(); err != nil {
-				return err
-			}
-			m.until(away.seen.Add(m.watch.soak))
 			if err := m.finalise(away); err != nil {
 				return err
 			}
@@ -132,13 +129,9 @@ func TestWhatTheModelFound(t *testing.T) {
 			v.give("still", "41.0.128.0/20")
 			m := modelOf(v)
 			away := &deal{kind: holdings.Merger, donor: v, taker: v, from: "still", to: "isp", resources: v.Holding("still")}
-			if err := m.agree(away); err != nil {
+			if err := m.ripen(away); err != nil {
 				return err
 			}
-			if err := m.rest(); err != nil {
-				return err
-			}
-			m.until(away.seen.Add(m.watch.soak))
 			back := &deal{kind: holdings.Merger, donor: v, taker: v, from: "rede", to: "still", resources: resources(t, "177.0.64.0/18")}
 			if err := m.agree(back); err != nil {
 				return err
@@ -156,13 +149,9 @@ func TestWhatTheModelFound(t *testing.T) {
 			}
 			m.wait(m.watch.soak)
 			away := &deal{kind: holdings.Takeover, donor: d.donor, taker: d.taker, from: "rede", to: "other", resources: d.resources}
-			if err := m.agree(away); err != nil {
+			if err := m.ripen(away); err != nil {
 				return err
 			}
-			if err := m.rest(); err != nil {
-				return err
-			}
-			m.until(away.seen.Add(m.watch.soak))
 			if err := m.finalise(away); err != nil {
 				return err
 			}
@@ -178,15 +167,8 @@ func TestWhatTheModelFound(t *testing.T) {
 		"what a new key grows by when it takes over": func(t *testing.T) error {
 			v := neighbours(t)
 			m := modelOf(v)
-			v.roll("rede", m.watch.soak)
-			for range 2 {
-				if _, err := m.work(batchKeys); err != nil {
-					return err
-				}
-			}
-			m.until(v.rolls["rede"].Staged.Add(m.watch.soak))
-			if v.rolls["rede"].Active != 1 {
-				t.Fatalf("the new key has not taken over: %+v", v.rolls["rede"])
+			if err := m.takesOver(v, "rede"); err != nil {
+				return err
 			}
 			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.128.0/17")})
 		},
@@ -202,15 +184,8 @@ func TestWhatTheModelFound(t *testing.T) {
 				return err
 			}
 			m.wait(m.watch.soak)
-			v.roll("rede", m.watch.soak)
-			for range 2 {
-				if _, err := m.work(batchKeys); err != nil {
-					return err
-				}
-			}
-			m.until(v.rolls["rede"].Staged.Add(m.watch.soak))
-			if v.rolls["rede"].Active != 1 {
-				t.Fatalf("the new key has not taken over: %+v", v.rolls["rede"])
+			if err := m.takesOver(v, "rede"); err != nil {
+				return err
 			}
 			m.limit = 1
 			if err := m.cancel(d); err != nil {
@@ -283,6 +258,33 @@ func TestKeyRollsWait(t *testing.T) {
 		}
 		v.must(v.done())
 	})
+}
+
+// ripen has a transfer accepted, and seen for the time of the soak.
+func (m *model) ripen(d *deal) error {
+	if err := m.agree(d); err != nil {
+		return err
+	}
+	if err := m.rest(); err != nil {
+		return err
+	}
+	m.until(d.seen.Add(m.watch.soak))
+	return nil
+}
+
+// takesOver rolls a key until the new one issues, and nothing is planned for that yet.
+func (m *model) takesOver(v *village, holder string) error {
+	v.roll(holder, m.watch.soak)
+	for range 2 {
+		if _, err := m.work(batchKeys); err != nil {
+			return err
+		}
+	}
+	m.until(v.rolls[holder].Staged.Add(m.watch.soak))
+	if v.rolls[holder].Active != 1 {
+		return fmt.Errorf("the new key has not taken over: %+v", v.rolls[holder])
+	}
+	return nil
 }
 
 // neighbours is a village in which a half of what an LIR has an intent for is another's.

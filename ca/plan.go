@@ -331,7 +331,9 @@ func (p *planner) taken(name string, is *issued, next string) (withdraw []string
 	if successor == nil {
 		return nil
 	}
-	authorised, readers, until := p.saysNext(next, successor)
+	will, _ := p.will(p.Parent(next), successor, p.Entitled(next))
+	authorised := p.Authorised(next, will)
+	readers, until := p.readersOf(next, successor, will)
 	for _, file := range roaNames(is) {
 		if needed(is.products[file].Says, authorised, readers) {
 			p.again(name, until)
@@ -340,14 +342,6 @@ func (p *planner) taken(name string, is *issued, next string) (withdraw []string
 		}
 	}
 	return withdraw
-}
-
-// saysNext is what the ROAs of an authority are to say after this plan, and what its certificate names for readers who do not have
-// the newest, until when.
-func (p *planner) saysNext(name string, is *issued) (authorised []roa.VRP, readers []inr.Set, until time.Time) {
-	will, _ := p.will(p.Parent(name), is, p.Entitled(name))
-	readers, until = p.readersOf(name, is, will)
-	return p.Authorised(name, will), readers, until
 }
 
 // speaks tells whether an authority's ROAs say all that they are to by the end of this plan's Authorise step. It may be that its
@@ -366,8 +360,8 @@ func (p *planner) speaks(name string) bool {
 			said[vrp.String()] = true
 		}
 	}
-	authorised, _, _ := p.saysNext(name, is)
-	return !slices.ContainsFunc(authorised, func(vrp roa.VRP) bool { return !said[vrp.String()] })
+	will, _ := p.will(p.Parent(name), is, p.Entitled(name))
+	return !slices.ContainsFunc(p.Authorised(name, will), func(vrp roa.VRP) bool { return !said[vrp.String()] })
 }
 
 // passedOn is the certificates of a retired authority that another has issued anew.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -39,7 +40,7 @@ func (s *scene) rollKeys(ctx context.Context) ([]*roll, error) {
 		if err != nil {
 			return nil, err
 		}
-		for registry := range now.Repositories {
+		for _, registry := range slices.Sorted(maps.Keys(now.Repositories)) { // what a seed draws is the same each time
 			if registry == "iana" { // its issuer's key is not there every day
 				continue
 			}
