@@ -17,7 +17,7 @@ import (
 func newVerify(g *global) *cobra.Command {
 	o := relying.Options{}
 	var ccrFile, at string
-	var vrps bool
+	var vrps, aspas bool
 	var follow time.Duration
 	cmd := &cobra.Command{
 		Use:   "verify TAL",
@@ -25,7 +25,7 @@ func newVerify(g *global) *cobra.Command {
 		Long: "Fetches what a trust anchor locator leads to, over RRDP or rsync, and validates it: strictly, with code that shares nothing with\n" +
 			"the issuing side. It works for any repository. With --ccr it compares what it found with the canonical cache representation\n" +
 			"that another validator wrote. With --follow it goes on, and validates after every single serial.",
-		Example: "  cadastre verify cadastre.tal --tls-ca ca.pem\n  cadastre verify cadastre.tal --vrps > vrps.csv\n  cadastre verify cadastre.tal --offline --ccr out/rpki.ccr\n  cadastre verify cadastre.tal --follow 1s -o json",
+		Example: "  cadastre verify cadastre.tal --tls-ca ca.pem\n  cadastre verify cadastre.tal --vrps > vrps.csv\n  cadastre verify cadastre.tal --aspas\n  cadastre verify cadastre.tal --offline --ccr out/rpki.ccr\n  cadastre verify cadastre.tal --follow 1s -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.TAL = args[0]
@@ -50,7 +50,7 @@ func newVerify(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := g.printReport(cmd.OutOrStdout(), report, vrps); err != nil {
+			if err := g.printReport(cmd.OutOrStdout(), report, vrps, aspas); err != nil {
 				return err
 			}
 			if ccrFile != "" {
@@ -71,14 +71,19 @@ func newVerify(g *global) *cobra.Command {
 	flags.IntVar(&o.Workers, "workers", 0, "goroutines that validate; 0 is one for each core")
 	flags.StringVar(&at, "at", "", "validate as of this time")
 	flags.BoolVar(&vrps, "vrps", false, "print the VRPs and nothing else")
+	flags.BoolVar(&aspas, "aspas", false, "print the validated ASPA payloads and nothing else")
+	cmd.MarkFlagsMutuallyExclusive("vrps", "aspas")
 	flags.StringVar(&ccrFile, "ccr", "", "compare with this canonical cache representation")
 	flags.DurationVar(&follow, "follow", 0, "go on, asking for news this often")
 	return cmd
 }
 
-func (g *global) printReport(out io.Writer, report *relying.Report, vrps bool) error {
+func (g *global) printReport(out io.Writer, report *relying.Report, vrps, aspas bool) error {
 	if vrps && g.output == "text" {
 		return report.WriteVRPs(out)
+	}
+	if aspas && g.output == "text" {
+		return report.WriteVAPs(out)
 	}
 	var err error
 	printErr := g.print(out, report, func(w io.Writer) { err = report.WriteText(w) })
@@ -98,7 +103,7 @@ func (g *global) compareCCR(out io.Writer, report *relying.Report, path string) 
 		return err
 	}
 	if len(differences) == 0 {
-		fmt.Fprintf(out, "%s says the same: manifests, ROA payloads and trust anchors have equal hashes\n", path)
+		fmt.Fprintf(out, "%s says the same: manifests, ROA and ASPA payloads and trust anchors have equal hashes\n", path)
 		return nil
 	}
 	for _, d := range differences {

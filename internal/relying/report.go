@@ -26,6 +26,7 @@ type Report struct {
 	Repositories []Repository               `json:"repositories"`
 	Findings     []validate.Finding         `json:"findings"`
 	VRPs         []validate.VRP             `json:"vrps"`
+	VAPs         []validate.VAP             `json:"aspas"`
 	Authorities  []validate.AuthorityResult `json:"-"`
 
 	anchorKeys []ccr.KeyID // of the trust anchor, if its certificate is valid
@@ -38,6 +39,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	c.Repositories = append([]Repository{}, r.Repositories...)
 	c.Findings = append([]validate.Finding{}, r.Findings...)
 	c.VRPs = append([]validate.VRP{}, r.VRPs...)
+	c.VAPs = append([]validate.VAP{}, r.VAPs...)
 	return json.Marshal(c)
 }
 
@@ -78,13 +80,22 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, f := range r.Findings {
 		fmt.Fprintln(out, f)
 	}
-	fmt.Fprintf(out, "validated     %d objects of %d authorities in %s, %d VRPs, %d errors, %d warnings\n", r.Objects,
-		len(r.Authorities), r.Took.Round(time.Millisecond), len(r.VRPs), r.Errors(), len(r.Findings)-r.Errors())
+	fmt.Fprintf(out, "validated     %d objects of %d authorities in %s, %s, %d errors, %d warnings\n", r.Objects,
+		len(r.Authorities), r.Took.Round(time.Millisecond), r.payloads(), r.Errors(), len(r.Findings)-r.Errors())
 	if !r.Earliest.IsZero() {
 		fmt.Fprintf(out, "valid until   %s unless renewed\n", r.Earliest.UTC().Format(time.RFC3339))
 	}
 	_, err := out.WriteTo(w)
 	return err
+}
+
+// payloads says in words how much is valid; ASPAs are named where there are any.
+func (r *Report) payloads() string {
+	text := fmt.Sprintf("%d VRPs", len(r.VRPs))
+	if n := len(r.VAPs); n > 0 {
+		text += fmt.Sprintf(", %d ASPAs", n)
+	}
+	return text
 }
 
 // WriteVRPs writes one "prefix,maxlength,ASn" a line, in the order of LC_ALL=C sort, which is that of 'cadastre vrps'.
@@ -94,6 +105,19 @@ func (r *Report) WriteVRPs(w io.Writer) error {
 		lines[i] = v.String()
 	}
 	slices.Sort(lines)
+	return writeLines(w, lines)
+}
+
+// WriteVAPs writes one "ASn => ASn, ASn" a line, by customer: the form of 'krillc aspas'.
+func (r *Report) WriteVAPs(w io.Writer) error {
+	lines := make([]string, len(r.VAPs))
+	for i, v := range r.VAPs {
+		lines[i] = v.String()
+	}
+	return writeLines(w, lines)
+}
+
+func writeLines(w io.Writer, lines []string) error {
 	out := bufio.NewWriter(w)
 	for _, line := range lines {
 		_, _ = out.WriteString(line)
@@ -102,14 +126,18 @@ func (r *Report) WriteVRPs(w io.Writer) error {
 	return out.Flush()
 }
 
-// CCR is the canonical cache representation of what was accepted. It speaks of manifests, ROA payloads and the trust
-// anchor, and not of ASPAs and router keys, which this relying party does not read.
+// CCR is the canonical cache representation of what was accepted. It speaks of manifests, ROA and ASPA payloads
+// and the trust anchor, and not of router keys, which this relying party does not read.
 func (r *Report) CCR() *ccr.Cache {
 	c := &ccr.Cache{
 		ProducedAt:   r.At.Add(r.Took).Truncate(time.Second),
 		Manifests:    []ccr.Manifest{},
 		ROAs:         make([]ccr.VRP, len(r.VRPs)),
+		ASPAs:        make([]ccr.ASPA, len(r.VAPs)),
 		TrustAnchors: r.anchorKeys,
+	}
+	for i, v := range r.VAPs {
+		c.ASPAs[i] = ccr.ASPA(v)
 	}
 	for i, v := range r.VRPs {
 		c.ROAs[i] = ccr.VRP{ASN: v.ASN, Prefix: v.Prefix, MaxLength: v.MaxLength}

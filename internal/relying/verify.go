@@ -142,7 +142,7 @@ func (r *run) walk(ctx context.Context, der []byte, s validate.Source) (*Report,
 	}
 	report := &Report{
 		TAL: r.options.TAL, At: now.UTC(), Walk: time.Since(start),
-		VRPs: result.VRPs, Findings: result.Findings, Objects: result.Objects, Earliest: result.Earliest,
+		VRPs: result.VRPs, VAPs: result.VAPs, Findings: result.Findings, Objects: result.Objects, Earliest: result.Earliest,
 		Authorities: result.Authorities,
 	}
 	if anchor, _ := validate.ParseCertificate(der, r.options.suite()); anchor != nil {

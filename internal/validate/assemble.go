@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"fmt"
 	"path"
 	"slices"
 )
@@ -14,6 +15,11 @@ func assemble(top *node) *Result {
 	res.Earliest = top.ca.cert.NotAfter
 	res.add(top, live)
 	res.VRPs = SortVRPs(res.VRPs)
+	var tooMany []uint32
+	res.VAPs, tooMany = MergeVAPs(res.VAPs)
+	for _, customer := range tooMany {
+		res.Findings = append(res.Findings, Finding{top.ca.uri, Error, "aspa-6.3", fmt.Sprintf("the ASPAs of AS%d name more than %d providers together; none of them is used", customer, MaxProviders)})
+	}
 	return res
 }
 
@@ -48,12 +54,16 @@ func (res *Result) add(n *node, live *claims) {
 			out.ROAs = append(out.ROAs, *e.roa)
 			out.VRPs = append(out.VRPs, e.roa.VRPs()...)
 		}
+		if e.aspa != nil {
+			out.VAPs = append(out.VAPs, *e.aspa)
+		}
 		if n.below[i] != nil {
 			out.Subordinates = append(out.Subordinates, e.child.cert.SKI)
 		}
 	}
 	res.Findings = append(res.Findings, duplicateSerials(cert.Manifest, serials)...)
 	res.VRPs = append(res.VRPs, out.VRPs...)
+	res.VAPs = append(res.VAPs, out.VAPs...)
 	res.Authorities = append(res.Authorities, out)
 	for _, below := range n.below {
 		if below != nil {

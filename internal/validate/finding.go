@@ -10,7 +10,7 @@
 // accepted before. All bytes may come from an enemy: parsers return nothing on an error, never panic, and allocate no
 // more than a small multiple of what they are given.
 //
-// There are three ways in: ParseCertificate, ParseCRL, ParseManifest, ParseROA and ParseTAL look at one object alone;
+// There are three ways in: ParseCertificate, ParseCRL, ParseManifest, ParseROA, ParseASPA and ParseTAL look at one object alone;
 // Tree walks a whole repository; a Gate checks a change of one before it is published.
 package validate
 

@@ -82,6 +82,7 @@ func FuzzTAL(f *testing.F)         { fuzzObject(f, ".tal") }
 func FuzzContents(f *testing.F) {
 	f.Add(roaContent(64496, prefix("10.0.0.0/8", 24), prefix("2001:db8::/32", 0)))
 	f.Add(manifestContent(1, labNow, labNow.AddDate(0, 0, 1), map[string][]byte{"a.roa": nil, "b.crl": nil}))
+	f.Add(aspaContent(64496, 1, 64500))
 	f.Add(ipInherit)
 	f.Add(asInherit)
 	ta, ca := rsaLab()
@@ -97,6 +98,7 @@ func FuzzContents(f *testing.F) {
 		r = Resources{}
 		r.parseASIdentifiers(c, der)
 		new(ROAPayload).parse(c, der)
+		new(VAP).parse(c, der)
 		new(Manifest).parseFiles(c, der)
 		parseName(c, der, "subject", "6487-4.5", false)
 		rsyncURI(string(der))

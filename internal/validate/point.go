@@ -135,6 +135,7 @@ type listed struct {
 	from, until time.Time   // validity of the certificate in it
 	child       *authority  // of a CA certificate
 	roa         *ROAPayload // of a ROA
+	aspa        *VAP        // of an ASPA
 	findings    []Finding
 }
 
@@ -152,7 +153,12 @@ func (r *rules) entry(p *point, f File, der []byte, known bool) listed {
 			out = of(roa.EE)
 			out.roa = &roa.ROAPayload
 		}
-	case "asa", "gbr", "spl", "tak":
+	case "asa":
+		if aspa := parseASPA(c, der); aspa != nil && r.object(c, p, &aspa.SignedObject, f, known) {
+			out = of(aspa.EE)
+			out.aspa = &aspa.VAP
+		}
+	case "gbr", "spl", "tak":
 		// Nothing that Cadastre does depends on what these say, so only their wrapping is checked.
 		o, ok := parseSignedObject(c, der)
 		if ok && string(o.contentType) != contentTypeOf[ext] {
@@ -172,12 +178,12 @@ func (r *rules) entry(p *point, f File, der []byte, known bool) listed {
 	out.ok = out.ok && !c.failed
 	out.findings = c.findings
 	if !out.ok {
-		out.child, out.roa = nil, nil
+		out.child, out.roa, out.aspa = nil, nil, nil
 	}
 	return out
 }
 
-var contentTypeOf = map[extension]string{"asa": oidASPA, "gbr": oidGhostbusters, "spl": oidSignedPrefixList, "tak": oidTAK}
+var contentTypeOf = map[extension]string{"gbr": oidGhostbusters, "spl": oidSignedPrefixList, "tak": oidTAK}
 
 func of(cert *Certificate) listed {
 	return listed{ok: true, serial: cert.Serial, from: cert.NotBefore, until: cert.NotAfter}

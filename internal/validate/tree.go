@@ -45,6 +45,7 @@ func (o Options) rules() rules {
 // Result is what a walk from a trust anchor came to.
 type Result struct {
 	VRPs        []VRP             // sorted, each once
+	VAPs        []VAP             // by customer, one for each
 	Findings    []Finding         // in the order of the tree
 	Authorities []AuthorityResult // those whose publication point is valid, in the order of the tree
 	Objects     int               // objects that are valid: certificates, CRLs, manifests and signed objects
@@ -72,6 +73,7 @@ type AuthorityResult struct {
 	Subordinates   [][20]byte
 	VRPs           []VRP // as in its ROAs
 	ROAs           []ROAPayload
+	VAPs           []VAP // as in its ASPAs
 }
 
 // Errors is how many findings are errors.

@@ -50,8 +50,8 @@ type Cache struct {
 	ProducedAt   time.Time
 	Manifests    []Manifest // nil: not said; empty: none is valid
 	ROAs         []VRP      // nil: not said; empty: none is valid
+	ASPAs        []ASPA     // nil: not said; empty: none is valid
 	TrustAnchors []KeyID    // nil: not said
-	ASPAs        *Digest    // the hash alone, of a decoded CCR; never encoded
 	RouterKeys   *Digest    // the hash alone, of a decoded CCR; never encoded
 }
 
@@ -71,6 +71,16 @@ type VRP struct {
 	ASN       uint32
 	Prefix    netip.Prefix
 	MaxLength int
+}
+
+// ASPA is the validated ASPA payload of one customer AS. Providers are ascending, each once.
+type ASPA struct {
+	Customer  uint32
+	Providers []uint32
+}
+
+func compareASPA(a, b ASPA) int {
+	return cmp.Or(cmp.Compare(a.Customer, b.Customer), slices.Compare(a.Providers, b.Providers))
 }
 
 // compareVRP is the order of RFC 9582, section 4.3.3 within the ascending AS numbers that CCR wants: family, address,

@@ -39,6 +39,7 @@ func sample() *Cache {
 			{64500, netip.MustParsePrefix("2001:db8::/33"), 48},
 			{4294967295, netip.MustParsePrefix("2001:db8::/32"), 32},
 		},
+		ASPAs:        []ASPA{{64500, []uint32{0}}, {64501, []uint32{1, 64500, 4294967295}}},
 		TrustAnchors: []KeyID{{9}},
 	}
 }
@@ -53,8 +54,8 @@ func encode(t interface{ Fatal(...any) }, c *Cache) []byte {
 
 // TestDraftValues checks against what the draft says: the hash of an empty sequence, and the epoch where no manifest is.
 func TestDraftValues(t *testing.T) {
-	empty := &Cache{ProducedAt: produced, Manifests: []Manifest{}, ROAs: []VRP{}}
-	for name, hash := range map[string]Digest{"manifests": empty.ManifestHash(), "ROAs": empty.ROAHash()} {
+	empty := &Cache{ProducedAt: produced, Manifests: []Manifest{}, ROAs: []VRP{}, ASPAs: []ASPA{}}
+	for name, hash := range map[string]Digest{"manifests": empty.ManifestHash(), "ROAs": empty.ROAHash(), "ASPAs": empty.ASPAHash()} {
 		if got := base64.StdEncoding.EncodeToString(hash[:]); got != "5PYNCqbX89O2pklLHIYbmfZJxvnsUauvIBsg8pcyfJU=" {
 			t.Errorf("the hash of no %s is %s", name, got)
 		}
@@ -63,7 +64,7 @@ func TestDraftValues(t *testing.T) {
 	if !bytes.Contains(der, []byte("19700101000000Z")) {
 		t.Error("mostRecentUpdate of no manifests is not the epoch")
 	}
-	if c, err := Decode(der); err != nil || c.Manifests == nil || c.ROAs == nil || c.TrustAnchors != nil {
+	if c, err := Decode(der); err != nil || c.Manifests == nil || c.ROAs == nil || c.ASPAs == nil || c.TrustAnchors != nil {
 		t.Errorf("an empty cache comes back as %+v: %v", c, err)
 	}
 }
@@ -114,6 +115,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		c.ROAs = append(c.ROAs, c.ROAs[2:4]...)
 		c.Manifests = append(c.Manifests, c.Manifests[0])
 		r.Shuffle(len(c.ROAs), reflect.Swapper(c.ROAs))
+		r.Shuffle(len(c.ASPAs), reflect.Swapper(c.ASPAs))
 		r.Shuffle(len(c.Manifests), reflect.Swapper(c.Manifests))
 		c.Manifests[0].Subordinates = append([]KeyID(nil), c.Manifests[0].Subordinates...)
 		r.Shuffle(len(c.Manifests[0].Subordinates), reflect.Swapper(c.Manifests[0].Subordinates))
@@ -132,7 +134,7 @@ func TestCompare(t *testing.T) {
 		want   string
 	}{
 		"nothing":      {func(*Cache) {}, "[]"},
-		"not said":     {func(c *Cache) { c.ROAs, c.Manifests, c.TrustAnchors = nil, nil, nil }, "[]"},
+		"not said":     {func(c *Cache) { c.ROAs, c.ASPAs, c.Manifests, c.TrustAnchors = nil, nil, nil, nil }, "[]"},
 		"time":         {func(c *Cache) { c.ProducedAt = produced.Add(time.Hour) }, "[]"},
 		"number":       {func(c *Cache) { c.Manifests[0].Number = big.NewInt(301) }, "[manifest rsync://h/m/a/a.mft: ours is number 300, theirs 301]"},
 		"thisUpdate":   {func(c *Cache) { c.Manifests[0].ThisUpdate = produced }, "[manifest rsync://h/m/a/a.mft: our thisUpdate is 2026-11-23T11:00:00Z, theirs 2026-11-23T12:00:00Z]"},
@@ -140,6 +142,7 @@ func TestCompare(t *testing.T) {
 		"manifest":     {func(c *Cache) { c.Manifests = c.Manifests[1:] }, "[manifest rsync://h/m/a/a.mft: only we have it]"},
 		"location":     {func(c *Cache) { c.Manifests[1].Location = "rsync://h/m/c.mft" }, "[manifest rsync://h/m/b/b.mft: only we have it manifest rsync://h/m/c.mft: only they have it]"},
 		"VRP":          {func(c *Cache) { c.ROAs[0].ASN = 1 }, "[roa 192.0.2.0/24,24,AS0: only we have it roa 192.0.2.0/24,24,AS1: only they have it]"},
+		"ASPA":         {func(c *Cache) { c.ASPAs[1].Providers = c.ASPAs[1].Providers[:2] }, "[aspa AS64501 => [1 64500]: only they have it aspa AS64501 => [1 64500 4294967295]: only we have it]"},
 		"trust anchor": {func(c *Cache) { c.TrustAnchors[0][0]++ }, "[trust anchor 0900000000000000000000000000000000000000: only we have it trust anchor 0a00000000000000000000000000000000000000: only they have it]"},
 	} {
 		theirs := sample()
@@ -163,8 +166,12 @@ func TestRefused(t *testing.T) {
 			b[bytes.Index(b, []byte{0x10, 0x01, 0x36})+2] = 0x35
 			return b
 		}(),
-		"hash":    flip(der, -1),
-		"content": flip(der, bytes.Index(der, []byte("a.mft"))),
+		"AS 0 and others": encode(t, &Cache{ProducedAt: produced, ASPAs: []ASPA{{1, []uint32{0, 2}}}}),
+		"providers twice": encode(t, &Cache{ProducedAt: produced, ASPAs: []ASPA{{1, []uint32{2, 2}}}}),
+		"no provider":     encode(t, &Cache{ProducedAt: produced, ASPAs: []ASPA{{1, nil}}}),
+		"customer twice":  encode(t, &Cache{ProducedAt: produced, ASPAs: []ASPA{{1, []uint32{2}}, {1, []uint32{3}}}}),
+		"hash":            flip(der, -1),
+		"content":         flip(der, bytes.Index(der, []byte("a.mft"))),
 	} {
 		c, err := Decode(bad)
 		if c != nil || fault.KindOf(err) != fault.Invalid {
@@ -214,13 +221,13 @@ func TestAnyCacheComesBack(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, sample()))
-	f.Add(encode(f, &Cache{ProducedAt: produced, ROAs: []VRP{}}))
+	f.Add(encode(f, &Cache{ProducedAt: produced, ROAs: []VRP{}, ASPAs: []ASPA{}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Decode(data)
 		if (c == nil) != (err != nil) {
 			t.Fatalf("%v with error %v", c, err)
 		}
-		if c == nil || c.ASPAs != nil || c.RouterKeys != nil || bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		if c == nil || c.RouterKeys != nil || bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
 			return
 		}
 		// what is taken has one encoding alone, but for states that are not known yet

@@ -9,15 +9,15 @@ import (
 
 // Difference is one thing that two caches do not agree about, in a sentence.
 type Difference struct {
-	Aspect string `json:"aspect"` // "manifest", "roa" or "trust anchor"
-	Where  string `json:"where"`  // a manifest's URI, a VRP or a key identifier
+	Aspect string `json:"aspect"` // "manifest", "roa", "aspa" or "trust anchor"
+	Where  string `json:"where"`  // a manifest's URI, a VRP, an ASPA payload or a key identifier
 	Text   string `json:"text"`
 }
 
 func (d Difference) String() string { return d.Aspect + " " + d.Where + ": " + d.Text }
 
-// Compare lists what differs between our cache and theirs: manifests by their URI, VRPs and trust anchors. States that
-// one of them does not speak of are not compared. No difference means that ManifestHash, ROAHash and TrustAnchorHash
+// Compare lists what differs between our cache and theirs: manifests by their URI, VRPs, ASPA payloads and trust anchors. States that
+// one of them does not speak of are not compared. No difference means that ManifestHash, ROAHash, ASPAHash and TrustAnchorHash
 // agree too.
 func Compare(ours, theirs *Cache) []Difference {
 	var found []Difference
@@ -31,6 +31,11 @@ func Compare(ours, theirs *Cache) []Difference {
 	if ours.ROAs != nil && theirs.ROAs != nil && ours.ROAHash() != theirs.ROAHash() {
 		found = append(found, compareSets("roa", ours.ROAs, theirs.ROAs, compareVRP, func(v VRP) string {
 			return fmt.Sprintf("%s,%d,AS%d", v.Prefix, v.MaxLength, v.ASN)
+		})...)
+	}
+	if ours.ASPAs != nil && theirs.ASPAs != nil && ours.ASPAHash() != theirs.ASPAHash() {
+		found = append(found, compareSets("aspa", ours.ASPAs, theirs.ASPAs, compareASPA, func(a ASPA) string {
+			return fmt.Sprintf("AS%d => %v", a.Customer, a.Providers)
 		})...)
 	}
 	if ours.TrustAnchors != nil && theirs.TrustAnchors != nil && ours.TrustAnchorHash() != theirs.TrustAnchorHash() {

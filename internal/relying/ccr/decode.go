@@ -95,7 +95,7 @@ func (c *Cache) states(content *cryptobyte.String) error {
 	}{
 		{"mfts", c.readManifests},
 		{"vrps", c.readROAs},
-		{"vaps", func(_ cryptobyte.String, _ *cryptobyte.String, hash Digest) error { c.ASPAs = &hash; return nil }},
+		{"vaps", c.readASPAs},
 		{"tas", c.readTrustAnchors},
 		{"rks", func(_ cryptobyte.String, _ *cryptobyte.String, hash Digest) error { c.RouterKeys = &hash; return nil }},
 	}

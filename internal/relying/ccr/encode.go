@@ -37,6 +37,9 @@ func (c *Cache) content(b *cryptobyte.Builder) {
 	if c.ROAs != nil {
 		state(b, 2, c.roaSequence(), nil)
 	}
+	if c.ASPAs != nil {
+		state(b, 3, c.aspaSequence(), nil)
+	}
 	if c.TrustAnchors != nil {
 		state(b, 4, keySequence(c.TrustAnchors), nil)
 	}
@@ -46,6 +49,7 @@ func (c *Cache) content(b *cryptobyte.Builder) {
 //
 //	ManifestState ::= SEQUENCE { mis SEQUENCE OF ManifestInstance, mostRecentUpdate GeneralizedTime, hash Digest }
 //	ROAPayloadState ::= SEQUENCE { rps SEQUENCE OF ROAPayloadSet, hash Digest }
+//	ASPAPayloadState ::= SEQUENCE { aps SEQUENCE OF ASPAPayloadSet, hash Digest }
 //	TrustAnchorState ::= SEQUENCE { skis SEQUENCE (SIZE(1..MAX)) OF SubjectKeyIdentifier, hash Digest }
 func state(b *cryptobyte.Builder, n uint8, sequence []byte, between cryptobyte.BuilderContinuation) {
 	hash := sha256.Sum256(sequence)
@@ -66,6 +70,9 @@ func (c *Cache) ManifestHash() Digest { return sha256.Sum256(c.manifestSequence(
 
 // ROAHash is the hash of the ROAPayloadState: equal where two relying parties have the same VRPs.
 func (c *Cache) ROAHash() Digest { return sha256.Sum256(c.roaSequence()) }
+
+// ASPAHash is the hash of the ASPAPayloadState: equal where two relying parties have the same ASPA payloads.
+func (c *Cache) ASPAHash() Digest { return sha256.Sum256(c.aspaSequence()) }
 
 // TrustAnchorHash is the hash of the TrustAnchorState.
 func (c *Cache) TrustAnchorHash() Digest { return sha256.Sum256(keySequence(c.TrustAnchors)) }
@@ -179,6 +186,26 @@ func roaFamily(b *cryptobyte.Builder, is4 bool, vrps []VRP) {
 				})
 			}
 		})
+	})
+}
+
+// aspaSequence is the DER of aps, by customer.
+//
+//	ASPAPayloadSet ::= SEQUENCE {
+//	  customerASID     ASID,
+//	  providers        SEQUENCE (SIZE(1..MAX)) OF ASID }
+func (c *Cache) aspaSequence() []byte {
+	return sequence(func(b *cryptobyte.Builder) {
+		for _, a := range canonical(c.ASPAs, compareASPA) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1Uint64(uint64(a.Customer))
+				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					for _, p := range a.Providers {
+						b.AddASN1Uint64(uint64(p))
+					}
+				})
+			})
+		}
 	})
 }
 

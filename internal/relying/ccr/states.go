@@ -101,6 +101,30 @@ func (c *Cache) readROAs(in cryptobyte.String, _ *cryptobyte.String, _ Digest) e
 	return nil
 }
 
+// readASPAs reads the providers of each customer AS, customers and providers in ascending order.
+func (c *Cache) readASPAs(in cryptobyte.String, _ *cryptobyte.String, _ Digest) error {
+	c.ASPAs = []ASPA{}
+	for !in.Empty() {
+		var set, providers cryptobyte.String
+		a := ASPA{}
+		n := len(c.ASPAs)
+		if !in.ReadASN1(&set, asn1.SEQUENCE) || !set.ReadASN1Integer(&a.Customer) || !set.ReadASN1(&providers, asn1.SEQUENCE) ||
+			!set.Empty() || providers.Empty() || n > 0 && a.Customer <= c.ASPAs[n-1].Customer {
+			return fault.New(fault.Invalid, "ASPA payload %d is malformed or not in order", n+1)
+		}
+		for !providers.Empty() {
+			var p uint32
+			last := len(a.Providers) - 1
+			if !providers.ReadASN1Integer(&p) || last >= 0 && (p <= a.Providers[last] || a.Providers[0] == 0) {
+				return fault.New(fault.Invalid, "the providers of AS%d are malformed or not in order", a.Customer)
+			}
+			a.Providers = append(a.Providers, p)
+		}
+		c.ASPAs = append(c.ASPAs, a)
+	}
+	return nil
+}
+
 // readFamily reads one ROAIPAddressFamily. That families and prefixes are in order, and none repeats, shows in the
 // order of the VRPs alone.
 func (c *Cache) readFamily(in *cryptobyte.String, asn uint32) bool {
