@@ -147,12 +147,7 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 
 // Anchor is the trust anchor's certificate, DER, as it is served beside the repositories.
 func (e *Engine) Anchor() ([]byte, error) {
-	var der []byte
-	err := e.store.View(func(r store.Reader) error {
-		der = slices.Clone(r.Get(engineBucket, anchorKey))
-		return nil
-	})
-	return der, err
+	return e.read(engineBucket, anchorKey)
 }
 
 // TAL is the trust anchor locator that validators are given (RFC 8630).

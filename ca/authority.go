@@ -161,9 +161,9 @@ func put(w store.Writer, bucket string, key []byte, value any) error {
 }
 
 func get[T any](r store.Reader, bucket string, key []byte) (*T, error) {
-	text := r.Get(bucket, key)
-	if text == nil {
-		return nil, nil
+	text, err := r.Get(bucket, key)
+	if text == nil || err != nil {
+		return nil, err
 	}
 	return decoded[T](text, bucket, key)
 }
@@ -176,6 +176,21 @@ func decoded[T any](text []byte, bucket string, key []byte) (*T, error) {
 	return value, nil
 }
 
+// each decodes the values of a bucket whose keys begin with prefix, in the order of the keys.
+func each[T any](r store.Reader, bucket string, prefix []byte, take func(key string, value *T)) error {
+	for record, err := range r.Scan(bucket, prefix) {
+		if err != nil {
+			return err
+		}
+		value, err := decoded[T](record.Value, bucket, record.Key)
+		if err != nil {
+			return err
+		}
+		take(string(record.Key), value)
+	}
+	return nil
+}
+
 // readIssued reads all that is kept of an authority; nil where there is none.
 func readIssued(r store.Reader, authority string) (*issued, error) {
 	a, err := get[Authority](r, authorityBucket, []byte(authority))
@@ -183,19 +198,12 @@ func readIssued(r store.Reader, authority string) (*issued, error) {
 		return nil, err
 	}
 	in := &issued{Authority: *a, products: map[string]Product{}}
-	for key, text := range r.Scan(productBucket, within(authority, "")) {
-		p, err := decoded[Product](text, productBucket, key)
-		if err != nil {
-			return nil, err
-		}
-		in.products[p.Name] = *p
+	err = each(r, productBucket, within(authority, ""), func(_ string, p *Product) { in.products[p.Name] = *p })
+	if err == nil {
+		err = each(r, revokedBucket, within(authority, ""), func(_ string, rev *Revocation) { in.revoked = append(in.revoked, *rev) })
 	}
-	for key, text := range r.Scan(revokedBucket, within(authority, "")) {
-		rev, err := decoded[Revocation](text, revokedBucket, key)
-		if err != nil {
-			return nil, err
-		}
-		in.revoked = append(in.revoked, *rev)
+	if err != nil {
+		return nil, err
 	}
 	return in, nil
 }

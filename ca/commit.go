@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -271,14 +270,13 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 // forgetRevocations drops those that no CRL has to list any more because the certificates have ended.
 func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 	var past [][]byte
-	for key, text := range w.Scan(revokedBucket, within(authority, "")) {
-		var r Revocation
-		if err := json.Unmarshal(text, &r); err != nil {
-			return err
-		}
+	err := each(w, revokedBucket, within(authority, ""), func(key string, r *Revocation) {
 		if !r.Expires.After(now) {
-			past = append(past, bytes.Clone(key))
+			past = append(past, []byte(key))
 		}
+	})
+	if err != nil {
+		return err
 	}
 	for _, key := range past {
 		if err := w.Delete(revokedBucket, key); err != nil {
@@ -292,8 +290,11 @@ func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 func (e *Engine) erase(w store.Writer, a *Authority) error {
 	for _, bucket := range []string{productBucket, revokedBucket} {
 		var keys [][]byte
-		for key := range w.Scan(bucket, within(a.Name, "")) {
-			keys = append(keys, bytes.Clone(key))
+		for record, err := range w.Scan(bucket, within(a.Name, "")) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, bytes.Clone(record.Key))
 		}
 		for _, key := range keys {
 			if err := w.Delete(bucket, key); err != nil {

@@ -131,11 +131,13 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	}
 	e.lookAt = e.lookAtParent
 	err := st.View(func(r store.Reader) error {
-		e.installation = string(r.Get(engineBucket, installationKey))
-		if e.installation == "" {
+		installation, err := r.Get(engineBucket, installationKey)
+		if err != nil {
+			return err
+		}
+		if e.installation = string(installation); e.installation == "" {
 			return fault.New(fault.Corrupt, "the store in %s was never initialised; run 'cadastre init' on a new directory", dir)
 		}
-		var err error
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
 		}
@@ -183,14 +185,7 @@ func repositoryConfig(dir string, policy *Policy, registry string) rrdp.Config {
 // loadClocks reads every authority's record, without its products.
 func (e *Engine) loadClocks() error {
 	return e.store.View(func(r store.Reader) error {
-		for key, text := range r.Scan(authorityBucket, nil) {
-			a, err := decoded[Authority](text, authorityBucket, key)
-			if err != nil {
-				return err
-			}
-			e.setClock(a)
-		}
-		return nil
+		return each(r, authorityBucket, nil, func(_ string, a *Authority) { e.setClock(a) })
 	})
 }
 
@@ -250,11 +245,7 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 }
 
 func (e *Engine) openVault(passphrase []byte) (*keys.Vault, error) {
-	var header []byte
-	err := e.store.View(func(r store.Reader) error {
-		header = slices.Clone(r.Get(engineBucket, vaultKey))
-		return nil
-	})
+	header, err := e.read(engineBucket, vaultKey)
 	if err != nil {
 		return nil, err
 	}
@@ -293,11 +284,7 @@ func (e *Engine) openKey(a *Authority) (crypto.Signer, error) {
 		}
 		return e.anchor, nil
 	}
-	var sealed []byte
-	err := e.store.View(func(r store.Reader) error {
-		sealed = slices.Clone(r.Get(keyBucket, []byte(a.KeyID.String())))
-		return nil
-	})
+	sealed, err := e.read(keyBucket, []byte(a.KeyID.String()))
 	if err != nil {
 		return nil, err
 	}
@@ -403,16 +390,11 @@ func (e *Engine) receivedFor(authority string) *Received {
 func (e *Engine) VRPs() ([]string, error) {
 	var says []string
 	err := e.store.View(func(r store.Reader) error {
-		for key, text := range r.Scan(productBucket, nil) {
-			p, err := decoded[Product](text, productBucket, key)
-			if err != nil {
-				return err
-			}
+		return each(r, productBucket, nil, func(_ string, p *Product) {
 			if p.Kind == ROAProduct {
 				says = append(says, p.Says)
 			}
-		}
-		return nil
+		})
 	})
 	slices.Sort(says)
 	return slices.Compact(says), err
@@ -437,6 +419,16 @@ func (e *Engine) Policy() Policy { return e.policy }
 
 // View shows the newest committed state of the store, for those who carry it elsewhere as it is.
 func (e *Engine) View(fn func(store.Reader) error) error { return e.store.View(fn) }
+
+// read is one value of the store as it is; nil where there is none.
+func (e *Engine) read(bucket string, key []byte) (value []byte, err error) {
+	err = e.store.View(func(r store.Reader) error {
+		in, err := r.Get(bucket, key)
+		value = slices.Clone(in)
+		return err
+	})
+	return value, err
+}
 
 // Repositories lists the registries that have one.
 func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(e.repositories) }

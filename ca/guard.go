@@ -64,10 +64,11 @@ func (e *Engine) CheckClock(now time.Time) {
 // lastCommit is when the newest commit was made, zero before the first.
 func (e *Engine) lastCommit() (last time.Time, err error) {
 	err = e.store.View(func(r store.Reader) error {
-		if text := r.Get(engineBucket, clockKey); text != nil {
-			return json.Unmarshal(text, &last)
+		at, err := get[time.Time](r, engineBucket, clockKey)
+		if at != nil {
+			last = *at
 		}
-		return nil
+		return err
 	})
 	return last, err
 }

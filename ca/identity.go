@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha1" //nolint:gosec // key identifiers are made so
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -56,11 +55,8 @@ func fingerprint(certificate []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func readIdentity(r store.Reader, called string) (id *identity, err error) {
-	if text := r.Get(engineBucket, []byte(called)); text != nil {
-		err = json.Unmarshal(slices.Clone(text), &id)
-	}
-	return id, err
+func readIdentity(r store.Reader, called string) (*identity, error) {
+	return get[identity](r, engineBucket, []byte(called))
 }
 
 // Identity is the certificate of the installation's identity, DER: what its peers and its successor know it by.

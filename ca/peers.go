@@ -136,30 +136,19 @@ func loadPeers(r store.Reader) (*peers, error) {
 		classes: map[string]string{}, outlets: map[string]*Outlet{}, rolls: map[string]*Roll{}, knows: map[string]bool{},
 	}
 	for _, load := range []error{
-		each(r, childBucket, func(_ string, c *Child) { p.setChild(c) }),
-		each(r, childKeyBucket, func(_ string, k *ChildKey) { p.setKey(k) }),
-		each(r, noticeBucket, func(holder string, n *Notice) { p.notices[holder] = n }),
-		each(r, parentBucket, func(_ string, q *Parent) { p.setParent(q) }),
-		each(r, outletBucket, func(name string, o *Outlet) { p.outlets[name] = o }),
-		each(r, knowsBucket, func(peer string, yes *bool) { p.knows[peer] = *yes }),
-		each(r, rollBucket, func(line string, l *Roll) { p.rolls[line] = l }),
+		each(r, childBucket, nil, func(_ string, c *Child) { p.setChild(c) }),
+		each(r, childKeyBucket, nil, func(_ string, k *ChildKey) { p.setKey(k) }),
+		each(r, noticeBucket, nil, func(holder string, n *Notice) { p.notices[holder] = n }),
+		each(r, parentBucket, nil, func(_ string, q *Parent) { p.setParent(q) }),
+		each(r, outletBucket, nil, func(name string, o *Outlet) { p.outlets[name] = o }),
+		each(r, knowsBucket, nil, func(peer string, yes *bool) { p.knows[peer] = *yes }),
+		each(r, rollBucket, nil, func(line string, l *Roll) { p.rolls[line] = l }),
 	} {
 		if load != nil {
 			return nil, load
 		}
 	}
 	return p, nil
-}
-
-func each[T any](r store.Reader, bucket string, take func(key string, value *T)) error {
-	for key, text := range r.Scan(bucket, nil) {
-		value, err := decoded[T](text, bucket, key)
-		if err != nil {
-			return err
-		}
-		take(string(key), value)
-	}
-	return nil
 }
 
 func (p *peers) setChild(c *Child) {

@@ -19,8 +19,10 @@ import (
 // memory is a store in a map, for a ledger and a book.
 type memory map[string][]byte
 
-func (m memory) Revision() store.Revision             { return store.Any }
-func (m memory) Get(bucket string, key []byte) []byte { return m[bucket+"\x00"+string(key)] }
+func (m memory) Revision() store.Revision { return store.Any }
+func (m memory) Get(bucket string, key []byte) ([]byte, error) {
+	return m[bucket+"\x00"+string(key)], nil
+}
 
 func (m memory) Put(bucket string, key, value []byte) error {
 	m[bucket+"\x00"+string(key)] = value
@@ -32,10 +34,10 @@ func (m memory) Delete(bucket string, key []byte) error {
 	return nil
 }
 
-func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
+func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			if rest, ok := strings.CutPrefix(key, bucket+"\x00"); ok && strings.HasPrefix(rest, string(prefix)) && !yield([]byte(rest), m[key]) {
+			if rest, ok := strings.CutPrefix(key, bucket+"\x00"); ok && strings.HasPrefix(rest, string(prefix)) && !yield(store.Record{Key: []byte(rest), Value: m[key]}, nil) {
 				return
 			}
 		}

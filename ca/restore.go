@@ -39,7 +39,7 @@ func Restore(st store.Store, dir string, policy Policy, from Restored, passphras
 // forgetCertified takes from the records of parents elsewhere what they had certified.
 func forgetCertified(w store.Writer) error {
 	var parents []*Parent
-	err := each(w, parentBucket, func(_ string, p *Parent) { parents = append(parents, p) })
+	err := each(w, parentBucket, nil, func(_ string, p *Parent) { parents = append(parents, p) })
 	if err != nil {
 		return err
 	}

@@ -47,14 +47,16 @@ func (c *contents) sort() {
 }
 
 // Get, Scan and Revision implement store.Reader.
-func (c *contents) Get(bucket string, key []byte) []byte { return c.buckets[bucket][string(key)] }
+func (c *contents) Get(bucket string, key []byte) ([]byte, error) {
+	return c.buckets[bucket][string(key)], nil
+}
 
-func (c *contents) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
+func (c *contents) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
 		keys := c.sorted[bucket]
 		at, _ := slices.BinarySearch(keys, string(prefix))
 		for ; at < len(keys) && strings.HasPrefix(keys[at], string(prefix)); at++ {
-			if !yield([]byte(keys[at]), c.buckets[bucket][keys[at]]) {
+			if !yield(store.Record{Key: []byte(keys[at]), Value: c.buckets[bucket][keys[at]]}, nil) {
 				return
 			}
 		}

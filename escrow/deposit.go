@@ -294,7 +294,11 @@ func writeBucket(r store.Reader, bucket string, w *writer, was *indexReader, ind
 		}
 		return nil
 	}
-	for key, value := range r.Scan(bucket, nil) {
+	for record, err := range r.Scan(bucket, nil) {
+		if err != nil {
+			return err
+		}
+		key, value := record.Key, record.Value
 		if err := gone(key); err != nil {
 			return err
 		}

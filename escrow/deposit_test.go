@@ -29,8 +29,11 @@ func (h *house) inStore() *contents {
 	c := newContents()
 	must(h, h.store.View(func(r store.Reader) error {
 		for _, bucket := range deposited {
-			for key, value := range r.Scan(bucket, nil) {
-				c.put(bucket, string(key), bytes.Clone(value))
+			for record, err := range r.Scan(bucket, nil) {
+				if err != nil {
+					return err
+				}
+				c.put(bucket, string(record.Key), bytes.Clone(record.Value))
 			}
 		}
 		return nil
@@ -141,9 +144,12 @@ func TestRules(t *testing.T) {
 		h.delegate("acacia", 1)
 		h.delegate("baobab", 2)
 		_, err := h.store.Update(store.Any, func(w store.Writer) error {
-			for key, text := range w.Scan("delegation", nil) {
-				if changed := bytes.ReplaceAll(text, []byte("102.16.2.0/24"), []byte(c[1])); !bytes.Equal(changed, text) {
-					return w.Put("delegation", bytes.Clone(key), changed)
+			for record, err := range w.Scan("delegation", nil) {
+				if err != nil {
+					return err
+				}
+				if changed := bytes.ReplaceAll(record.Value, []byte("102.16.2.0/24"), []byte(c[1])); !bytes.Equal(changed, record.Value) {
+					return w.Put("delegation", bytes.Clone(record.Key), changed)
 				}
 			}
 			return errors.New("there is nothing to break")
@@ -198,11 +204,19 @@ func TestNoKeys(t *testing.T) {
 		}
 	}
 	must(t, h.store.View(func(r store.Reader) error {
-		for key, sealed := range r.Scan("key", nil) {
-			absent("the key "+string(key), sealed)
+		for record, err := range r.Scan("key", nil) {
+			if err != nil {
+				return err
+			}
+			absent("the key "+string(record.Key), record.Value)
 		}
-		absent("the vault", r.Get("engine", []byte("vault")))
-		absent("the identity", r.Get("engine", []byte("identity")))
+		for _, name := range []string{"vault", "identity"} {
+			secret, err := r.Get("engine", []byte(name))
+			if err != nil {
+				return err
+			}
+			absent("the "+name, secret)
+		}
 		return nil
 	}))
 	if looked < 5 {

@@ -101,10 +101,13 @@ func (s *State) load() (err error) {
 
 func values[T any](r store.Reader, bucket string) ([]T, error) {
 	var out []T
-	for key, text := range r.Scan(bucket, nil) {
+	for record, err := range r.Scan(bucket, nil) {
+		if err != nil {
+			return nil, err
+		}
 		var v T
-		if err := json.Unmarshal(text, &v); err != nil {
-			return nil, damaged("the record %q of %q cannot be read (%w)", key, bucket, err)
+		if err := json.Unmarshal(record.Value, &v); err != nil {
+			return nil, damaged("the record %q of %q cannot be read (%w)", record.Key, bucket, err)
 		}
 		out = append(out, v)
 	}
@@ -141,8 +144,11 @@ func (s *State) Restored() ca.Restored {
 			if !restored(bucket) {
 				continue
 			}
-			for key, value := range s.contents.Scan(bucket, nil) {
-				if err := w.Put(bucket, key, value); err != nil {
+			for record, err := range s.contents.Scan(bucket, nil) {
+				if err == nil {
+					err = w.Put(bucket, record.Key, record.Value)
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -88,7 +88,10 @@ func Decisions(r store.Reader, from uint64) iter.Seq2[Decision, error] {
 
 // ReadDecision is one decision of the log. It fails with NotFound and Corrupt.
 func ReadDecision(r store.Reader, id uint64) (Decision, error) {
-	data := r.Get(decisionBucket, numberKey(id))
+	data, err := r.Get(decisionBucket, numberKey(id))
+	if err != nil {
+		return Decision{}, err
+	}
 	if data == nil {
 		return Decision{}, fault.New(fault.NotFound, "there is no decision %d", id)
 	}

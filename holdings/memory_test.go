@@ -16,7 +16,9 @@ type memory map[string][]byte
 
 func (m memory) Revision() store.Revision { return 1 }
 
-func (m memory) Get(bucket string, key []byte) []byte { return m[bucket+"/"+string(key)] }
+func (m memory) Get(bucket string, key []byte) ([]byte, error) {
+	return m[bucket+"/"+string(key)], nil
+}
 
 func (m memory) Put(bucket string, key, value []byte) error {
 	m[bucket+"/"+string(key)] = value
@@ -28,11 +30,11 @@ func (m memory) Delete(bucket string, key []byte) error {
 	return nil
 }
 
-func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
+func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
 			if in, found := strings.CutPrefix(key, bucket+"/"); found && strings.HasPrefix(in, string(prefix)) {
-				if !yield([]byte(in), m[key]) {
+				if !yield(store.Record{Key: []byte(in), Value: m[key]}, nil) {
 					return
 				}
 			}

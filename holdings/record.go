@@ -97,9 +97,9 @@ func (p *puts) remove(bucket string, key []byte) {
 
 func readCounters(r store.Reader) (counters, error) {
 	var c counters
-	data := r.Get(ledgerBucket, countersKey)
-	if data == nil {
-		return c, nil
+	data, err := r.Get(ledgerBucket, countersKey)
+	if data == nil || err != nil {
+		return c, err
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, damaged("its counters", err)
@@ -114,11 +114,12 @@ func damaged(what string, err error) error {
 // all decodes the values whose keys begin with prefix, in the order of their keys.
 func all[T any](r store.Reader, bucket string, prefix []byte) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for key, data := range r.Scan(bucket, prefix) {
+		for record, err := range r.Scan(bucket, prefix) {
 			var v T
-			err := json.Unmarshal(data, &v)
-			if err != nil {
-				err = damaged(bucket+" "+printable(key), err)
+			if err == nil {
+				if err = json.Unmarshal(record.Value, &v); err != nil {
+					err = damaged(bucket+" "+printable(record.Key), err)
+				}
 			}
 			if !yield(v, err) || err != nil {
 				return

@@ -82,8 +82,9 @@ func (m *Mover) record(ref, direction string, octets, signed, identity []byte) e
 	key = append(append(key, 0), sum[:]...)
 	known := false
 	err := m.engine.Kept(func(r store.Reader) error {
-		known = r.Get(ca.EvidenceBucket, key) != nil
-		return nil
+		was, err := r.Get(ca.EvidenceBucket, key)
+		known = was != nil
+		return err
 	})
 	if err != nil || known {
 		return err
@@ -93,8 +94,8 @@ func (m *Mover) record(ref, direction string, octets, signed, identity []byte) e
 		r.Signed, r.Signer = nil, ""
 	}
 	return m.engine.Keep(func(w store.Writer) error {
-		if w.Get(ca.EvidenceBucket, key) != nil { // it came the other way meanwhile
-			return nil
+		if was, err := w.Get(ca.EvidenceBucket, key); was != nil || err != nil { // it came the other way meanwhile
+			return err
 		}
 		if r.Signed != nil {
 			if err := w.Put(ca.EvidenceBucket, identityKey(r.Signer), identity); err != nil {
@@ -204,7 +205,11 @@ func (m *Mover) Evidence(id uint64) (*Evidence, error) {
 				if ev.Identities == nil {
 					ev.Identities = map[string][]byte{}
 				}
-				ev.Identities[message.Signer] = bytes.Clone(r.Get(ca.EvidenceBucket, identityKey(message.Signer)))
+				identity, err := r.Get(ca.EvidenceBucket, identityKey(message.Signer))
+				if err != nil {
+					return err
+				}
+				ev.Identities[message.Signer] = bytes.Clone(identity)
 			}
 		}
 		ev.Decisions, err = decisionsOf(r, &ev.Transfer)
@@ -219,9 +224,12 @@ func (m *Mover) Evidence(id uint64) (*Evidence, error) {
 // kept is what the evidence has under keys that begin with a prefix, in the order of the keys.
 func kept[T any](r store.Reader, prefix []byte) ([]T, error) {
 	list := []T{}
-	for _, text := range r.Scan(ca.EvidenceBucket, prefix) {
+	for record, err := range r.Scan(ca.EvidenceBucket, prefix) {
+		if err != nil {
+			return nil, err
+		}
 		var v T
-		if err := json.Unmarshal(text, &v); err != nil {
+		if err := json.Unmarshal(record.Value, &v); err != nil {
 			return nil, fault.New(fault.Corrupt, "evidence in the store is damaged (%w): restore it from a backup", err)
 		}
 		list = append(list, v)

@@ -73,10 +73,13 @@ func (c *contacts) load(look func(func(store.Reader) error) error) error {
 	}
 	byName, byKey := map[string]*Peer{}, map[string]*Peer{}
 	err := look(func(r store.Reader) error {
-		for key, text := range r.Scan(peerBucket, nil) {
+		for record, err := range r.Scan(peerBucket, nil) {
+			if err != nil {
+				return err
+			}
 			p := &Peer{}
-			if err := json.Unmarshal(text, p); err != nil {
-				return fault.New(fault.Corrupt, "the record of the registry %s is damaged (%w): restore the store from a backup", key, err)
+			if err := json.Unmarshal(record.Value, p); err != nil {
+				return fault.New(fault.Corrupt, "the record of the registry %s is damaged (%w): restore the store from a backup", record.Key, err)
 			}
 			handle, _, err := handleOf(p.TrustAnchor)
 			if err != nil {

@@ -39,11 +39,12 @@ func (m *Mover) wordOf(peer, ref string) (*word, error) {
 	}
 	var w *word
 	err := m.engine.Kept(func(r store.Reader) error {
-		if text := r.Get(wordBucket, []byte(key)); text != nil {
-			w = &word{}
-			return json.Unmarshal(slices.Clone(text), w)
+		text, err := r.Get(wordBucket, []byte(key))
+		if text == nil || err != nil {
+			return err
 		}
-		return nil
+		w = &word{}
+		return json.Unmarshal(slices.Clone(text), w)
 	})
 	if err == nil && w != nil {
 		w.message, err = transferwire.Parse(w.XML)

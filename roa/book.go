@@ -27,9 +27,12 @@ type Book struct {
 // Load reads the book. A store without one has an empty one. It fails with Corrupt.
 func Load(r store.Reader) (*Book, error) {
 	b := &Book{of: map[string][]Intent{}, origins: map[uint32]routes{}, ending: map[string]Intent{}}
-	for _, data := range r.Scan(intentBucket, nil) {
+	for record, err := range r.Scan(intentBucket, nil) {
+		if err != nil {
+			return nil, err
+		}
 		var in Intent
-		if err := json.Unmarshal(data, &in); err != nil {
+		if err := json.Unmarshal(record.Value, &in); err != nil {
 			return nil, fault.New(fault.Corrupt, "an intent is damaged (%w): restore the store from a backup", err)
 		}
 		b.of[in.Holder] = append(b.of[in.Holder], in)

@@ -101,14 +101,17 @@ func (b *Batch) move() error {
 // write removes the records that go and rewrites those of what has moved, under the same keys.
 func (c *compaction) write(w store.Writer, bucket string) error {
 	var useless [][]byte
-	for k, v := range w.Scan(bucket, nil) {
-		seq := binary.BigEndian.Uint64(k)
+	for record, err := range w.Scan(bucket, nil) {
+		if err != nil {
+			return err
+		}
+		seq := binary.BigEndian.Uint64(record.Key)
 		stays := seq == c.begun || seq > c.begun && (c.base == nil || seq >= c.base.key)
-		if v[0] == tagEntered {
+		if record.Value[0] == tagEntered {
 			stays = c.keep[seq]
 		}
 		if !stays {
-			useless = append(useless, slices.Clone(k))
+			useless = append(useless, slices.Clone(record.Key))
 		}
 	}
 	for _, k := range useless {

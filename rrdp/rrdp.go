@@ -94,7 +94,10 @@ func Create(w store.Writer, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	for range w.Scan(cfg.bucket(), nil) {
+	for _, err := range w.Scan(cfg.bucket(), nil) {
+		if err != nil {
+			return err
+		}
 		return fault.New(fault.Conflict, "the repository %s is there already", cfg.Name)
 	}
 	return fault.Wrap(w.Put(cfg.bucket(), key(0), newSession().encode()), "couldn't create the repository %s", cfg.Name)
@@ -127,12 +130,16 @@ func Open(st store.Store, cfg Config) (*Repository, error) {
 
 // load replays the records of the store.
 func (r *Repository) load(from store.Reader) error {
-	for k, v := range from.Scan(r.cfg.bucket(), nil) {
+	for record, err := range from.Scan(r.cfg.bucket(), nil) {
+		if err != nil {
+			return err
+		}
+		k := record.Key
 		if len(k) != 8 {
 			return fault.New(fault.Corrupt, "the repository %s has a record with the key %x: restore the store from a backup", r.cfg.Name, k)
 		}
 		seq := binary.BigEndian.Uint64(k)
-		rec, err := decode(v, r.segments)
+		rec, err := decode(record.Value, r.segments)
 		if err == nil {
 			err = rec.apply(r.index, seq)
 		}

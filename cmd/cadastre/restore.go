@@ -106,7 +106,7 @@ func (g *global) restore(cmd *cobra.Command, from string, o *restoreOptions) (*r
 	if by.Reason == "" {
 		by.Reason = state.Why()
 	}
-	err = g.make(c, &o.initOptions, func(st *store.Bolt, keys, anchor []byte) error {
+	err = g.make(c, &o.initOptions, func(st store.Store, keys, anchor []byte) error {
 		return ca.Restore(st, g.data, c.policy, state.Restored(), keys, anchor, by)
 	}, func(h *house, _, _ []byte) error { return h.engine.CheckHighWater(false) })
 	if err != nil {

@@ -70,16 +70,21 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		}
 	}
 	ts.Check(st.View(func(r store.Reader) error {
-		vault, err := keys.OpenVault(r.Get("engine", []byte("vault")), []byte(testPassphrase))
+		header, err := r.Get("engine", []byte("vault"))
 		ts.Check(err)
-		for name, sealed := range r.Scan("key", nil) {
-			add(vault, string(name), sealed)
+		vault, err := keys.OpenVault(header, []byte(testPassphrase))
+		ts.Check(err)
+		for record, err := range r.Scan("key", nil) {
+			ts.Check(err)
+			add(vault, string(record.Key), record.Value)
 		}
 		var identity struct {
 			Sealed   []byte `json:"sealed_key"`
 			SealedAs string `json:"sealed_as"`
 		}
-		ts.Check(json.Unmarshal(r.Get("engine", []byte("identity")), &identity))
+		text, err := r.Get("engine", []byte("identity"))
+		ts.Check(err)
+		ts.Check(json.Unmarshal(text, &identity))
 		add(vault, identity.SealedAs, identity.Sealed)
 		return nil
 	}))

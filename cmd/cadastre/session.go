@@ -27,7 +27,7 @@ import (
 type house struct {
 	dir    string
 	config *config
-	store  *store.Bolt
+	store  store.Store
 	engine *ca.Engine
 	mover  *moves.Mover
 }

@@ -140,11 +140,15 @@ func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // View implements Store.
 func (b *Bolt) View(fn func(Reader) error) error {
-	t := &boltTx{}
-	return t.guarded(b.path, func() error {
+	t := &boltTx{path: b.path}
+	return t.guarded(func() error {
 		return b.db.View(func(tx *bbolt.Tx) error {
 			t.tx = tx
-			if revision := t.Get(metaBucket, revisionKey); len(revision) == 8 {
+			revision, err := t.Get(metaBucket, revisionKey)
+			if err != nil {
+				return err
+			}
+			if len(revision) == 8 {
 				t.at = Revision(binary.BigEndian.Uint64(revision))
 			}
 			return t.call(func() error { return fn(t) })
@@ -161,8 +165,8 @@ func (b *Bolt) Update(expect Revision, fn func(Writer) error) (Revision, error) 
 		return current, fault.New(fault.Conflict, "the state is at revision %d and no longer at %d: look again and repeat", current, expect)
 	}
 	next := current + 1
-	t := &boltTx{at: next}
-	err := t.guarded(b.path, func() error {
+	t := &boltTx{path: b.path, at: next}
+	err := t.guarded(func() error {
 		return b.db.Update(func(tx *bbolt.Tx) error {
 			t.tx = tx
 			if err := t.call(func() error { return fn(t) }); err != nil {

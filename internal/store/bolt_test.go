@@ -229,7 +229,8 @@ func TestCutUnderneath(t *testing.T) {
 	}
 	err = st.View(func(r store.Reader) error {
 		for i := range 3 {
-			for range r.Scan(fmt.Sprint("bucket ", i), nil) {
+			for _, err := range r.Scan(fmt.Sprint("bucket ", i), nil) {
+				_ = err // View returns it all the same
 			}
 		}
 		return nil

@@ -12,28 +12,24 @@ import (
 
 // boltTx is a transaction as Reader and Writer.
 type boltTx struct {
+	path   string
 	tx     *bbolt.Tx
 	at     Revision
-	inside bool // the function that the transaction was opened for is running
+	inside bool  // the function that the transaction was opened for is running
+	failed error // the first read or write that failed
 }
 
-// damage is a panic of bbolt, which has no errors for damaged pages.
-type damage struct{ value any }
-
-// guarded runs a transaction and turns a panic of bbolt on a damaged page into an error of kind Corrupt, and so too
-// what is otherwise fatal: a read beyond the end of a file that was cut short under its memory map. A panic of the
-// function that the transaction was opened for is none of the store's, and goes on.
-func (t *boltTx) guarded(path string, transact func() error) (err error) {
+// guarded runs a transaction. bbolt has no errors for damaged pages: it panics, and a read beyond the end of a file that
+// was cut short under its memory map is a fault that would end the process. Both become errors of kind Corrupt. A panic
+// of the function that the transaction was opened for is not the store's, and goes on.
+func (t *boltTx) guarded(transact func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		p := recover()
-		d, marked := p.(damage)
 		switch {
 		case p == nil:
-		case marked:
-			err = damaged(path, fmt.Errorf("%v", d.value))
 		case !t.inside || isMemoryFault(p):
-			err = damaged(path, fmt.Errorf("%v", p))
+			err = damaged(t.path, fmt.Errorf("%v", p))
 		default:
 			panic(p)
 		}
@@ -49,67 +45,80 @@ func isMemoryFault(p any) bool {
 	return hasAddress
 }
 
-// call runs the function that the transaction was opened for.
+// call runs the function that the transaction was opened for. It fails when that does, and when a read or write failed.
 func (t *boltTx) call(fn func() error) error {
 	t.inside = true
 	err := fn()
 	t.inside = false
+	if err == nil {
+		err = t.failed
+	}
 	return err
 }
 
-// mark marks a panic as bbolt's own. To be deferred by what fn calls.
-func mark() {
+// caught makes a panic of bbolt an error. It is deferred by whatever calls bbolt while fn runs.
+func (t *boltTx) caught(err *error) {
 	if p := recover(); p != nil {
-		panic(damage{p})
+		*err = damaged(t.path, fmt.Errorf("%v", p))
+	}
+	if *err != nil && t.failed == nil {
+		t.failed = *err
 	}
 }
 
 func (t *boltTx) Revision() Revision { return t.at }
 
-func (t *boltTx) Get(bucket string, key []byte) []byte {
-	defer mark()
-	if b := t.tx.Bucket([]byte(bucket)); b != nil {
-		return b.Get(key)
+func (t *boltTx) Get(bucket string, key []byte) (value []byte, err error) {
+	if t.failed != nil {
+		return nil, t.failed
 	}
-	return nil
+	defer t.caught(&err)
+	if b := t.tx.Bucket([]byte(bucket)); b != nil {
+		return b.Get(key), nil
+	}
+	return nil, nil
 }
 
-func (t *boltTx) Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(k, v []byte) bool) {
-		c := t.cursor(bucket)
-		if c == nil {
-			return
-		}
-		for k, v := seek(c, prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = next(c) {
-			if !yield(k, v) {
+func (t *boltTx) Scan(bucket string, prefix []byte) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		var c *bbolt.Cursor
+		for {
+			record, err := t.next(&c, bucket, prefix)
+			switch {
+			case err != nil:
+				yield(Record{}, err)
+				return
+			case record.Key == nil || !yield(record, nil):
 				return
 			}
 		}
 	}
 }
 
-// cursor, seek and next are apart from Scan so that a panic of the loop's body is not taken for one of bbolt.
-
-func (t *boltTx) cursor(bucket string) *bbolt.Cursor {
-	defer mark()
-	if b := t.tx.Bucket([]byte(bucket)); b != nil {
-		return b.Cursor()
+// next moves a cursor, which it makes the first time, to the next record whose key begins with prefix. The key is nil
+// where there is none. It is apart from Scan so that a panic of the loop's body is not taken for one of bbolt.
+func (t *boltTx) next(c **bbolt.Cursor, bucket string, prefix []byte) (r Record, err error) {
+	if t.failed != nil {
+		return r, t.failed
 	}
-	return nil
+	defer t.caught(&err)
+	if *c != nil {
+		r.Key, r.Value = (*c).Next()
+	} else if b := t.tx.Bucket([]byte(bucket)); b != nil {
+		*c = b.Cursor()
+		r.Key, r.Value = (*c).Seek(prefix)
+	}
+	if !bytes.HasPrefix(r.Key, prefix) {
+		return Record{}, nil
+	}
+	return r, nil
 }
 
-func seek(c *bbolt.Cursor, prefix []byte) (k, v []byte) {
-	defer mark()
-	return c.Seek(prefix)
-}
-
-func next(c *bbolt.Cursor) (k, v []byte) {
-	defer mark()
-	return c.Next()
-}
-
-func (t *boltTx) Put(bucket string, key, value []byte) error {
-	defer mark()
+func (t *boltTx) Put(bucket string, key, value []byte) (err error) {
+	if t.failed != nil {
+		return t.failed
+	}
+	defer t.caught(&err)
 	b, err := t.tx.CreateBucketIfNotExists([]byte(bucket))
 	if err != nil {
 		return err
@@ -117,8 +126,11 @@ func (t *boltTx) Put(bucket string, key, value []byte) error {
 	return b.Put(key, value)
 }
 
-func (t *boltTx) Delete(bucket string, key []byte) error {
-	defer mark()
+func (t *boltTx) Delete(bucket string, key []byte) (err error) {
+	if t.failed != nil {
+		return t.failed
+	}
+	defer t.caught(&err)
 	if b := t.tx.Bucket([]byte(bucket)); b != nil {
 		return b.Delete(key)
 	}

@@ -17,8 +17,8 @@ func check(path string) error {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // it was only read
-	t := &boltTx{}
-	return t.guarded(path, func() error {
+	t := &boltTx{path: path}
+	return t.guarded(func() error {
 		return db.View(func(tx *bbolt.Tx) error {
 			// bbolt notes how many pages there are; a file cut short opens all the same, and its last pages are missed
 			// only when they are read

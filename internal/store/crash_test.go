@@ -40,9 +40,12 @@ func TestCrash(t *testing.T) {
 		}
 		err = st.View(func(r store.Reader) error {
 			n := 0
-			for _, v := range r.Scan("values", nil) {
+			for record, err := range r.Scan("values", nil) {
+				if err != nil {
+					return err
+				}
 				n++
-				if string(v) != fmt.Sprint(st.Revision()) {
+				if v := string(record.Value); v != fmt.Sprint(st.Revision()) {
 					t.Errorf("round %d: a value is of revision %s, and the state is at %d", round, v, st.Revision())
 				}
 			}

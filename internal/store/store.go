@@ -12,12 +12,19 @@ type Revision uint64
 // Any is given to Update by one who does not care which revision the change lands on.
 const Any Revision = 0
 
+// Record is a key with its value.
+type Record struct{ Key, Value []byte }
+
 // Reader sees one committed state. What it returns must not be changed nor kept beyond the transaction.
+//
+// A read can fail: a record is damaged, or the store is out of reach. A failed read fails its whole transaction, so that
+// an error that nobody looked at is not lost: View returns it, and Update keeps nothing.
 type Reader interface {
 	// Get returns the value of a key, nil where there is none.
-	Get(bucket string, key []byte) []byte
-	// Scan goes through the keys that begin with prefix, in byte order.
-	Scan(bucket string, prefix []byte) iter.Seq2[[]byte, []byte]
+	Get(bucket string, key []byte) ([]byte, error)
+	// Scan goes through the records whose keys begin with prefix, in the byte order of their keys. An error is the last
+	// that it yields.
+	Scan(bucket string, prefix []byte) iter.Seq2[Record, error]
 	// Revision is the revision of the state that is seen; within Update, the one that is being made.
 	Revision() Revision
 }
@@ -29,7 +36,7 @@ type Writer interface {
 	Delete(bucket string, key []byte) error
 }
 
-// Store is what the rest of the house knows of a store.
+// Store is a store as all of the program knows it. Only what opens one knows which kind it is.
 type Store interface {
 	// View shows one committed state to fn.
 	View(fn func(Reader) error) error

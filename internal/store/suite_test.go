@@ -49,16 +49,35 @@ func put(bucket, key, value string) func(store.Writer) error {
 
 func get(t testing.TB, st store.Store, bucket, key string) (value string) {
 	t.Helper()
-	err := st.View(func(r store.Reader) error { value = string(r.Get(bucket, []byte(key))); return nil })
+	err := st.View(func(r store.Reader) error { value = valueIn(t, r, bucket, key); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return value
 }
 
-func scan(r store.Reader, bucket, prefix string) (all []string) {
-	for k, v := range r.Scan(bucket, []byte(prefix)) {
-		all = append(all, string(k)+"="+string(v))
+// failer is what testing and rapid have in common.
+type failer interface {
+	Helper()
+	Fatal(...any)
+}
+
+func valueIn(t failer, r store.Reader, bucket, key string) string {
+	t.Helper()
+	value, err := r.Get(bucket, []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(value)
+}
+
+func scan(t failer, r store.Reader, bucket, prefix string) (all []string) {
+	t.Helper()
+	for record, err := range r.Scan(bucket, []byte(prefix)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, string(record.Key)+"="+string(record.Value))
 	}
 	return all
 }
@@ -70,26 +89,29 @@ func testValues(t *testing.T, st store.Store, reopen func() store.Store) {
 				return err
 			}
 		}
-		if w.Get("one", []byte("b")) == nil || w.Get("two", []byte("b")) != nil {
+		if valueIn(t, w, "one", "b") == "" || valueIn(t, w, "two", "b") != "" {
 			t.Error("a writer does not see what it wrote, or sees what it did not")
 		}
 		return w.Put("two", []byte("empty"), nil)
 	})
 	st = reopen()
 	err := st.View(func(r store.Reader) error {
-		if got := scan(r, "one", "a"); !slices.Equal(got, []string{"a=value of a", "a/1=value of a/1", "a/2=value of a/2"}) {
+		if got := scan(t, r, "one", "a"); !slices.Equal(got, []string{"a=value of a", "a/1=value of a/1", "a/2=value of a/2"}) {
 			t.Errorf("below a: %q", got)
 		}
-		if got := scan(r, "one", ""); len(got) != 6 || got[5] != "\xff=value of \xff" {
+		if got := scan(t, r, "one", ""); len(got) != 6 || got[5] != "\xff=value of \xff" {
 			t.Errorf("all: %q", got)
 		}
-		if got := scan(r, "nowhere", ""); got != nil {
+		if got := scan(t, r, "nowhere", ""); got != nil {
 			t.Errorf("a bucket that is not there has %q", got)
 		}
-		if r.Get("nowhere", []byte("a")) != nil || r.Get("one", []byte("absent")) != nil {
+		if valueIn(t, r, "nowhere", "a") != "" || valueIn(t, r, "one", "absent") != "" {
 			t.Error("what is not there has a value")
 		}
-		for range r.Scan("one", nil) {
+		for _, err := range r.Scan("one", nil) {
+			if err != nil {
+				t.Error(err)
+			}
 			break // a scan may be left
 		}
 		return nil
@@ -187,8 +209,10 @@ func testPanic(t *testing.T, st store.Store, _ func() store.Store) {
 		"view": func() { _ = st.View(func(store.Reader) error { panic("mine") }) },
 		"scan": func() {
 			_ = st.View(func(r store.Reader) error {
-				for range r.Scan("b", nil) {
-					panic("mine")
+				for _, err := range r.Scan("b", nil) {
+					if err == nil {
+						panic("mine")
+					}
 				}
 				return nil
 			})
@@ -219,7 +243,7 @@ func testIsolation(t *testing.T, st store.Store, _ func() store.Store) {
 			update(t, st, put("b", "k", "2"))
 		}()
 		<-done
-		if got := string(r.Get("b", []byte("k"))); got != "1" || r.Revision() != 1 || st.Revision() != 2 {
+		if got := valueIn(t, r, "b", "k"); got != "1" || r.Revision() != 1 || st.Revision() != 2 {
 			t.Errorf("the reader sees %q at revision %d of %d", got, r.Revision(), st.Revision())
 		}
 		return nil
@@ -241,11 +265,11 @@ func testConcurrent(t *testing.T, st store.Store, _ func() store.Store) {
 				var at store.Revision
 				err := st.View(func(r store.Reader) error {
 					at = r.Revision()
-					if text := r.Get("b", []byte("n")); text != nil {
-						_, err := fmt.Sscan(string(text), &n)
-						return err
+					text, err := r.Get("b", []byte("n"))
+					if text != nil {
+						_, err = fmt.Sscan(string(text), &n)
 					}
-					return nil
+					return err
 				})
 				if err != nil {
 					t.Error(err)
@@ -321,11 +345,11 @@ func compare(t *rapid.T, st store.Store, model map[string]map[string]string, pre
 				if bytes.HasPrefix([]byte(k), []byte(prefix)) {
 					want = append(want, k+"="+v)
 				}
-				if got := r.Get(name, []byte(k)); string(got) != v {
+				if got := valueIn(t, r, name, k); got != v {
 					t.Fatalf("%s/%s is %q, not %q", name, k, got, v)
 				}
 			}
-			got := scan(r, name, prefix)
+			got := scan(t, r, name, prefix)
 			slices.Sort(want)
 			sorted := slices.Clone(got)
 			slices.Sort(sorted)

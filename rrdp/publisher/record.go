@@ -45,13 +45,20 @@ func put(w store.Writer, bucket, handle string, value any) error {
 
 // load reads all publishers, without their objects.
 func (s *Server) load(r store.Reader) error {
-	for handle, text := range r.Scan(recordBucket, nil) {
-		p := newPublisher()
-		err := json.Unmarshal(text, &p.record)
+	for record, err := range r.Scan(recordBucket, nil) {
+		if err != nil {
+			return err
+		}
+		p, handle := newPublisher(), record.Key
+		state, err := r.Get(stateBucket, handle)
+		if err != nil {
+			return err
+		}
+		err = json.Unmarshal(record.Value, &p.record)
 		if err == nil {
 			p.trust, err = envelope.ParseTrust(p.TrustAnchor)
 		}
-		if state := r.Get(stateBucket, handle); err == nil && state != nil {
+		if err == nil && state != nil {
 			err = json.Unmarshal(state, &p.state)
 		}
 		if err != nil {
@@ -69,10 +76,13 @@ func (s *Server) load(r store.Reader) error {
 // published is not moved: they publish it anew.
 func Rebase(w store.Writer, from, to string) error {
 	var moved []record
-	for handle, text := range w.Scan(recordBucket, nil) {
+	for in, err := range w.Scan(recordBucket, nil) {
+		if err != nil {
+			return err
+		}
 		var r record
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fault.New(fault.Corrupt, "the record of the publisher %q is damaged (%w)", handle, err)
+		if err := json.Unmarshal(in.Value, &r); err != nil {
+			return fault.New(fault.Corrupt, "the record of the publisher %q is damaged (%w)", in.Key, err)
 		}
 		if rest, below := strings.CutPrefix(r.Base, from); below && from != to {
 			r.Base = to + rest

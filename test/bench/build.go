@@ -30,7 +30,7 @@ const (
 )
 
 // inProcess makes an engine over a new store, with AFRINIC of 2023 and the announcements in it when full is set.
-func (b *bench) inProcess(name string, algorithm object.Algorithm, full bool) (*ca.Engine, *store.Bolt, error) {
+func (b *bench) inProcess(name string, algorithm object.Algorithm, full bool) (*ca.Engine, store.Store, error) {
 	dir := filepath.Join(b.work, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err

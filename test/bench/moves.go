@@ -35,7 +35,7 @@ const twoRegistries = tree + "\n[[organisation]]\nhandle = \"lacnic\"\nkind = \"
 // scene is an engine with a mover, in process.
 type scene struct {
 	engine *ca.Engine
-	store  *store.Bolt
+	store  store.Store
 	mover  *moves.Mover
 	signed *signings
 	keys   int // that were in the pool when it was full
@@ -390,7 +390,14 @@ func (s *scene) manifest() (number, size int64, err error) {
 		}
 	}
 	var own ca.Authority
-	if err := s.store.View(func(r store.Reader) error { return json.Unmarshal(r.Get("authority", []byte("afrinic")), &own) }); err != nil {
+	err = s.store.View(func(r store.Reader) error {
+		record, err := r.Get("authority", []byte("afrinic"))
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(record, &own)
+	})
+	if err != nil {
 		return 0, 0, err
 	}
 	text := base64.StdEncoding.EncodeToString(der)
