@@ -41,6 +41,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"smallDisk": doSmallDisk,
 	"fill":      doFill,
 	"clock":     doClock,
+	"stall":     doStall,
 	"format":    doFormat,
 	"noSecrets": doNoSecrets,
 	"inAWhile":  doInAWhile,
@@ -283,7 +284,7 @@ func (d *daemonOf) kill() {
 }
 
 // doDaemon does what its first word says: start [flags of serve] starts a daemon and returns when it answers; stop
-// ends it as systemd does, and crash as a power cut does. What it logs is in daemon.log.
+// ends it as systemd does, and crash as a power cut does. What it logs is in daemon.log. OPENFILES is its limit of open files.
 func doDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	d := theDaemon(ts)
 	switch args[0] {
@@ -314,6 +315,9 @@ func (d *daemonOf) start(ts *testscript.TestScript, flags []string) {
 	ts.Check(err)
 	defer log.Close() //nolint:errcheck // the daemon has its own
 	cmd := exec.Command(path, append([]string{"serve"}, flags...)...)
+	if files := ts.Getenv("OPENFILES"); files != "" {
+		cmd = exec.Command("sh", append([]string{"-c", `ulimit -n "$0" && exec "$@"`, files, path, "serve"}, flags...)...)
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), log, log
 	cmd.Env = append(os.Environ(), "GORACE="+raceDetector, "CADASTRE_DATA="+ts.Getenv("CADASTRE_DATA"), "CADASTRE_PASSPHRASE="+ts.Getenv("CADASTRE_PASSPHRASE"), "PATH="+ts.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

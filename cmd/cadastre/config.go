@@ -31,6 +31,7 @@ type config struct {
 	TLS    tlsConfig    `toml:"tls"`
 	Policy policyConfig `toml:"policy"`
 	Escrow escrowConfig `toml:"escrow"`
+	Limits limitsConfig `toml:"limits,omitempty"`
 
 	policy ca.Policy
 }
@@ -190,6 +191,9 @@ func (c *config) check() error {
 		if err := escrow.CheckRecipient(c.Escrow.Recipient); err != nil {
 			return fault.Wrap(err, "escrow.recipient")
 		}
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	p.Brake = c.Policy.BrakePercent / 100
 	c.policy = p

@@ -21,6 +21,7 @@ import (
 	"cadastre/api"
 	"cadastre/escrow"
 	"cadastre/internal/fault"
+	"cadastre/internal/front"
 )
 
 type serveOptions struct {
@@ -184,9 +185,9 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		return listenFault("listen.https", h.config.Listen.HTTPS, err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	serveHTTP(ctx, group, tls.NewListener(listener, &tls.Config{
-		GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}), public, log)
+	server := front.New(public, h.config.Limits.front(), log)
+	m.watchFront(server)
+	runFront(ctx, group, server, listener, &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
 	if err := h.unlock(ctx, o, log); err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		}
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-		serveHTTP(ctx, group, listener, mux, log)
+		runFront(ctx, group, front.New(mux, front.Limits{Connections: metricsConnections}, log), listener, nil)
 	}
 	trees, err := h.openTrees(log)
 	if err != nil {
@@ -302,7 +303,7 @@ func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, log *slo
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fault.Wrap(err, "couldn't close the socket %s to others", path)
 	}
-	serveHTTP(ctx, group, listener, api.New(h.engine, h.mover, h.dir), log)
+	serveOperators(ctx, group, listener, api.New(h.engine, h.mover, h.dir), log)
 	return nil
 }
 
@@ -313,8 +314,9 @@ func listenFault(key, address string, err error) error {
 	return fault.New(fault.BadInput, "couldn't listen on %s (%s in config.toml): %w", address, key, err)
 }
 
-// serveHTTP serves until ctx ends, and then lets requests that are under way finish.
-func serveHTTP(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler, log *slog.Logger) {
+// serveOperators serves who may open the socket until ctx ends, and then lets requests that are under way finish. What
+// strangers reach is served by package front.
+func serveOperators(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler, log *slog.Logger) {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
