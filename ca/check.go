@@ -26,6 +26,11 @@ func (e *Engine) suites() []validate.Suite {
 	return nil
 }
 
+// reading is how what others made is read: as every validator in use does.
+func (e *Engine) reading() []validate.Option {
+	return validate.For(validate.RelyingParty, e.suites()...)
+}
+
 // check has the gate walk the state that would be, and compares the VRPs that it finds with those that were meant.
 // The verdict is to be accepted once the state is committed.
 func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*validate.Verdict, error) {

@@ -59,7 +59,7 @@ func (e *Engine) ServiceBase() string { return e.policy.ServiceBase }
 
 // CheckTAL says what is wrong with a trust anchor locator (RFC 8630), with BadInput.
 func (e *Engine) CheckTAL(text string) error {
-	if locator, findings := validate.ParseTAL([]byte(text), e.suites()...); locator == nil {
+	if locator, findings := validate.ParseTAL([]byte(text), e.reading()...); locator == nil {
 		return fault.New(fault.BadInput, "the trust anchor locator cannot be used: %s", firstFindings(findings))
 	}
 	return nil

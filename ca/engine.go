@@ -262,7 +262,7 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 	if err != nil {
 		return err
 	}
-	locator, findings := validate.ParseTAL([]byte(tal), e.suites()...)
+	locator, findings := validate.ParseTAL([]byte(tal), e.reading()...)
 	if locator == nil {
 		return fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
 	}

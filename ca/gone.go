@@ -123,7 +123,7 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 // isGone tells whether a certificate is not published by its issuer any more. A manifest that is older than the certificate
 // cannot tell.
 func (e *Engine) isGone(by *validate.Published, got *Received) bool {
-	cert, _ := validate.ParseCertificate(got.Certificate, e.suites()...)
+	cert, _ := validate.ParseCertificate(got.Certificate, e.reading()...)
 	return cert != nil && by.Covers(got.URI) && !by.Since.Before(cert.NotBefore) && !by.Has(got.URI, cert, got.Certificate)
 }
 

@@ -76,10 +76,10 @@ func (e *Engine) restingOn(folder string, resources inr.Set) int {
 func (e *Engine) names(uri string, der []byte, resources inr.Set) bool {
 	switch {
 	case strings.HasSuffix(uri, ".cer"):
-		cert, _ := validate.ParseCertificate(der, e.suites()...)
+		cert, _ := validate.ParseCertificate(der, e.reading()...)
 		return cert != nil && cert.Resources.Set.Overlaps(resources)
 	case strings.HasSuffix(uri, ".roa"):
-		roa, _ := validate.ParseROA(der, e.suites()...)
+		roa, _ := validate.ParseROA(der, e.reading()...)
 		return roa != nil && slices.ContainsFunc(roa.Prefixes, func(p validate.ROAPrefix) bool {
 			return inr.OfPrefix(p.Prefix).Overlaps(resources)
 		})

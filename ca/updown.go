@@ -214,7 +214,7 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 	if err != nil {
 		return nil, err
 	}
-	request, findings := validate.ParseRequest(q.Request, e.suites()...)
+	request, findings := validate.ParseRequest(q.Request, e.reading()...)
 	if request == nil {
 		return nil, &updown.Error{Status: updown.StatusIssueBadRequest, Description: firstFindings(findings)}
 	}

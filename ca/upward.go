@@ -285,7 +285,7 @@ func byParent(called string) holdings.By {
 
 // reissued takes from a list a certificate that the parent made anew by itself, as in its own key roll.
 func (e *Engine) reissued(class *Class, issued updown.Issued) (news bool) {
-	cert, _ := validate.ParseCertificate(issued.Certificate, e.suites()...)
+	cert, _ := validate.ParseCertificate(issued.Certificate, e.reading()...)
 	if cert == nil || len(issued.URLs) == 0 {
 		return false
 	}
@@ -482,7 +482,7 @@ func (e *Engine) begin(called, source, authority string) (*Authority, error) {
 // checkIssued holds a certificate against what was asked for: our key and places, and the signature of the issuer that came
 // with it.
 func (e *Engine) checkIssued(a *Authority, der, issuer []byte) (*validate.Certificate, error) {
-	cert, findings := validate.ParseCertificate(der, e.suites()...)
+	cert, findings := validate.ParseCertificate(der, e.reading()...)
 	if cert == nil {
 		return nil, fault.New(fault.Invalid, "it is no resource certificate: %s", firstFindings(findings))
 	}

@@ -134,16 +134,16 @@ func prefix(text string, maxLength int) object.ROAPrefix {
 // accepted walks the tree as a relying party, and wants nothing to be found.
 func (t *tree) accepted(test testing.TB, p256 bool) *validate.Result {
 	test.Helper()
-	var suites []validate.Suite
+	suites := []validate.Option{validate.Strict}
 	if p256 {
-		suites = []validate.Suite{validate.RSA, validate.P256}
+		suites = append(suites, validate.P256)
 	}
 	tal, findings := validate.ParseTAL([]byte(t.tal.Text()), suites...)
 	all := objects{}
 	for _, m := range []*maker{t.anchor, t.holder} {
 		maps.Copy(all, m.files)
 	}
-	result := validate.Tree(context.Background(), tal, t.anchorCertificate, all, validate.Options{Now: start.Add(time.Hour), P256: p256, Strict: true})
+	result := validate.Tree(context.Background(), tal, t.anchorCertificate, all, validate.Options{Now: start.Add(time.Hour), P256: p256, Asker: validate.Strict})
 	for _, f := range append(findings, result.Findings...) {
 		test.Error(f)
 	}

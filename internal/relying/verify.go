@@ -33,7 +33,7 @@ func Publication(ctx context.Context, o Options, certificate []byte) (*validate.
 		return nil, err
 	}
 	defer r.close()
-	published, findings := validate.Publication(ctx, certificate, newSource(r.options, r.fetcher), validate.Options{Now: o.Now, P256: o.P256})
+	published, findings := validate.Publication(ctx, certificate, newSource(r.options, r.fetcher), validate.Options{Now: o.Now, P256: o.P256, Asker: validate.RelyingParty})
 	if published == nil {
 		return nil, fault.New(fault.Unreachable, "nothing valid can be had of the CA: %s", findings[len(findings)-1].Text)
 	}
@@ -135,7 +135,7 @@ func (r *run) walk(ctx context.Context, der []byte, s validate.Source) (*Report,
 	}
 	start := time.Now()
 	result := validate.Tree(ctx, r.tal, der, s, validate.Options{
-		Now: now, Workers: r.options.Workers, P256: r.options.P256, Memo: r.options.Memo,
+		Now: now, Workers: r.options.Workers, P256: r.options.P256, Memo: r.options.Memo, Asker: validate.RelyingParty,
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Unreachable, "the walk was broken off: %w", err)

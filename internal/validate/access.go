@@ -118,6 +118,9 @@ func (cert *Certificate) parseSIA(c *check, der []byte) bool {
 			keep, name = &cert.Manifest, "rpkiManifest"
 		case cert.Kind != EE && m == oidRPKINotify:
 			keep, name, plain = &cert.Notify, "rpkiNotify", httpsURI
+		case m == oidRPKINotify: // in the EE certificates of AFRINIC and APNIC
+			c.deviate(rule, "the subject information access of the EE certificate has an rpkiNotify, which means nothing there")
+			return true
 		default:
 			bad = true
 			return c.fail(rule, "the subject information access of the %s has a method other than %s", cert.Kind, allowed)
@@ -146,11 +149,19 @@ func (cert *Certificate) parseSIA(c *check, der []byte) bool {
 	if cert.Repository == "" || cert.Manifest == "" {
 		return c.fail(rule, "the subject information access has no plain rsync URIs of both the repository and the manifest")
 	}
-	if !strings.HasSuffix(cert.Repository, "/") {
-		return c.fail(rule, "the repository %s does not end in a slash", cert.Repository)
-	}
+	cert.Repository = directory(c, rule, cert.Repository)
 	if _, ok := directlyIn(cert.Manifest, cert.Repository); !ok || !strings.HasSuffix(cert.Manifest, ".mft") {
 		return c.fail("6481-2.2", "the manifest %s is no .mft file of the repository %s", cert.Manifest, cert.Repository)
 	}
 	return true
+}
+
+// directory is the URI of a caRepository with a slash at its end. RFC 6487 asks for none, but rsync makes a difference, and
+// what is published says it with one.
+func directory(c *check, rule, uri string) string {
+	if strings.HasSuffix(uri, "/") {
+		return uri
+	}
+	c.deviate(rule, "the repository %s does not end in a slash", uri)
+	return uri + "/"
 }

@@ -48,8 +48,8 @@ func (v VAP) MarshalJSON() ([]byte, error) {
 
 // ParseASPA reads an ASPA and checks all that can be seen in it alone, its signature included. The ASPA is nil if any
 // finding is an error.
-func ParseASPA(der []byte, suites ...Suite) (*ASPA, []Finding) {
-	c := alone(suites)
+func ParseASPA(der []byte, options ...Option) (*ASPA, []Finding) {
+	c := alone(options)
 	a := parseASPA(c, der)
 	if a == nil || !a.bySigner(c) {
 		return nil, c.findings

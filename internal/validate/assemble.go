@@ -8,12 +8,13 @@ import (
 
 // assemble adds up a walked tree, in the order of the manifests, so that the same repository gives the same result
 // however the work was spread.
-func assemble(top *node) *Result {
+func (r *rules) assemble(top *node) *Result {
 	res := new(Result)
 	live := newClaims()
 	res.Objects = 1
 	res.Earliest = top.ca.cert.NotAfter
 	res.add(top, live)
+	res.Findings = append(res.Findings, r.folders(top)...)
 	res.VRPs = SortVRPs(res.VRPs)
 	var tooMany []uint32
 	res.VAPs, tooMany = MergeVAPs(res.VAPs)

@@ -49,8 +49,8 @@ type Certificate struct {
 
 // ParseCertificate reads a certificate and checks all that can be seen in it alone: RFC 6487, RFC 3779 and, of a trust
 // anchor, its own signature. The certificate is nil if any finding is an error. Suites other than RSA must be named.
-func ParseCertificate(der []byte, suites ...Suite) (*Certificate, []Finding) {
-	c := alone(suites)
+func ParseCertificate(der []byte, options ...Option) (*Certificate, []Finding) {
+	c := alone(options)
 	cert := parseCertificate(c, der)
 	if cert != nil && cert.Kind == TrustAnchor {
 		cert.by(c, &cert.Key, "8630-2.3")

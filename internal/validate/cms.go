@@ -42,6 +42,10 @@ func parseSignedObject(c *check, der []byte) (o SignedObject, ok bool) {
 	if len(der) < minObject {
 		return o, c.fail("limit-object-size", "the object has %d octets; relying parties read at least %d", len(der), minObject)
 	}
+	if plain, differs := derOf(der); differs {
+		c.deviate("6488-2", "the object is BER; it should be DER")
+		der = plain
+	}
 	outer, ok := inside(der, asn1.SEQUENCE)
 	id, ok2 := oid(&outer)
 	content, ok3 := inside(outer, tag0Explicit)
@@ -134,6 +138,8 @@ func (o *SignedObject) parseSigner(c *check, signers cryptobyte.String) bool {
 	if o.EE.Key.rsa != nil {
 		switch string(algorithm) {
 		case algRSAEncryption:
+		case algRSAEncryptionBare, algSHA256WithRSABare:
+			c.deviate("6488-2.1.6.5", "the signature algorithm of the signer info is without its NULL parameters")
 		case algSHA256WithRSA:
 			c.warn("7935-2", "the signature algorithm of the signer info is sha256WithRSAEncryption; it should be rsaEncryption")
 		default:
@@ -162,8 +168,7 @@ func (o *SignedObject) parseAttributes(c *check) bool {
 	const rule = "6488-2.1.6.4"
 	set, _ := inside(o.attributes, tag0Explicit)
 	var contentType, digest, signed bool
-	var before string
-	for !set.Empty() {
+	for before := ""; !set.Empty(); {
 		raw, _ := element(&set)
 		in, ok := inside(raw, asn1.SEQUENCE)
 		id, ok2 := oid(&in)
@@ -171,9 +176,9 @@ func (o *SignedObject) parseAttributes(c *check) bool {
 		if !ok || !ok2 || !ok3 {
 			return c.fail(rule, "a signed attribute is no DER of a type and values")
 		}
-		// DER sorts a SET OF by the encodings (X.690, section 11.6). What is equal is a duplicate.
-		if string(raw) <= before {
-			return c.fail(rule, "the signed attributes are not in the order of DER, or one is there twice")
+		// DER sorts a SET OF by the encodings (X.690, section 11.6). What is there twice is refused below.
+		if string(raw) < before {
+			c.deviate(rule, "the signed attributes are not in the order of DER")
 		}
 		before = string(raw)
 		switch {

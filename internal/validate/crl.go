@@ -29,8 +29,8 @@ func (l *CRL) Revokes(s Serial) bool {
 func compareSerials(a, b Serial) int { return bytes.Compare(a[:], b[:]) }
 
 // ParseCRL reads a CRL and checks all that can be seen in it alone. The CRL is nil if any finding is an error.
-func ParseCRL(der []byte, suites ...Suite) (*CRL, []Finding) {
-	c := alone(suites)
+func ParseCRL(der []byte, options ...Option) (*CRL, []Finding) {
+	c := alone(options)
 	l := parseCRL(c, der)
 	return l, c.findings
 }
@@ -110,7 +110,8 @@ const tag0Explicit = tag0 | cons
 func (l *CRL) parseEntries(c *check, s cryptobyte.String) bool {
 	const rule = "5280-5.1.2.6"
 	if s.Empty() {
-		return c.fail(rule, "the list of revoked certificates is empty; it should be absent")
+		c.deviate(rule, "the list of revoked certificates is empty; it should be absent")
+		return true
 	}
 	l.Revoked = make([]Serial, 0, 1+len(s)/38)
 	for !s.Empty() {
@@ -147,7 +148,7 @@ func (l *CRL) parseExtensions(c *check, s cryptobyte.String) bool {
 	const rule = "6487-5"
 	var aki, numbered bool
 	for !s.Empty() {
-		id, value, critical, ok := parseExtension(&s)
+		id, value, critical, ok := parseExtension(c, &s)
 		switch {
 		case !ok:
 			return c.fail("5280-4.1", "an extension of the CRL is no DER of an identifier, a criticality and a value")

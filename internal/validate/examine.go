@@ -120,7 +120,7 @@ func (v *change) examine(o *outcome) {
 		}
 		der, ok := fetch(c, v.objects, uri, f.Hash)
 		objects[i], whole = der, whole && ok
-		fresh = append(fresh, i)
+		fresh, o.fresh = append(fresh, i), append(o.fresh, uri)
 	}
 	if !whole {
 		return

@@ -65,7 +65,7 @@ var profile = map[string]struct {
 //	     extnValue   OCTET STRING }
 
 // parseExtension reads one extension. A critical that is written out as FALSE is no DER.
-func parseExtension(s *cryptobyte.String) (id, value []byte, critical, ok bool) {
+func parseExtension(c *check, s *cryptobyte.String) (id, value []byte, critical, ok bool) {
 	var in cryptobyte.String
 	if !s.ReadASN1(&in, asn1.SEQUENCE) {
 		return nil, nil, false, false
@@ -73,8 +73,13 @@ func parseExtension(s *cryptobyte.String) (id, value []byte, critical, ok bool) 
 	if id, ok = oid(&in); !ok {
 		return nil, nil, false, false
 	}
-	if in.PeekASN1Tag(asn1.BOOLEAN) && (!in.ReadASN1Boolean(&critical) || !critical) {
-		return nil, nil, false, false
+	if in.PeekASN1Tag(asn1.BOOLEAN) {
+		if !in.ReadASN1Boolean(&critical) {
+			return nil, nil, false, false
+		}
+		if !critical {
+			c.deviate("5280-4.1", "an extension says that it is not critical; that is left out in DER")
+		}
 	}
 	value, ok = octets(&in)
 	return id, value, critical, ok && in.Empty()
@@ -84,7 +89,7 @@ func parseExtension(s *cryptobyte.String) (id, value []byte, critical, ok bool) 
 func parseExtensions(c *check, cert *Certificate, s cryptobyte.String) (x extensions, ok bool) {
 	var sia []byte
 	for !s.Empty() {
-		id, value, critical, ok := parseExtension(&s)
+		id, value, critical, ok := parseExtension(c, &s)
 		if !ok {
 			return x, c.fail("5280-4.1", "an extension is no DER of an identifier, a criticality and a value")
 		}

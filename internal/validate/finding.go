@@ -4,7 +4,8 @@
 // It is the second opinion on everything that Cadastre signs, so it is other code than the issuer: it parses bytes with
 // cryptobyte and shares nothing with the builders but the sets of internal/inr. It is stricter than any one relying
 // party. What an RFC forbids is an Error, and the object that does it is not used. What an RFC allows, but relying parties
-// are known to differ on, is a Warning.
+// are known to differ on, is a Warning. Between the two is what an RFC forbids and every validator in use takes: who asks
+// settles whether that is an error (see Asker).
 //
 // Nothing that is read is trusted but the trust anchor locator (RFC 8630), the clock, and in a Gate what a caller has
 // accepted before. All bytes may come from an enemy: parsers return nothing on an error, never panic, and allocate no
@@ -24,8 +25,8 @@ type Severity int
 
 // The severities.
 const (
-	Error   Severity = iota // an RFC forbids it; the object is not used
-	Warning                 // an RFC allows it, but it is not what Cadastre publishes and some relying parties refuse it
+	Error   Severity = iota // the object is not used
+	Warning                 // the object is used, but it is not what Cadastre publishes
 )
 
 // String is "error" or "warning", as in JSON.
@@ -82,37 +83,84 @@ const (
 	P256              // RSA, and ECDSA on P-256 with SHA-256 beside it
 )
 
+// Asker says for whom something is examined. What is found is the same for all; how bad it is depends on who asks.
+type Asker int
+
+// The askers.
+const (
+	Issuer       Asker = iota // who decides what is published, as the gate does: what an RFC forbids is an error
+	RelyingParty              // who reads what others publish: what every validator in use takes is taken, with a warning
+	Strict                    // who wants nothing found: all is an error
+)
+
+// offence is how far something is from what it should be.
+type offence int
+
+const (
+	refused   offence = iota // validators in use refuse it
+	deviation                // an RFC forbids it, and every validator in use takes it
+	oddity                   // an RFC allows it, and some relying party may refuse it
+)
+
+// severity is what an offence is to who asks.
+func (a Asker) severity(o offence) Severity {
+	switch {
+	case o == refused || a == Strict:
+		return Error
+	case o == deviation && a == Issuer:
+		return Error
+	}
+	return Warning
+}
+
+// Option is what the parser of one object goes by: a Suite that is taken besides RSA, or the Asker, which is Issuer where
+// none is named.
+type Option interface{ set(c *check) }
+
+func (s Suite) set(c *check) { c.suite = max(c.suite, s) }
+func (a Asker) set(c *check) { c.asker = a }
+
+// For is the options of an asker who takes these suites.
+func For(a Asker, suites ...Suite) []Option {
+	options := []Option{a}
+	for _, s := range suites {
+		options = append(options, s)
+	}
+	return options
+}
+
 // check collects what is found in one object.
 type check struct {
 	uri      string
 	suite    Suite
-	strict   bool // a warning is an error
+	asker    Asker
 	findings []Finding
 	failed   bool
 }
 
-func (c *check) add(s Severity, rule, format string, args []any) {
-	if c.strict {
-		s = Error
-	}
+func (c *check) add(o offence, rule, format string, args []any) {
+	s := c.asker.severity(o)
 	if s == Error {
 		c.failed = true
 	}
 	c.findings = append(c.findings, Finding{URI: c.uri, Severity: s, Rule: rule, Text: fmt.Sprintf(format, args...)})
 }
 
-// fail notes an error. It gives false, so that a parser can return it.
+// fail notes what validators refuse. It gives false, so that a parser can return it.
 func (c *check) fail(rule, format string, args ...any) bool {
-	c.add(Error, rule, format, args)
+	c.add(refused, rule, format, args)
 	return false
 }
 
-// warn notes a warning.
-func (c *check) warn(rule, format string, args ...any) { c.add(Warning, rule, format, args) }
+// deviate notes what an RFC forbids and every validator in use takes. The parser reads on.
+func (c *check) deviate(rule, format string, args ...any) { c.add(deviation, rule, format, args) }
+
+// warn notes what an RFC allows and some relying party may refuse.
+func (c *check) warn(rule, format string, args ...any) { c.add(oddity, rule, format, args) }
 
 // at makes a check of another object by the same rules; take adds what it found.
 func (c *check) at(uri string) *check {
-	return &check{uri: uri, suite: c.suite, strict: c.strict}
+	return &check{uri: uri, suite: c.suite, asker: c.asker}
 }
 
 func (c *check) take(other *check) {
@@ -121,10 +169,10 @@ func (c *check) take(other *check) {
 }
 
 // alone makes the check of one object outside any tree.
-func alone(suites []Suite) *check {
+func alone(options []Option) *check {
 	c := new(check)
-	for _, s := range suites {
-		c.suite = max(c.suite, s)
+	for _, o := range options {
+		o.set(c)
 	}
 	return c
 }

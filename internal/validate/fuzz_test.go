@@ -58,14 +58,14 @@ func sound(t *testing.T, taken bool, found []Finding) {
 func fuzzObject(f *testing.F, extension string) {
 	seeds(f, extension)
 	f.Fuzz(func(t *testing.T, der []byte) {
-		for _, suite := range []Suite{RSA, P256} {
+		for _, options := range [][]Option{For(Issuer), For(Issuer, P256), For(RelyingParty), For(RelyingParty, P256)} {
 			bounded(t, der, func() {
-				taken, found := parseAs("x"+extension, der, suite)
+				taken, found := parseAs("x"+extension, der, options...)
 				sound(t, taken, found)
 			})
 		}
 		if _, err := MTime("x"+extension, der); err != nil && extension != ".tal" {
-			if taken, _ := parseAs("x"+extension, der, P256); taken {
+			if taken, _ := parseAs("x"+extension, der, P256, RelyingParty); taken {
 				t.Errorf("an object that is taken has no time: %v", err)
 			}
 		}

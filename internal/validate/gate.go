@@ -28,9 +28,9 @@ type Gate struct {
 }
 
 // NewGate makes a gate below a trust anchor. ta is the bytes of its certificate, which are used where the state that is
-// checked does not hold it. Of opt, Now, Memo and Previous are not used.
+// checked does not hold it. Of opt, Now, Memo, Previous and Asker are not used: to a gate what an RFC forbids is an error.
 func NewGate(tal *TAL, ta []byte, opt Options) *Gate {
-	opt.Memo, opt.Previous = nil, nil
+	opt.Memo, opt.Previous, opt.Asker = nil, nil, Issuer
 	return &Gate{tal: tal, ta: ta, opt: opt, known: map[string]*memory{}, roots: map[string]bool{}, live: newClaims()}
 }
 
@@ -106,6 +106,7 @@ type outcome struct {
 	ca       *authority
 	memory   *memory // nil if the publication point failed
 	children []*authority
+	fresh    []string // URIs of the files that were checked in full
 	findings []Finding
 }
 
@@ -174,11 +175,13 @@ func (v *change) root(uri string) *authority {
 	if !ok {
 		return nil
 	}
-	cert := parseCertificate(v.check(uri), der) // how it is made is its issuer's business
+	c := v.check(uri)
+	c.asker = RelyingParty // how it is made is its issuer's business
+	cert := parseCertificate(c, der)
 	if cert == nil || cert.Kind != CA {
 		return nil
 	}
-	c := v.check(uri)
+	c = v.check(uri)
 	v.current(c, cert)
 	v.findings = append(v.findings, c.findings...)
 	v.authorities[uri] = newAuthority(uri, cert, cert.Resources.Set, nil)
@@ -278,7 +281,7 @@ func (v *change) verdict() *Verdict {
 	for uri := range v.done {
 		delete(gone, uri)
 	}
-	out.Findings = slices.Concat(v.findings, v.shared(gone))
+	out.Findings = slices.Concat(v.findings, v.shared(gone), v.folders(gone))
 	out.accept = func() {
 		for uri := range gone {
 			g.forget(uri)

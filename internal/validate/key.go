@@ -90,7 +90,7 @@ func (k *PublicKey) verify(digest [sha256.Size]byte, signature []byte) bool {
 // signs tells whether the algorithm of a certificate's or CRL's signature is the one that this key makes.
 func (k *PublicKey) signs(algorithm []byte) bool {
 	if k.rsa != nil {
-		return string(algorithm) == algSHA256WithRSA
+		return string(algorithm) == algSHA256WithRSA || string(algorithm) == algSHA256WithRSABare
 	}
 	return string(algorithm) == algECDSAWithSHA256
 }
@@ -118,12 +118,14 @@ func parseSigned(c *check, der []byte, section string) (s signed, ok bool) {
 	}
 	switch string(s.algorithm) {
 	case algSHA256WithRSA:
+	case algSHA256WithRSABare: // RFC 4055, section 5: it MUST be taken too
+		c.deviate("7935-2", "the signature algorithm is sha256WithRSAEncryption without its NULL parameters")
 	case algECDSAWithSHA256:
 		if c.suite != P256 {
 			return s, c.fail("7935-2", "the signature algorithm is ecdsa-with-SHA256, not sha256WithRSAEncryption")
 		}
 	default:
-		return s, c.fail("7935-2", "the signature algorithm is not sha256WithRSAEncryption with NULL parameters")
+		return s, c.fail("7935-2", "the signature algorithm is not sha256WithRSAEncryption")
 	}
 	return s, true
 }

@@ -55,6 +55,9 @@ func thisUpdate(der []byte) (instant, bool) {
 }
 
 func signingTime(der []byte) (instant, bool) {
+	if plain, differs := derOf(der); differs {
+		der = plain
+	}
 	outer, ok := inside(der, asn1.SEQUENCE)
 	if !ok || !outer.SkipASN1(asn1.OBJECT_IDENTIFIER) {
 		return instant{}, false

@@ -32,16 +32,18 @@ func parseName(c *check, der []byte, whose, section string, utf8Too bool) bool {
 		for !rdn.Empty() {
 			raw, _ := element(&rdn)
 			if string(raw) <= before {
-				return c.fail(section, "the attributes of the %s are not in the order of DER", whose)
+				c.deviate(section, "the attributes of the %s are not in the order of DER", whose)
 			}
 			before = string(raw)
 			in, ok := inside(raw, asn1.SEQUENCE)
 			kind, ok2 := oid(&in)
 			value, ok3 := inside(in, asn1.PrintableString)
 			ok3 = ok3 && printable(value)
-			if !ok3 && utf8Too {
+			if !ok3 {
 				value, ok3 = inside(in, asn1.UTF8String)
-				ok3 = ok3 && utf8.Valid(value)
+				if ok3 = ok3 && utf8.Valid(value); ok3 && !utf8Too {
+					c.deviate(section, "an attribute of the %s is a UTF8String; it should be a PrintableString", whose)
+				}
 			}
 			switch {
 			case !ok || !ok2:
@@ -54,7 +56,7 @@ func parseName(c *check, der []byte, whose, section string, utf8Too bool) bool {
 				return c.fail(section, "the %s has an attribute that is neither CommonName nor serialNumber", whose)
 			}
 			if !ok3 || len(value) == 0 {
-				return c.fail(section, "an attribute of the %s is no PrintableString", whose)
+				return c.fail(section, "an attribute of the %s is no text of a PrintableString", whose)
 			}
 		}
 	}
@@ -79,7 +81,7 @@ func printable(text []byte) bool {
 }
 
 // rsyncURI tells whether a URI is one of an rsync daemon (RFC 5781) in the plain form that needs no interpretation:
-// host, module and path, no empty or dotted part, nothing to unescape.
+// host, module and path, no part that is empty, too long for a file system or begins with a dot, nothing to unescape.
 func rsyncURI(uri string) bool { return plainURI(uri, "rsync://", 2) }
 
 // httpsURI tells the same of an HTTPS URI (RFC 8182, section 3.2).
@@ -100,7 +102,7 @@ func plainURI(uri, scheme string, least int) bool {
 	parts := 0
 	for part, more := "", true; more; parts++ {
 		part, rest, more = strings.Cut(rest, "/")
-		if part == "" && (more || parts == 0) || strings.HasPrefix(part, ".") {
+		if part == "" && (more || parts == 0) || strings.HasPrefix(part, ".") || len(part) > maxURIPart {
 			return false
 		}
 	}

@@ -40,6 +40,8 @@ const (
 	algSHA256            = "\x30\x0b\x06\x09" + oidSHA256
 	algSHA256WithNull    = "\x30\x0d\x06\x09" + oidSHA256 + "\x05\x00"
 	algSHA256WithRSA     = "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00"
+	algSHA256WithRSABare = "\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b" // without NULL (RFC 4055, section 5)
+	algRSAEncryptionBare = "\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
 	algRSAEncryption     = "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00"
 	algECDSAWithSHA256   = "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
 	algECPublicKeyOnP256 = "\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
@@ -49,6 +51,7 @@ const (
 	maxObject            = 8_000_000 // octets; rpki-client refuses more
 	minObject            = 100       // octets; rpki-client refuses less
 	maxURI               = 2048      // octets; rpki-client refuses more
+	maxURIPart           = 255       // octets of one part of its path; rpki-client and Routinator refuse more
 	maxBlocks            = 200_000   // address or AS blocks of one certificate; rpki-client refuses more
 	maxFiles             = 99_999    // entries of one manifest; rpki-client refuses more
 	defaultDepth         = 12        // certificates below one another; rpki-client refuses more

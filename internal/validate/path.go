@@ -3,6 +3,7 @@ package validate
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"cadastre/internal/inr"
@@ -12,13 +13,13 @@ import (
 type rules struct {
 	now      time.Time
 	suite    Suite
-	strict   bool
+	asker    Asker
 	memo     *Memo
 	workers  int
 	maxDepth int
 }
 
-func (r *rules) check(uri string) *check { return &check{uri: uri, suite: r.suite, strict: r.strict} }
+func (r *rules) check(uri string) *check { return &check{uri: uri, suite: r.suite, asker: r.asker} }
 
 // authority is a CA certificate that is valid up to the trust anchor.
 type authority struct {
@@ -26,6 +27,7 @@ type authority struct {
 	cert      *Certificate
 	keySum    [sha256.Size]byte // of its SubjectPublicKeyInfo
 	resources inr.Set           // what it stands for, inherited ones included
+	aliases   []string          // of the trust anchor: other URIs of its certificate, which those below may name
 	parent    *authority        // nil for the trust anchor
 	depth     int               // 0 for the trust anchor
 }
@@ -55,7 +57,9 @@ func (r *rules) anchor(c *check, tal *TAL, der []byte) *authority {
 	if c.failed {
 		return nil
 	}
-	return newAuthority(c.uri, cert, cert.Resources.Set, nil)
+	top := newAuthority(c.uri, cert, cert.Resources.Set, nil)
+	top.aliases = tal.URIs
+	return top
 }
 
 // current checks that now is within a certificate's validity, both ends included (RFC 5280, section 4.1.2.5).
@@ -79,7 +83,7 @@ func (r *rules) issued(c *check, cert *Certificate, ca *authority, crlURI string
 	if cert.AKI != ca.cert.SKI {
 		c.fail("6487-4.8.3", "the authority key identifier of the %s is %x, but the key above it is %x", cert.Kind, cert.AKI, ca.cert.SKI)
 	}
-	if ca.uri != "" && cert.IssuerURI != ca.uri {
+	if ca.uri != "" && cert.IssuerURI != ca.uri && !slices.Contains(ca.aliases, cert.IssuerURI) {
 		c.fail("6487-4.8.7", "the %s says its issuer's certificate is at %s, but it is at %s", cert.Kind, cert.IssuerURI, ca.uri)
 	}
 	if cert.CRL != crlURI {
@@ -111,6 +115,9 @@ func shortened(text string) string {
 // signedBy checks the two signatures of a signed object: the issuer's on the EE certificate, and the EE's on the object.
 // An object whose signatures are known to be good is not checked again.
 func (r *rules) signedBy(c *check, o *SignedObject, ca *authority, sum [sha256.Size]byte, known bool) bool {
+	if o.SigningTime.After(o.EE.NotAfter) {
+		c.deviate("9589-4", "the object was signed at %s, after its EE certificate has ended", o.SigningTime.Format(time.RFC3339))
+	}
 	return known || r.memo.once(sum, ca.keySum, func() bool {
 		return o.EE.by(c, &ca.cert.Key, "6487-7.2") && o.bySigner(c)
 	})

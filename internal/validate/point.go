@@ -62,7 +62,7 @@ func (r *rules) open(c *check, ca *authority, objects Point, good trusted) *poin
 	if c.failed {
 		return nil
 	}
-	p.until = earlier(m.NextUpdate, p.crl.NextUpdate)
+	p.until = earlier(earlier(m.NextUpdate, m.EE.NotAfter), p.crl.NextUpdate)
 	return p
 }
 

@@ -25,10 +25,11 @@ type Request struct {
 // be named.
 //
 // It is strict where a certificate that honours it would not be valid: exactly one plain URI for each place, since the
-// issuer has to certify them as they are or refuse (RFC 6487, section 6.3). The criticality of requested extensions is
+// issuer has to certify them as they are or refuse (RFC 6487, section 6.3). A repository without a slash at its end is the
+// same directory as one with it, and is certified with it. The criticality of requested extensions is
 // nobody's rule, and the subject no more than a hint, so any will do.
-func ParseRequest(der []byte, suites ...Suite) (*Request, []Finding) {
-	c := alone(suites)
+func ParseRequest(der []byte, options ...Option) (*Request, []Finding) {
+	c := alone(options)
 	r := parseRequest(c, der)
 	return r, c.findings
 }
@@ -67,7 +68,7 @@ func parseRequest(c *check, der []byte) *Request {
 		return nil
 	}
 	r := &Request{KeyInfo: info}
-	if r.Key, ok = parseKey(c, info, false); !ok || !s.by(c, &r.Key, "2986-4.2") || !r.parseAttributes(c, attributes) {
+	if r.Key, ok = parseKey(c, info, false); !ok || !s.by(c, &r.Key, "2986-4.2") || !r.parseAttributes(c, attributes) || c.failed {
 		return nil
 	}
 	return r
@@ -170,9 +171,8 @@ func (r *Request) parseSIA(c *check, der []byte) bool {
 		return c.fail(rule, "the requested subject information access is no DER list of descriptions")
 	case r.Repository == "" || r.Manifest == "":
 		return c.fail(rule, "the requested subject information access has not both a repository and a manifest")
-	case !strings.HasSuffix(r.Repository, "/"):
-		return c.fail(rule, "the requested repository %s does not end in a slash", r.Repository)
 	}
+	r.Repository = directory(c, rule, r.Repository)
 	if _, ok := directlyIn(r.Manifest, r.Repository); !ok || !strings.HasSuffix(r.Manifest, ".mft") {
 		return c.fail("6481-2.2", "the requested manifest %s is no .mft file of the repository %s", r.Manifest, r.Repository)
 	}

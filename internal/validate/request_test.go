@@ -76,6 +76,16 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestRequestWithoutSlash: a child of Krill's asks for a repository without a slash at its end, and gets the directory.
+func TestRequestWithoutSlash(t *testing.T) {
+	s := newRequest(rsaKeys()[0])
+	s.sia(place(oidCARepository, strings.TrimSuffix(requestBase, "/")), place(oidRPKIManifest, requestManifest))
+	r, found := ParseRequest(s.sign(), RelyingParty)
+	if r == nil || r.Repository != requestBase || !has(found, "6487-4.8.8.1") {
+		t.Errorf("%+v, %v", r, found)
+	}
+}
+
 func TestRequestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*requestSpec)

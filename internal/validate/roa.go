@@ -37,8 +37,8 @@ func (p *ROAPayload) VRPs() []VRP {
 
 // ParseROA reads a ROA and checks all that can be seen in it alone, its signature included. The ROA is nil if any
 // finding is an error.
-func ParseROA(der []byte, suites ...Suite) (*ROA, []Finding) {
-	c := alone(suites)
+func ParseROA(der []byte, options ...Option) (*ROA, []Finding) {
+	c := alone(options)
 	r := parseROA(c, der)
 	if r == nil || !r.bySigner(c) {
 		return nil, c.findings

@@ -29,9 +29,9 @@ const maxTAL = 64 << 10
 
 // ParseTAL reads a TAL (RFC 8630, section 2.2): comment lines, URIs, an empty line, and the key in Base64. The TAL is
 // nil if any finding is an error.
-func ParseTAL(text []byte, suites ...Suite) (*TAL, []Finding) {
+func ParseTAL(text []byte, options ...Option) (*TAL, []Finding) {
 	const rule = "8630-2.2"
-	c := alone(suites)
+	c := alone(options)
 	tal := new(TAL)
 	if len(text) > maxTAL {
 		c.fail("limit-tal-size", "the TAL has %d octets; more than %d are no TAL", len(text), maxTAL)

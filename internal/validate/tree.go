@@ -16,7 +16,7 @@ type Options struct {
 	Now      time.Time // zero for the present
 	Workers  int       // 0 for one a core
 	P256     bool      // take ECDSA on P-256 with SHA-256 too, as rpki-client does with -x
-	Strict   bool      // what is a warning is an error, and what it is found in is not used
+	Asker    Asker     // who asks, which settles how bad a deviation is
 	Memo     *Memo     // remembers good signatures between runs; may be nil
 	MaxDepth int       // certificates below the trust anchor, 0 for 12
 
@@ -26,7 +26,7 @@ type Options struct {
 }
 
 func (o Options) rules() rules {
-	r := rules{now: o.Now, strict: o.Strict, memo: o.Memo, workers: o.Workers, maxDepth: o.MaxDepth}
+	r := rules{now: o.Now, asker: o.Asker, memo: o.Memo, workers: o.Workers, maxDepth: o.MaxDepth}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
@@ -135,7 +135,7 @@ func Tree(ctx context.Context, tal *TAL, ta []byte, src Source, opt Options) *Re
 	top := &node{ca: root, findings: c.findings}
 	w.pool.add(func() { w.visit(top) })
 	w.pool.run(w.workers)
-	return assemble(top)
+	return w.assemble(top)
 }
 
 // visit validates the publication point of one CA and hands on the CAs that it finds.

@@ -269,7 +269,7 @@ func TestStrict(t *testing.T) {
 	w := cheapWorld()
 	w.one.files["a.roa"] = w.one.roa("a.roa", 64496, []ROAPrefix{prefix("10.0.0.0/16", 24)}, func(p *roaParts) { p.ee.to = utcTLV(labNow.AddDate(2, 0, 0)) })
 	w.repo.publish(w.one)
-	if res := w.tree(t, Options{Strict: true}); res.Errors() != 1 || len(res.VRPs) != 3 {
+	if res := w.tree(t, Options{Asker: Strict}); res.Errors() != 1 || len(res.VRPs) != 3 {
 		t.Errorf("found %v and %d VRPs", res.Findings, len(res.VRPs))
 	}
 }

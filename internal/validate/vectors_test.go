@@ -166,22 +166,22 @@ func TestRPKIRS(t *testing.T) {
 }
 
 // parseAs parses by the extension of a file's name.
-func parseAs(file string, der []byte, suites ...Suite) (taken bool, found []Finding) {
+func parseAs(file string, der []byte, options ...Option) (taken bool, found []Finding) {
 	switch filepath.Ext(file) {
 	case ".cer":
-		x, found := ParseCertificate(der, suites...)
+		x, found := ParseCertificate(der, options...)
 		return x != nil, found
 	case ".crl":
-		x, found := ParseCRL(der, suites...)
+		x, found := ParseCRL(der, options...)
 		return x != nil, found
 	case ".tal":
-		x, found := ParseTAL(der, suites...)
+		x, found := ParseTAL(der, options...)
 		return x != nil, found
 	case ".roa":
-		x, found := ParseROA(der, suites...)
+		x, found := ParseROA(der, options...)
 		return x != nil, found
 	default:
-		x, found := ParseManifest(der, suites...)
+		x, found := ParseManifest(der, options...)
 		return x != nil, found
 	}
 }

@@ -80,7 +80,7 @@ func (s *Server) inspect(p *publisher, uri string) {
 		return // withdrawn
 	}
 	hash := sha256.Sum256(der)
-	parsed, findings := validate.ParseManifest(der, s.Suites...)
+	parsed, findings := validate.ParseManifest(der, validate.For(validate.RelyingParty, s.Suites...)...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.tree.manifests[uri]
