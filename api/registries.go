@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"cadastre/ca"
 	"cadastre/internal/fault"
 	"cadastre/moves"
 )
@@ -33,6 +34,19 @@ type RegistriesUpdate struct {
 
 // RegistriesRemove asks to forget another installation.
 type RegistriesRemove struct {
+	By
+	Name string `json:"name"`
+}
+
+// RegistriesDistrust asks to take nothing more from another installation, and to withdraw what came from it.
+type RegistriesDistrust struct {
+	By
+	ca.Consent
+	Name string `json:"name"`
+}
+
+// RegistriesTrust asks to take what another installation says again.
+type RegistriesTrust struct {
 	By
 	Name string `json:"name"`
 }
@@ -72,6 +86,12 @@ func (s server) registries(mux *http.ServeMux) {
 	})
 	handle(mux, "/registries/remove", func(_ context.Context, q RegistriesRemove) (Nothing, error) {
 		return Nothing{}, m.RemovePeer(q.holdings(), q.Name)
+	})
+	handle(mux, "/registries/distrust", func(_ context.Context, q RegistriesDistrust) (*moves.Distrusted, error) {
+		return m.Distrust(q.holdings(), q.Name, q.Consent)
+	})
+	handle(mux, "/registries/trust", func(_ context.Context, q RegistriesTrust) (Nothing, error) {
+		return Nothing{}, m.Trust(q.holdings(), q.Name)
 	})
 	handle(mux, "/registries/list", func(context.Context, Nothing) ([]moves.PeerStatus, error) { return m.Peers() })
 	handle(mux, "/registries/show", func(_ context.Context, q Named) (*moves.PeerStatus, error) { return m.ShowPeer(q.Name) })

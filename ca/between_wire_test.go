@@ -95,6 +95,21 @@ func TestForgedAndReplayed(t *testing.T) {
 // say sends a report as the first installation would, and reads the answer.
 func (p *pair) say(s *transferwire.Source) (*transferwire.Recipient, int) {
 	p.Helper()
+	m, status := p.sayAny(s)
+	r, _ := m.(*transferwire.Recipient)
+	return r, status
+}
+
+// sayRecipient does so of a transfer that came from the second.
+func (p *pair) sayRecipient(r *transferwire.Recipient) (*transferwire.Source, int) {
+	p.Helper()
+	m, status := p.sayAny(r)
+	s, _ := m.(*transferwire.Source)
+	return s, status
+}
+
+func (p *pair) sayAny(s transferwire.Message) (transferwire.Message, int) {
+	p.Helper()
 	time.Sleep(time.Second) // no message is signed before another
 	signer, err := p.a.Engine().Signer("south")
 	p.ok(err)
@@ -114,7 +129,7 @@ func (p *pair) say(s *transferwire.Source) (*transferwire.Recipient, int) {
 	p.ok(err)
 	m, err := transferwire.Parse(opened.Content)
 	p.ok(err)
-	return m.(*transferwire.Recipient), w.Code
+	return m, w.Code
 }
 
 // TestWhatARecipientRefuses: what cannot be is refused in a sentence, what cannot be yet waits, and neither leaves anything.

@@ -11,6 +11,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
+	"cadastre/internal/store"
 	"cadastre/internal/updown"
 	"cadastre/roa"
 )
@@ -145,4 +146,18 @@ func (h *House) Ledger() (l *holdings.Ledger, b *roa.Book) {
 		return nil
 	}))
 	return l, b
+}
+
+// Records is how many records the store has in a bucket.
+func (h *House) Records(bucket string) (n int) {
+	err := h.engine.Kept(func(r store.Reader) error {
+		for range r.Scan(bucket, nil) {
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return n
 }

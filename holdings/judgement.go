@@ -88,7 +88,7 @@ func (p parties) answer(t *Transfer) *Wait {
 	switch {
 	case p.recipient == nil && p.source != nil:
 		return &Wait{RecipientSide, t.ToRegistry, ForAcceptance, began.Add(time.Duration(p.source.Answer)), Cancels}
-	case p.recipient == nil || t.Kind == Handoff || !t.When(StepApproved).IsZero():
+	case p.recipient == nil || t.exempt() || !t.When(StepApproved).IsZero():
 		return nil
 	case p.recipient.Approval == ApproveAll, p.recipient.Approval == ApproveBetween && p.between():
 		return &Wait{RecipientSide, p.recipient.Registry, ForApproval, began.Add(time.Duration(p.recipient.Answer)), Cancels}

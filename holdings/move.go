@@ -22,7 +22,7 @@ func sortedKeys[V any](m map[uint64]V) []uint64 { return slices.Sorted(maps.Keys
 // delegated on of them goes along, each part to an organisation of the same name below the recipient.
 //
 // It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here), Conflict (some of it is in another
-// transfer, or the recipient is within what moves) and Refused (see MayInitiate).
+// transfer, or the recipient is within what moves) and Forbidden (see MayInitiate).
 func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcome, error) {
 	return l.InitiateAll(by, []Beginning{{want, recipient}}, "")
 }
@@ -64,8 +64,11 @@ func (l *Ledger) begin(want Transfer, recipient Organisation, at time.Time) (*Tr
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	if other := l.claims(t); other != nil {
-		return nil, fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
+	if t.Ref != "" && l.refs[t.Ref] != 0 {
+		return nil, fault.New(fault.BadInput, "transfer %d is called %s already; begin it under another name", l.refs[t.Ref], t.Ref)
+	}
+	if err := l.checkClaim(t); err != nil {
+		return nil, err
 	}
 	if t.From != "" {
 		if err := l.checkDonor(t); err != nil {
@@ -151,9 +154,38 @@ func (t *Transfer) legsBelow() []Leg {
 	return nil
 }
 
+// checkClaim says why a transfer can't have what it is to move: another has some of it.
+func (l *Ledger) checkClaim(t *Transfer) error {
+	if other := l.claims(t); other != nil {
+		return fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
+	}
+	return nil
+}
+
+// checkTaken says why a transfer that was asserted can't be agreed to: another has some of it by now, here or in the same decision.
+func (d *draft) checkTaken(t *Transfer) error {
+	if !d.ledger.Transfer(t.ID).Asserted() || t.Asserted() || t.State.Over() {
+		return nil
+	}
+	for _, other := range d.moved {
+		if other.ID != t.ID && !other.State.Over() && other.Handoff == nil && other.Resources.Overlaps(t.Resources) {
+			return fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
+		}
+	}
+	return d.ledger.checkClaim(t)
+}
+
 // claims is the first transfer that is not over and has something of what another is to move; nil where none has. A handoff
-// has all that its registry has, but for its own holders' transfers.
+// has all that its registry has, but for its own holders' transfers. What another installation merely asserts is nothing to others,
+// but it can't assert the same twice.
 func (l *Ledger) claims(want *Transfer) *Transfer {
+	if want.Asserted() {
+		for _, id := range sortedKeys(l.unrest) {
+			if t := l.Transfer(id); t.Asserted() && t.Peer == want.Peer && t.Resources.Overlaps(want.Resources) {
+				return t
+			}
+		}
+	}
 	if found := l.claimed.overlapping(want.Resources); len(found) > 0 {
 		return l.Transfer(found[0].Transfer)
 	}
@@ -365,7 +397,7 @@ func (d *draft) accept(id uint64, text string) error {
 		}
 	}
 	d.step(t, string(Accepted), text)
-	return nil
+	return d.checkTaken(t)
 }
 
 // enrolRecipient adds who gets something, unless it has come since the transfer began, and sees to it that who stands above
@@ -481,24 +513,30 @@ func (d *draft) take(old *Delegation, resources inr.Set) {
 
 // Cancel resolves that a transfer comes to nothing: the recipient's side goes, the donor's was never touched.
 func (l *Ledger) Cancel(by By, id uint64, text string) (*Outcome, error) {
+	return l.each(by, []uint64{id}, text, (*draft).cancel)
+}
+
+func (d *draft) cancel(id uint64, text string) error {
+	l := d.ledger
 	t, err := l.transfer(id, Initiated, Accepted)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if t.State == Initiated && (t.Peer == "" || t.From == "") { // nothing had come, and nobody elsewhere has to hear of it
-		t.Released = by.Time.UTC().Truncate(time.Second)
+		t.Released = d.by.Time.UTC().Truncate(time.Second)
 	}
 	if err := l.checkUnbegun(t); err != nil {
-		return nil, err
+		return err
 	}
 	t.State = Cancelled
-	d := l.draft(by)
 	d.isStepOf(t)
 	for _, x := range l.arriving(t) {
-		d.end(x)
+		if d.ended[x.ID] == nil {
+			d.end(x)
+		}
 	}
 	d.step(t, string(Cancelled), text)
-	return d.outcome()
+	return nil
 }
 
 // Note resolves that something about transfers is as change makes it. It must leave state, sides and resources alone.
@@ -512,7 +550,7 @@ func (l *Ledger) Note(by By, ids []uint64, what, text string, change func(*Trans
 			change(t)
 		}
 		d.step(t, what, text)
-		return nil
+		return d.checkTaken(t)
 	})
 }
 

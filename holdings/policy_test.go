@@ -118,7 +118,7 @@ func TestPoliciesOfTransfers(t *testing.T) {
 			if c.says == "" && err != nil {
 				t.Errorf("it may not begin: %v", err)
 			} else if c.says != "" {
-				fails(t, err, fault.Refused, c.says)
+				fails(t, err, fault.Forbidden, c.says)
 			}
 		})
 	}
@@ -144,7 +144,7 @@ func TestLockInBeginsAnewWithTheHolder(t *testing.T) {
 		if says == "" && err != nil {
 			t.Errorf("a holder that moved begins anew: %v", err)
 		} else if says != "" {
-			fails(t, err, fault.Refused, says)
+			fails(t, err, fault.Forbidden, says)
 		}
 	}
 }
@@ -209,10 +209,10 @@ func TestJudge(t *testing.T) {
 	object := func(ground string, now time.Time) error {
 		return h.ledger.MayObject(h.ledger.Transfer(out), ground, now)
 	}
-	fails(t, object("dispute", noon), fault.Refused, "those are fraud")
-	fails(t, object(" ", noon), fault.Refused, "name the ground")
-	fails(t, object("fraud", day(10)), fault.Refused, "its silence is consent")
-	fails(t, h.ledger.MayObject(h.ledger.Transfer(in), "fraud", noon), fault.Refused, "afrinic has no say")
+	fails(t, object("dispute", noon), fault.Forbidden, "those are fraud")
+	fails(t, object(" ", noon), fault.Forbidden, "name the ground")
+	fails(t, object("fraud", day(10)), fault.Forbidden, "its silence is consent")
+	fails(t, h.ledger.MayObject(h.ledger.Transfer(in), "fraud", noon), fault.Forbidden, "afrinic has no say")
 	if err := object("FRAUD", day(9)); err != nil {
 		t.Error(err)
 	}
@@ -225,7 +225,7 @@ func TestJudge(t *testing.T) {
 	h.note(out, holdings.StepResolved, "")
 	h.note(out, holdings.StepConsented, "")
 	check("consented", out, noon, "ready")
-	fails(t, object("fraud", noon), fault.Refused, "consented")
+	fails(t, object("fraud", noon), fault.Forbidden, "consented")
 	h.accept(out)
 	check("accepted", out, noon, "ready")
 	if h.ledger.Judge(h.ledger.Transfer(out), noon).Lapsed != "" {
@@ -237,7 +237,7 @@ func TestJudge(t *testing.T) {
 	check("the recipient is elsewhere", elsewhere.Transfers[0].ID, noon, "recipient ripe acceptance 30d cancellation")
 	come := h.commit(h.ledger.Initiate(by("x"), holdings.Transfer{Kind: holdings.Portability, To: "latam", Peer: "p", FromRegistry: "ripe", Elsewhere: "x", Waits: day(3), Resources: set(t, "62.0.9.0/24")}, holdings.Organisation{}))
 	check("the source is elsewhere", come.Transfers[0].ID, noon, "source ripe objection 3d consent; recipient lacnic approval 30d cancellation")
-	fails(t, h.ledger.MayObject(h.ledger.Transfer(come.Transfers[0].ID), "x", day(3)), fault.Refused, "silence")
+	fails(t, h.ledger.MayObject(h.ledger.Transfer(come.Transfers[0].ID), "x", day(3)), fault.Forbidden, "silence")
 }
 
 func TestTerms(t *testing.T) {

@@ -58,21 +58,21 @@ func (p parties) here() []*Policy {
 
 // MayInitiate tells whether the policies of the registries on both sides, as far as they are here, let a transfer begin: by
 // its kind, by what they exchange with each other, by lock-in times, sizes, and how long a bridge copy would last. A handoff
-// is bound by none. Of a recipient that is not there yet, ToRegistry says whose holder it is to be. It fails with Refused.
+// that was begun here is bound by none. Of a recipient that is not there yet, ToRegistry says whose holder it is to be. It fails with Forbidden.
 func (l *Ledger) MayInitiate(t *Transfer, now time.Time) error {
 	p := l.parties(t)
-	if t.Kind == Handoff {
+	if t.exempt() {
 		return nil
 	}
 	for _, policy := range p.here() {
 		switch {
 		case policy.Profile == Restricted && t.Kind != Merger && t.Kind != Takeover:
-			return fault.New(fault.Refused, "%s is restricted to mergers and takeovers, and this is a %s; begin it as one of these, with the evidence, or have the profile changed ('cadastre policy set')", policy.Registry, t.Kind)
+			return fault.New(fault.Forbidden, "%s is restricted to mergers and takeovers, and this is a %s; begin it as one of these, with the evidence, or have the profile changed ('cadastre policy set')", policy.Registry, t.Kind)
 		case Term(t.Bridge) > policy.Bridge:
-			return fault.New(fault.Refused, "%s allows a bridge copy for %s at most, and this would last %s; shorten it", policy.Registry, policy.Bridge, Term(t.Bridge))
+			return fault.New(fault.Forbidden, "%s allows a bridge copy for %s at most, and this would last %s; shorten it", policy.Registry, policy.Bridge, Term(t.Bridge))
 		}
 		if small, length := policy.tooSmall(t); small != "" {
-			return fault.New(fault.Refused, "%s transfers nothing smaller than a /%d, and %s is; move the whole block, or wait until its neighbour can move too", policy.Registry, length, small)
+			return fault.New(fault.Forbidden, "%s transfers nothing smaller than a /%d, and %s is; move the whole block, or wait until its neighbour can move too", policy.Registry, length, small)
 		}
 	}
 	if err := l.exchanged(t, p); err != nil {
@@ -109,13 +109,13 @@ func (l *Ledger) exchanged(t *Transfer, p parties) error {
 	}
 	if p.source != nil && !p.ofRight(t) {
 		if kind := p.source.withheld(t.Resources, l.namesOf(t.ToRegistry, p.recipient), func(e Exchange) []ResourceKind { return e.Out }); kind != "" {
-			return fault.New(fault.Refused, "%s lets no %s go to %s; leave out %s, or move it where it may go ('cadastre policy show %s')",
+			return fault.New(fault.Forbidden, "%s lets no %s go to %s; leave out %s, or move it where it may go ('cadastre policy show %s')",
 				p.source.Registry, kind, orElse(t.ToRegistry, "that registry"), kind.Of(t.Resources), p.source.Registry)
 		}
 	}
 	if p.recipient != nil {
 		if kind := p.recipient.withheld(t.Resources, l.namesOf(t.FromRegistry, p.source), func(e Exchange) []ResourceKind { return e.In }); kind != "" {
-			return fault.New(fault.Refused, "%s takes no %s from %s; leave out %s, or move it where it is taken ('cadastre policy show %s')",
+			return fault.New(fault.Forbidden, "%s takes no %s from %s; leave out %s, or move it where it is taken ('cadastre policy show %s')",
 				p.recipient.Registry, kind, orElse(t.FromRegistry, "that registry"), kind.Of(t.Resources), p.recipient.Registry)
 		}
 	}
@@ -156,7 +156,7 @@ func (l *Ledger) lockedIn(t *Transfer, p *Policy, now time.Time) error {
 			continue
 		}
 		if since := l.receivedAt(Fold(t.From), moves); !since.IsZero() && now.Before(since.Add(time.Duration(term))) {
-			return fault.New(fault.Refused, "%s keeps %s with who received it for %s, and %s did on %s; come again on %s",
+			return fault.New(fault.Forbidden, "%s keeps %s with who received it for %s, and %s did on %s; come again on %s",
 				p.Registry, kind, term, t.From, since.Format(time.DateOnly), since.Add(time.Duration(term)).Format(time.DateOnly))
 		}
 	}
@@ -213,7 +213,7 @@ func (l *Ledger) TermsOf(t *Transfer) Terms {
 
 // MayObject tells whether the source of an initiated transfer may object to it on a ground: the source's registry is
 // portable, the time is not over, it has not consented, and the ground is one that it listed. Of a source elsewhere its own
-// installation knows the grounds, and only the time is looked at. It fails with Conflict and Refused.
+// installation knows the grounds, and only the time is looked at. It fails with Conflict and Forbidden.
 func (l *Ledger) MayObject(t *Transfer, ground string, now time.Time) error {
 	ground = strings.TrimSpace(Fold(ground))
 	p := l.parties(t)
@@ -221,15 +221,15 @@ func (l *Ledger) MayObject(t *Transfer, ground string, now time.Time) error {
 	case t.State != Initiated:
 		return fault.New(fault.Conflict, "transfer %d is %s; only one that is initiated can be objected to", t.ID, t.State)
 	case t.Waits.IsZero():
-		return fault.New(fault.Refused, "%s has no say in transfer %d: only a portable registry objects, and to what leaves it", t.FromRegistry, t.ID)
+		return fault.New(fault.Forbidden, "%s has no say in transfer %d: only a portable registry objects, and to what leaves it", t.FromRegistry, t.ID)
 	case !t.When(StepConsented).IsZero():
-		return fault.New(fault.Refused, "%s consented to transfer %d on %s and can't object any more", t.FromRegistry, t.ID, t.When(StepConsented).Format(time.RFC3339))
+		return fault.New(fault.Forbidden, "%s consented to transfer %d on %s and can't object any more", t.FromRegistry, t.ID, t.When(StepConsented).Format(time.RFC3339))
 	case !now.Before(t.Waits):
-		return fault.New(fault.Refused, "%s could object to transfer %d until %s; its silence is consent", t.FromRegistry, t.ID, t.Waits.Format(time.RFC3339))
+		return fault.New(fault.Forbidden, "%s could object to transfer %d until %s; its silence is consent", t.FromRegistry, t.ID, t.Waits.Format(time.RFC3339))
 	case ground == "":
-		return fault.New(fault.Refused, "name the ground on which %s objects to transfer %d", t.FromRegistry, t.ID)
+		return fault.New(fault.Forbidden, "name the ground on which %s objects to transfer %d", t.FromRegistry, t.ID)
 	case p.source != nil && !slices.Contains(p.source.Grounds, ground):
-		return fault.New(fault.Refused, "%q is no ground on which %s may object; those are %s", ground, p.source.Registry, strings.Join(p.source.Grounds, ", "))
+		return fault.New(fault.Forbidden, "%q is no ground on which %s may object; those are %s", ground, p.source.Registry, strings.Join(p.source.Grounds, ", "))
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func (l *Ledger) objects(t *Transfer, now time.Time) time.Time {
 	switch {
 	case p.source == nil:
 		return t.Waits // as its own installation says
-	case p.source.Profile != Portable || t.Kind == Handoff || !p.between():
+	case p.source.Profile != Portable || t.exempt() || !p.between():
 		return time.Time{}
 	}
 	return now.UTC().Truncate(time.Second).Add(time.Duration(p.source.Object))

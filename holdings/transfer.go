@@ -138,6 +138,7 @@ const (
 	StepWishedOff = "wished off" // the recipient's side wants it cancelled
 	StepRoutes    = "routes"     // what goes along changed at the source
 	StepForced    = "forced"     // it goes on without CAs elsewhere that have not come along
+	StepDisowned  = "disowned"   // the installation that it came from is distrusted, and what came is taken from who had it
 )
 
 // Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.
@@ -185,6 +186,19 @@ func (t *Transfer) Objection() string {
 
 // Done tells whether a transfer is over and both sides have come to rest.
 func (t *Transfer) Done() bool { return t.State.Over() && !t.Released.IsZero() }
+
+// Incoming tells whether a transfer comes from another installation.
+func (t *Transfer) Incoming() bool { return t.Peer != "" && t.From == "" }
+
+// Asserted tells whether a transfer rests on the word of another installation alone: it comes from there, and nobody here has
+// agreed to it. It holds up nobody here.
+func (t *Transfer) Asserted() bool {
+	return t.State == Initiated && t.Incoming() && t.When(StepApproved).IsZero()
+}
+
+// exempt tells whether no policy binds a transfer: it is a handoff that was begun here. What another installation calls a handoff
+// is bound like all that comes from there.
+func (t *Transfer) exempt() bool { return t.Kind == Handoff && !t.Incoming() }
 
 // clone is a copy that can be changed.
 func (t *Transfer) clone() *Transfer {
@@ -261,11 +275,11 @@ func (l *Ledger) stays(x *Delegation) bool {
 	return false
 }
 
-// unsettled is all that is in transfers that are not over, accepted or not.
+// unsettled is all that is in transfers that are not over, accepted or not. What another installation merely asserts is not.
 func (l *Ledger) unsettled() inr.Set {
 	var sets []inr.Set
 	for id := range l.unrest {
-		if t := l.Transfer(id); !t.State.Over() {
+		if t := l.Transfer(id); !t.State.Over() && !t.Asserted() {
 			sets = append(sets, t.Resources)
 		}
 	}
@@ -444,7 +458,7 @@ func (l *Ledger) setTransfer(t *Transfer) {
 // is in them is in their holders' transfers too.
 func (l *Ledger) claim(t *Transfer) {
 	switch {
-	case t.State.Over():
+	case t.State.Over() || t.Asserted():
 	case t.Handoff != nil:
 		l.handoffs[t.ID] = true
 	default:
@@ -454,7 +468,7 @@ func (l *Ledger) claim(t *Transfer) {
 
 func (l *Ledger) unclaim(t *Transfer) {
 	switch {
-	case t.State.Over():
+	case t.State.Over() || t.Asserted():
 	case t.Handoff != nil:
 		delete(l.handoffs, t.ID)
 	default:

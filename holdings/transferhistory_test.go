@@ -17,7 +17,7 @@ import (
 func (h *history) flight() map[string]inr.Set {
 	var sets []inr.Set
 	for _, t := range h.ledger.Unrest() {
-		if !t.State.Over() {
+		if !t.State.Over() && !t.Asserted() {
 			sets = append(sets, t.Resources)
 		}
 	}
@@ -73,6 +73,46 @@ func (h *history) one(states ...holdings.TransferState) *holdings.Transfer {
 	return list[rapid.IntRange(0, len(list)-1).Draw(h.T, "transfer")]
 }
 
+// approve: what is agreed to is in no other transfer that was.
+func (h *history) approve(t *rapid.T) {
+	h.T = t
+	if moves := h.one(holdings.Initiated); moves != nil {
+		o, err := h.ledger.Note(h.by(), []uint64{moves.ID}, holdings.StepApproved, "", nil)
+		h.commit(o, err, h.expected())
+	}
+}
+
+// disown: whatever came from an installation goes, once and for all, and what is under way with it is cancelled.
+func (h *history) disown(t *rapid.T) {
+	h.T = t
+	if rapid.IntRange(0, 9).Draw(t, "distrust") > 0 {
+		return
+	}
+	o, err := h.ledger.Disown(h.by(), "peer", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.commit(o, nil, nil)
+	for _, moves := range h.ledger.Transfers() {
+		if moves.Peer != "" && !moves.State.Over() {
+			t.Fatalf("transfer %d with the installation is %s", moves.ID, moves.State)
+		}
+		if !moves.Incoming() {
+			continue
+		}
+		for _, handle := range h.ledger.Organisations() {
+			for _, d := range h.ledger.Delegations(handle) {
+				if d.Transfer == moves.ID {
+					t.Fatalf("%s has %s, which came with transfer %d", handle, d.Resources, moves.ID)
+				}
+			}
+		}
+	}
+	if again, err := h.ledger.Disown(h.by(), "peer", ""); err != nil || !again.Empty() {
+		t.Fatal("there is something to disown still:", err)
+	}
+}
+
 // above is an organisation and those above it, up to the root.
 func (h *history) above(handle string) []string {
 	list := []string{handle}
@@ -104,7 +144,10 @@ func (h *history) accept(t *rapid.T) {
 	if err != nil {
 		held := moves.From == "" || h.ledger.Holding(moves.From).Contains(moves.Resources)
 		here := moves.From != "" || h.ledger.PartHolders(moves.Resources) == nil
-		if held && here {
+		taken := slices.ContainsFunc(h.ledger.Unrest(), func(o *holdings.Transfer) bool { // by one that was agreed to since
+			return moves.Asserted() && o.ID != moves.ID && !o.State.Over() && !o.Asserted() && o.Resources.Overlaps(moves.Resources)
+		})
+		if held && here && !taken {
 			t.Fatalf("transfer %d of what %s holds can't be accepted: %v", moves.ID, moves.Source(), err)
 		}
 		h.commit(o, err, want)
@@ -291,7 +334,7 @@ func TestRandomTransfers(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"initiate": h.initiate, "initiate too": h.initiate, "initiate also": h.initiate, "accept": h.accept, "accept too": h.accept,
-			"finalise": h.finalise, "cancel": h.cancel, "release": h.release, "rule": h.rule,
+			"finalise": h.finalise, "cancel": h.cancel, "release": h.release, "rule": h.rule, "approve": h.approve, "disown": h.disown,
 			"delegate": h.delegate, "take": h.take, "expire": h.expire, "import": h.imports, "": h.check,
 		})
 	})

@@ -41,8 +41,11 @@ func (m *Mover) fits(p *Peer, s *transferwire.Source) error {
 	if _, out := within(ledgerRoutes(slices.Concat(s.Carried, s.Staged)), all); len(out) > 0 {
 		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, all)
 	}
-	if err := checkOrigins(ledgerRoutes(s.Staged)); err != nil {
+	if err := stageable(holdings.TransferKind(s.Kind), all, ledgerRoutes(s.Staged)); err != nil {
 		return err
+	}
+	if s.Bridge != 0 && holdings.TransferKind(s.Kind).SameHolder() {
+		return fault.New(fault.BadInput, "a %s takes all routes along: a bridge is for a transfer to a new holder", s.Kind)
 	}
 	id, err := m.find(p.Name, s.Ref, true)
 	if err != nil || id == 0 {
@@ -56,6 +59,9 @@ func (m *Mover) fits(p *Peer, s *transferwire.Source) error {
 	})
 }
 
+// maxAsserted is how many transfers from one installation wait at most for somebody here to agree to them.
+const maxAsserted = 1000
+
 // arrive begins our side of a transfer that another installation says comes here. Where there is none to be it returns the
 // report that says why: it is refused for good, or it cannot be taken yet, or it is over before it came.
 func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transferwire.Recipient, err error) {
@@ -63,8 +69,14 @@ func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transf
 		return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Cancelled, Reason: "it had not begun here"}, nil
 	}
 	by := elsewhere(p.Name, "a transfer from "+p.Name)
+	if err := m.allowances.spend(p.Name, len(s.XML()), by.Time); err != nil {
+		return 0, nil, err
+	}
 	_, err = m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		want, recipient, err := arriving(l, p, s)
+		if err == nil && openIncoming(l, p.Name) >= maxAsserted {
+			err = fault.New(fault.Conflict, "%d transfers from %s wait here to be agreed to, and no more are taken until some are", maxAsserted, p.Name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +87,7 @@ func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transf
 		return o, err
 	})
 	switch fault.KindOf(err) {
-	case fault.BadInput, fault.NotFound, fault.Refused:
+	case fault.BadInput, fault.NotFound, fault.Refused, fault.Forbidden:
 		if err != nil {
 			m.log.Warn("a transfer from another installation is refused", "name", p.Name, "ref", s.Ref, "why", err)
 			return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Refused, Reason: err.Error()}, nil

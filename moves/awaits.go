@@ -25,6 +25,7 @@ const (
 	onBoth        = "both registries"
 	onAuthorities = "the authorities here"
 	onDaemon      = "the daemon here"
+	onOperator    = "an operator here"
 )
 
 // waits notes what a transfer waits for, where that is something here.

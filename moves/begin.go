@@ -76,6 +76,9 @@ func (m *Mover) begin(by holdings.By, want holdings.Beginning, dryRun bool) (*Be
 	}
 	err = m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		begun.foresee(l, b)
+		if t := &begun.Transfer; t.To == "" {
+			return fault.Wrap(sourceReport(l, b, t).Fits(), "this is more than can be told to %s at once; move it in parts", t.Peer)
+		}
 		return nil
 	})
 	begun.Held, begun.Code = m.engine.Brake(begun.Transfer.From, begun.Lost)
@@ -132,13 +135,16 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 	case want.Bridge != 0 && want.Kind.SameHolder():
 		return want, recipient, fault.New(fault.BadInput, "a %s takes all routes along: a bridge is for a transfer to a new holder", want.Kind)
 	}
-	return want, recipient, stageable(&want, want.Routes)
+	return want, recipient, stageable(want.Kind, want.Resources, want.Routes)
 }
 
 // registryAt is the registry of an installation elsewhere that a recipient is in, or is to be: the one that is named, or the
 // only one.
 func (m *Mover) registryAt(name, under string) (string, error) {
 	p, err := m.peer(name)
+	if err == nil {
+		err = p.heard()
+	}
 	switch {
 	case err != nil:
 		return "", err
@@ -155,8 +161,8 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	t := &f.Transfer
 	f.Staged = t.Routes
 	kept := map[roa.VRP]bool{}
-	for _, leg := range t.Legs {
-		for _, r := range carried(l, t, b, leg) {
+	for _, routes := range carried(l, t, b) {
+		for _, r := range routes {
 			if v := roa.OfRoute(r); !kept[v] {
 				kept[v] = true
 				f.Carried = append(f.Carried, v)
@@ -204,7 +210,7 @@ func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
 		if !t.When(holdings.StepApproved).IsZero() {
 			return fault.New(fault.Conflict, "transfer %d is approved already", id)
 		}
-		return stageable(t, routes)
+		return stageable(t.Kind, t.Resources, routes)
 	}, func(t *holdings.Transfer) {
 		for _, r := range routes {
 			if !slices.Contains(t.Routes, r) {
@@ -214,13 +220,13 @@ func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
 	}, holdings.Initiated)
 }
 
-// stageable tells what keeps a transfer from having routes of its recipient's own.
-func stageable(t *holdings.Transfer, routes []holdings.Route) error {
-	if len(routes) > 0 && t.Kind.SameHolder() {
-		return fault.New(fault.BadInput, "a %s takes the holder's routes along as they are: routes are staged for a transfer to a new holder", t.Kind)
+// stageable tells what keeps a transfer of a kind from having routes of its recipient's own.
+func stageable(kind holdings.TransferKind, moves inr.Set, routes []holdings.Route) error {
+	if len(routes) > 0 && kind.SameHolder() {
+		return fault.New(fault.BadInput, "a %s takes the holder's routes along as they are: routes are staged for a transfer to a new holder", kind)
 	}
-	if _, out := within(routes, t.Resources); len(out) > 0 {
-		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, t.Resources)
+	if _, out := within(routes, moves); len(out) > 0 {
+		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, moves)
 	}
 	return checkOrigins(routes)
 }

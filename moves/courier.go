@@ -101,7 +101,7 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 	}
 	var next time.Time
 	for _, t := range open {
-		if t.Peer == "" || m.unready(t, now) {
+		if t.Peer == "" || m.unready(t, now) || m.distrusted(t.Peer) {
 			continue
 		}
 		at, err := m.dueAt(t, number[t.Peer], now)
@@ -253,10 +253,19 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 	}
 	m.merging.Lock()
 	defer m.merging.Unlock()
+	if p, err = m.peer(name); err == nil {
+		err = p.heard()
+	}
+	if err != nil {
+		return said, err
+	}
 	if theirs {
 		if err := m.fits(p, source); err != nil {
 			return said, err
 		}
+	}
+	if err := m.hear(name, answer, client.LastSigned, false); err != nil {
+		return said, err
 	}
 	err = m.record(report.Subject(), Out, text, client.Sent, client.Self.Certificate())
 	if err == nil {
@@ -265,10 +274,7 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 	if err != nil {
 		return said, err
 	}
-	if err := m.hear(name, answer, client.LastSigned, false); err != nil {
-		return said, err
-	}
-	return sha256.Sum256(text), m.follow(id)
+	return sha256.Sum256(text), m.follow(ctx, id)
 }
 
 // client calls a peer. The handle that we are called by there is our key.
@@ -314,13 +320,9 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 }
 
 // answer takes the report of another installation, whose signature is good, does what follows from it, and answers with ours.
-func (m *Mover) answer(_ context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+func (m *Mover) answer(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
 	if m.engine.Frozen() != nil {
 		return nil, fault.New(fault.Clock, "nothing is decided here for now, because the clock is in doubt; come again")
-	}
-	p, known := m.findPeer(handle)
-	if !known {
-		return nil, fault.New(fault.NotFound, "no peer of this handle is registered here")
 	}
 	message, err := transferwire.Parse(content)
 	if err != nil {
@@ -328,26 +330,32 @@ func (m *Mover) answer(_ context.Context, handle string, content []byte, signed 
 	}
 	m.merging.Lock()
 	defer m.merging.Unlock()
-	if s, comes := message.(*transferwire.Source); comes {
-		if err := m.fits(p, s); err != nil {
-			return nil, err
-		}
+	p, known := m.findPeer(handle)
+	if !known {
+		return nil, fault.New(fault.NotFound, "no peer of this handle is registered here")
 	}
-	if err := m.hear(p.Name, message, signed, true); err != nil {
+	if err := p.heard(); err != nil {
 		return nil, err
 	}
-	m.recall(p.Name)
-	reply, err := m.replyTo(p, message)
+	reply, err := m.replyTo(context.WithoutCancel(ctx), p, message, signed)
 	if err != nil {
 		return nil, err
 	}
 	return reply.XML(), nil
 }
 
-// keepAnswered keeps what was heard and what is answered, as evidence.
+// keepAnswered keeps what was heard and what is answered, as evidence of a transfer that is known here.
 func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, reply, signed []byte) error {
 	said, err := transferwire.Parse(reply)
 	if err != nil {
+		return err
+	}
+	p, known := m.findPeer(caller.Handle)
+	if !known {
+		return nil
+	}
+	_, comes := said.(*transferwire.Recipient)
+	if id, err := m.find(p.Name, said.Subject(), comes); err != nil || id == 0 {
 		return err
 	}
 	if err := m.record(said.Subject(), In, message.Content, message.Octets, caller.Trust.Certificate()); err != nil {
@@ -356,9 +364,15 @@ func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, rep
 	return m.record(said.Subject(), Out, reply, signed, caller.Self.Certificate())
 }
 
-// replyTo does what follows from a report, and is our own.
-func (m *Mover) replyTo(p *Peer, message transferwire.Message) (transferwire.Message, error) {
+// replyTo takes a report of another installation about a transfer that is known here, or begins here by it, does what follows from
+// it, and returns our own. Of a transfer that is not, nothing is kept.
+func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Message, signed time.Time) (transferwire.Message, error) {
 	source, comes := message.(*transferwire.Source)
+	if comes {
+		if err := m.fits(p, source); err != nil {
+			return nil, err
+		}
+	}
 	id, err := m.find(p.Name, message.Subject(), comes)
 	switch {
 	case err != nil:
@@ -371,7 +385,11 @@ func (m *Mover) replyTo(p *Peer, message transferwire.Message) (transferwire.Mes
 	case id == 0:
 		return nil, fault.New(fault.NotFound, "the transfer %s did not begin here", message.Subject())
 	}
-	if err := m.follow(id); err != nil {
+	if err := m.hear(p.Name, message, signed, true); err != nil {
+		return nil, err
+	}
+	m.recall(p.Name)
+	if err := m.follow(ctx, id); err != nil {
 		return nil, err
 	}
 	report, err := m.report(id)
@@ -390,10 +408,8 @@ func (m *Mover) replyTo(p *Peer, message transferwire.Message) (transferwire.Mes
 // find is the transfer that has a ref with a peer, in one direction; 0 where there is none.
 func (m *Mover) find(name, ref string, comes bool) (id uint64, err error) {
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		for _, t := range l.Transfers() {
-			if t.Ref == ref && t.Peer == name && (t.From == "") == comes {
-				id = t.ID
-			}
+		if t := l.TransferByRef(ref); t != nil && t.Peer == name && (t.From == "") == comes {
+			id = t.ID
 		}
 		return nil
 	})

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,9 +44,9 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	want := make([][]roa.VRP, len(t.Legs))
 	err = m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		paths = pathsOf(l, t.Legs)
+		lowest := lowestLegs(t)
 		for _, r := range append(routesIn(l, t, b), t.Routes...) {
-			if leg := legOf(t, r); leg != nil {
-				i := slices.IndexFunc(t.Legs, func(x holdings.Leg) bool { return x.From == leg.From })
+			if i := lowest.of(r.Prefix); i >= 0 {
 				want[i] = append(want[i], roa.OfRoute(r))
 			}
 		}
@@ -174,8 +173,9 @@ func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg,
 	if !rest.Empty() {
 		return lack{waiting{what: fmt.Sprintf("that the CA of %s publishes something valid for %s", holder, rest)}, stale}
 	}
+	is := among(shown)
 	for _, v := range want {
-		if !slices.Contains(shown, validate.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}) {
+		if !is(validate.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}) {
 			return lack{waiting{what: fmt.Sprintf("that the CA of %s publishes a ROA for %s", holder, v)}, stale}
 		}
 	}

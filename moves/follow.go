@@ -2,6 +2,7 @@ package moves
 
 import (
 	"cmp"
+	"context"
 	"reflect"
 	"slices"
 	"time"
@@ -15,13 +16,13 @@ import (
 
 // follow does what follows for a transfer from what the other side said last. It changes nothing where that is done, so that
 // who was interrupted does the rest when he starts again.
-func (m *Mover) follow(id uint64) error {
+func (m *Mover) follow(ctx context.Context, id uint64) error {
 	var t *holdings.Transfer
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
 		t, err = find(l, id)
 		return err
 	})
-	if err != nil || t.Peer == "" {
+	if err != nil || t.Peer == "" || m.distrusted(t.Peer) {
 		return err
 	}
 	w, err := m.wordOf(t.Peer, t.Ref)
@@ -31,7 +32,7 @@ func (m *Mover) follow(id uint64) error {
 	case t.To == "" && w.recipient() != nil:
 		return m.followRecipient(t, w.recipient(), w.Unsure)
 	case t.From == "" && w.source() != nil:
-		return m.followSource(t, w.source(), w.Unsure)
+		return m.followSource(ctx, t, w.source(), w.Unsure)
 	}
 	return nil
 }
@@ -165,7 +166,7 @@ func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) err
 }
 
 // followSource is what the recipient's side does with the report of the source, which alone decides once both have accepted.
-func (m *Mover) followSource(t *holdings.Transfer, s *transferwire.Source, unsure bool) error {
+func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *transferwire.Source, unsure bool) error {
 	switch {
 	case t.State.Over():
 		return nil
@@ -182,7 +183,7 @@ func (m *Mover) followSource(t *holdings.Transfer, s *transferwire.Source, unsur
 	if err := m.followDispute(t, s.Disputed, unsure); err != nil {
 		return err
 	}
-	if err := m.followRoutes(t, s); err != nil {
+	if err := m.followRoutes(ctx, t, s); err != nil {
 		return err
 	}
 	if t.Held != s.Held {
@@ -224,11 +225,19 @@ func (m *Mover) followFinalised(t *holdings.Transfer) error {
 	})
 }
 
-// followRoutes takes over what goes along as the source has it now. Which intents come and go by it, bring sees to.
-func (m *Mover) followRoutes(t *holdings.Transfer, s *transferwire.Source) error {
+// followRoutes takes over what goes along as the source has it now. Which intents come and go by it, bring sees to. Before the
+// transfer is accepted nothing follows from that; afterwards what is added has to be seen at the source first.
+func (m *Mover) followRoutes(ctx context.Context, t *holdings.Transfer, s *transferwire.Source) error {
 	carried := ledgerRoutes(s.Carried)
 	if slices.Equal(t.Carried, carried) {
 		return nil
+	}
+	if t.State == holdings.Accepted {
+		added := slices.DeleteFunc(slices.Clone(carried), among(t.Carried))
+		report, _ := m.seeSource(ctx, t)
+		if len(added) > 0 && (report == nil || unauthorised(report, m.notOurs(report), added) != nil) {
+			return nil // it is looked at again
+		}
 	}
 	return m.heed(t, "what goes along changed", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if t.State.Over() || slices.Equal(t.Carried, carried) {

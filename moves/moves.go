@@ -32,9 +32,10 @@ type Mover struct {
 	wake   chan struct{}
 	sights sights
 
-	contacts contacts
-	couriers couriers
-	merging  sync.Mutex // held while the word of another installation is taken and followed
+	contacts   contacts
+	couriers   couriers
+	allowances allowances
+	merging    sync.Mutex // held while the word of another installation is taken and followed
 
 	// The following are set before Run, or not at all.
 	Trace *peer.Tracer // of messages to and from other installations
@@ -138,9 +139,13 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 
 // look finds what one transfer is ready for, and when to look again where it is for nothing.
 func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	if t.Peer != "" && !t.State.Over() && m.distrusted(t.Peer) {
+		m.waitsOn(t, waiting{what: fmt.Sprintf("that %s is trusted again ('cadastre registries trust'), or that it is cancelled or abandoned", t.Peer), on: onOperator})
+		return now.Add(time.Minute), nil
+	}
 	if t.Peer != "" { // what was heard before a crash, or while something failed, is followed now
 		m.merging.Lock()
-		err := m.follow(t.ID)
+		err := m.follow(ctx, t.ID)
 		m.merging.Unlock()
 		switch {
 		case own(err):
@@ -152,7 +157,7 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 	}
 	switch t.State {
 	case holdings.Initiated:
-		return m.initiated(t, now, ready)
+		return m.initiated(ctx, t, now, ready)
 	case holdings.Accepted:
 		return m.accepted(ctx, t, now, ready)
 	}
@@ -160,7 +165,7 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 }
 
 // initiated is a transfer that waits for its recipient's side.
-func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if t.Within != 0 {
 		return time.Time{}, nil // the handoff says when it is its turn
 	}
@@ -178,13 +183,34 @@ func (m *Mover) initiated(t *holdings.Transfer, now time.Time, ready *due) (time
 		return j.Next(), nil
 	}
 	if t.Peer != "" {
-		lacks, err := m.groundless(t)
-		if m.waits(t, lacks); err != nil || lacks != "" {
+		lacking, err := m.grounded(ctx, t, now)
+		if m.waitsOn(t, lacking); err != nil || lacking.what != "" {
 			return now.Add(lookAgain), err
 		}
 	}
 	ready.accept = append(ready.accept, t.ID)
-	return time.Time{}, nil
+	return time.Time{}, m.keepLook(t)
+}
+
+// grounded is what a transfer from elsewhere waits for before it can be accepted: that it can be, that a parent outside the tree
+// certifies what moves, and the proof that it is its source's to give.
+func (m *Mover) grounded(ctx context.Context, t *holdings.Transfer, now time.Time) (waiting, error) {
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		_, err := l.Accept(holdings.By{Actor: Actor, Time: now}, t.ID, "")
+		return err
+	})
+	switch {
+	case own(err):
+		m.stuck(t.ID, err)
+		return waiting{what: "that this is settled: " + err.Error(), on: onOperator}, nil
+	case err != nil:
+		return waiting{}, err
+	}
+	if without, err := m.groundless(t); err != nil || without != "" {
+		return waiting{what: without}, err
+	}
+	lacking, err := m.unproven(ctx, t)
+	return lacking.waiting, err
 }
 
 // accepted is a transfer of which both sides may speak for the resources.

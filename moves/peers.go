@@ -35,6 +35,9 @@ type Peer struct {
 	// Called and Answered are the signing times of its newest call and of its newest reply: none that is older is taken.
 	Called   time.Time `json:"called,omitzero"`
 	Answered time.Time `json:"answered,omitzero"`
+	// Distrusted is since when an operator has nothing taken from it, and DistrustedFor why; zero where it is trusted.
+	Distrusted    time.Time `json:"distrusted,omitzero"`
+	DistrustedFor string    `json:"distrusted_for,omitempty"`
 }
 
 // PeerStatus is how a peer stands, for people.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"cadastre/holdings"
@@ -33,7 +34,25 @@ func (m *Mover) report(id uint64) (transferwire.Message, error) {
 			source.Legs[i].CA = child.TrustAnchor
 		}
 	}
-	return source, nil
+	if t.State == holdings.Initiated { // afterwards the recipient's side has seen them
+		source.Certificates, err = m.certificatesAbove(t.From)
+	}
+	return source, err
+}
+
+// certificatesAbove is where the certificates of an organisation and of those above it, below the root, are published: by them
+// others see that it has what it says. Of a CA elsewhere, which may publish nothing, those above it speak.
+func (m *Mover) certificatesAbove(holder string) ([]string, error) {
+	var above []string
+	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		above = slices.DeleteFunc(l.Above(holder), func(h string) bool { return h == l.Root() })
+		return nil
+	})
+	var uris []string
+	for _, h := range above {
+		uris = append(uris, m.engine.CertificatesOf(h)...)
+	}
+	return uris[:min(len(uris), transferwire.MaxCertificates)], err
 }
 
 func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transferwire.Source {
@@ -90,7 +109,8 @@ func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, 
 		if err != nil {
 			return nil, err
 		}
-		if status.On != t.FromRegistry && status.On != t.Peer && status.On != onBoth {
+		unproven := t.State == holdings.Initiated && status.On == t.Peer // the source can do something about that
+		if unproven || status.On != t.FromRegistry && status.On != t.Peer && status.On != onBoth {
 			r.Waits = status.Waits
 		}
 		if !t.When(holdings.StepWishedOff).IsZero() {

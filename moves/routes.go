@@ -27,9 +27,14 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 		for _, in := range want {
 			now[in.VRP()] = true
 		}
+		gone := map[roa.Intent]bool{}
+		for _, in := range out.Removed {
+			gone[in] = true
+		}
 		for _, leg := range t.Legs {
 			for _, in := range b.Brought(leg.To, t.ID) {
-				if !now[in.VRP()] && !slices.Contains(out.Removed, in) {
+				if !now[in.VRP()] && !gone[in] {
+					gone[in] = true
 					out.Removed = append(out.Removed, in)
 				}
 			}
@@ -49,14 +54,15 @@ func wanted(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []roa.Intent 
 			Until: r.Until, Transfer: t.ID,
 		})
 	}
-	for _, leg := range t.Legs {
-		for _, r := range carried(l, t, b, leg) {
-			add(leg, r, carriedComment(t))
+	for i, routes := range carried(l, t, b) {
+		for _, r := range routes {
+			add(t.Legs[i], r, carriedComment(t))
 		}
 	}
+	lowest := lowestLegs(t)
 	for _, r := range t.Routes {
-		if leg := legOf(t, r); leg != nil {
-			add(*leg, r, "")
+		if i := lowest.of(r.Prefix); i >= 0 {
+			add(t.Legs[i], r, "")
 		}
 	}
 	return list
@@ -69,34 +75,27 @@ func carriedComment(t *holdings.Transfer) string {
 	return "bridge for the routes of " + t.Source()
 }
 
-// carried is what the donor of a leg, and those above it that lose it too, had authorised of what moves, where that goes along.
-// Of what others below it get with legs of their own, theirs is carried by these. What has ended is not among it.
-func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book, leg holdings.Leg) []holdings.Route {
+// carried is, for each leg, what its donor, and those above it that lose it too, had authorised of what moves, where that goes
+// along. Of what others below it get with legs of their own, theirs is carried by these. What has ended is not among it.
+func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) [][]holdings.Route {
+	list := make([][]holdings.Route, len(t.Legs))
 	if !t.Kind.SameHolder() && t.Bridge == 0 {
-		return nil
+		return list
 	}
-	var routes []holdings.Route
-	if leg.From != "" {
-		routes = b.Along(l, t, leg)
-	} else {
-		for _, r := range t.Carried {
-			if at := legOf(t, r); at != nil && at.To == leg.To {
-				routes = append(routes, r)
-			}
+	lowest := lowestLegs(t)
+	for _, r := range t.Carried { // of a donor elsewhere
+		if i := lowest.of(r.Prefix); i >= 0 && t.Legs[i].From == "" {
+			list[i] = append(list[i], r)
 		}
 	}
 	now := time.Now() // the donor may be gone, and what it said older than the end of what it authorised
-	return slices.DeleteFunc(routes, func(r holdings.Route) bool { return !r.Until.IsZero() && !now.Before(r.Until) })
-}
-
-// legOf is the leg whose recipient has a route's prefix, the lowest; nil where none has.
-func legOf(t *holdings.Transfer, r holdings.Route) *holdings.Leg {
-	for i := range slices.Backward(t.Legs) {
-		if t.Legs[i].Resources.ContainsPrefix(r.Prefix) {
-			return &t.Legs[i]
+	for i, leg := range t.Legs {
+		if leg.From != "" {
+			list[i] = b.Along(l, t, leg)
 		}
+		list[i] = slices.DeleteFunc(list[i], func(r holdings.Route) bool { return !r.Until.IsZero() && !now.Before(r.Until) })
 	}
-	return nil
+	return list
 }
 
 // settleRoutes does, when a transfer is over, what its end means for what it brought: the bridge gets its end, and what a
@@ -107,12 +106,13 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 	}
 	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
 		out := &roa.Outcome{}
+		staged := stagedOf(t)
 		for _, leg := range t.Legs {
 			for _, in := range b.Brought(leg.To, t.ID) {
 				switch {
 				case t.State == holdings.Cancelled:
 					out.Removed = append(out.Removed, in)
-				case !t.Kind.SameHolder() && roa.Outlasts(in.Until, bridgeEnd(t)) && !staged(t, in):
+				case !t.Kind.SameHolder() && roa.Outlasts(in.Until, bridgeEnd(t)) && !staged[in.VRP()]:
 					out.Removed = append(out.Removed, in)
 					in.Until = bridgeEnd(t)
 					out.Added = append(out.Added, in)
@@ -129,9 +129,13 @@ func bridgeEnd(t *holdings.Transfer) time.Time {
 	return t.When(string(holdings.Finalised)).Add(t.Bridge)
 }
 
-// staged tells whether an intent is of the recipient's own set.
-func staged(t *holdings.Transfer, in roa.Intent) bool {
-	return slices.Contains(t.Routes, holdings.Route{Prefix: in.Prefix, MaxLength: in.MaxLength, Origin: in.Origin})
+// stagedOf is the recipient's own set.
+func stagedOf(t *holdings.Transfer) map[roa.VRP]bool {
+	staged := make(map[roa.VRP]bool, len(t.Routes))
+	for _, r := range t.Routes {
+		staged[roa.OfRoute(r)] = true
+	}
+	return staged
 }
 
 // agreed is the VRPs that the recipient's side has to show, by leg: what the intents that came with the transfer authorise.
@@ -151,8 +155,8 @@ func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) map[string][]
 // elsewhere that gets it.
 func routesIn(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []holdings.Route {
 	var routes []holdings.Route
-	for _, leg := range t.Legs {
-		routes = append(routes, carried(l, t, b, leg)...)
+	for _, of := range carried(l, t, b) {
+		routes = append(routes, of...)
 	}
 	return routes
 }

@@ -56,8 +56,8 @@ func (m *Mover) wordOf(peer, ref string) (*word, error) {
 	return w, nil
 }
 
-// hear keeps what a peer said, durably and together with when it signed that, before anything follows from it. What is older
-// than what was heard before changes nothing. It came with a call of the peer, or as its answer to ours.
+// hear keeps what a peer said of a transfer that is known here, durably and together with when it signed that, before anything
+// follows from it. What is older than what was heard before changes nothing. It fails with Refused where the peer says too much. It came with a call of the peer, or as its answer to ours.
 func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time, called bool) error {
 	ref := message.Subject()
 	was, err := m.wordOf(peer, ref)
@@ -66,7 +66,13 @@ func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time
 	}
 	w := &word{Signed: signed.UTC(), Heard: time.Now().UTC(), XML: message.XML(), Called: called, message: message}
 	stale := was != nil && signed.Before(was.Signed)
-	w.Unsure = was != nil && signed.Equal(was.Signed) && (was.Called != called || was.Unsure) && !bytes.Equal(was.XML, w.XML)
+	again := was != nil && bytes.Equal(was.XML, w.XML)
+	w.Unsure = was != nil && signed.Equal(was.Signed) && (was.Called != called || was.Unsure) && !again
+	if !stale && !again {
+		if err := m.allowances.spend(peer, len(w.XML), w.Heard); err != nil {
+			return err
+		}
+	}
 	err = m.changeKnown(peer, func(p *Peer) error {
 		newest := &p.Answered
 		if called {
@@ -77,8 +83,8 @@ func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time
 		}
 		return nil
 	}, func(s store.Writer) error {
-		if stale {
-			return nil
+		if stale || again && was.Called == w.Called && was.Unsure == w.Unsure {
+			return nil // a restart has it as it was said first
 		}
 		text, err := json.Marshal(w)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 func newRegistries(g *global) *cobra.Command {
 	cmd := newNoun("registries", "Other installations that resources move to and come from",
 		"  cadastre registries introduce > introduction.xml\n  cadastre registries add ripe --introduction theirs.xml\n  cadastre registries list")
-	cmd.AddCommand(registriesIntroduce(g), registriesAdd(g), registriesList(g), registriesShow(g), registriesUpdate(g), registriesRemove(g))
+	cmd.AddCommand(registriesIntroduce(g), registriesAdd(g), registriesList(g), registriesShow(g), registriesUpdate(g), registriesDistrust(g), registriesTrust(g), registriesRemove(g))
 	return cmd
 }
 
@@ -104,6 +104,9 @@ func printRegistries(w io.Writer, list []moves.PeerStatus) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tREGISTRIES\tOPEN\tLAST CONTACT\tIDENTITY ENDS\tSERVICE\tERROR")
 	for _, p := range list {
+		if !p.Distrusted.IsZero() {
+			p.Error = "distrusted since " + when(p.Distrusted)
+		}
 		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", p.Name, shortened(strings.Join(p.Registries, ","), 40), p.Open, when(p.Contact), when(p.IdentityExpires), p.ServiceURI, orDash(p.Error))
 	}
 	_ = table.Flush()

@@ -18,7 +18,7 @@ import (
 func TestTable(t *testing.T) {
 	names, exits := map[string]fault.Kind{}, map[int]fault.Kind{}
 	kinds := fault.Kinds()
-	if kinds[0] != fault.Internal || kinds[len(kinds)-1] != fault.Unreachable {
+	if kinds[0] != fault.Internal || kinds[len(kinds)-1] != fault.Forbidden {
 		t.Fatalf("the kinds are %v", kinds)
 	}
 	last := 0

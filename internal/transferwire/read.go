@@ -64,7 +64,7 @@ func readSource(r *wirexml.Reader, root *wirexml.Element) (*Source, error) {
 		return nil, err
 	}
 	known, parts := map[string]bool{}, 0
-	order := ordered{names: []string{"reason", "disputed", "leg", "carried", "staged"}, many: []string{"leg", "carried", "staged"}}
+	order := ordered{names: []string{"reason", "disputed", "leg", "carried", "staged", "certificate"}, many: []string{"leg", "carried", "staged", "certificate"}}
 	err := order.each(r, root, func(e *wirexml.Element) (err error) {
 		switch e.Name {
 		case "reason":
@@ -81,6 +81,8 @@ func readSource(r *wirexml.Reader, root *wirexml.Element) (*Source, error) {
 			s.Carried, err = readRoute(r, e, s.Carried)
 		case "staged":
 			s.Staged, err = readRoute(r, e, s.Staged)
+		case "certificate":
+			s.Certificates, err = readCertificate(r, e, s.Certificates)
 		}
 		return err
 	})
@@ -179,17 +181,23 @@ func readArrival(r *wirexml.Reader, e *wirexml.Element) (*Arrival, error) {
 			a.Offer, err = readBinary(r, c)
 			return err
 		}
-		uri := c.URI("uri", maxURI, "rsync://")
-		if len(a.Certificates) == maxURIs {
-			c.Fail("there are more than %d certificates", maxURIs)
-		}
-		if err = c.Err(); err == nil {
-			err = r.End(c)
-		}
-		a.Certificates = append(a.Certificates, uri)
+		a.Certificates, err = readCertificate(r, c, a.Certificates)
 		return err
 	})
 	return a, err
+}
+
+// readCertificate adds where a certificate is published to those that came before.
+func readCertificate(r *wirexml.Reader, e *wirexml.Element, before []string) ([]string, error) {
+	uri := e.URI("uri", maxURI, "rsync://")
+	if len(before) == MaxCertificates {
+		e.Fail("there are more than %d certificates", MaxCertificates)
+	}
+	err := e.Err()
+	if err == nil {
+		err = r.End(e)
+	}
+	return append(before, uri), err
 }
 
 // ordered is the elements that may be in another, in this order; each at most once but those of many.

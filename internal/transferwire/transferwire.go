@@ -24,7 +24,9 @@ const (
 	// ContentType is the media type of the messages in HTTP.
 	ContentType = "application/cadastre-transfer"
 	// MaxMessage is how many octets a message may have.
-	MaxMessage = 16 << 20
+	MaxMessage = 4 << 20
+	// MaxCertificates is how many certificates a message names: of one organisation, or of a source.
+	MaxCertificates = 64
 )
 
 // Bounds of what a message may have; lengths of text are in bytes.
@@ -37,10 +39,9 @@ const (
 	maxURI       = 4096
 	maxResources = 512_000
 	maxBinary    = 64 << 10 // an identity, an offer, a TAL
-	maxLegs      = 10_000
-	maxParts     = 100_000
-	maxRoutes    = 200_000
-	maxURIs      = 64 // of the certificates of one organisation
+	maxLegs      = 2_000
+	maxParts     = 20_000
+	maxRoutes    = 20_000
 	maxDuration  = 3650 * 24 * time.Hour
 )
 
@@ -77,6 +78,7 @@ type Source struct {
 	Legs               []Leg     // the donor's, then those of what it delegated on, each after the one above it
 	Carried            []Route   // what is authorised at the source and goes along, as of now
 	Staged             []Route   // what the recipient is to have authorised besides
+	Certificates       []string  // where those of the donor and of those above it are published, while it is initiated; rsync
 }
 
 // Leg is what one organisation of the donor's side gives.
@@ -95,6 +97,12 @@ type Part struct {
 	Status    string // allocated or assigned
 	Until     time.Time
 	Country   string
+}
+
+// Fits tells why a report is larger than a message may be: it fails with BadInput.
+func (s *Source) Fits() error {
+	_, err := Parse(s.XML())
+	return err
 }
 
 // Route is what a ROA authorises.

@@ -49,6 +49,7 @@ func (s *Source) XML() []byte {
 	for _, r := range s.Staged {
 		r.write(w, "staged")
 	}
+	writeCertificates(w, s.Certificates)
 	w.Close("source")
 	return w.Bytes()
 }
@@ -96,16 +97,20 @@ func (r *Recipient) XML() []byte {
 		w.Optional("path", leg.Path)
 		w.Attr("holder", leg.Holder)
 		w.OpenLine()
-		for _, uri := range leg.Certificates {
-			w.Tag("certificate")
-			w.Attr("uri", uri)
-			w.Empty()
-		}
+		writeCertificates(w, leg.Certificates)
 		binary(w, "offer", leg.Offer)
 		w.Close("leg")
 	}
 	w.Close("recipient")
 	return w.Bytes()
+}
+
+func writeCertificates(w *wirexml.Writer, uris []string) {
+	for _, uri := range uris {
+		w.Tag("certificate")
+		w.Attr("uri", uri)
+		w.Empty()
+	}
 }
 
 // XML writes the introduction.

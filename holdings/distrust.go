@@ -1,0 +1,90 @@
+package holdings
+
+import (
+	"cmp"
+	"slices"
+
+	"cadastre/internal/inr"
+)
+
+// Disown resolves that nothing of what came from another installation stands here. Transfers with it that are under way are
+// cancelled, in both directions. What it transferred to holders here, and stands on its word still, is taken from whoever has it
+// now. A registry's file, an operator's own decision or a later transfer from elsewhere is a ground of its own, and what rests on
+// that stays. The outcome is empty where nothing came from there.
+//
+// What is to be taken can be in other transfers that are under way: those are cancelled too, and a handoff goes on without it.
+func (l *Ledger) Disown(by By, peer, text string) (*Outcome, error) {
+	d := l.draft(by)
+	taken := l.cameFrom(peer)
+	for _, id := range sortedKeys(l.unrest) {
+		t := l.Transfer(id)
+		switch {
+		case t.State.Over():
+		case t.Handoff != nil:
+			d.disownHandoff(t, taken, text)
+		case t.Peer == peer || t.State == Accepted && t.Resources.Overlaps(taken):
+			if err := d.cancel(id, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if taken.Empty() {
+		return d.outcome()
+	}
+	for _, handle := range l.Organisations() {
+		for _, x := range l.orgs[handle].received {
+			if x.Transfer != 0 && !x.foreign() && d.ended[x.ID] == nil && x.Resources.Overlaps(taken) {
+				d.shrink(x, x.Resources.Minus(taken))
+			}
+		}
+	}
+	for _, t := range l.transfers {
+		if t.Peer == peer && t.Incoming() && t.State == Finalised && t.Resources.Overlaps(taken) && t.last(StepDisowned) == "" {
+			d.step(t.clone(), StepDisowned, text)
+		}
+	}
+	return d.outcome()
+}
+
+// disownHandoff leaves out of a registry's handoff what is taken from it meanwhile.
+func (d *draft) disownHandoff(of *Transfer, taken inr.Set, text string) {
+	if !of.Resources.Overlaps(taken) {
+		return
+	}
+	t := of.clone()
+	t.Resources = t.Resources.Minus(taken)
+	for i := range t.Legs {
+		leg := &t.Legs[i]
+		leg.Resources = leg.Resources.Minus(taken)
+		parts := slices.Clone(leg.Parts)
+		for j := range parts {
+			parts[j].Resources = parts[j].Resources.Minus(taken)
+		}
+		leg.Parts = slices.DeleteFunc(parts, func(p Part) bool { return p.Resources.Empty() })
+	}
+	d.isStepOf(t)
+	d.step(t, StepDisowned, text)
+}
+
+// cameFrom is what rests on the word of another installation: what finalised transfers from there brought, unless a later one
+// brought it from elsewhere or took it away from here.
+func (l *Ledger) cameFrom(peer string) inr.Set {
+	var final []*Transfer
+	for _, t := range l.transfers {
+		if t.State == Finalised && t.Peer != "" && t.last(StepDisowned) == "" {
+			final = append(final, t)
+		}
+	}
+	slices.SortStableFunc(final, func(a, b *Transfer) int {
+		return cmp.Or(a.When(string(Finalised)).Compare(b.When(string(Finalised))), compareIDs(a.ID, b.ID))
+	})
+	var came inr.Set
+	for _, t := range final {
+		if t.Incoming() && t.Peer == peer {
+			came = came.Union(t.Resources)
+		} else {
+			came = came.Minus(t.Resources)
+		}
+	}
+	return came
+}

@@ -1,0 +1,145 @@
+package moves
+
+import (
+	"slices"
+	"time"
+
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/roa"
+)
+
+// Distrusted is what it does to distrust an installation.
+type Distrusted struct {
+	Name    string     `json:"name"`
+	Cancels []uint64   `json:"cancels"` // transfers that were under way with it, or with something that came from it
+	Disowns []uint64   `json:"disowns"` // those that had brought something, which is taken
+	Intents int        `json:"intents"` // that came with them, and end
+	Effect  *ca.Effect `json:"effect"`  // on holders, certificates and VRPs
+	DryRun  bool       `json:"dry_run"` // nothing was changed
+}
+
+// Distrust has nothing taken any more from another installation, and withdraws what came from it: transfers with it that are under
+// way are cancelled, and what it transferred to holders here is taken from whoever has it, with the intents that came along. The
+// first is so at once. The second the brake may hold until it is repeated with its code; the error is Refused then, and comes with
+// what it would do. It fails with NotFound.
+func (m *Mover) Distrust(by holdings.By, name string, consent ca.Consent) (*Distrusted, error) {
+	if _, err := m.peer(name); err != nil {
+		return nil, err
+	}
+	if !consent.DryRun {
+		if err := m.setTrust(by, name, false); err != nil {
+			return nil, err
+		}
+	}
+	text := "distrusted"
+	if by.Reason != "" {
+		text += ": " + by.Reason
+	}
+	d := &Distrusted{Name: name, Cancels: []uint64{}, Disowns: []uint64{}, DryRun: consent.DryRun}
+	var affected []holdings.Transfer
+	var err error
+	d.Effect, err = m.engine.DecideMove(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := l.Disown(by, name, text)
+		if err != nil {
+			return nil, nil, err
+		}
+		affected = o.Transfers
+		intents := cameAlong(b, affected)
+		d.Intents = len(intents.Removed)
+		return o, intents, nil
+	})
+	for i := range affected {
+		if t := &affected[i]; t.State == holdings.Cancelled {
+			d.Cancels = append(d.Cancels, t.ID)
+		} else {
+			d.Disowns = append(d.Disowns, t.ID)
+		}
+	}
+	if err != nil || consent.DryRun {
+		return d, err
+	}
+	for i := range affected {
+		if err := m.withdrawOffers(&affected[i]); err != nil {
+			return d, err
+		}
+	}
+	m.poke()
+	return d, nil
+}
+
+// cameAlong ends the intents that came with transfers, and what others were then given of them with a later one.
+func cameAlong(b *roa.Book, transfers []holdings.Transfer) *roa.Outcome {
+	of, sets := map[uint64]bool{}, []inr.Set{}
+	for i := range transfers {
+		if t := &transfers[i]; t.Incoming() {
+			of[t.ID], sets = true, append(sets, t.Resources)
+		}
+	}
+	came, out := inr.Sum(sets...), &roa.Outcome{}
+	for _, holder := range b.Holders() {
+		for _, in := range b.Of(holder) {
+			if of[in.Transfer] || in.Transfer != 0 && came.ContainsPrefix(in.Prefix) {
+				out.Removed = append(out.Removed, in)
+			}
+		}
+	}
+	return out
+}
+
+// Trust has what another installation says taken again. What was withdrawn does not come back by itself: its holders' transfers
+// begin anew. It fails with NotFound, and with Conflict where it is trusted.
+func (m *Mover) Trust(by holdings.By, name string) error {
+	p, err := m.peer(name)
+	if err != nil {
+		return err
+	}
+	if p.Distrusted.IsZero() {
+		return fault.New(fault.Conflict, "%s is trusted already", name)
+	}
+	if err := m.setTrust(by, name, true); err != nil {
+		return err
+	}
+	m.recall(name)
+	return nil
+}
+
+func (m *Mover) setTrust(by holdings.By, name string, trust bool) error {
+	m.merging.Lock() // no word of it is half taken
+	defer m.merging.Unlock()
+	err := m.changeKnown(name, func(p *Peer) error {
+		switch {
+		case trust:
+			p.Distrusted, p.DistrustedFor = time.Time{}, ""
+		case p.Distrusted.IsZero():
+			p.Distrusted, p.DistrustedFor = by.Time.UTC(), by.Reason
+		}
+		return nil
+	})
+	if err == nil {
+		m.log.Warn("an operator decided whether another installation is trusted", "name", name, "trusted", trust, "actor", by.Actor, "reason", by.Reason)
+	}
+	return err
+}
+
+// heard fails with Forbidden where nothing is taken from a peer.
+func (p *Peer) heard() error {
+	if p.Distrusted.IsZero() {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "%s has been distrusted here since %s; nothing is taken from it until 'cadastre registries trust %s'",
+		p.Name, p.Distrusted.Format("2006-01-02"), p.Name)
+}
+
+// distrusted tells whether an operator distrusts the installation of a transfer.
+func (m *Mover) distrusted(name string) bool {
+	p, err := m.peer(name)
+	return err == nil && !p.Distrusted.IsZero()
+}
+
+// openIncoming is how many transfers of an installation nobody here has agreed to yet.
+func openIncoming(l *holdings.Ledger, name string) int {
+	return len(slices.DeleteFunc(l.Unrest(), func(t *holdings.Transfer) bool { return t.Peer != name || !t.Asserted() }))
+}
