@@ -4,6 +4,8 @@
 # make interop the proof against Krill, as child, parent and publication server: ten minutes, needs ../shared
 # make moves   the proof that resources move without a gap, before validators that fetch all the time: half an hour, needs ../shared;
 #              MOVES='-only between' plays one act
+# make attack  the proof that nobody takes more than their share, or says what is not theirs to say: some minutes; ATTACK='-only flips'
+#              plays one attack
 # make bench   what is measured against what it is bound by: half an hour, needs ../shared
 # make lint    golangci-lint by .golangci.yml
 #
@@ -16,7 +18,7 @@ export RP_HOME ?= /opt/rp
 LINT_VERSION := v2.15.0
 LINT         := $(shell $(GO) env GOPATH)/bin/golangci-lint
 
-.PHONY: run test world interop moves bench lint lint-program
+.PHONY: run test world interop moves attack bench lint lint-program
 
 run:
 	@$(call need,rsync)
@@ -44,6 +46,10 @@ moves:
 	@$(call need,rsync jq openssl)
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
 	@$(GO) run ./test/moves $(MOVES)
+
+attack:
+	@$(call need,rsync)
+	@$(GO) run ./test/attack $(ATTACK)
 
 bench:
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
