@@ -100,6 +100,9 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 		if err := put(w, engineBucket, []byte(identityName), peersKnow); err != nil {
 			return err
 		}
+		if err := put(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
+			return err
+		}
 		return put(w, authorityBucket, []byte(AnchorName), anchor)
 	})
 	return err
@@ -137,12 +140,17 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.anchorURI(),
 		CertSerial: object.NewSerial(), CertExpires: now.Add(anchorLife.Life),
 	}
-	certificate := object.Certificate{
-		Serial: a.CertSerial, Issuer: public.ID, Key: public, NotBefore: now.Add(-backdate), NotAfter: a.CertExpires, Resources: a.Certified,
-		Repository: policy.place(a), Manifest: policy.place(a) + a.manifestName(), Notify: policy.notify(a.Repository),
-	}
-	der, err := certificate.Sign(key)
+	der, err := policy.anchorCertificate(a, key, now)
 	return a, der, file, err
+}
+
+// anchorCertificate is the trust anchor's self-signed certificate, DER.
+func (p *Policy) anchorCertificate(a *Authority, key crypto.Signer, now time.Time) ([]byte, error) {
+	certificate := object.Certificate{
+		Serial: a.CertSerial, Issuer: a.KeyID, Key: a.publicKey(), NotBefore: now.Add(-backdate), NotAfter: a.CertExpires, Resources: a.Certified,
+		Repository: p.place(a), Manifest: p.place(a) + a.manifestName(), Notify: p.notify(a.Repository),
+	}
+	return certificate.Sign(key)
 }
 
 // Anchor is the trust anchor's certificate, DER, as it is served beside the repositories.

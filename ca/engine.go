@@ -138,6 +138,9 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if e.installation = string(installation); e.installation == "" {
 			return fault.New(fault.Corrupt, "the store in %s was never initialised; run 'cadastre init' on a new directory", dir)
 		}
+		if err := checkAddresses(r, &policy); err != nil {
+			return err
+		}
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
 		}

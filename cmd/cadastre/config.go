@@ -123,7 +123,10 @@ func configPath(dir string) string { return filepath.Join(dir, "config.toml") }
 
 func (c *config) write(dir string) error {
 	var b bytes.Buffer
-	b.WriteString("# Cadastre, written by 'cadastre init'. The first three addresses stand in every certificate: changing them later means\n# issuing everything anew. service_base stands in what children and publishers were given: 'children response' and\n# 'publishers response' print it anew.\n\n")
+	b.WriteString("# Cadastre, written by 'cadastre init'. Everything published names rrdp_base and rsync_base: when you change one, nothing\n" +
+		"# starts until 'cadastre address change' has issued everything anew for it. anchor_url is in the TAL alone: give out the\n" +
+		"# new one ('cadastre tal') after a change. service_base is in what children and publishers were given: 'children response'\n" +
+		"# and 'publishers response' print it anew. [listen] may change at any time. The daemon reads this file when it starts.\n\n")
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
 		return err
 	}

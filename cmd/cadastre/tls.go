@@ -21,8 +21,9 @@ import (
 )
 
 // makeTLS makes a private TLS authority and a server certificate under it, for installations that bring none. The
-// authority's key is forgotten at once: its only certificate is this one. Validators are given ca.pem.
-func makeTLS(dir, host string) error {
+// authority's key is forgotten at once: its only certificate is this one. Validators are given ca.pem. The certificate is for
+// host, and for other hosts that lead here too.
+func makeTLS(dir, host string, others ...string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fault.Wrap(err, "couldn't make %s", dir)
 	}
@@ -35,10 +36,12 @@ func makeTLS(dir, host string) error {
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if ip := net.ParseIP(host); ip != nil {
-		server.IPAddresses = []net.IP{ip}
-	} else {
-		server.DNSNames = []string{host}
+	for _, name := range append([]string{host}, others...) {
+		if ip := net.ParseIP(name); ip != nil {
+			server.IPAddresses = append(server.IPAddresses, ip)
+		} else {
+			server.DNSNames = append(server.DNSNames, name)
+		}
 	}
 	authorityKey, err1 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	serverKey, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

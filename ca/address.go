@@ -1,0 +1,214 @@
+package ca
+
+import (
+	"bytes"
+	"crypto"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+	"cadastre/rrdp"
+	"cadastre/rrdp/publisher"
+)
+
+// Addresses is where an installation publishes. Every certificate, CRL and signed object names them, so the store remembers
+// for which addresses its objects were issued.
+type Addresses struct {
+	RRDPBase  string `json:"rrdp_base"`
+	RsyncBase string `json:"rsync_base"`
+}
+
+var addressesKey = []byte("addresses")
+
+// Addresses of a policy.
+func (p *Policy) Addresses() Addresses { return Addresses{p.RRDPBase, p.RsyncBase} }
+
+// PublishedAt reads for which addresses the objects of a store were issued.
+func PublishedAt(st store.Store) (at Addresses, err error) {
+	err = st.View(func(r store.Reader) error {
+		was, err := readAddresses(r)
+		if err == nil {
+			at = *was
+		}
+		return err
+	})
+	return at, err
+}
+
+func readAddresses(r store.Reader) (*Addresses, error) {
+	was, err := get[Addresses](r, engineBucket, addressesKey)
+	if err == nil && was == nil {
+		err = fault.New(fault.Corrupt, "the store does not say for which addresses its objects were issued: it was made by an older version, or is damaged; restore it from a backup")
+	}
+	return was, err
+}
+
+// checkAddresses refuses a policy whose addresses are not those that the issued objects name.
+func checkAddresses(r store.Reader, p *Policy) error {
+	was, err := readAddresses(r)
+	if err != nil {
+		return err
+	}
+	for _, a := range []struct{ key, was, now string }{{"rrdp_base", was.RRDPBase, p.RRDPBase}, {"rsync_base", was.RsyncBase, p.RsyncBase}} {
+		if a.was != a.now {
+			return fault.New(fault.BadInput, "config.toml has %s = %q, but everything that is published names %q: change it back, or have everything issued anew for the new address with 'cadastre address change'", a.key, a.now, a.was)
+		}
+	}
+	return nil
+}
+
+// CheckMovable says why an installation cannot change its addresses now: what is under way between two places has to come to
+// its end first, and what others have signed for the old address cannot be signed anew here.
+func (e *Engine) CheckMovable() error {
+	publishers, err := e.Publishers()
+	if err != nil {
+		return err
+	}
+	for _, p := range publishers {
+		if p.Objects > 0 {
+			return fault.New(fault.Conflict, "the publisher %q has %d objects here that name the old address, and only its own CA can sign them anew: have it move to another server, or remove it with 'cadastre publishers remove %s' and add it again afterwards", p.Handle, p.Objects, p.Handle)
+		}
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, t := range e.ledger.Transfers() {
+		if !t.Done() {
+			return fault.New(fault.Conflict, "transfer %d is under way: let it end or cancel it first ('cadastre transfer list --open')", t.ID)
+		}
+	}
+	for _, o := range e.peers.outlets {
+		if !o.Left {
+			return fault.New(fault.Conflict, "%s publishes at %s: bring it home first with 'cadastre repository local %s'", o.Holder, o.Base, o.Holder)
+		}
+	}
+	for line, roll := range e.peers.rolls {
+		if roll.Next != 0 {
+			return fault.New(fault.Conflict, "the key of %s is being rolled: wait for its end ('cadastre keys show %s')", line, parseName(line).holder)
+		}
+	}
+	return nil
+}
+
+// Readdress makes a store, in which nothing else happens meanwhile, one that has issued nothing yet for the addresses of
+// policy. Ledger, intents, peers, identity and the trust anchor's key stay. All other keys are new, each repository begins a
+// new session, and everything is to be issued anew. What parents elsewhere had certified is forgotten: it names the old
+// address.
+func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byte, by holdings.By) error {
+	was, err := PublishedAt(st)
+	if err != nil {
+		return err
+	}
+	key, err := openAnchor(dir, anchorPassphrase)
+	if err != nil {
+		return err
+	}
+	_, err = st.Update(store.Any, func(w store.Writer) error {
+		anchor, err := get[Authority](w, authorityBucket, []byte(AnchorName))
+		if err != nil {
+			return err
+		}
+		ledger, err := holdings.Load(w)
+		if err != nil {
+			return err
+		}
+		for _, bucket := range []string{authorityBucket, productBucket, revokedBucket, keyBucket, rollBucket} {
+			if err := empty(w, bucket); err != nil {
+				return err
+			}
+		}
+		for _, holder := range ledger.Organisations() {
+			if o, _ := ledger.Organisation(holder); !o.Kind.IsRegistry() {
+				continue
+			}
+			config := repositoryConfig(dir, &policy, holder)
+			if err := rrdp.Forget(w, config); err != nil {
+				return err
+			}
+			if err := rrdp.Create(w, config); err != nil {
+				return err
+			}
+		}
+		if err := forgetCertified(w); err != nil {
+			return err
+		}
+		if err := publisher.Rebase(w, was.RsyncBase, policy.RsyncBase); err != nil {
+			return err
+		}
+		if err := reanchor(w, &policy, anchor, key, by.Time); err != nil {
+			return err
+		}
+		return holdings.Note(w, by)
+	})
+	return err
+}
+
+// reanchor makes the trust anchor's certificate anew for the addresses of policy. Its manifests are numbered on.
+func reanchor(w store.Writer, policy *Policy, a *Authority, key crypto.Signer, now time.Time) error {
+	a.CertificateURI, a.CertSerial, a.CertExpires = policy.anchorURI(), object.NewSerial(), now.Add(anchorLife.Life).UTC().Truncate(time.Second)
+	a.ThisUpdate, a.NextUpdate, a.ManifestSerial, a.Shed = time.Time{}, time.Time{}, nil, time.Time{}
+	der, err := policy.anchorCertificate(a, key, now)
+	if err != nil {
+		return err
+	}
+	if err := w.Put(engineBucket, anchorKey, der); err != nil {
+		return err
+	}
+	if err := put(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
+		return err
+	}
+	return put(w, authorityBucket, []byte(AnchorName), a)
+}
+
+// empty removes all that is in a bucket.
+func empty(w store.Writer, bucket string) error {
+	var keys [][]byte
+	for record, err := range w.Scan(bucket, nil) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, bytes.Clone(record.Key))
+	}
+	for _, key := range keys {
+		if err := w.Delete(bucket, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Peers is who has to be told of a new address, by what each is to us; each list is sorted.
+type Peers struct {
+	Children   []string `json:"children"`
+	Publishers []string `json:"publishers"`
+	Parents    []string `json:"parents"`
+}
+
+// Peers lists those elsewhere that were given our addresses.
+func (e *Engine) Peers() (Peers, error) {
+	p := Peers{Children: []string{}, Publishers: []string{}, Parents: []string{}}
+	publishers, err := e.Publishers()
+	if err != nil {
+		return p, err
+	}
+	for _, info := range publishers {
+		p.Publishers = append(p.Publishers, info.Handle)
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, c := range e.peers.children {
+		p.Children = append(p.Children, c.Holder)
+	}
+	for _, q := range e.peers.parents {
+		if !q.Removed {
+			p.Parents = append(p.Parents, q.Name)
+		}
+	}
+	for _, list := range [][]string{p.Children, p.Publishers, p.Parents} {
+		slices.SortFunc(list, strings.Compare)
+	}
+	return p, nil
+}
