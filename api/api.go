@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/printable"
 )
 
 // maxRequest bounds a request; the largest are registries' files.
@@ -39,6 +40,10 @@ func handle[Request, Answer any](mux *http.ServeMux, pattern string, fn func(con
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&request); err != nil {
 			fail(w, fault.New(fault.BadInput, "couldn't read the request: %w", err), nil)
+			return
+		}
+		if text, odd, found := printable.Odd(&request); found {
+			fail(w, fault.New(fault.BadInput, "%.100q has a character that does not print, U+%04X: leave it out", text, odd), nil)
 			return
 		}
 		answer, err := fn(r.Context(), request)

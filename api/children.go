@@ -13,7 +13,7 @@ import (
 type ChildrenAdd struct {
 	By
 	Holder  string `json:"holder"`
-	Request string `json:"request"`
+	Request string `json:"request" printable:"text"`
 }
 
 // ChildrenUpdate asks to replace what is known of a delegated CA.

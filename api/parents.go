@@ -13,7 +13,7 @@ type ParentsAdd struct {
 	By
 	Holder   string `json:"holder"`
 	Name     string `json:"name"`
-	Response string `json:"response"`
+	Response string `json:"response" printable:"text"`
 }
 
 // ParentsRemove asks to leave a parent.

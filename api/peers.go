@@ -4,7 +4,7 @@ import "cadastre/internal/fault"
 
 // XML is a message of RFC 8183, as it passes from one operator to another.
 type XML struct {
-	XML string `json:"xml"`
+	XML string `json:"xml" printable:"text"`
 }
 
 func xmlOf(message []byte, err error) (XML, error) { return XML{string(message)}, err }
@@ -24,7 +24,7 @@ func (s server) known(holder string) error {
 // Update asks to replace what is known of a peer: its identity by that of a new request, or, where its clock was ahead
 // and has been put right, the signing time of its newest message by none.
 type Update struct {
-	Request     string `json:"request,omitempty"`
+	Request     string `json:"request,omitempty" printable:"text"`
 	ResetReplay bool   `json:"reset_replay,omitempty"`
 }
 

@@ -13,7 +13,7 @@ import (
 type PublishersAdd struct {
 	Handle     string `json:"handle"`
 	Repository string `json:"repository,omitempty"` // the registry in whose repository it publishes
-	Request    string `json:"request"`
+	Request    string `json:"request" printable:"text"`
 }
 
 // PublishersUpdate asks to replace what is known of a publisher.

@@ -12,15 +12,15 @@ import (
 // RegistriesIntroduce asks for our introduction to another installation. The TAL and the TLS authorities, in PEM, are needed
 // where relying parties look below another trust anchor, or at servers whose certificates nobody else knows.
 type RegistriesIntroduce struct {
-	TAL      string `json:"tal,omitempty"`
-	TLSRoots string `json:"tls_roots,omitempty"`
+	TAL      string `json:"tal,omitempty" printable:"text"`
+	TLSRoots string `json:"tls_roots,omitempty" printable:"text"`
 }
 
 // RegistriesAdd asks to know another installation by its introduction. Without a name it goes by what it calls itself.
 type RegistriesAdd struct {
 	By
 	Name         string `json:"name,omitempty"`
-	Introduction string `json:"introduction"`
+	Introduction string `json:"introduction" printable:"text"`
 }
 
 // RegistriesUpdate asks to replace what is known of another installation by a new introduction, or, where its clock was ahead
@@ -28,7 +28,7 @@ type RegistriesAdd struct {
 type RegistriesUpdate struct {
 	By
 	Name         string `json:"name"`
-	Introduction string `json:"introduction,omitempty"`
+	Introduction string `json:"introduction,omitempty" printable:"text"`
 	ResetReplay  bool   `json:"reset_replay,omitempty"`
 }
 

@@ -12,7 +12,7 @@ import (
 type RepositoryConfigure struct {
 	By
 	Holder   string `json:"holder"`
-	Response string `json:"response"`
+	Response string `json:"response" printable:"text"`
 }
 
 // RepositoryLocal asks that an organisation's CA publish in its registry's repository here.

@@ -138,5 +138,5 @@ type Nothing struct{}
 
 // Text is an answer of words.
 type Text struct {
-	Text string `json:"text"`
+	Text string `json:"text" printable:"text"`
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 	"cadastre/internal/inr"
 )
 
@@ -37,7 +38,7 @@ func parseRecord(fields []string) (Record, error) {
 	if len(fields) < 8 || fields[7] == "" {
 		return r, fault.New(fault.BadInput, "the record names no holder; use the registry's delegated-extended file, whose records end with an opaque-id")
 	}
-	if r.OpaqueID = Fold(fields[7]); !handlePattern.MatchString(r.OpaqueID) {
+	if r.OpaqueID = Fold(fields[7]); !handles.IsOrganisation(r.OpaqueID) {
 		return r, fault.New(fault.BadInput, "the opaque-id %q can't be part of a handle", fields[7])
 	}
 	return r, refuseSpecial(r.Resources)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
+	"cadastre/internal/printable"
 )
 
 // Kind says what an organisation is in the tree IANA → RIR → (NIR) → LIR → end user.
@@ -34,7 +36,7 @@ func (k Kind) IsRegistry() bool { return k == Root || k == RIR || k == NIR }
 
 // Organisation is a node of the tree.
 type Organisation struct {
-	Handle  string `json:"handle" toml:"handle"` // unique, [a-z0-9._/-]
+	Handle  string `json:"handle" toml:"handle"` // unique; see package handles
 	Parent  string `json:"parent,omitempty" toml:"parent"`
 	Kind    Kind   `json:"kind" toml:"kind"`
 	Name    string `json:"name,omitempty" toml:"name"`
@@ -45,10 +47,7 @@ type Organisation struct {
 	Countries []string `json:"countries,omitempty" toml:"countries"`
 }
 
-var (
-	handlePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9._/-]{0,199}$`)
-	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
-)
+var countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
 
 // Fold is the form in which a handle is stored and compared.
 func Fold(handle string) string { return strings.ToLower(strings.TrimSpace(handle)) }
@@ -85,8 +84,12 @@ func (o Organisation) equal(b Organisation) bool {
 func (o Organisation) check() error {
 	allowed, known := parents[o.Kind]
 	switch {
-	case !handlePattern.MatchString(o.Handle):
-		return fault.New(fault.BadInput, "%q is no handle: use up to 200 letters, digits and . _ / -, beginning with a letter or digit", o.Handle)
+	case !handles.IsOrganisation(o.Handle):
+		return fault.New(fault.BadInput, "%.250q is no handle: use up to 200 letters, digits and . _ / -, each part between slashes beginning with a letter or digit", o.Handle)
+	case o.Kind.IsRegistry() && !handles.IsRegistry(o.Handle):
+		return fault.New(fault.BadInput, "%q is no handle of a registry, whose repository is called so: use one part without a slash, and not ta, where the trust anchor's certificate is", o.Handle)
+	case !printable.IsName(o.Name):
+		return fault.New(fault.BadInput, "organisation %s: its name %.250q has characters that do not print; leave them out", o.Handle, o.Name)
 	case !known:
 		return fault.New(fault.BadInput, "organisation %s: %q is no kind; use root, rir, nir, lir or enduser", o.Handle, o.Kind)
 	case allowed == nil && o.Parent != "":

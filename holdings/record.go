@@ -118,7 +118,7 @@ func all[T any](r store.Reader, bucket string, prefix []byte) iter.Seq2[T, error
 			var v T
 			if err == nil {
 				if err = json.Unmarshal(record.Value, &v); err != nil {
-					err = damaged(bucket+" "+printable(record.Key), err)
+					err = damaged(bucket+" "+shownKey(record.Key), err)
 				}
 			}
 			if !yield(v, err) || err != nil {
@@ -128,8 +128,8 @@ func all[T any](r store.Reader, bucket string, prefix []byte) iter.Seq2[T, error
 	}
 }
 
-// printable shows a key: its text, and a number where one ends it.
-func printable(key []byte) string {
+// shownKey shows a key: its text, and a number where one ends it.
+func shownKey(key []byte) string {
 	data, _ := json.Marshal(string(key)) // any string can be marshalled
 	return string(data)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 	"cadastre/internal/inr"
 )
 
@@ -103,7 +104,7 @@ func (s *source) enrolHolder(x *Delegation) error {
 		o = n.Organisation
 	} else if !changed {
 		o = Organisation{Handle: x.To, Parent: x.From, Kind: EndUser, Country: x.Country}
-		if !handlePattern.MatchString(o.Handle) {
+		if !handles.IsOrganisation(o.Handle) {
 			return fault.New(fault.BadInput, "its holder's handle would be %q, which is none", o.Handle)
 		}
 		s.enrol(o)

@@ -19,7 +19,7 @@ func org(handle, parent, kind, more string) string {
 func TestParseTree(t *testing.T) {
 	root := org("iana", "", "root", "")
 	for name, c := range map[string]struct{ text, want string }{
-		"good":               {root + org("A", "IANA", "RIR", "name = \"A registry\"") + org("a/n", "a", "nir", "countries = [\"br\"]") + org("x", "a/n", "lir", "") + org("y", "x", "enduser", ""), ""},
+		"good":               {root + org("A", "IANA", "RIR", "name = \"A registry\"") + org("a.n", "a", "nir", "countries = [\"br\"]") + org("x", "a.n", "lir", "") + org("y", "x", "enduser", ""), ""},
 		"order is no matter": {org("a", "iana", "rir", "") + root, ""},
 		"unknown key":        {root + "colour = \"red\"\n", "colour"},
 		"not toml":           {"[[", "can't be read"},
@@ -34,6 +34,10 @@ func TestParseTree(t *testing.T) {
 		"below end user":     {root + org("a", "iana", "rir", "") + org("b", "a", "enduser", "") + org("c", "b", "enduser", ""), "can't be below"},
 		"itself":             {root + org("a", "iana", "rir", "") + org("b", "c", "lir", "") + org("c", "b", "lir", ""), "below itself"},
 		"handle":             {root + org("a b", "iana", "rir", ""), "no handle"},
+		"leaves its folder":  {root + org("a/../../../zz/esc", "iana", "rir", ""), "no handle"},
+		"two folders":        {root + org("a/b", "iana", "rir", ""), "no handle of a registry"},
+		"anchor's module":    {root + org("ta", "iana", "rir", ""), "no handle of a registry"},
+		"bell":               {root + org("a", "iana", "rir", "name = \"A\\u0007\""), "do not print"},
 		"same statistics":    {root + org("a", "iana", "rir", "") + org("b", "iana", "rir", "statistics = \"A\""), "same name in statistics"},
 		"same country":       {root + org("a", "iana", "rir", "") + org("b", "a", "nir", "countries = [\"BR\"]") + org("c", "a", "nir", "countries = [\"br\"]"), "both serve BR"},
 		"country":            {root + org("a", "iana", "rir", "") + org("b", "a", "nir", "countries = [\"Brazil\"]"), "no country code"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"cadastre/api"
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/internal/printable"
 	"cadastre/internal/store"
 	"cadastre/moves"
 )
@@ -104,7 +106,11 @@ func askWith[Request, Answer any](ctx context.Context, g *global, path string, r
 		return none, err
 	}
 	defer done()
-	return api.Call[Request, Answer](ctx, client, path, request)
+	answer, err := api.Call[Request, Answer](ctx, client, path, request)
+	if g.output == "text" {
+		printable.Clean(&answer) // names, reasons and what peers say; JSON has escapes of its own
+	}
+	return answer, err
 }
 
 // print writes an answer as JSON, or as text by the function given.
@@ -114,8 +120,10 @@ func (g *global) print(out io.Writer, answer any, text func(io.Writer)) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(answer)
 	}
-	text(out)
-	return nil
+	var b bytes.Buffer
+	text(&b)
+	_, err := io.WriteString(out, printable.Text(b.String()))
+	return err
 }
 
 // readUploads reads the files that a command names.

@@ -10,6 +10,7 @@ import (
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 )
 
 // Door is the http.Handler that answers the messages of registered peers. Mount puts it into a mux. Its fields are set
@@ -52,7 +53,6 @@ type Door struct {
 var Reasons = []string{"method", "length", "handle", "rate", "body", "busy", "message", "signature", "replay", "answer"}
 
 const (
-	maxHandle   = 255              // octets, RFC 8183, appendix A
 	callsAtOnce = 4                // under way for each handle from about one address
 	bodyGrace   = 30 * time.Second // for a body of no length; and for the reply to be taken
 	slowest     = 256 << 10        // octets a second that a body has to come at, beyond the grace
@@ -77,7 +77,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	handle := r.PathValue("handle")
 	caller, known := (*Caller)(nil), false
-	if isHandle(handle) {
+	if handles.IsWirePart(handle) {
 		caller, known = d.Find(handle)
 	}
 	now := time.Now()
@@ -193,19 +193,6 @@ func (d *Door) log() *slog.Logger {
 		return d.Log
 	}
 	return slog.Default()
-}
-
-// isHandle tells whether a part of a path can be a handle: [-_A-Za-z0-9], at most 255 (RFC 8183, section 5.1). The slash
-// that is allowed there too cannot be part of a path's part; handles with one are written with "-" here.
-func isHandle(s string) bool {
-	for i := range len(s) {
-		b := s[i]
-		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
-		if !letter && (b < '0' || b > '9') && b != '-' && b != '_' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= maxHandle
 }
 
 // patience is how long so many octets may take.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 )
 
 // Tracer writes every message in the clear, as it was before it was signed or after it was opened, to a file of its own:
@@ -52,7 +53,7 @@ func protocol(contentType string) string {
 // fileName is a handle, or a client's name, as part of a file's name.
 func fileName(handle string) string {
 	clean := strings.Map(func(r rune) rune {
-		if r < 0x80 && isHandle(string(r)) {
+		if r < 0x80 && handles.IsWirePart(string(r)) {
 			return r
 		}
 		return '_'

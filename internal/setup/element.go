@@ -1,21 +1,13 @@
 package setup
 
-import "cadastre/internal/wirexml"
+import (
+	"cadastre/internal/handles"
+	"cadastre/internal/wirexml"
+)
 
-// IsHandle tells whether text can be a handle: 1 to 255 letters, digits, '-', '_' and '/' of US-ASCII. The schema has
-// the empty handle too, but nobody could be meant by it.
-func IsHandle(text string) bool {
-	for _, b := range []byte(text) {
-		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '-' && b != '_' && b != '/' {
-			return false
-		}
-	}
-	return text != "" && len(text) <= maxHandle
-}
-
-func handle(element *wirexml.Element, attribute string) string {
+func readHandle(element *wirexml.Element, attribute string) string {
 	value := element.Attr(attribute, maxHandle)
-	if !IsHandle(value) {
+	if !handles.IsWire(value) {
 		element.Fail("its %s %.80q is no handle: letters, digits, '-', '_' and '/'", attribute, value)
 	}
 	return value
@@ -69,7 +61,7 @@ func readReferrals(r *wirexml.Reader, root, first *wirexml.Element, contact bool
 		if element.Name != "referral" || len(all) == maxReferrals {
 			return nil, r.Errorf("there is a <%.40s> in <%s> that does not belong there", element.Name, root.Name)
 		}
-		referral := Referral{Referrer: handle(element, "referrer")}
+		referral := Referral{Referrer: readHandle(element, "referrer")}
 		if contact {
 			referral.ContactURI = element.OptionalURI("contact_uri", maxURI)
 		}

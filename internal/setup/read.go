@@ -4,12 +4,13 @@ import (
 	"strings"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 	"cadastre/internal/wirexml"
 )
 
 // Bounds of what a message may have, from the schema; lengths of text are in bytes.
 const (
-	maxHandle = 255
+	maxHandle = handles.LongestWire
 	maxTag    = 1024
 	maxURI    = 4096
 	maxBinary = 512_000
@@ -115,7 +116,7 @@ func read(r *wirexml.Reader, want string) (any, error) {
 //	  element child_bpki_ta { bpki_ta }
 //	}
 func readChildRequest(r *wirexml.Reader, root *wirexml.Element) (any, error) {
-	m := &ChildRequest{ChildHandle: handle(root, "child_handle"), Tag: root.OptionalToken("tag", maxTag)}
+	m := &ChildRequest{ChildHandle: readHandle(root, "child_handle"), Tag: root.OptionalToken("tag", maxTag)}
 	var err error
 	if m.TrustAnchor, err = readTrustAnchor(r, root, "child_bpki_ta"); err != nil {
 		return nil, err
@@ -140,8 +141,8 @@ func readChildRequest(r *wirexml.Reader, root *wirexml.Element) (any, error) {
 func readParentResponse(r *wirexml.Reader, root *wirexml.Element) (any, error) {
 	m := &ParentResponse{
 		ServiceURI:   serviceURI(root),
-		ChildHandle:  handle(root, "child_handle"),
-		ParentHandle: handle(root, "parent_handle"),
+		ChildHandle:  readHandle(root, "child_handle"),
+		ParentHandle: readHandle(root, "parent_handle"),
 		Tag:          root.OptionalToken("tag", maxTag),
 	}
 	root.Optional("valid_until", maxTag)
@@ -176,7 +177,7 @@ func readParentResponse(r *wirexml.Reader, root *wirexml.Element) (any, error) {
 //	  element referral { … }*
 //	}
 func readPublisherRequest(r *wirexml.Reader, root *wirexml.Element) (any, error) {
-	m := &PublisherRequest{PublisherHandle: handle(root, "publisher_handle"), Tag: root.OptionalToken("tag", maxTag)}
+	m := &PublisherRequest{PublisherHandle: readHandle(root, "publisher_handle"), Tag: root.OptionalToken("tag", maxTag)}
 	var err error
 	if m.TrustAnchor, err = readTrustAnchor(r, root, "publisher_bpki_ta"); err != nil {
 		return nil, err
@@ -205,7 +206,7 @@ func readPublisherRequest(r *wirexml.Reader, root *wirexml.Element) (any, error)
 func readRepositoryResponse(r *wirexml.Reader, root *wirexml.Element) (any, error) {
 	m := &RepositoryResponse{
 		ServiceURI:          serviceURI(root),
-		PublisherHandle:     handle(root, "publisher_handle"),
+		PublisherHandle:     readHandle(root, "publisher_handle"),
 		SIABase:             root.URI("sia_base", maxURI, "rsync://"),
 		RRDPNotificationURI: root.OptionalURI("rrdp_notification_uri", maxURI, "https://"),
 		Tag:                 root.OptionalToken("tag", maxTag),

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 	"cadastre/internal/wirexml/wiretest"
 )
 
@@ -195,7 +196,7 @@ func TestIsHandle(t *testing.T) {
 		"": false, "a": true, "A-Z_0/9": true, "a.b": false, "a b": false, "é": false, `a\b`: false,
 		strings.Repeat("a", 255): true, strings.Repeat("a", 256): false,
 	} {
-		if IsHandle(text) != want {
+		if handles.IsWire(text) != want {
 			t.Errorf("%q", text)
 		}
 	}

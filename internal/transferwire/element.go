@@ -8,13 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/internal/handles"
 	"cadastre/internal/inr"
 	"cadastre/internal/wirexml"
 )
 
 var (
-	handlePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9._/-]*$`)
-	pathPattern    = regexp.MustCompile(`^[a-z0-9._-]+(/[a-z0-9._-]+)*$`)
 	refPattern     = regexp.MustCompile(`^[a-z0-9]{16,64}$`)
 	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
 )
@@ -27,9 +26,9 @@ func ref(e *wirexml.Element) string {
 	return value
 }
 
-func handle(e *wirexml.Element, attribute string) string {
+func readHandle(e *wirexml.Element, attribute string) string {
 	value := e.Attr(attribute, maxHandle)
-	if !handlePattern.MatchString(value) {
+	if !handles.IsOrganisation(value) {
 		e.Fail("its %s %.80q is no handle: small letters, digits and . _ / -", attribute, value)
 	}
 	return value
@@ -37,7 +36,7 @@ func handle(e *wirexml.Element, attribute string) string {
 
 func optionalHandle(e *wirexml.Element, attribute string) string {
 	value, ok := e.Optional(attribute, maxHandle)
-	if ok && !handlePattern.MatchString(value) {
+	if ok && !handles.IsOrganisation(value) {
 		e.Fail("its %s %.80q is no handle: small letters, digits and . _ / -", attribute, value)
 	}
 	return value
@@ -46,7 +45,7 @@ func optionalHandle(e *wirexml.Element, attribute string) string {
 // path takes where a leg is below the donor, "" for the donor's own.
 func path(e *wirexml.Element) string {
 	value, ok := e.Optional("path", maxHandle)
-	if ok && !pathPattern.MatchString(value) {
+	if ok && !handles.IsOrganisation(value) {
 		e.Fail("its path %.80q is none: names with / between them", value)
 	}
 	return value

@@ -46,7 +46,7 @@ func readIntroduction(r *wirexml.Reader) (*Introduction, error) {
 		return nil, r.Errorf("its root element is <%.40s> and not <introduction>; 'cadastre registries introduce' prints one", root.Name)
 	}
 	checkVersion(root)
-	i := &Introduction{Name: handle(root, "name"), ServiceURI: root.URI("service_uri", maxURI, "https://", "http://")}
+	i := &Introduction{Name: readHandle(root, "name"), ServiceURI: root.URI("service_uri", maxURI, "https://", "http://")}
 	if err := root.Err(); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func readIntroduction(r *wirexml.Reader) (*Introduction, error) {
 		var text []byte
 		switch e.Name {
 		case "registry":
-			h := handle(e, "handle")
+			h := readHandle(e, "handle")
 			if len(i.Registries) == maxRegistries {
 				e.Fail("there are more than %d registries", maxRegistries)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/printable"
 	"cadastre/internal/wirexml"
 )
 
@@ -53,7 +54,7 @@ func readSource(r *wirexml.Reader, root *wirexml.Element) (*Source, error) {
 	s := &Source{
 		Ref: ref(root), State: oneOf(root, "state", Initiated, Accepted, Finalised, Cancelled),
 		Kind: oneOf(root, "kind", "transfer", "merger", "takeover", "move", "handoff"),
-		From: handle(root, "from"), FromRegistry: handle(root, "from_registry"), To: handle(root, "to"), ToRegistry: handle(root, "to_registry"),
+		From: readHandle(root, "from"), FromRegistry: readHandle(root, "from_registry"), To: readHandle(root, "to"), ToRegistry: readHandle(root, "to_registry"),
 		Under: optionalHandle(root, "under"), Soak: duration(root, "soak", true), Bridge: duration(root, "bridge", false),
 		Held: optionalOf(root, "held", "true") != "", Since: moments(root, "since"),
 	}
@@ -171,7 +172,7 @@ func readRecipient(r *wirexml.Reader, root *wirexml.Element) (*Recipient, error)
 }
 
 func readArrival(r *wirexml.Reader, e *wirexml.Element) (*Arrival, error) {
-	a := &Arrival{Path: path(e), Holder: handle(e, "holder")}
+	a := &Arrival{Path: path(e), Holder: readHandle(e, "holder")}
 	if err := e.Err(); err != nil {
 		return nil, err
 	}
@@ -236,7 +237,7 @@ func readText(r *wirexml.Reader, e *wirexml.Element) (string, error) {
 	if len(text) == 0 || len(text) > maxText {
 		return "", r.Errorf("the text of <%s> is empty or longer than %d bytes", e.Name, maxText)
 	}
-	return string(text), nil
+	return printable.Line(string(text)), nil // it is shown, and is another's
 }
 
 func readBinary(r *wirexml.Reader, e *wirexml.Element) ([]byte, error) {

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"cadastre/internal/handles"
 	"cadastre/internal/inr"
 )
 
@@ -31,7 +32,7 @@ const (
 
 // Bounds of what a message may have; lengths of text are in bytes.
 const (
-	maxHandle    = 200
+	maxHandle    = handles.Longest
 	maxRef       = 64
 	maxWord      = 32
 	maxName      = 1024

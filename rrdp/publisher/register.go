@@ -9,6 +9,7 @@ import (
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/handles"
 )
 
 // publisher is one that is registered. Only the goroutine that commits changes it, with mu held, but for what Inspect
@@ -39,8 +40,8 @@ type Registration struct {
 // checkHandle holds a handle against RFC 8183, section 5: [-_A-Za-z0-9/]*. Here it is also part of a path of the service and
 // the name of a directory, and so has no slash.
 func checkHandle(handle string) error {
-	if !plainName(handle) || strings.Contains(handle, ".") {
-		return fault.New(fault.BadInput, "%q is no handle for a publisher: choose one of up to %d letters, digits, '-' and '_'", handle, longestName)
+	if !handles.IsWirePart(handle) {
+		return fault.New(fault.BadInput, "%.300q is no handle for a publisher: choose one of up to %d letters, digits, '-' and '_'", handle, handles.LongestWire)
 	}
 	return nil
 }
