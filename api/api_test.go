@@ -51,7 +51,7 @@ func newHandler(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	if err := ca.Init(st, dir, policy, tree, []byte("x"), []byte("x"), "founder"); err != nil {
+	if err := ca.Init(st, dir, policy, tree, []byte("of the tests"), []byte("of the tests"), "founder"); err != nil {
 		t.Fatal(err)
 	}
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))

@@ -62,6 +62,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	s.escrow(mux)
 	s.policy(mux)
 	s.identity(mux)
+	s.passphrase(mux)
 	s.handoffs(mux)
 	s.transferLog(mux)
 	return mux

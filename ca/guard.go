@@ -108,18 +108,34 @@ func (e *Engine) raiseHighWater() error {
 	return replaceFile(HighWaterPath(e.dir), text)
 }
 
+// replaceFile puts text into the file at path as a whole, durably. The new file is made beside it, where others may write too:
+// one that is there already, a link for example, is removed and never followed.
 func replaceFile(path string, text []byte) error {
 	temporary := path + ".new"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(err, "couldn't write %s", path)
 	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fault.Wrap(err, "couldn't write %s", path)
 	}
-	return os.Rename(temporary, path)
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	return fault.Wrap(err, "couldn't write %s", path)
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // CheckHighWater compares the store with the mark. A store that is older than what was published is refused, unless

@@ -24,6 +24,7 @@ type Status struct {
 	Authorities  int                         `json:"authorities"`
 	FirstExpiry  time.Time                   `json:"first_expiry,omitzero"` // of anything in the whole tree
 	FirstHolder  string                      `json:"first_expiry_of,omitempty"`
+	AnchorNeeded time.Time                   `json:"anchor_needed_by,omitzero"` // by when the trust anchor's key has to sign again
 	PoolReady    int                         `json:"pool_ready"`
 	PoolSize     int                         `json:"pool_size"`
 	Repositories map[string]RepositoryStatus `json:"repositories"`
@@ -90,6 +91,7 @@ func (e *Engine) Status() (*Status, error) {
 	s.Aside, s.Transfers = e.listAside(time.Now()), e.countTransfers()
 	e.mu.RUnlock()
 	s.FirstExpiry, s.FirstHolder, s.Authorities = e.FirstExpiry()
+	s.AnchorNeeded = e.AnchorNeededBy()
 	if e.pool != nil {
 		s.PoolReady, s.PoolSize = e.pool.Depth()
 	}

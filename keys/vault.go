@@ -14,6 +14,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 
@@ -59,21 +60,37 @@ type Vault struct {
 // keptOpen is how many opened keys a vault remembers, about 5 kB each.
 const keptOpen = 4096
 
+// What a new passphrase must have at least. Who has a copy of the store guesses as long as they like, a tenth of a second each.
+const (
+	shortest     = 10 // characters
+	fewestOfThem = 4  // different ones
+)
+
+// CheckPassphrase says what is wrong with a new passphrase. One that is in use is not held against it.
+func CheckPassphrase(passphrase []byte) error {
+	kinds := map[rune]bool{}
+	for _, r := range string(passphrase) {
+		kinds[r] = true
+	}
+	switch length := utf8.RuneCount(passphrase); {
+	case length == 0:
+		return fault.New(fault.Secret, "the passphrase is empty; choose one, in a file or in CADASTRE_PASSPHRASE")
+	case length < shortest:
+		return fault.New(fault.Secret, "the passphrase has %d characters; choose one of at least %d, such as four words", length, shortest)
+	case len(kinds) < fewestOfThem:
+		return fault.New(fault.Secret, "the passphrase repeats %d characters; choose one of at least %d different ones, such as four words", len(kinds), fewestOfThem)
+	}
+	return nil
+}
+
 // NewVault makes a vault and the header that opens it again with the passphrase.
 func NewVault(passphrase []byte) (*Vault, []byte, error) {
-	if len(passphrase) == 0 {
-		return nil, nil, fault.New(fault.Secret, "the passphrase is empty; choose one, in a file or in CADASTRE_PASSPHRASE")
-	}
-	h := header{Version: 1, KDF: "argon2id", Salt: make([]byte, 16), Time: NewCost.Time, Memory: NewCost.MemoryKiB, Threads: NewCost.Threads}
-	key := make([]byte, 32)
-	_, _ = rand.Read(h.Salt)
-	_, _ = rand.Read(key)
-	wrapping, err := h.wrapping(passphrase)
-	if err != nil {
+	if err := CheckPassphrase(passphrase); err != nil {
 		return nil, nil, err
 	}
-	h.Wrapped = seal(wrapping, key, []byte(h.KDF))
-	text, err := json.Marshal(h)
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	text, err := newHeader(key, passphrase)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,8 +98,42 @@ func NewVault(passphrase []byte) (*Vault, []byte, error) {
 	return v, text, err
 }
 
+// newHeader wraps a vault's own key with a passphrase.
+func newHeader(key, passphrase []byte) ([]byte, error) {
+	h := header{Version: 1, KDF: "argon2id", Salt: make([]byte, 16), Time: NewCost.Time, Memory: NewCost.MemoryKiB, Threads: NewCost.Threads}
+	_, _ = rand.Read(h.Salt)
+	wrapping, err := h.wrapping(passphrase)
+	if err != nil {
+		return nil, err
+	}
+	h.Wrapped = seal(wrapping, key, []byte(h.KDF))
+	return json.Marshal(h)
+}
+
+// ChangePassphrase is the header of the same vault with another passphrase: what is sealed stays as it is, and so does what the
+// old header and the old passphrase open together.
+func ChangePassphrase(text, old, passphrase []byte) ([]byte, error) {
+	if err := CheckPassphrase(passphrase); err != nil {
+		return nil, err
+	}
+	key, err := unwrap(text, old)
+	if err != nil {
+		return nil, err
+	}
+	return newHeader(key, passphrase)
+}
+
 // OpenVault opens a vault by its header. A wrong passphrase is of kind Secret, a damaged header Corrupt.
 func OpenVault(text, passphrase []byte) (*Vault, error) {
+	key, err := unwrap(text, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	return newVault(key)
+}
+
+// unwrap is the vault's own key.
+func unwrap(text, passphrase []byte) ([]byte, error) {
 	var h header
 	if err := json.Unmarshal(text, &h); err != nil || h.KDF != "argon2id" || h.Time == 0 || h.Time > maxTime || h.Threads == 0 || h.Memory > maxMemoryKiB {
 		return nil, fault.New(fault.Corrupt, "the key vault's header is damaged: restore it from a backup")
@@ -98,7 +149,7 @@ func OpenVault(text, passphrase []byte) (*Vault, error) {
 	if err != nil {
 		return nil, fault.New(fault.Secret, "the passphrase is wrong: the key vault does not open with it")
 	}
-	return newVault(key)
+	return key, nil
 }
 
 func newVault(key []byte) (*Vault, error) {

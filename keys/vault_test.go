@@ -259,3 +259,41 @@ func FuzzOpenVault(f *testing.F) {
 		}
 	})
 }
+
+// TestPassphrases: what may become one, and that what is changed opens with the new one alone.
+func TestPassphrases(t *testing.T) {
+	for text, fine := range map[string]bool{
+		"": false, "x": false, "short": false, "123456789": false, "1234567890": true, "aaaaaaaaaaaaaaaa": false, "abcabcabcabc": false,
+		"vier Wörter und mehr": true, "日本語日本語": false,
+	} {
+		if err := keys.CheckPassphrase([]byte(text)); (err == nil) != fine || err != nil && fault.KindOf(err) != fault.Secret {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	v, header := vault()
+	key := generate(t)
+	sealed, err := v.Seal("one", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := []byte("another passphrase")
+	for _, c := range []struct{ old, new string }{{"wrong passphrase", string(next)}, {passphrase, "x"}} {
+		if _, err := keys.ChangePassphrase(header, []byte(c.old), []byte(c.new)); fault.KindOf(err) != fault.Secret {
+			t.Errorf("from %q to %q: %v", c.old, c.new, err)
+		}
+	}
+	changed, err := keys.ChangePassphrase(header, []byte(passphrase), next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.OpenVault(changed, []byte(passphrase)); fault.KindOf(err) != fault.Secret {
+		t.Errorf("it still opens with the old one: %v", err)
+	}
+	again, err := keys.OpenVault(changed, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Open("one", sealed); err != nil {
+		t.Errorf("what was sealed before does not open: %v", err)
+	}
+}

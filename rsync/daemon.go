@@ -27,6 +27,7 @@ type DaemonConfig struct {
 	Address        string // to listen on: "host:port", the host an IP address or empty for all
 	Program        string // "rsync" where empty
 	MaxConnections int    // 0 for 500
+	Modules        []Module
 	Log            *slog.Logger
 }
 
@@ -56,7 +57,7 @@ const (
 	handover = time.Second     // for the child of a predecessor to end
 )
 
-// Start starts the daemon with no module and waits until it answers. It fails with NotFound when there is no rsync
+// Start starts the daemon with the modules of its configuration and waits until it answers. It fails with NotFound when there is no rsync
 // program, and with Busy when the port is taken; the caller may then go on without.
 func Start(cfg DaemonConfig) (*Daemon, error) {
 	if cfg.Program == "" {
@@ -77,6 +78,11 @@ func Start(cfg DaemonConfig) (*Daemon, error) {
 		return nil, fault.Wrap(err, "couldn't find the directory of the rsync daemon")
 	}
 	d := &Daemon{cfg: cfg, program: program, modules: map[string]module{}, done: make(chan struct{}), ended: make(chan error, 1)}
+	for _, m := range cfg.Modules {
+		if d.modules[m.Name], err = newModule(m); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.address(); err != nil {
 		return nil, err
 	}
@@ -186,6 +192,17 @@ func (d *Daemon) watch(ctx context.Context) {
 	}
 }
 
+// environment is all that the child and its connections, which run as nobody, find in theirs: our own may have passphrases.
+func environment() []string {
+	env := []string{"LC_ALL=C"}
+	for _, name := range []string{"PATH", "TZ"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
 // run is one life of the child.
 func (d *Daemon) run(ctx context.Context) error {
 	out, in, err := os.Pipe()
@@ -194,7 +211,7 @@ func (d *Daemon) run(ctx context.Context) error {
 	}
 	// the program is the operator's choice, the arguments are ours
 	cmd := exec.CommandContext(ctx, d.program, "--daemon", "--no-detach", "--config="+d.configPath(), "--log-file=/dev/stderr")
-	cmd.Stdout, cmd.Stderr = in, in
+	cmd.Stdout, cmd.Stderr, cmd.Env = in, in, environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	// its connections are its children, in its group
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }

@@ -239,6 +239,47 @@ func TestModules(t *testing.T) {
 	}
 }
 
+// TestEnvironment: the child has nothing of our environment in its own, where passphrases may be.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("CADASTRE_PASSPHRASE", "that nobody may read")
+	d := startDaemon(t)
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", d.pid.Load()))
+	if err != nil {
+		t.Skipf("the environment of another process cannot be read here: %v", err)
+	}
+	for entry := range strings.SplitSeq(strings.TrimSuffix(string(env), "\x00"), "\x00") {
+		if name, _, _ := strings.Cut(entry, "="); name != "LC_ALL" && name != "PATH" && name != "TZ" {
+			t.Errorf("the rsync daemon finds %s in its environment", name)
+		}
+	}
+}
+
+// TestNothingToWrite: a daemon that starts with the modules that it had leaves its configuration alone.
+func TestNothingToWrite(t *testing.T) {
+	needRsync(t)
+	ta := filepath.Join(t.TempDir(), "ta")
+	if err := PutFile(ta, "ta.cer", []byte("x"), dirTime); err != nil {
+		t.Fatal(err)
+	}
+	cfg := DaemonConfig{Dir: t.TempDir(), Address: freePort(t), Log: testLog(t), Modules: []Module{{"ta", ta, "trust anchor"}}}
+	var before os.FileInfo
+	for range 2 {
+		d, err := Start(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fetch(d, "ta", t.TempDir()); err != nil {
+			t.Error(err)
+		}
+		after, err := os.Stat(d.configPath())
+		if err != nil || before != nil && !os.SameFile(before, after) {
+			t.Errorf("the configuration was written anew (%v)", err)
+		}
+		before = after
+		d.Stop()
+	}
+}
+
 // TestRestart: a daemon that is killed comes back.
 func TestRestart(t *testing.T) {
 	d := startDaemon(t)

@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,25 +20,37 @@ type module struct {
 	comment string
 }
 
+// Module is a directory that the daemon serves under a name.
+type Module struct{ Name, Path, Comment string }
+
+// newModule finds the real directory of a module. It fails with BadInput on what an rsyncd.conf cannot say.
+func newModule(m Module) (module, error) {
+	path, err := filepath.Abs(m.Path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return module{}, fault.Wrap(err, "couldn't find the directory of the rsync module %s", m.Name)
+	}
+	if !plainName(m.Name) || strings.ContainsAny(path+m.Comment, "\r\n%\\#;") {
+		return module{}, fault.New(fault.BadInput, "the rsync module %q in %q cannot be served: '%%', ';', '#', '\\' and line ends have a meaning in its configuration", m.Name, path)
+	}
+	return module{path: path, comment: m.Comment}, nil
+}
+
 func (d *Daemon) configPath() string { return filepath.Join(d.cfg.Dir, "rsyncd.conf") }
 
 // SetModule makes the daemon serve a directory under a name, for connections from now on; those that are under way stay
 // with the directory that they began with. It fails with BadInput on what an rsyncd.conf cannot say.
 func (d *Daemon) SetModule(name, path, comment string) error {
-	path, err := filepath.Abs(path)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
+	m, err := newModule(Module{name, path, comment})
 	if err != nil {
-		return fault.Wrap(err, "couldn't find the directory of the rsync module %s", name)
-	}
-	if !plainName(name) || strings.ContainsAny(path+comment, "\r\n%\\#;") {
-		return fault.New(fault.BadInput, "the rsync module %q in %q cannot be served: '%%', ';', '#', '\\' and line ends have a meaning in its configuration", name, path)
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	next := maps.Clone(d.modules)
-	next[name] = module{path: path, comment: comment}
+	next[name] = m
 	if err := d.write(next); err != nil {
 		return err
 	}
@@ -52,13 +65,18 @@ func (d *Daemon) configure() error {
 	return d.write(d.modules)
 }
 
-// write replaces the configuration at once, so that a connection reads the old one or the new one.
+// write replaces the configuration at once, so that a connection reads the old one or the new one. Where it is right already
+// nothing is written: a daemon that starts on a full disk serves what is there.
 func (d *Daemon) write(modules map[string]module) error {
 	if err := os.MkdirAll(d.cfg.Dir, 0o700); err != nil {
 		return fault.Wrap(err, "couldn't make the directory of the rsync daemon")
 	}
+	text := []byte(d.text(modules))
+	if was, err := os.ReadFile(d.configPath()); err == nil && bytes.Equal(was, text) {
+		return nil
+	}
 	next := d.configPath() + ".new"
-	err := os.WriteFile(next, []byte(d.text(modules)), 0o600)
+	err := os.WriteFile(next, text, 0o600)
 	if err == nil {
 		err = os.Rename(next, d.configPath())
 	}
@@ -105,6 +123,9 @@ func (d *Daemon) text(modules map[string]module) string {
 func PutFile(dir, name string, data []byte, mtime time.Time) error {
 	if !plainName(name) {
 		return fault.New(fault.BadInput, "%q is no name for a file in an rsync module", name)
+	}
+	if was, err := os.ReadFile(filepath.Join(dir, name)); err == nil && bytes.Equal(was, data) {
+		return nil // nothing is written where it is right already: the disk may be full
 	}
 	next := strings.TrimSuffix(dir, "/") + "." + name + ".new"
 	err := os.MkdirAll(dir, 0o755) // the daemon reads it as nobody

@@ -293,29 +293,34 @@ func syncAll(dir string) error {
 
 // copyTree copies a file, a link or a folder with all in it; a socket or the like is left out.
 func copyTree(from, to string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+	info, err := os.Lstat(from)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().IsRegular():
+		return copyFile(from, to, info.Mode().Perm())
+	case info.Mode().Type() == fs.ModeSymlink:
+		link, err := os.Readlink(from)
 		if err != nil {
 			return err
 		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		target := to + strings.TrimPrefix(path, from)
-		switch {
-		case info.IsDir():
-			return os.Mkdir(target, info.Mode().Perm())
-		case info.Mode().Type() == fs.ModeSymlink:
-			link, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			return os.Symlink(link, target)
-		case info.Mode().IsRegular():
-			return copyFile(path, target, info.Mode().Perm())
-		}
+		return os.Symlink(link, to)
+	case !info.IsDir():
 		return nil
-	})
+	}
+	if err := os.Mkdir(to, info.Mode().Perm()); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := copyTree(filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyFile(from, to string, mode fs.FileMode) error {

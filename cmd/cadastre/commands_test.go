@@ -26,6 +26,7 @@ import (
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"house":     doHouse,
 	"daemon":    doDaemon,
+	"signal":    doSignal,
 	"begin":     doBegin,
 	"settle":    doSettle,
 	"exits":     doExits,
@@ -284,14 +285,17 @@ func (d *daemonOf) kill() {
 }
 
 // doDaemon does what its first word says: start [flags of serve] starts a daemon and returns when it answers; stop
-// ends it as systemd does, and crash as a power cut does. What it logs is in daemon.log. OPENFILES is its limit of open files.
+// ends it as systemd does, ended waits until it has ended well, and crash ends it as a power cut does. What it logs is in
+// daemon.log. OPENFILES is its limit of open files.
 func doDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	d := theDaemon(ts)
 	switch args[0] {
 	case "start":
 		d.start(ts, args[1:])
-	case "stop":
-		ts.Check(d.cmd.Process.Signal(syscall.SIGTERM))
+	case "stop", "ended":
+		if args[0] == "stop" {
+			ts.Check(d.cmd.Process.Signal(syscall.SIGTERM))
+		}
 		select {
 		case err := <-d.ended:
 			d.cmd = nil
@@ -308,6 +312,11 @@ func doDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// doSignal sends the daemon a signal: HUP or TERM.
+func doSignal(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(theDaemon(ts).cmd.Process.Signal(map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}[args[0]]))
+}
+
 func (d *daemonOf) start(ts *testscript.TestScript, flags []string) {
 	path, err := exec.LookPath(filepath.Join(binFolder(ts), "cadastre"))
 	ts.Check(err)
@@ -322,6 +331,7 @@ func (d *daemonOf) start(ts *testscript.TestScript, flags []string) {
 	cmd.Env = append(os.Environ(), "GORACE="+raceDetector, "CADASTRE_DATA="+ts.Getenv("CADASTRE_DATA"), "CADASTRE_PASSPHRASE="+ts.Getenv("CADASTRE_PASSPHRASE"), "PATH="+ts.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	ts.Check(cmd.Start())
+	ts.Check(os.WriteFile(ts.MkAbs("daemon.pid"), []byte(strconv.Itoa(cmd.Process.Pid)), 0o644))
 	d.cmd, d.ended = cmd, make(chan error, 1)
 	go func() { d.ended <- cmd.Wait() }()
 	socket := filepath.Join(ts.Getenv("CADASTRE_DATA"), "cadastre.sock")

@@ -43,7 +43,7 @@ type listenConfig struct {
 }
 
 type tlsConfig struct {
-	Certificate string `toml:"certificate"` // PEM chain; empty: one of our own making
+	Certificate string `toml:"certificate"` // PEM chain, a relative path is below the data directory; empty: one of our own making
 	Key         string `toml:"key"`
 }
 
@@ -150,6 +150,11 @@ func readConfig(dir string) (*config, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return nil, fault.New(fault.BadInput, "%s has a key %q that means nothing; remove it", path, unknown[0].String())
+	}
+	for _, file := range []*string{&c.TLS.Certificate, &c.TLS.Key} {
+		if *file != "" && !filepath.IsAbs(*file) {
+			*file = filepath.Join(dir, *file) // whatever the working directory is
+		}
 	}
 	if err := c.check(); err != nil {
 		return nil, fault.Wrap(err, "%s", path)

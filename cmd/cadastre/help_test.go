@@ -24,7 +24,7 @@ func eachCommand(cmd *cobra.Command, fn func(*cobra.Command)) {
 }
 
 func TestHelp(t *testing.T) {
-	eachCommand(newRoot(), func(cmd *cobra.Command) {
+	eachCommand(newRoot(&global{}), func(cmd *cobra.Command) {
 		path := cmd.CommandPath()
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: its short help is %q; it must be a half sentence", path, cmd.Short)
@@ -53,13 +53,13 @@ func TestHelp(t *testing.T) {
 // TestExamplesParse has cobra read every example, as far as its flags.
 func TestExamplesParse(t *testing.T) {
 	quoted := regexp.MustCompile(`'[^']*'`)
-	eachCommand(newRoot(), func(cmd *cobra.Command) {
+	eachCommand(newRoot(&global{}), func(cmd *cobra.Command) {
 		for line := range strings.Lines(cmd.Example) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), "   #")
 			line, _, _ = strings.Cut(line, " | ")
 			line, _, _ = strings.Cut(line, " > ")
 			words := strings.Fields(quoted.ReplaceAllString(line, "words"))[1:]
-			found, rest, err := newRoot().Find(words)
+			found, rest, err := newRoot(&global{}).Find(words)
 			if err != nil {
 				t.Errorf("%q: %v", line, err)
 				continue
@@ -88,7 +88,7 @@ func TestScriptsCover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eachCommand(newRoot(), func(cmd *cobra.Command) {
+	eachCommand(newRoot(&global{}), func(cmd *cobra.Command) {
 		if !cmd.HasSubCommands() && !strings.Contains(all.String(), "exec "+cmd.CommandPath()) {
 			t.Errorf("no script runs '%s'", cmd.CommandPath())
 		}

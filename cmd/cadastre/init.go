@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"cadastre/api"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -63,8 +67,7 @@ func newInit(g *global) *cobra.Command {
 			if err := g.initialise(cmd, &o); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready; look at %s, then: cadastre serve --data %s\n", g.data, configPath(g.data), g.data)
-			return nil
+			return g.printMade(cmd)
 		},
 	}
 	cmd.Flags().StringVar(&o.tree, "tree", "", "TOML file of the root, the RIRs and the NIRs")
@@ -74,6 +77,26 @@ func newInit(g *global) *cobra.Command {
 	o.secrets.add(cmd)
 	_ = cmd.MarkFlagRequired("tree")
 	return cmd
+}
+
+// madeAs is what init prints.
+type madeAs struct {
+	Data         string    `json:"data"`
+	Config       string    `json:"config"`
+	AnchorKey    string    `json:"anchor_key"`
+	AnchorNeeded time.Time `json:"anchor_needed_by"`
+}
+
+func (g *global) printMade(cmd *cobra.Command) error {
+	s, err := ask[api.Nothing, *ca.Status](cmd.Context(), g, "/status", api.Nothing{})
+	if err != nil {
+		return err
+	}
+	made := madeAs{g.data, configPath(g.data), filepath.Join(g.data, "anchor.key"), s.AnchorNeeded}
+	return g.print(cmd.OutOrStdout(), made, func(w io.Writer) {
+		fmt.Fprintf(w, "%s is ready; look at %s, then: cadastre serve --data %s\n", made.Data, made.Config, made.Data)
+		fmt.Fprintf(w, "the trust anchor's key is %s: it can be taken away, and is needed again before %s\n", made.AnchorKey, made.AnchorNeeded.Format(time.DateOnly))
+	})
 }
 
 func (o *initOptions) addAddresses(cmd *cobra.Command) {
@@ -108,6 +131,9 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) error {
 func (g *global) make(c *config, o *initOptions, fill func(st store.Store, keys, anchor []byte) error, begin func(h *house, keys, anchor []byte) error) (err error) {
 	if entries, err := os.ReadDir(g.data); err == nil && len(entries) > 0 {
 		return fault.New(fault.Conflict, "%s is not empty; choose another directory or remove that one", g.data)
+	}
+	if err := checkPrivate(g.data); err != nil {
+		return err
 	}
 	if _, err := os.Stat(ca.HighWaterPath(g.data)); !errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.Conflict, "%s remembers an installation that was in %s; remove it if that one is gone for good", ca.HighWaterPath(g.data), g.data)
@@ -150,6 +176,25 @@ func (g *global) make(c *config, o *initOptions, fill func(st store.Store, keys,
 	}
 	defer h.close()
 	return begin(h, keys, anchor)
+}
+
+// checkPrivate wants an empty directory that is there already to be ours, and nobody else's to read or write. Links are followed.
+func checkPrivate(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fault.Wrap(err, "couldn't look at %s", dir)
+	case !info.IsDir():
+		return fault.New(fault.BadInput, "%s is no directory; choose another name", dir)
+	case info.Mode().Perm()&0o022 != 0:
+		return fault.New(fault.BadInput, "others may write into %s (its mode is %04o), where private keys will be: take that right away ('chmod 700 %s'), or let init make the directory", dir, info.Mode().Perm(), dir)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fault.New(fault.BadInput, "%s belongs to another user: make it yours, or let init make the directory", dir)
+	}
+	return fault.Wrap(os.Chmod(dir, 0o700), "couldn't close %s to others", dir)
 }
 
 // firstIssue publishes the trust anchor's own objects and the root's certificate.

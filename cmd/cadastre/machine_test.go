@@ -56,9 +56,13 @@ func doSmallDisk(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// doFill fills the disk of a folder to its last byte.
+// doFill fills the disk of a folder to its last byte, with a file filler, or filler.2 where that is there.
 func doFill(ts *testscript.TestScript, _ bool, args []string) {
-	f, err := os.Create(filepath.Join(ts.MkAbs(args[0]), "filler"))
+	path := filepath.Join(ts.MkAbs(args[0]), "filler")
+	if _, err := os.Stat(path); err == nil {
+		path += ".2"
+	}
+	f, err := os.Create(path)
 	ts.Check(err)
 	for size := 1 << 20; size > 0; size /= 2 {
 		for err = nil; err == nil; {

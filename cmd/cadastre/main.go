@@ -5,11 +5,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"os/user"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -17,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/printable"
 )
 
 // global is the flags that every command has.
@@ -37,18 +41,57 @@ func main() {
 
 // run runs one command line and returns its exit status.
 func run(ctx context.Context, args []string) int {
-	root := newRoot()
+	g := &global{}
+	root := newRoot(g)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "cadastre: "+err.Error())
+	kind := fault.KindOf(err)
 	var classified *fault.Error
 	if !errors.As(err, &classified) && isUsage(err) {
-		return fault.BadInput.Exit()
+		kind = fault.BadInput
 	}
-	return fault.KindOf(err).Exit()
+	if g.output == "json" || wantsJSON(args) {
+		printProblem(os.Stderr, kind, err)
+	} else {
+		fmt.Fprintln(os.Stderr, "cadastre: "+printable.Text(err.Error()))
+	}
+	return kind.Exit()
+}
+
+// problem is an error as JSON, on standard error.
+type problem struct {
+	Error struct {
+		Kind    string `json:"kind"`
+		Exit    int    `json:"exit"`
+		Meaning string `json:"meaning"` // of the exit status
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+func printProblem(w io.Writer, kind fault.Kind, err error) {
+	var p problem
+	p.Error.Kind, p.Error.Exit, p.Error.Meaning, p.Error.Message = kind.String(), kind.Exit(), kind.Meaning(), err.Error()
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(p)
+}
+
+// wantsJSON tells whether a command line asks for JSON, of one that could not be read to its end.
+func wantsJSON(args []string) bool {
+	for i, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "-ojson", "-o=json", "--output=json":
+			return true
+		case "-o", "--output":
+			return i+1 < len(args) && args[i+1] == "json"
+		}
+	}
+	return false
 }
 
 // isUsage recognises what cobra says about a command line; its errors have no types.
@@ -61,17 +104,17 @@ func isUsage(err error) bool {
 	return false
 }
 
-func newRoot() *cobra.Command {
-	g := &global{}
+func newRoot(g *global) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "cadastre",
 		Short:         "The registry of Internet number resources, and the RPKI that proves what it says",
-		Long:          "Cadastre keeps who holds which Internet number resources, and publishes the RPKI that follows from it.\n\n" + exitStatuses(),
+		Long:          "Cadastre keeps who holds which Internet number resources, and publishes the RPKI that follows from it.\n\n" + exitStatuses() + "\n" + environment(),
 		Example:       "  cadastre init --data DIR --tree tree.toml --passphrase-file FILE\n  cadastre holdings import --data DIR delegated-afrinic-extended-20230324.gz\n  cadastre roa import --data DIR announcements.csv\n  cadastre serve --data DIR --passphrase-file FILE\n  cadastre vrps --data DIR",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().StringVar(&g.data, "data", defaultData(), "data directory")
+	root.PersistentFlags().StringVar(&g.data, "data", defaultData(), "data directory (or CADASTRE_DATA)")
 	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "how to print: text or json")
 	root.PersistentFlags().StringVar(&g.actor, "actor", defaultActor(), "who decides, for the log of decisions")
 	root.PersistentFlags().StringVar(&g.reason, "reason", "", "why, for the log of decisions")
@@ -81,7 +124,7 @@ func newRoot() *cobra.Command {
 		}
 		return nil
 	}
-	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newChildren(g), newParents(g), newPublishers(g), newRepository(g), newRegistries(g), newKeys(g), newIdentity(g), newAddress(g), newPolicy(g), newTransfer(g), newHandoff(g), newEscrow(g), newVRPs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDemo(g))
+	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newChildren(g), newParents(g), newPublishers(g), newRepository(g), newRegistries(g), newKeys(g), newIdentity(g), newAddress(g), newPassphrase(g), newPolicy(g), newTransfer(g), newHandoff(g), newEscrow(g), newVRPs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDemo(g))
 	return root
 }
 
@@ -101,6 +144,47 @@ func exitStatuses() string {
 		fmt.Fprintf(&b, "  %2d  %s\n", kind.Exit(), kind.Meaning())
 	}
 	return b.String()
+}
+
+// environment is the part of the help that tells which variables of the environment are read.
+func environment() string {
+	var b strings.Builder
+	b.WriteString("Environment:\n")
+	for _, v := range [][2]string{
+		{"CADASTRE_DATA", "data directory, where --data does not name it"},
+		{"CADASTRE_PASSPHRASE", "passphrase of the keys, where --passphrase-file names no file"},
+		{"CADASTRE_ANCHOR_PASSPHRASE", "passphrase of the trust anchor's key, where --anchor-passphrase-file names no file"},
+		{"CADASTRE_NEW_PASSPHRASE", "new passphrase for 'passphrase change', where --new-passphrase-file names no file"},
+	} {
+		fmt.Fprintf(&b, "  %-26s  %s\n", v[0], v[1])
+	}
+	return b.String()
+}
+
+// version is what was built: the module's version, the revision that it was built from, and by which Go.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	revision, changed, at := "", "", ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			revision = s.Value[:min(len(s.Value), 12)]
+		case "vcs.time":
+			at = s.Value
+		case "vcs.modified":
+			if s.Value == "true" {
+				changed = "+changes"
+			}
+		}
+	}
+	text := info.Main.Version
+	if revision != "" {
+		text += fmt.Sprintf(" (revision %s%s of %s)", revision, changed, at)
+	}
+	return fmt.Sprintf("%s, %s, %s/%s", text, info.GoVersion, runtime.GOOS, runtime.GOARCH)
 }
 
 func defaultData() string {

@@ -90,9 +90,9 @@ type houseCollector struct {
 	engine *ca.Engine
 	tls    func() time.Time // when the served TLS certificate ends
 
-	firstExpiry, authorities, vrps, poolReady, poolSize, frozen, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
-	peers                                                                                                         peerDescs
-	transfers                                                                                                     transferDescs
+	firstExpiry, anchorNeeded, authorities, vrps, poolReady, poolSize, frozen, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+	peers                                                                                                                       peerDescs
+	transfers                                                                                                                   transferDescs
 }
 
 func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
@@ -101,20 +101,21 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 	}
 	return &houseCollector{
 		engine: e, tls: tls,
-		firstExpiry: desc("first_expiry_seconds", "Seconds until the first thing in the whole tree ends to be valid."),
-		authorities: desc("authorities", "Certification authorities, the trust anchor included."),
-		vrps:        desc("vrps", "Validated ROA payloads that are issued."),
-		poolReady:   desc("key_pool_ready", "One-time keys that are ready."),
-		poolSize:    desc("key_pool_capacity", "One-time keys that a full pool has."),
-		frozen:      desc("frozen", "1 while nothing is signed because something is wrong."),
-		waiting:     desc("organisations_waiting", "Organisations that a decision touched and that are not planned for yet."),
-		tlsExpiry:   desc("tls_expiry_seconds", "Seconds until the served TLS certificate ends."),
-		serial:      desc("repository_serial", "Serial of a repository.", "registry"),
-		age:         desc("repository_age_seconds", "Seconds since a repository last got a serial.", "registry"),
-		objects:     desc("repository_objects", "Objects in a repository.", "registry"),
-		staged:      desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
-		peers:       newPeerDescs(desc),
-		transfers:   newTransferDescs(desc),
+		firstExpiry:  desc("first_expiry_seconds", "Seconds until the first thing in the whole tree ends to be valid."),
+		anchorNeeded: desc("anchor_needed_seconds", "Seconds until what the trust anchor's key signed last ends; the key has to have signed anew by then."),
+		authorities:  desc("authorities", "Certification authorities, the trust anchor included."),
+		vrps:         desc("vrps", "Validated ROA payloads that are issued."),
+		poolReady:    desc("key_pool_ready", "One-time keys that are ready."),
+		poolSize:     desc("key_pool_capacity", "One-time keys that a full pool has."),
+		frozen:       desc("frozen", "1 while nothing is signed because something is wrong."),
+		waiting:      desc("organisations_waiting", "Organisations that a decision touched and that are not planned for yet."),
+		tlsExpiry:    desc("tls_expiry_seconds", "Seconds until the served TLS certificate ends."),
+		serial:       desc("repository_serial", "Serial of a repository.", "registry"),
+		age:          desc("repository_age_seconds", "Seconds since a repository last got a serial.", "registry"),
+		objects:      desc("repository_objects", "Objects in a repository.", "registry"),
+		staged:       desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
+		peers:        newPeerDescs(desc),
+		transfers:    newTransferDescs(desc),
 	}
 }
 
@@ -132,6 +133,7 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	gauge(c.firstExpiry, time.Until(status.FirstExpiry).Seconds())
+	gauge(c.anchorNeeded, time.Until(status.AnchorNeeded).Seconds())
 	gauge(c.authorities, float64(status.Authorities))
 	gauge(c.vrps, float64(c.engine.VRPCount()))
 	gauge(c.poolReady, float64(status.PoolReady))

@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -40,7 +42,8 @@ func newServe(g *global) *cobra.Command {
 		Long: "Runs the daemon. It keeps the RPKI as the ledger says, serves it over RRDP and rsync, and answers the other commands through a\n" +
 			"Unix socket in the data directory. With --once it signs what is due, publishes, writes the RRDP and rsync trees to disk, and ends.\n" +
 			"CAs elsewhere that are below ours, or publish here, are answered beside RRDP (RFC 6492, RFC 8181), and so are other installations\n" +
-			"that resources move to and come from.",
+			"that resources move to and come from. SIGTERM and SIGINT end it; SIGHUP has it look at the files of its TLS certificate now, which it\n" +
+			"does by itself within ten seconds of the next connection.",
 		Example: "  cadastre serve --passphrase-file /etc/cadastre/passphrase\n  cadastre serve --once --www /var/www/rpki --passphrase-file /etc/cadastre/passphrase",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return g.serve(cmd.Context(), &o) },
@@ -57,6 +60,12 @@ func newServe(g *global) *cobra.Command {
 
 func (g *global) serve(ctx context.Context, o *serveOptions) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := shield(); err != nil {
+		log.Warn("this process could not be kept from leaving a core dump, which would have keys in it", "error", err)
+	}
+	hangups := make(chan os.Signal, 1) // from here on a SIGHUP ends nothing
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	h, err := g.open(log)
 	if err != nil {
 		return err
@@ -76,7 +85,7 @@ func (g *global) serve(ctx context.Context, o *serveOptions) error {
 		}
 		return h.once(ctx, o)
 	}
-	return h.serve(ctx, o, m, log)
+	return h.serve(ctx, o, m, hangups, log)
 }
 
 // unlock checks that the clock can be believed, and opens the keys. The trust anchor's is opened where its passphrase is
@@ -169,7 +178,7 @@ func writeAnchor(dir string, der []byte) error {
 
 // serve runs everything until ctx ends. What is published is served first, before the keys are opened, which takes time
 // and perhaps a passphrase to be typed.
-func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slog.Logger) error {
+func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups <-chan os.Signal, log *slog.Logger) error {
 	pair, err := newKeyPair(h.config, h.dir, log)
 	if err != nil {
 		return err
@@ -188,6 +197,10 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 	server := front.New(public, h.config.Limits.front(), log)
 	m.watchFront(server)
 	runFront(ctx, group, server, listener, &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	group.Go(func() error {
+		reloadAt(ctx, hangups, pair, log)
+		return nil
+	})
 	if err := h.unlock(ctx, o, log); err != nil {
 		return err
 	}
@@ -237,6 +250,19 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, log *slo
 		})
 	}
 	return group.Wait()
+}
+
+// reloadAt looks at the TLS certificate's files at each signal, until ctx ends.
+func reloadAt(ctx context.Context, hangups <-chan os.Signal, pair *keyPair, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			pair.reload()
+			log.Info("SIGHUP: the TLS certificate's files were looked at; all else in config.toml needs a restart", "tls_until", pair.expires())
+		}
+	}
 }
 
 // keeper makes deposits for a successor, nil where none is configured.

@@ -89,6 +89,9 @@ func printStatus(w io.Writer, s *ca.Status) {
 	if !s.FirstExpiry.IsZero() {
 		fmt.Fprintf(w, "first expiry %s (%s)\n", s.FirstExpiry.Format(time.RFC3339), s.FirstHolder)
 	}
+	if !s.AnchorNeeded.IsZero() {
+		fmt.Fprintf(w, "anchor's key needed again before %s\n", s.AnchorNeeded.Format(time.RFC3339))
+	}
 	if s.PoolSize > 0 {
 		fmt.Fprintf(w, "key pool     %d of %d\n", s.PoolReady, s.PoolSize)
 	}

@@ -14,6 +14,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,6 +71,7 @@ func writePEM(path, kind string, der []byte, mode os.FileMode) error {
 // is refused, and the old one served on.
 type keyPair struct {
 	certificate, key string
+	host             string // that relying parties ask for; empty for any
 	log              *slog.Logger
 
 	mu      sync.Mutex // guards the rest
@@ -81,16 +84,42 @@ type keyPair struct {
 const lookEvery = 10 * time.Second
 
 func newKeyPair(c *config, dir string, log *slog.Logger) (*keyPair, error) {
-	k := &keyPair{certificate: c.TLS.Certificate, key: c.TLS.Key, log: log}
+	k := &keyPair{certificate: c.TLS.Certificate, key: c.TLS.Key, host: c.host(), log: log}
 	if k.certificate == "" {
 		k.certificate, k.key = filepath.Join(dir, "tls", "server.pem"), filepath.Join(dir, "tls", "server.key")
 	}
+	pair, err := k.load()
+	if err != nil {
+		return nil, err
+	}
+	k.pair, k.changed, k.looked = pair, k.modified(), time.Now()
+	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
+		log.Error("the TLS certificate has ended: relying parties refuse it, and go on with what they have; put a new one in its place", "certificate", k.certificate, "ended", pair.Leaf.NotAfter)
+	}
+	return k, nil
+}
+
+// load reads the files. It fails where they do not fit together, or are for another host than relying parties ask for.
+func (k *keyPair) load() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(k.certificate, k.key)
+	if err == nil && pair.Leaf == nil {
+		pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0])
+	}
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "couldn't use the TLS certificate %s with the key %s: %w", k.certificate, k.key, err)
 	}
-	k.pair, k.changed, k.looked = &pair, k.modified(), time.Now()
-	return k, nil
+	if k.host != "" && pair.Leaf.VerifyHostname(k.host) != nil {
+		return nil, fault.New(fault.BadInput, "the TLS certificate %s is for %s, but rrdp_base names the host %s: relying parties would refuse it; use one for that host (where a proxy in front has it, leave tls.certificate empty)", k.certificate, orDash(strings.Join(hostsOf(pair.Leaf), ", ")), k.host)
+	}
+	return &pair, nil
+}
+
+func hostsOf(c *x509.Certificate) []string {
+	hosts := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return hosts
 }
 
 func (k *keyPair) modified() time.Time {
@@ -110,26 +139,37 @@ func (k *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if time.Since(k.looked) < lookEvery {
 		return k.pair, nil
 	}
-	k.looked = time.Now()
-	if modified := k.modified(); modified.After(k.changed) {
-		k.changed = modified
-		pair, err := tls.LoadX509KeyPair(k.certificate, k.key)
-		if err != nil {
-			k.log.Error("the new TLS certificate cannot be used; the old one is served on", "certificate", k.certificate, "error", err)
-			return k.pair, nil
-		}
-		k.pair = &pair
-		k.log.Info("a new TLS certificate is in use", "certificate", k.certificate, "until", pair.Leaf.NotAfter)
-	}
+	k.look()
 	return k.pair, nil
+}
+
+// reload looks at the files now.
+func (k *keyPair) reload() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.look()
+}
+
+// look takes the files where they have changed. mu is held.
+func (k *keyPair) look() {
+	k.looked = time.Now()
+	modified := k.modified()
+	if !modified.After(k.changed) {
+		return
+	}
+	k.changed = modified
+	pair, err := k.load()
+	if err != nil {
+		k.log.Error("the new TLS certificate cannot be used; the old one is served on", "certificate", k.certificate, "error", err)
+		return
+	}
+	k.pair = pair
+	k.log.Info("a new TLS certificate is in use", "certificate", k.certificate, "until", pair.Leaf.NotAfter)
 }
 
 // expires is when the certificate that is served ends.
 func (k *keyPair) expires() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.pair.Leaf == nil {
-		return time.Time{}
-	}
 	return k.pair.Leaf.NotAfter
 }

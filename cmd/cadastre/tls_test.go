@@ -122,3 +122,36 @@ func TestTLSRefused(t *testing.T) {
 		t.Errorf("a pair that does not fit together: %v", err)
 	}
 }
+
+// TestTLSHost has certificates for a host that relying parties do not ask for.
+func TestTLSHost(t *testing.T) {
+	dir := t.TempDir()
+	files := filepath.Join(dir, "tls")
+	if err := makeTLS(files, "old.example", "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	for host, want := range map[string]string{"old.example": "", "192.0.2.1": "", "new.example": "is for old.example, 192.0.2.1, but rrdp_base names the host new.example"} {
+		_, err := newKeyPair(&config{RRDPBase: "https://" + host + "/rrdp/"}, dir, logger)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("for %s: %v", host, err)
+		}
+	}
+	// a renewal for another host is not taken
+	pair, err := newKeyPair(&config{RRDPBase: "https://old.example/rrdp/"}, dir, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := makeTLS(files, "new.example"); err != nil {
+		t.Fatal(err)
+	}
+	stamp := time.Now().AddDate(100, 0, 0)
+	if err := os.Chtimes(filepath.Join(files, "server.pem"), stamp, stamp); err != nil {
+		t.Fatal(err)
+	}
+	pair.reload()
+	if pair.pair.Leaf.DNSNames[0] != "old.example" || !strings.Contains(log.String(), "the old one is served on") {
+		t.Errorf("a certificate for another host is served: %s", log.String())
+	}
+}

@@ -20,6 +20,8 @@ type trees struct {
 	trees  map[string]*rsync.Tree
 	daemon *rsync.Daemon // nil: rsync is not served
 
+	waiting bool // rsyncd could not be started, for want of room on the disk; of the one who follows
+
 	mu     sync.Mutex        // held by whoever publishes: a tree takes one at a time
 	served map[string]string // module -> path that the daemon was last told
 }
@@ -37,11 +39,16 @@ func (h *house) openTrees(log *slog.Logger) (*trees, error) {
 		}
 		t.trees[name] = tree
 	}
-	certificate, err := h.engine.Anchor()
+	return t, nil
+}
+
+// putAnchor writes the trust anchor's certificate into its module. mu is held.
+func (t *trees) putAnchor() error {
+	certificate, err := t.house.engine.Anchor()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return t, rsync.PutFile(t.anchorDir(), "ta.cer", certificate, objectTime("ta.cer", certificate))
+	return rsync.PutFile(t.anchorDir(), "ta.cer", certificate, objectTime("ta.cer", certificate))
 }
 
 // treesEvery is how long a serial may wait for its tree. What one repository says is built on in another after the soak, and
@@ -64,31 +71,49 @@ func objectTime(uri string, object []byte) time.Time {
 	return at
 }
 
-// startDaemon starts rsyncd. A machine without rsync serves RRDP alone, which is said.
+// startDaemon starts rsyncd with what is there. A machine without rsync serves RRDP alone, which is said; so does one with a
+// full disk on which something is missing, until there is room.
 func (t *trees) startDaemon() error {
+	err := t.tryDaemon()
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		t.log.Warn("rsync is not served: install it (apt-get install rsync) and start again; RRDP is served", "why", err)
+		return nil
+	case fault.KindOf(err) == fault.Storage:
+		t.log.Error("rsync is not served until there is room on the disk; RRDP is served", "error", err)
+		t.waiting = true
+		return nil
+	}
+	return err
+}
+
+func (t *trees) tryDaemon() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	address := t.house.config.Listen.Rsync
 	if address == "" {
 		return nil
 	}
-	daemon, err := rsync.Start(rsync.DaemonConfig{Dir: filepath.Join(t.house.dir, "rsyncd"), Address: address, Log: t.log})
-	if fault.KindOf(err) == fault.NotFound {
-		t.log.Warn("rsync is not served: install it (apt-get install rsync) and start again; RRDP is served", "why", err)
-		return nil
+	if err := t.putAnchor(); err != nil {
+		return err
 	}
+	modules := []rsync.Module{{Name: "ta", Path: t.anchorDir(), Comment: "trust anchor certificate"}}
+	served := map[string]string{}
+	for name, tree := range t.trees {
+		if path := tree.Path(); path != "" {
+			modules = append(modules, rsync.Module{Name: name, Path: path, Comment: moduleComment(name)})
+			served[name] = path
+		}
+	}
+	daemon, err := rsync.Start(rsync.DaemonConfig{Dir: filepath.Join(t.house.dir, "rsyncd"), Address: address, Log: t.log, Modules: modules})
 	if err != nil {
 		return err
 	}
-	t.daemon = daemon
-	if err := daemon.SetModule("ta", t.anchorDir(), "trust anchor certificate"); err != nil {
-		return err
-	}
-	for name, tree := range t.trees {
-		if err := t.serve(name, tree); err != nil {
-			return err
-		}
-	}
+	t.daemon, t.served, t.waiting = daemon, served, false
 	return nil
 }
+
+func moduleComment(registry string) string { return "RPKI repository " + registry }
 
 // serve tells the daemon of a tree's newest directory.
 func (t *trees) serve(name string, tree *rsync.Tree) error {
@@ -96,26 +121,39 @@ func (t *trees) serve(name string, tree *rsync.Tree) error {
 	if t.daemon == nil || path == "" || t.served[name] == path {
 		return nil
 	}
-	if err := t.daemon.SetModule(name, path, "RPKI repository "+name); err != nil {
+	if err := t.daemon.SetModule(name, path, moduleComment(name)); err != nil {
 		return err
 	}
 	t.served[name] = path
 	return nil
 }
 
-// follow publishes trees as their repositories go on, until ctx ends.
+// follow publishes trees as their repositories go on, until ctx ends. What fails is tried again after a pause that grows with
+// each failure, and told when it fails in a new way.
 func (t *trees) follow(ctx context.Context) error {
 	ticker := time.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
+	troubles := map[string]*trouble{}
+	try := func(what string, do func() error) {
+		if troubles[what] == nil {
+			troubles[what] = &trouble{}
+		}
+		if now := time.Now(); troubles[what].mayTry(now) {
+			if err := do(); troubles[what].failed(now, err) {
+				t.log.Error("couldn't publish a tree for rsync; the last one is served on, and it is tried again", "registry", what, "error", err)
+			}
+		}
+	}
 	for {
+		if t.waiting {
+			try("ta", t.tryDaemon)
+		}
 		for name, repository := range t.house.engine.Repositories() {
 			session, serial, _ := repository.Published()
 			if at, due := t.trees[name].Due(session, serial); !due || time.Now().Before(at) {
 				continue
 			}
-			if err := t.publish(name, repository); err != nil {
-				t.log.Error("couldn't publish a tree for rsync; the last one is served on", "registry", name, "error", err)
-			}
+			try(name, func() error { return t.publish(name, repository) })
 		}
 		select {
 		case <-ctx.Done():
@@ -123,6 +161,35 @@ func (t *trees) follow(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// trouble is what goes wrong again and again. The pause between two tries doubles from a second to five minutes.
+type trouble struct {
+	next  time.Time
+	pause time.Duration
+	said  string
+}
+
+// Pauses between tries of what failed.
+const (
+	firstPause   = time.Second
+	longestPause = 5 * time.Minute
+)
+
+func (t *trouble) mayTry(now time.Time) bool { return !now.Before(t.next) }
+
+// failed notes how a try ended, and tells whether that is worth saying: it failed in another way than before, or for the
+// first time in so long that it may have been forgotten.
+func (t *trouble) failed(now time.Time, err error) bool {
+	if err == nil {
+		*t = trouble{}
+		return false
+	}
+	t.pause = min(max(2*t.pause, firstPause), longestPause)
+	t.next = now.Add(t.pause)
+	again := t.said == err.Error() && t.pause < longestPause
+	t.said = err.Error()
+	return !again
 }
 
 func (t *trees) publish(name string, repository *rrdp.Repository) error {
@@ -140,6 +207,12 @@ func (t *trees) publish(name string, repository *rrdp.Repository) error {
 
 // publishAll brings every tree to the serial that its repository has.
 func (t *trees) publishAll() error {
+	t.mu.Lock()
+	err := t.putAnchor()
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	for name, repository := range t.house.engine.Repositories() {
 		if err := t.publish(name, repository); err != nil {
 			return err

@@ -16,7 +16,7 @@ func BenchmarkBuild(b *testing.B) {
 		if err != nil {
 			b.Skipf("the real registries are not there: %v", err)
 		}
-		if err := e.Unseal(b.Context(), []byte("bench"), []byte("bench"), 1500); err != nil {
+		if err := e.Unseal(b.Context(), []byte("of the benches"), []byte("of the benches"), 1500); err != nil {
 			b.Fatal(err)
 		}
 		if err := e.Settle(b.Context()); err != nil {

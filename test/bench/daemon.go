@@ -58,7 +58,7 @@ func (b *bench) newDaemon(ctx context.Context, name, algorithm string) (*daemon,
 func (b *bench) emptyDaemon(ctx context.Context, name, algorithm string) (*daemon, error) {
 	d := &daemon{program: b.program, dir: filepath.Join(b.work, name), passphrase: filepath.Join(b.work, "passphrase")}
 	treeFile := filepath.Join(b.work, "tree.toml")
-	err := errors.Join(os.WriteFile(d.passphrase, []byte("bench\n"), 0o600), os.WriteFile(treeFile, []byte(tree), 0o600))
+	err := errors.Join(os.WriteFile(d.passphrase, []byte("of the benches\n"), 0o600), os.WriteFile(treeFile, []byte(tree), 0o600))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,27 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"cadastre/ca"
+)
+
+// PassphraseChange asks for another passphrase of the keys, and of the trust anchor's key where it has the same; or of that
+// alone.
+type PassphraseChange struct {
+	By
+	Old        []byte `json:"old"`
+	New        []byte `json:"new"`
+	AnchorOnly bool   `json:"anchor_only,omitempty"`
+}
+
+func (s server) passphrase(mux *http.ServeMux) {
+	handle(mux, "/passphrase/change", func(_ context.Context, q PassphraseChange) (ca.PassphraseChange, error) {
+		if q.AnchorOnly {
+			err := s.engine.ChangeAnchorPassphrase(q.holdings(), q.Old, q.New)
+			return ca.PassphraseChange{Anchor: err == nil}, err
+		}
+		return s.engine.ChangePassphrase(q.holdings(), q.Old, q.New)
+	})
+}

@@ -1,0 +1,96 @@
+package ca
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+	"cadastre/keys"
+)
+
+// PassphraseChange says which passphrases were changed.
+type PassphraseChange struct {
+	Keys   bool `json:"keys"`
+	Anchor bool `json:"anchor"`
+}
+
+// ChangePassphrase gives the keys another passphrase, and the trust anchor's key too where it has the same one and is there. Each
+// is changed in one step. What a crash leaves half done is done by the same call again.
+func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done PassphraseChange, err error) {
+	if err := keys.CheckPassphrase(next); err != nil {
+		return done, err
+	}
+	if _, err := e.openVault(old); err != nil {
+		return done, err
+	}
+	err = e.ChangeAnchorPassphrase(by, old, next)
+	kind := fault.KindOf(err)
+	if done.Anchor = err == nil; !done.Anchor && kind != fault.Secret && kind != fault.NotFound { // it has its own, or is kept elsewhere
+		return done, err
+	}
+	_, err = e.store.Update(store.Any, func(w store.Writer) error {
+		header, err := w.Get(engineBucket, vaultKey)
+		if err != nil {
+			return err
+		}
+		if header, err = keys.ChangePassphrase(header, old, next); err != nil {
+			return err
+		}
+		return w.Put(engineBucket, vaultKey, header)
+	})
+	if err != nil {
+		return done, err
+	}
+	done.Keys = true
+	e.log.Info("the passphrase of the keys was changed", "anchor_too", done.Anchor, "actor", by.Actor, "reason", by.Reason)
+	return done, nil
+}
+
+// ChangeAnchorPassphrase gives the trust anchor's key another passphrase.
+func (e *Engine) ChangeAnchorPassphrase(by holdings.By, old, next []byte) error {
+	path := anchorPath(e.dir)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.NotFound, "the trust anchor's key %s is not there: bring it first", path)
+	}
+	var f anchorFile
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		return fault.New(fault.Corrupt, "the trust anchor's key %s cannot be read (%w): restore it from a backup", path, err)
+	}
+	if f.Vault, err = keys.ChangePassphrase(f.Vault, old, next); err != nil {
+		return fault.Wrap(err, "couldn't open the trust anchor's key")
+	}
+	if text, err = json.Marshal(f); err != nil {
+		return err
+	}
+	if err := replaceFile(path, text); err != nil {
+		return err
+	}
+	e.log.Info("the passphrase of the trust anchor's key was changed", "actor", by.Actor, "reason", by.Reason)
+	return nil
+}
+
+// AnchorNeededBy is the end of the first thing that only the trust anchor's key can make anew: its manifest and CRL, and the
+// root's certificate. The key is needed before.
+func (e *Engine) AnchorNeededBy() time.Time {
+	e.mu.RLock()
+	root := e.ledger.Root()
+	e.mu.RUnlock()
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	at := e.clocks[AnchorName].NextUpdate
+	for _, name := range e.issuedAt[root] {
+		if c := e.clocks[name]; c.Issuer == AnchorName {
+			at = sooner(at, c.CertExpires)
+		}
+	}
+	return at
+}
