@@ -137,7 +137,7 @@ func TestTransportsAgree(t *testing.T) {
 		"status":    {call[api.Nothing, *ca.Status]("/status", api.Nothing{}), 0, `"intents":2`},
 		"tal":       {call[api.Nothing, api.Text]("/tal", api.Nothing{}), 0, "https://rpki.example/ta/ta.cer"},
 		"vrps":      {call[api.Nothing, api.VRPs]("/vrps", api.Nothing{}), 0, `"lines"`},
-		"decisions": {call[api.DecisionsList, []holdings.Decision]("/decisions", api.DecisionsList{From: 2}), 0, `"to see"`},
+		"decisions": {call[api.DecisionsList, []holdings.Told]("/decisions", api.DecisionsList{From: 2}), 0, `"to see"`},
 		"list":      {call[api.HoldingsList, []api.Holding]("/holdings/list", api.HoldingsList{}), 0, "north/acacia"},
 		"list one":  {call[api.HoldingsList, []api.Holding]("/holdings/list", api.HoldingsList{Holder: "NORTH/baobab"}), 0, "102.16.0.0/20"},
 		"list none": {call[api.HoldingsList, []api.Holding]("/holdings/list", api.HoldingsList{Holder: "nobody"}), fault.NotFound, "nobody"},

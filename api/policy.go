@@ -24,7 +24,7 @@ type PolicySet struct {
 func (s server) policy(mux *http.ServeMux) {
 	handle(mux, "/policy/show", s.policyShow)
 	handle(mux, "/policy/set", func(_ context.Context, q PolicySet) (*ca.Effect, error) {
-		return s.engine.Decide(ca.Consent{}, func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(q.holdings(), q.Policy) })
+		return s.engine.Decide(ca.Consent{}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(q.holdings(), q.Policy) }))
 	})
 }
 

@@ -47,7 +47,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	})
 	handle(mux, "/status", func(context.Context, Nothing) (*ca.Status, error) { return e.Status() })
 	handle(mux, "/wait", s.wait)
-	handle(mux, "/decisions", func(_ context.Context, q DecisionsList) ([]holdings.Decision, error) { return e.Decisions(q.From) })
+	handle(mux, "/decisions", func(_ context.Context, q DecisionsList) ([]holdings.Told, error) { return e.Decisions(q.From) })
 	handle(mux, "/tal", func(context.Context, Nothing) (Text, error) {
 		text, err := e.TAL()
 		return Text{text}, err
@@ -162,7 +162,10 @@ func (s server) roasImport(_ context.Context, q ROAImport) (*ca.Effect, error) {
 		}
 		rows = append(rows, more...)
 	}
-	opt := roa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Actor: q.Actor, Time: q.holdings().Time}
+	if q.Reason == "" && len(q.Files) > 0 {
+		q.Reason = "import of " + q.Files[0].Name
+	}
+	opt := roa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
 	if len(q.Files) == 1 {
 		opt.File = q.Files[0].Name
 	}
@@ -198,7 +201,7 @@ func (s server) roasAdd(_ context.Context, q ROAChange) (*ca.Effect, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt := roa.Options{Holder: q.Holder, AllowAS0: q.AllowAS0, Actor: q.Actor, Time: q.holdings().Time}
+	opt := roa.Options{Holder: q.Holder, AllowAS0: q.AllowAS0, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
 	return s.engine.AddIntents(rows, opt, q.Consent)
 }
 
@@ -232,7 +235,7 @@ func (s server) roasRemove(_ context.Context, q ROAChange) (*ca.Effect, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.engine.RemoveIntents(intents, q.Consent)
+	return s.engine.RemoveIntents(q.holdings(), intents, q.Consent)
 }
 
 func (s server) roasList(_ context.Context, q ROAList) ([]ROAIntent, error) {

@@ -33,7 +33,7 @@ func (p *pair) policy(registry string, change func(*holdings.Policy)) {
 	p.Helper()
 	set := holdings.DefaultPolicy(registry, holdings.OnMarket)
 	change(&set)
-	_, err := p.b.Engine().Decide(ca.Consent{}, func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(p.b.By(), set) })
+	_, err := p.b.Engine().Decide(ca.Consent{}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(p.b.By(), set) }))
 	p.ok(err)
 }
 

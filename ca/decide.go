@@ -23,39 +23,39 @@ type Consent struct {
 
 // Import takes registries' files as what they delegate now.
 func (e *Engine) Import(by holdings.By, files []*holdings.File, opt holdings.ImportOptions, consent Consent) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Import(by, files, opt) })
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Import(by, files, opt) }))
 }
 
 // Delegate gives resources to an organisation from its parent.
 func (e *Engine) Delegate(by holdings.By, d holdings.Delegation, consent Consent) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Delegate(by, d) })
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Delegate(by, d) }))
 }
 
 // DelegateNew adds an organisation and gives resources to it from its parent, in one decision.
 func (e *Engine) DelegateNew(by holdings.By, o holdings.Organisation, d holdings.Delegation, consent Consent) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.DelegateNew(by, o, d) })
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.DelegateNew(by, o, d) }))
 }
 
 // Return gives resources of an organisation back to its parent.
 func (e *Engine) Return(by holdings.By, holder string, resources inr.Set, consent Consent) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Return(by, holder, resources) })
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Return(by, holder, resources) }))
 }
 
 // Revoke takes resources from an organisation: all where none are named.
 func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consent Consent) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Revoke(by, holder, resources) })
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Revoke(by, holder, resources) }))
 }
 
 // Expire ends what was delegated until now or before. The engine does it by itself; it is a command for when the brake
 // held it.
 func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Expire(by) })
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Expire(by) }))
 }
 
 // Exchange gives an organisation resources in place of others, which it keeps until a deadline. Its warnings name those below it
 // that have something of the old.
 func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation, deadline time.Time, consent Consent) (*Effect, error) {
-	f, err := e.decide(consent, func() (*holdings.Outcome, error) { return e.ledger.Exchange(by, give, want, deadline) })
+	f, err := e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Exchange(by, give, want, deadline) }))
 	if f == nil {
 		return nil, err
 	}
@@ -69,22 +69,6 @@ func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation
 	return f, err
 }
 
-// Decide takes a decision of another room: what resolve makes of the ledger, which is that of this moment.
-func (e *Engine) Decide(consent Consent, resolve func(*holdings.Ledger) (*holdings.Outcome, error)) (*Effect, error) {
-	return e.decide(consent, func() (*holdings.Outcome, error) { return resolve(e.ledger) })
-}
-
-// DecideMove does the same where intents come with it: ledger and book change at one moment, and what is new is authorised from
-// the first.
-func (e *Engine) DecideMove(consent Consent, resolve func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error)) (*Effect, error) {
-	return e.decideBoth(consent, func() (*holdings.Outcome, *roa.Outcome, error) { return resolve(e.ledger, e.book) })
-}
-
-// DecideIntents does the same with the book of intents.
-func (e *Engine) DecideIntents(consent Consent, resolve func(*holdings.Ledger, *roa.Book) (*roa.Outcome, error)) (*Effect, error) {
-	return e.decideIntents(consent, func() (*roa.Outcome, error) { return resolve(e.ledger, e.book) })
-}
-
 // Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
 // own, which a running daemon does not open.
 func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error) {
@@ -95,27 +79,38 @@ func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error)
 	if o.Kind.IsRegistry() && !exists && e.gate != nil {
 		return nil, fault.New(fault.Busy, "%s is a registry: stop the daemon, add it, and start again", o.Handle)
 	}
-	return e.decide(Consent{}, func() (*holdings.Outcome, error) { return e.ledger.Enrol(by, o) })
+	return e.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Enrol(by, o) }))
 }
 
-// decide resolves a decision and looks at its effect. Unless it is a dry run, changes nothing, or is held by the brake,
-// it makes it durable and wakes the engine. A decision that is held is an error of kind Refused, and comes with its
-// effect.
-func (e *Engine) decide(consent Consent, resolve func() (*holdings.Outcome, error)) (*Effect, error) {
-	return e.decideBoth(consent, func() (*holdings.Outcome, *roa.Outcome, error) {
-		o, err := resolve()
-		return o, &roa.Outcome{}, err
-	})
+// Resolve makes of the ledger and the book, which are those of this moment, what a decision changes of either; nil where nothing.
+type Resolve func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error)
+
+// OfLedger is for a decision that changes the ledger alone.
+func OfLedger(resolve func(*holdings.Ledger) (*holdings.Outcome, error)) Resolve {
+	return func(l *holdings.Ledger, _ *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := resolve(l)
+		return o, nil, err
+	}
 }
 
-func (e *Engine) decideBoth(consent Consent, resolve func() (*holdings.Outcome, *roa.Outcome, error)) (*Effect, error) {
+// Decide takes a decision, and is the only way to take one: it resolves what changes, computes the effect, asks the brake, and
+// commits. Ledger and book change at one moment, under one number in the log. A dry run and what changes nothing end with the
+// effect. A decision that the brake holds is an error of kind Refused, and comes with its effect.
+func (e *Engine) Decide(consent Consent, resolve Resolve) (*Effect, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	o, intents, err := resolve()
+	o, intents, err := resolve(e.ledger, e.book)
 	if err != nil {
 		return nil, err
 	}
-	f := e.effectOf(o, consent)
+	if intents == nil {
+		intents = &roa.Outcome{}
+	}
+	if o == nil || o.Empty() {
+		o = e.ledger.OfIntents(intents.By)
+	}
+	o.Intents = intents.Changes()
+	f := e.effectOf(o, intents, consent)
 	f.DryRun = consent.DryRun
 	if consent.DryRun || o.Empty() {
 		return f, nil
@@ -124,10 +119,19 @@ func (e *Engine) decideBoth(consent Consent, resolve func() (*holdings.Outcome, 
 		e.Observer.Refused(fault.Refused)
 		return f, err
 	}
+	if err := e.commitDecision(o, intents); err != nil {
+		return nil, err
+	}
+	f.Decision = o.Decision.ID
+	return f, nil
+}
+
+// commitDecision makes a decision durable, applies it and wakes the engine. The engine's mu is held.
+func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome) error {
 	notices := e.noticesOf(o)
 	facts, err := e.factsOf(o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var added []string
 	for _, org := range o.Organisations {
@@ -155,19 +159,13 @@ func (e *Engine) decideBoth(consent Consent, resolve func() (*holdings.Outcome, 
 		return intents.Write(w)
 	})
 	if err != nil {
-		return nil, fault.Wrap(err, "couldn't record the decision")
-	}
-	for _, registry := range added { // no daemon runs, as Enrol sees to
-		if e.repositories[registry], err = rrdp.Open(e.store, e.repositoryConfig(registry)); err != nil {
-			return nil, err
-		}
+		return fault.Wrap(err, "couldn't record the decision")
 	}
 	e.ledger.Apply(o)
 	e.book.Apply(intents)
 	for _, n := range notices {
 		e.peers.notices[n.Holder] = n
 	}
-	f.Decision = o.Decision.ID
 	for holder := range o.After {
 		e.touch(holder)
 	}
@@ -183,7 +181,12 @@ func (e *Engine) decideBoth(consent Consent, resolve func() (*holdings.Outcome, 
 		}
 	}
 	e.poke()
-	return f, nil
+	for _, registry := range added { // no daemon runs, as Enrol sees to
+		if e.repositories[registry], err = rrdp.Open(e.store, e.repositoryConfig(registry)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noticesOf is the time that an outcome gives to delegated CAs that lose something by it. What they lost before and still
@@ -205,53 +208,36 @@ func (e *Engine) noticesOf(o *holdings.Outcome) []*Notice {
 
 // AddIntents has rows authorised, as far as the ledger lets them.
 func (e *Engine) AddIntents(rows []roa.Row, opt roa.Options, consent Consent) (*Effect, error) {
-	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.thawed(e.book.Add(e.ledger, rows, opt)) })
+	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := b.Add(l, rows, opt)
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, o, thawed(l, o)
+	})
 }
 
 // RemoveIntents ends intents, and with them what they authorise.
-func (e *Engine) RemoveIntents(intents []roa.Intent, consent Consent) (*Effect, error) {
-	return e.decideIntents(consent, func() (*roa.Outcome, error) { return e.thawed(e.book.Remove(intents)) })
+func (e *Engine) RemoveIntents(by holdings.By, intents []roa.Intent, consent Consent) (*Effect, error) {
+	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := b.Remove(intents)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.By = by
+		return nil, o, thawed(l, o)
+	})
 }
 
 // thawed refuses a change of what is authorised for resources that are in a transfer: what both sides agreed on would not be
-// so any more, and an origin that covers what moves could make its routes invalid. The engine's mu is held.
-func (e *Engine) thawed(o *roa.Outcome, err error) (*roa.Outcome, error) {
-	if err != nil {
-		return nil, err
-	}
+// so any more, and an origin that covers what moves could make its routes invalid.
+func thawed(l *holdings.Ledger, o *roa.Outcome) error {
 	for _, in := range slices.Concat(o.Added, o.Removed) {
-		if t := e.ledger.InTransfer(inr.OfPrefix(in.Prefix)); t != nil {
-			return nil, fault.New(fault.Conflict, "%s is in transfer %d, and what is authorised for it can't change until that is over ('cadastre transfer show %d')", in.Prefix, t.ID, t.ID)
+		if t := l.InTransfer(inr.OfPrefix(in.Prefix)); t != nil {
+			return fault.New(fault.Conflict, "%s is in transfer %d, and what is authorised for it can't change until that is over ('cadastre transfer show %d')", in.Prefix, t.ID, t.ID)
 		}
 	}
-	return o, nil
-}
-
-func (e *Engine) decideIntents(consent Consent, resolve func() (*roa.Outcome, error)) (*Effect, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	o, err := resolve()
-	if err != nil {
-		return nil, err
-	}
-	f := e.effectOfIntents(o, consent)
-	f.DryRun = consent.DryRun
-	if consent.DryRun || o.Empty() {
-		return f, nil
-	}
-	if err := f.passes(consent); err != nil {
-		e.Observer.Refused(fault.Refused)
-		return f, err
-	}
-	if _, err := e.store.Update(store.Any, o.Write); err != nil {
-		return nil, fault.Wrap(err, "couldn't record the intents")
-	}
-	e.book.Apply(o)
-	for _, holder := range o.Holders() {
-		e.touch(holder)
-	}
-	e.poke()
-	return f, nil
+	return nil
 }
 
 // passes lets an effect through that the brake does not hold, or whose code was given.
@@ -265,6 +251,9 @@ func (f *Effect) passes(consent Consent) error {
 	return fault.New(fault.Refused, "the brake holds this: %s; look at the plan, then repeat with --code %s", f.Held, f.Code)
 }
 
+// clockActor is who decides, in the log, where the time decides.
+const clockActor = "clock"
+
 // endIntents ends by itself what was to be authorised until now. A failure holds up nothing else.
 func (e *Engine) endIntents(now time.Time) {
 	e.mu.RLock()
@@ -273,7 +262,12 @@ func (e *Engine) endIntents(now time.Time) {
 	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
 		return
 	}
-	_, err := e.decideIntents(Consent{Unbraked: true}, func() (*roa.Outcome, error) { return e.book.End(now), nil })
+	by := holdings.By{Actor: clockActor, Reason: "the time until which it was to be authorised has come", Time: now}
+	_, err := e.Decide(Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o := b.End(now)
+		o.By = by
+		return nil, o, nil
+	})
 	if err != nil {
 		e.expiryHeld = now.Add(retryAfter)
 		e.Observer.Refused(fault.KindOf(err))
@@ -290,7 +284,7 @@ func (e *Engine) expire(now time.Time) {
 	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
 		return
 	}
-	by := holdings.By{Actor: "clock", Reason: "the time until which it was delegated has come", Time: now}
+	by := holdings.By{Actor: clockActor, Reason: "the time until which it was delegated has come", Time: now}
 	effect, err := e.Expire(by, Consent{})
 	switch {
 	case err == nil:

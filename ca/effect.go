@@ -43,31 +43,6 @@ type Delta struct {
 	Changed int `json:"changed"`
 }
 
-// effectOfIntents computes what a change of intents does. The engine's mu is held.
-func (e *Engine) effectOfIntents(o *roa.Outcome, consent Consent) *Effect {
-	f := &Effect{Duplicates: o.Duplicates}
-	for _, left := range o.Left {
-		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
-	}
-	for _, w := range o.Warnings {
-		f.Warnings = append(f.Warnings, w.Text)
-	}
-	var gained, lost []roa.VRP
-	for _, in := range o.Added {
-		vrps, _ := roa.Authorised(in, e.ledger.Holding(in.Holder))
-		gained = append(gained, vrps...)
-	}
-	for _, in := range o.Removed {
-		vrps, _ := roa.Authorised(in, e.ledger.Holding(in.Holder))
-		lost = append(lost, vrps...)
-	}
-	f.Gained, f.Lost = without(gained, lost), without(lost, gained)
-	if !consent.Unbraked {
-		e.brake(f, sha256.Sum256([]byte("intents")), len(f.Lost))
-	}
-	return f
-}
-
 // Loss is what one holder loses.
 type Loss struct {
 	Holder    string  `json:"holder"`
@@ -76,10 +51,17 @@ type Loss struct {
 	Resources inr.Set `json:"resources"`
 }
 
-// effectOf computes what an outcome of the ledger does to holders, certificates and VRPs. The engine's mu is held.
-func (e *Engine) effectOf(o *holdings.Outcome, consent Consent) *Effect {
-	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}}
+// effectOf computes what a decision does to holders, certificates and VRPs. The engine's mu is held.
+func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) *Effect {
+	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates}
+	for _, left := range intents.Left {
+		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
+	}
+	for _, w := range intents.Warnings {
+		f.Warnings = append(f.Warnings, w.Text)
+	}
 	var before, after, atStake []roa.VRP
+	changed := intents.ByHolder()
 	for holder, now := range o.After {
 		was := o.Before[holder]
 		switch {
@@ -92,12 +74,21 @@ func (e *Engine) effectOf(o *holdings.Outcome, consent Consent) *Effect {
 		default:
 			f.Holders.Changed++
 		}
-		had, has := e.book.VRPs(holder, was), e.book.VRPs(holder, now)
+		had, has := e.book.VRPs(holder, was), roa.AllAuthorised(e.book.With(holder, changed[holder]), now)
+		delete(changed, holder)
 		before, after = append(before, had...), append(after, has...)
 		if gone := was.Minus(now); !gone.Empty() {
 			atStake = append(atStake, had...)
 			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(without(had, has)), gone})
 		}
+	}
+	for holder, of := range changed {
+		holding := e.ledger.Holding(holder)
+		if now, touched := o.After[holder]; touched {
+			holding = now
+		}
+		had, has := roa.AllAuthorised(of.Removed, holding), roa.AllAuthorised(of.Added, holding)
+		before, after, atStake = append(before, had...), append(after, has...), append(atStake, had...)
 	}
 	f.Certificates, f.Overclaims = f.Holders, e.overclaims(o)
 	f.Gained, f.Lost = without(after, before), without(before, after)

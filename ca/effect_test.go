@@ -111,10 +111,10 @@ func TestRemovedIntentsMeetTheBrake(t *testing.T) {
 		peopled(h)
 		var all []roa.Intent
 		must(h, h.engine.Intents("", func(in roa.Intent, _ roa.Status) { all = append(all, in) }))
-		_, err := h.engine.RemoveIntents(all, Consent{})
+		_, err := h.engine.RemoveIntents(h.by(), all, Consent{})
 		kindOf(h, err, fault.Refused, "5 of 5 VRPs")
-		remove := func(c Consent) (*Effect, error) { return h.engine.RemoveIntents(all[:3], c) }
-		_, err = h.engine.RemoveIntents(all, Consent{Code: code(h, remove)})
+		remove := func(c Consent) (*Effect, error) { return h.engine.RemoveIntents(h.by(), all[:3], c) }
+		_, err = h.engine.RemoveIntents(h.by(), all, Consent{Code: code(h, remove)})
 		kindOf(h, err, fault.Refused, "another plan")
 		h.decided(remove(Consent{Code: code(h, remove)}))
 		h.settle()

@@ -44,7 +44,7 @@ func (c *chance) decision() {
 	case n < 8:
 		if all := c.engine.book.Of(who); len(all) > 0 {
 			gone := []roa.Intent{all[c.IntN(len(all))]}
-			remove := func(consent Consent) (*Effect, error) { return c.engine.RemoveIntents(gone, consent) }
+			remove := func(consent Consent) (*Effect, error) { return c.engine.RemoveIntents(c.by(), gone, consent) }
 			c.decided(remove(Consent{Code: code(c.house, remove)}))
 		}
 	case held.Empty():

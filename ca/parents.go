@@ -172,9 +172,9 @@ func (e *Engine) receive(by holdings.By, holder, source string) error {
 		}
 	}
 	e.mu.RUnlock()
-	effect, err := e.decide(Consent{Unbraked: true}, func() (*holdings.Outcome, error) {
-		return e.ledger.Receive(by, holder, source, held)
-	})
+	effect, err := e.Decide(Consent{Unbraked: true}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		return l.Receive(by, holder, source, held)
+	}))
 	if err == nil && len(effect.Lost) > 0 {
 		e.log.Warn("a parent outside the tree took resources away", "organisation", holder, "source", source, "vrps_lost", len(effect.Lost))
 	}

@@ -33,6 +33,27 @@ func (e *Engine) TransferLog(rir string) (*holdings.TransferLog, error) {
 	return out, err
 }
 
+// Decisions is the log from a number on, with what each decision did in words.
+func (e *Engine) Decisions(from uint64) ([]holdings.Told, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	out := []holdings.Told{}
+	err := e.store.View(func(r store.Reader) error {
+		for d, err := range holdings.Decisions(r, from) {
+			if err != nil {
+				return err
+			}
+			told, err := e.ledger.Tell(r, d)
+			if err != nil {
+				return err
+			}
+			out = append(out, told)
+		}
+		return nil
+	})
+	return out, err
+}
+
 // LastDecision is the number of the newest decision.
 func (e *Engine) LastDecision() uint64 {
 	e.mu.RLock()

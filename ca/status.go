@@ -186,18 +186,3 @@ func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error
 		return nil
 	})
 }
-
-// Decisions reads the log of decisions from a number on.
-func (e *Engine) Decisions(from uint64) ([]holdings.Decision, error) {
-	out := []holdings.Decision{}
-	err := e.store.View(func(r store.Reader) error {
-		for d, err := range holdings.Decisions(r, from) {
-			if err != nil {
-				return err
-			}
-			out = append(out, d)
-		}
-		return nil
-	})
-	return out, err
-}

@@ -12,6 +12,7 @@ var deposited = []string{
 	"delegation",
 	"delegation-ended",
 	"decision",
+	"decision-intent", // what decisions changed of the intents
 	"import",
 	"transfer",
 	"transfer-policy",

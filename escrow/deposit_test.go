@@ -121,13 +121,18 @@ func TestState(t *testing.T) {
 	if s.Number != 2 || !s.Time.Equal(second.Time) || s.Installation != h.engine.Installation() || s.RsyncBase != "rsync://rpki.example/" {
 		t.Errorf("it is of deposit %d, %s, %s, %s", s.Number, s.Time, s.Installation, s.RsyncBase)
 	}
-	if got := s.Ledger.Holding("baobab").String(); got != "102.16.2.0/24" || s.Book.Len() != 2 || s.Ledger.LastDecision() != 4 {
+	if got := s.Ledger.Holding("baobab").String(); got != "102.16.2.0/24" || s.Book.Len() != 2 || s.Ledger.LastDecision() != 6 {
 		t.Errorf("baobab holds %s; %d intents, %d decisions", got, s.Book.Len(), s.Ledger.LastDecision())
 	}
 	must(t, s.View(func(r store.Reader) error {
-		d, err := holdings.ReadDecision(r, 4)
-		if err == nil && d.Actor != "tester" {
-			t.Errorf("decision 4 is of %q", d.Actor)
+		d, err := holdings.ReadDecision(r, 6)
+		if err == nil && (d.Actor != "tester" || d.Intents.Added != 1) {
+			t.Errorf("decision 6 is %+v", d)
+		}
+		for c, err := range holdings.IntentChanges(r, 6) {
+			if err != nil || c.String() != "ROA 102.16.2.0/24,24,AS37100 of baobab added" {
+				t.Errorf("it says %s (%v)", c, err)
+			}
 		}
 		return err
 	}))

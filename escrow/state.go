@@ -124,6 +124,9 @@ func (s *State) checkLog() error {
 		if d.ID != next {
 			return damaged("decision %d stands in the place of decision %d", d.ID, next)
 		}
+		if err := holdings.CheckIntentChanges(s.contents, d); err != nil {
+			return err
+		}
 		next++
 	}
 	if last := s.Ledger.LastDecision(); next != last+1 {

@@ -51,13 +51,15 @@ func (d *Delegation) Imported() bool { return d.Record != "" }
 // derived tells whether the delegation was made by an import to a registry, as the sum of its records.
 func (d *Delegation) derived() bool { return d.Record == poolRecord }
 
-// Decision is one accepted change of the ledger. The log of decisions is its history.
+// Decision is one accepted change of the ledger, of the intents, or of both. The log of decisions is their history.
 type Decision struct {
 	ID      uint64    `json:"id"` // from 1, without a gap
 	Actor   string    `json:"actor"`
 	Reason  string    `json:"reason"`
 	Time    time.Time `json:"time"`
 	Changes []Change  `json:"changes"`
+
+	Intents IntentSummary `json:"intents,omitzero"` // what it changed of the intents
 }
 
 // What a change did.

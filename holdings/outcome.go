@@ -21,9 +21,10 @@ type Outcome struct {
 	// Before and After are the holding of each organisation that a delegation of it touched, which may be the same.
 	Before, After map[string]inr.Set
 	Counts        Counts
-	Imports       []Mark     // the files that this outcome imports
-	Transfers     []Transfer // those that took a step
-	Policies      []Policy   // those that registries set
+	Imports       []Mark         // the files that this outcome imports
+	Transfers     []Transfer     // those that took a step
+	Policies      []Policy       // those that registries set
+	Intents       []IntentChange // what changes of the intents with it, for the log; the book of intents writes them
 	// Digest is SHA-256 of the difference: who gains and loses what, under which status. It does not depend on numbers,
 	// times, actors or reasons, so that the same change resolved again has the same digest.
 	Digest [sha256.Size]byte
@@ -43,7 +44,7 @@ type Counts struct {
 
 // Empty tells whether nothing would change; such an outcome is neither a decision nor written.
 func (o *Outcome) Empty() bool {
-	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies) == 0
+	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies)+len(o.Intents) == 0
 }
 
 // Losers is the organisations that hold less after than before, sorted.

@@ -68,7 +68,7 @@ func (o *Outcome) Write(w store.Writer) error {
 	for _, t := range o.Transfers {
 		puts.put(transferBucket, numberKey(t.ID), t)
 	}
-	puts.put(decisionBucket, numberKey(o.Decision.ID), o.Decision)
+	appendDecision(&puts, o.Decision, o.Intents)
 	puts.put(ledgerBucket, countersKey, counters{o.Decision.ID, o.nextDelegation})
 	return puts.err
 }

@@ -137,7 +137,7 @@ func Note(w store.Writer, by By) error {
 	}
 	c.LastDecision++
 	p := puts{w: w}
-	p.put(decisionBucket, numberKey(c.LastDecision), Decision{ID: c.LastDecision, Actor: by.Actor, Reason: by.Reason, Time: by.Time.UTC().Round(0), Changes: []Change{}})
+	appendDecision(&p, Decision{ID: c.LastDecision, Actor: by.Actor, Reason: by.Reason, Time: by.Time.UTC().Round(0), Changes: []Change{}}, nil)
 	p.put(ledgerBucket, countersKey, c)
 	return p.err
 }

@@ -72,7 +72,7 @@ func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transf
 	if err := m.allowances.spend(p.Name, len(s.XML()), by.Time); err != nil {
 		return 0, nil, err
 	}
-	_, err = m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+	_, err = m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		want, recipient, err := arriving(l, p, s)
 		if err == nil && openIncoming(l, p.Name) >= maxAsserted {
 			err = fault.New(fault.Conflict, "%d transfers from %s wait here to be agreed to, and no more are taken until some are", maxAsserted, p.Name)
@@ -85,7 +85,7 @@ func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transf
 			id = o.Transfers[0].ID
 		}
 		return o, err
-	})
+	}))
 	switch fault.KindOf(err) {
 	case fault.BadInput, fault.NotFound, fault.Refused, fault.Forbidden:
 		if err != nil {

@@ -64,13 +64,13 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 // begin begins a transfer, or only says what that would do.
 func (m *Mover) begin(by holdings.By, want holdings.Beginning, dryRun bool) (*Begun, error) {
 	begun := &Begun{DryRun: dryRun}
-	_, err := m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		o, err := l.InitiateAll(by, []holdings.Beginning{want}, by.Reason)
 		if err == nil {
 			begun.Transfer = o.Transfers[0]
 		}
 		return o, err
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -247,13 +247,13 @@ func checkOrigins(routes []holdings.Route) error {
 // Cancel ends a transfer before its finalisation: the recipient's side goes, the donor's was never touched. Of one whose
 // source is elsewhere it is a wish, since the source alone knows whether it has not finalised.
 func (m *Mover) Cancel(by holdings.By, id uint64) error {
-	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		t := l.Transfer(id)
 		if t != nil && t.State == holdings.Accepted && t.From == "" && t.Peer != "" {
 			return l.Note(by, []uint64{id}, holdings.StepWishedOff, by.Reason, nil)
 		}
 		return l.Cancel(by, id, by.Reason)
-	})
+	}))
 	m.poke()
 	return err
 }
@@ -303,7 +303,7 @@ func (m *Mover) note(by holdings.By, id uint64, what string, change func(*holdin
 
 // noteIf does so where the transfer is fit for it.
 func (m *Mover) noteIf(by holdings.By, id uint64, what string, fit func(*holdings.Transfer) error, change func(*holdings.Transfer), states ...holdings.TransferState) error {
-	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		t, err := find(l, id)
 		if err != nil {
 			return nil, err
@@ -315,7 +315,7 @@ func (m *Mover) noteIf(by holdings.By, id uint64, what string, fit func(*holding
 			return nil, err
 		}
 		return l.Note(by, []uint64{id}, what, by.Reason, change)
-	})
+	}))
 	m.poke()
 	return err
 }

@@ -41,14 +41,14 @@ func (m *Mover) Distrust(by holdings.By, name string, consent ca.Consent) (*Dist
 	d := &Distrusted{Name: name, Cancels: []uint64{}, Disowns: []uint64{}, DryRun: consent.DryRun}
 	var affected []holdings.Transfer
 	var err error
-	d.Effect, err = m.engine.DecideMove(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+	d.Effect, err = m.engine.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		o, err := l.Disown(by, name, text)
 		if err != nil {
 			return nil, nil, err
 		}
 		affected = o.Transfers
 		intents := cameAlong(b, affected)
-		d.Intents = len(intents.Removed)
+		intents.By, d.Intents = by, len(intents.Removed)
 		return o, intents, nil
 	})
 	for i := range affected {

@@ -41,7 +41,7 @@ func (m *Mover) follow(ctx context.Context, id uint64) error {
 // then, and may be none.
 func (m *Mover) heed(t *holdings.Transfer, reason string, resolve func(*holdings.Ledger, holdings.By, *holdings.Transfer) (*holdings.Outcome, error)) error {
 	by := elsewhere(t.Peer, reason)
-	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		now, err := find(l, t.ID)
 		if err != nil {
 			return nil, err
@@ -51,7 +51,7 @@ func (m *Mover) heed(t *holdings.Transfer, reason string, resolve func(*holdings
 			o = &holdings.Outcome{}
 		}
 		return o, err
-	})
+	}))
 	m.poke()
 	return err
 }

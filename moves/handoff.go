@@ -19,7 +19,7 @@ import (
 func (m *Mover) StartHandoff(by holdings.By, q HandoffRequest) (*HandoffStatus, error) {
 	identities := m.engine.DelegatedIdentities()
 	var id uint64
-	_, err := m.engine.DecideMove(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		p, err := planHandoff(l, b, identities, q)
 		switch {
 		case err != nil:
@@ -200,7 +200,7 @@ func (m *Mover) elsewhere(t *holdings.Transfer) bool {
 func (m *Mover) beginBatch(t *holdings.Transfer, holders []string) error {
 	by := holdings.By{Actor: Actor, Reason: fmt.Sprintf("handoff %d of %s to %s", t.ID, t.FromRegistry, t.ToRegistry), Time: time.Now()}
 	begin := func(holders []string) error {
-		_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 			names := naming{ledger: l, under: t.ToRegistry, taken: map[string]bool{}}
 			var list []holdings.Beginning
 			for _, h := range holders {
@@ -213,7 +213,7 @@ func (m *Mover) beginBatch(t *holdings.Transfer, holders []string) error {
 				})
 			}
 			return l.InitiateAll(by, list, "")
-		})
+		}))
 		return err
 	}
 	err := begin(holders)

@@ -65,7 +65,7 @@ func (m *Mover) Consent(by holdings.By, id uint64) error {
 
 // decide takes a decision about transfers, and has what follows looked at.
 func (m *Mover) decide(resolve func(*holdings.Ledger) (*holdings.Outcome, error)) error {
-	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, resolve)
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(resolve))
 	m.poke()
 	return err
 }

@@ -382,7 +382,7 @@ func (m *Mover) take(ready *due) (taken, refused bool, err error) {
 // step takes a step of some transfers in one decision. What the recipients want authorised comes with what they get, so that
 // their authorities have it from the first.
 func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger, holdings.By, []uint64) (*holdings.Outcome, error)) error {
-	_, err := m.engine.DecideMove(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		o, err := resolve(l, by, ids)
 		if err != nil {
 			return nil, nil, err

@@ -1,6 +1,7 @@
 package moves
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,11 +18,12 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 	if t.To == "" {
 		return nil
 	}
-	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		want := wanted(l, t, b)
 		out := b.Bring(want)
+		out.By = holdings.By{Actor: Actor, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
 		if t.Peer == "" {
-			return out, nil // what the donor has authorised is frozen here
+			return nil, out, nil // what the donor has authorised is frozen here
 		}
 		now := map[roa.VRP]bool{}
 		for _, in := range want {
@@ -39,7 +41,7 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 				}
 			}
 		}
-		return out, nil
+		return nil, out, nil
 	})
 	return err
 }
@@ -104,8 +106,8 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 	if t.To == "" || t.State == holdings.Finalised && t.Kind.SameHolder() {
 		return nil
 	}
-	_, err := m.engine.DecideIntents(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*roa.Outcome, error) {
-		out := &roa.Outcome{}
+	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		out := &roa.Outcome{By: holdings.By{Actor: Actor, Reason: fmt.Sprintf("transfer %d is %s", t.ID, t.State), Time: time.Now()}}
 		staged := stagedOf(t)
 		for _, leg := range t.Legs {
 			for _, in := range b.Brought(leg.To, t.ID) {
@@ -119,7 +121,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 				}
 			}
 		}
-		return out, nil
+		return nil, out, nil
 	})
 	return err
 }

@@ -18,6 +18,7 @@ type Options struct {
 	OnlyHeld bool   // leave out what is not held, prefix or AS number, rather than refuse everything
 	AllowAS0 bool   // AS 0 is meant as an origin: nobody may announce the prefix (RFC 6483, section 4)
 	Actor    string
+	Reason   string
 	Time     time.Time
 	// Announced is prefixes as they are announced now, by AS number; it spares warnings of what they account for.
 	Announced map[uint32][]netip.Prefix
@@ -41,7 +42,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 		}
 		opt.Holder = org.Handle
 	}
-	out := &Outcome{}
+	out := &Outcome{By: holdings.By{Actor: opt.Actor, Reason: opt.Reason, Time: opt.Time}}
 	lines := fault.NewLines(opt.File)
 	var typed error // the first error of a row without a line
 	var taken []Row

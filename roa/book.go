@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/store"
@@ -63,12 +64,30 @@ func (b *Book) Of(holder string) []Intent { return b.of[holder] }
 
 // VRPs is what of a holder's intents stands while it has holding, sorted, each once.
 func (b *Book) VRPs(holder string, holding inr.Set) []VRP {
+	return AllAuthorised(b.of[holder], holding)
+}
+
+// AllAuthorised is what of the intents of one holder stands while it has holding, sorted, each once.
+func AllAuthorised(intents []Intent, holding inr.Set) []VRP {
 	var vrps []VRP
-	for _, in := range b.of[holder] {
+	for _, in := range intents {
 		v, _ := Authorised(in, holding)
 		vrps = append(vrps, v...)
 	}
 	return Unique(vrps)
+}
+
+// With is the intents of a holder as they are after an outcome that is about this holder alone; nil changes nothing.
+func (b *Book) With(holder string, o *Outcome) []Intent {
+	if o == nil {
+		return b.of[holder]
+	}
+	gone := make(map[string]bool, len(o.Removed))
+	for _, in := range o.Removed {
+		gone[string(in.key())] = true
+	}
+	list := slices.DeleteFunc(slices.Clone(b.of[holder]), func(in Intent) bool { return gone[string(in.key())] })
+	return append(list, o.Added...)
 }
 
 // Ahead is what of a holder's intents is authorised beside the rest while a part of its holding is about to leave, sorted,
@@ -150,6 +169,7 @@ func (b *Book) take(in Intent, out *Outcome, fresh map[string]int) {
 
 // Outcome is a change of intents, resolved and not yet made.
 type Outcome struct {
+	By         holdings.By // who decides, where nothing else is decided with it
 	Added      []Intent
 	Removed    []Intent
 	Duplicates int       // rows that were there already, or twice
@@ -160,6 +180,18 @@ type Outcome struct {
 // Empty tells whether nothing would change.
 func (o *Outcome) Empty() bool { return len(o.Added)+len(o.Removed) == 0 }
 
+// Changes is what changes, for the log of decisions: what ends, then what is new.
+func (o *Outcome) Changes() []holdings.IntentChange {
+	changes := make([]holdings.IntentChange, 0, len(o.Removed)+len(o.Added))
+	for i, in := range slices.Concat(o.Removed, o.Added) {
+		changes = append(changes, holdings.IntentChange{
+			Holder: in.Holder, Removed: i < len(o.Removed), Comment: in.Comment,
+			Route: holdings.Route{Prefix: in.Prefix, MaxLength: in.MaxLength, Origin: in.Origin, Until: in.Until},
+		})
+	}
+	return changes
+}
+
 // Holders is the handles whose intents change, sorted.
 func (o *Outcome) Holders() []string {
 	touched := map[string]bool{}
@@ -167,6 +199,24 @@ func (o *Outcome) Holders() []string {
 		touched[in.Holder] = true
 	}
 	return slices.Sorted(maps.Keys(touched))
+}
+
+// ByHolder is the change of each holder's intents.
+func (o *Outcome) ByHolder() map[string]*Outcome {
+	parts := map[string]*Outcome{}
+	of := func(holder string) *Outcome {
+		if parts[holder] == nil {
+			parts[holder] = &Outcome{}
+		}
+		return parts[holder]
+	}
+	for _, in := range o.Removed {
+		of(in.Holder).Removed = append(of(in.Holder).Removed, in)
+	}
+	for _, in := range o.Added {
+		of(in.Holder).Added = append(of(in.Holder).Added, in)
+	}
+	return parts
 }
 
 // Write makes the change in the store.
@@ -225,7 +275,6 @@ func (b *Book) setEnd(in Intent) {
 	}
 }
 
-// has tells whether an intent is in the book.
 // find is the intent that a holder has of what another says.
 func (b *Book) find(in Intent) (Intent, bool) {
 	at, found := slices.BinarySearchFunc(b.of[in.Holder], in, compareIntents)

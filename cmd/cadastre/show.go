@@ -108,17 +108,20 @@ func newDecisions(g *global) *cobra.Command {
 	q := api.DecisionsList{From: 1}
 	cmd := &cobra.Command{
 		Use:     "decisions",
-		Short:   "Show the log of decisions",
+		Short:   "Show the log of decisions: who took each, when, why, and what it did",
 		Example: "  cadastre decisions\n  cadastre decisions --from 17 -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := ask[api.DecisionsList, []holdings.Decision](cmd.Context(), g, "/decisions", q)
+			list, err := ask[api.DecisionsList, []holdings.Told](cmd.Context(), g, "/decisions", q)
 			if err != nil {
 				return err
 			}
 			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) {
 				for _, d := range list {
-					fmt.Fprintf(w, "%d  %s  %s  %s  (%d changes)\n", d.ID, d.Time.Format(time.RFC3339), d.Actor, d.Reason, len(d.Changes))
+					fmt.Fprintf(w, "%d  %s  %s  %s\n", d.ID, d.Time.Format(time.RFC3339), d.Actor, d.Reason)
+					for _, did := range d.Did {
+						fmt.Fprintf(w, "    %s\n", shortened(did, 200))
+					}
 				}
 			})
 		},

@@ -1,0 +1,120 @@
+package holdings
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"iter"
+	"slices"
+
+	"cadastre/internal/store"
+)
+
+// loggedIntentBucket keeps what decisions changed of the intents: by the decision's number and that of the record in it, both
+// big-endian. It is append-only.
+const loggedIntentBucket = "decision-intent"
+
+// IntentChange is an intent that a decision added or removed.
+type IntentChange struct {
+	Holder  string `json:"holder"`
+	Removed bool   `json:"removed,omitempty"`
+	Route
+	Comment string `json:"comment,omitempty"`
+}
+
+// IntentSummary says in a decision's record how many intents it changed. The changes stand in records of their own, so that the
+// record of a decision stays small however many there are.
+type IntentSummary struct {
+	Added   int    `json:"added"`
+	Removed int    `json:"removed"`
+	Holders int    `json:"holders"`
+	Records int    `json:"records"` // how many records the changes stand in
+	SHA256  string `json:"sha256"`  // of these records, one after another
+}
+
+// changesPerRecord bounds a record of changes.
+const changesPerRecord = 1000
+
+// OfIntents is the outcome of a decision that changes intents and leaves the ledger as it is.
+func (l *Ledger) OfIntents(by By) *Outcome {
+	o := &Outcome{
+		Decision:       Decision{ID: l.lastDecision + 1, Actor: by.Actor, Reason: by.Reason, Time: by.Time.UTC().Round(0), Changes: []Change{}},
+		nextDelegation: l.nextDelegation,
+	}
+	o.Digest = o.digest()
+	return o
+}
+
+// appendDecision adds a decision to the log, with what it changed of the intents. Nothing else writes to the log.
+func appendDecision(p *puts, d Decision, intents []IntentChange) {
+	if len(intents) > 0 {
+		d.Intents = summary(intents)
+		sum := sha256.New()
+		for part := range slices.Chunk(intents, changesPerRecord) {
+			text, err := json.Marshal(part)
+			if p.err == nil {
+				p.err = err
+			}
+			d.Intents.Records++
+			p.put(loggedIntentBucket, intentsKey(d.ID, d.Intents.Records), json.RawMessage(text))
+			_, _ = sum.Write(text) // a hash takes every write
+		}
+		d.Intents.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	}
+	p.put(decisionBucket, numberKey(d.ID), d)
+}
+
+func summary(changes []IntentChange) IntentSummary {
+	var s IntentSummary
+	holders := map[string]bool{}
+	for _, c := range changes {
+		holders[c.Holder] = true
+		if c.Removed {
+			s.Removed++
+		} else {
+			s.Added++
+		}
+	}
+	s.Holders = len(holders)
+	return s
+}
+
+func intentsKey(decision uint64, record int) []byte {
+	return binary.BigEndian.AppendUint32(numberKey(decision), uint32(record)) // #nosec G115 -- a record for each thousand changes
+}
+
+// IntentChanges is what a decision changed of the intents, in the order in which it was written.
+func IntentChanges(r store.Reader, decision uint64) iter.Seq2[IntentChange, error] {
+	return func(yield func(IntentChange, error) bool) {
+		for part, err := range all[[]IntentChange](r, loggedIntentBucket, numberKey(decision)) {
+			if err != nil {
+				yield(IntentChange{}, err)
+				return
+			}
+			for _, c := range part {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// CheckIntentChanges tells whether the records of a decision's changes are those that the decision's own record names. It fails
+// with Corrupt.
+func CheckIntentChanges(r store.Reader, d Decision) error {
+	records, sum := 0, sha256.New()
+	for record, err := range r.Scan(loggedIntentBucket, numberKey(d.ID)) {
+		if err != nil {
+			return err
+		}
+		records++
+		_, _ = sum.Write(record.Value)
+	}
+	if records != d.Intents.Records || records > 0 && hex.EncodeToString(sum.Sum(nil)) != d.Intents.SHA256 {
+		return damaged("the intents that a decision changed", errors.New("they are not those that the decision names"))
+	}
+	return nil
+}
