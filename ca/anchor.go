@@ -92,6 +92,7 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 		}
 		for key, value := range map[string][]byte{
 			string(installationKey): []byte(installation), string(vaultKey): header, string(anchorKey): certificate,
+			string(brakeSecretKey): newBrakeSecret(),
 		} {
 			if err := w.Put(engineBucket, []byte(key), value); err != nil {
 				return err

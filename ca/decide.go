@@ -93,6 +93,11 @@ func OfLedger(resolve func(*holdings.Ledger) (*holdings.Outcome, error)) Resolve
 	}
 }
 
+// ofIntents is for a decision that changes the intents alone, and is resolved already.
+func ofIntents(o *roa.Outcome) Resolve {
+	return func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error) { return nil, o, nil }
+}
+
 // Decide takes a decision, and is the only way to take one: it resolves what changes, computes the effect, asks the brake, and
 // commits. Ledger and book change at one moment, under one number in the log. A dry run and what changes nothing end with the
 // effect. A decision that the brake holds is an error of kind Refused, and comes with its effect.
@@ -119,15 +124,18 @@ func (e *Engine) Decide(consent Consent, resolve Resolve) (*Effect, error) {
 		e.Observer.Refused(fault.Refused)
 		return f, err
 	}
-	if err := e.commitDecision(o, intents); err != nil {
+	if f.Held != "" || consent.Unbraked {
+		f.losses = nil // somebody has looked at it, or none had to
+	}
+	if err := e.commitDecision(o, intents, f.losses); err != nil {
 		return nil, err
 	}
 	f.Decision = o.Decision.ID
 	return f, nil
 }
 
-// commitDecision makes a decision durable, applies it and wakes the engine. The engine's mu is held.
-func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome) error {
+// commitDecision makes a decision durable, with what the brake has to remember of it, applies it and wakes the engine. The engine's mu is held.
+func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losses []loss) error {
 	notices := e.noticesOf(o)
 	facts, err := e.factsOf(o)
 	if err != nil {
@@ -156,6 +164,9 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome) error
 		if err := o.Write(w); err != nil {
 			return err
 		}
+		if err := e.brake.write(w, o, losses, e.policy.BrakeWindow); err != nil {
+			return err
+		}
 		return intents.Write(w)
 	})
 	if err != nil {
@@ -163,6 +174,7 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome) error
 	}
 	e.ledger.Apply(o)
 	e.book.Apply(intents)
+	e.brake.apply(e, o, intents, losses)
 	for _, n := range notices {
 		e.peers.notices[n.Holder] = n
 	}

@@ -65,6 +65,7 @@ type Engine struct {
 	aside          map[string]*waiting
 	later          map[string]time.Time // organisations that a plan put off, and until when
 	peers          *peers
+	brake          *brake
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 	committed      []func()         // what a change of peers does in memory when it has committed
 
@@ -156,6 +157,9 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if e.brake, err = loadBrake(st); err != nil {
 		return nil, err
 	}
 	for _, holder := range e.ledger.Organisations() {

@@ -198,6 +198,7 @@ func (h *house) complete() {
 		h.FailNow()
 	}
 	h.reader.orphans()
+	h.recounted()
 	got, want := h.reader.vrps(), slices.Sorted(maps.Keys(h.wanted()))
 	if !slices.Equal(got, want) {
 		h.Fatalf("a validator finds the VRPs\n\t%s\nand should find\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))

@@ -35,7 +35,8 @@ type Policy struct {
 
 	Silence time.Duration // a delegated CA with no valid manifest for so long has its certificates revoked
 
-	Brake float64 // the share of VRPs, holders or addresses that one decision may take away without its code
+	Brake       float64       // the share of VRPs, holders or addresses that may be taken away within BrakeWindow without a code
+	BrakeWindow time.Duration // how long what was taken away counts with what is decided then
 }
 
 // Lifetime is how long a certificate lives, and how long before its end it is made anew.
@@ -68,7 +69,7 @@ func DefaultPolicy() Policy {
 		Soak:     30 * time.Minute,
 		Notice:   24 * time.Hour,
 		Silence:  90 * day,
-		Brake:    0.01,
+		Brake:    0.01, BrakeWindow: day,
 	}
 }
 

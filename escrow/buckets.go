@@ -31,6 +31,7 @@ var deposited = []string{
 
 // withheld is the buckets that deposits must never have, each with the reason.
 var withheld = map[string]string{
+	"brake":           "what was taken away of late without a code: the successor's brake begins anew",
 	"key":             "private keys, sealed",
 	"engine":          "the vault and the sealed key of the identity; what of the rest a successor needs is in Settings",
 	"meta":            "the store's own",

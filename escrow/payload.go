@@ -33,6 +33,7 @@ type Settings struct {
 	Soak          string  `json:"soak"`
 	Notice        string  `json:"notice"`
 	Brake         float64 `json:"brake"` // a share, not percent
+	BrakeWindow   string  `json:"brake_window"`
 }
 
 const payloadFormat = 1

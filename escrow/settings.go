@@ -13,7 +13,7 @@ func settingsOf(e *ca.Engine) (*Settings, error) {
 	s := &Settings{
 		Format: payloadFormat, Installation: e.Installation(), RsyncBase: p.RsyncBase, RRDPBase: p.RRDPBase, AnchorURL: p.AnchorURL,
 		ServiceBase: p.ServiceBase, Algorithm: p.Algorithm.Name(), ManifestLife: p.ManifestLife.String(), ManifestSlack: p.ManifestSlack.String(),
-		Soak: p.Soak.String(), Notice: p.Notice.String(), Brake: p.Brake,
+		Soak: p.Soak.String(), Notice: p.Notice.String(), Brake: p.Brake, BrakeWindow: p.BrakeWindow.String(),
 	}
 	var err error
 	if s.Identity, err = e.Identity(); err != nil {

@@ -157,7 +157,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		f.Until = f.Until.Add(m.engine.Policy().Notice)
 	}
 	if costs := slices.Concat(f.Lost, f.Unseen); len(costs) > 0 {
-		f.Code = codeOf(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(costs, "\n")))
+		f.Code = m.engine.Code(fmt.Appendf(nil, "force %d\n%s", t.ID, strings.Join(costs, "\n")))
 	}
 	return f, nil
 }

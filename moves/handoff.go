@@ -20,7 +20,7 @@ func (m *Mover) StartHandoff(by holdings.By, q HandoffRequest) (*HandoffStatus, 
 	identities := m.engine.DelegatedIdentities()
 	var id uint64
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
-		p, err := planHandoff(l, b, identities, q)
+		p, err := planHandoff(l, b, identities, q, m.engine.Code)
 		switch {
 		case err != nil:
 			return nil, nil, err

@@ -72,13 +72,13 @@ func (m *Mover) PlanHandoff(q HandoffRequest) (*HandoffPlan, error) {
 	var p *HandoffPlan
 	identities := m.engine.DelegatedIdentities()
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) (err error) {
-		p, err = planHandoff(l, b, identities, q)
+		p, err = planHandoff(l, b, identities, q, m.engine.Code)
 		return err
 	})
 	return p, err
 }
 
-func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, q HandoffRequest) (*HandoffPlan, error) {
+func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, q HandoffRequest, code func(plan []byte) string) (*HandoffPlan, error) {
 	p := &HandoffPlan{Registry: holdings.Fold(q.Registry), To: holdings.Fold(q.To), Batch: q.Batch, Pace: q.Pace, Soak: q.Soak, Holders: []PlannedHolder{}}
 	if p.Batch == 0 {
 		p.Batch = DefaultBatch
@@ -103,12 +103,9 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 	if err != nil {
 		return nil, err
 	}
-	p.Code = codeOf(digest)
+	p.Code = code(digest)
 	return p, nil
 }
-
-// codeOf is the code that lets be done what was looked at.
-func codeOf(plan []byte) string { return sha256Hex(plan)[:8] }
 
 // find is the estate that is to go.
 func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, deposited *Estate) error {

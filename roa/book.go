@@ -1,6 +1,7 @@
 package roa
 
 import (
+	"cmp"
 	"encoding/json"
 	"iter"
 	"maps"
@@ -88,6 +89,23 @@ func (b *Book) With(holder string, o *Outcome) []Intent {
 	}
 	list := slices.DeleteFunc(slices.Clone(b.of[holder]), func(in Intent) bool { return gone[string(in.key())] })
 	return append(list, o.Added...)
+}
+
+// Stands tells whether a holder that has holding authorises a VRP, or has authorised its prefix in another way since some time.
+func (b *Book) Stands(holder string, v VRP, holding inr.Set, since time.Time) bool {
+	if !holding.ContainsPrefix(v.Prefix) {
+		return false
+	}
+	list := b.of[holder]
+	at, _ := slices.BinarySearchFunc(list, v.Prefix, func(in Intent, p netip.Prefix) int {
+		return cmp.Or(in.Prefix.Addr().Compare(p.Addr()), cmp.Compare(in.Prefix.Bits(), p.Bits()))
+	})
+	for ; at < len(list) && list[at].Prefix == v.Prefix; at++ {
+		if list[at].VRP() == v || !list[at].Added.Before(since) {
+			return true
+		}
+	}
+	return false
 }
 
 // Ahead is what of a holder's intents is authorised beside the rest while a part of its holding is about to leave, sorted,

@@ -54,6 +54,7 @@ type policyConfig struct {
 	Soak          duration `toml:"soak"`   // absent: ca.DefaultPolicy has it
 	Notice        duration `toml:"notice"` // the same
 	BrakePercent  float64  `toml:"brake_percent"`
+	BrakeWindow   duration `toml:"brake_window"` // absent: ca.DefaultPolicy has it
 	Pool          int      `toml:"pool"`
 }
 
@@ -86,7 +87,7 @@ func newConfig(host string, httpsPort, rsyncPort int) *config {
 		Listen: listenConfig{HTTPS: listenOn(host, httpsPort), Rsync: listenOn(host, rsyncPort)},
 		Policy: policyConfig{
 			Algorithm: policy.Algorithm.Name(), ManifestLife: duration(policy.ManifestLife), ManifestSlack: duration(policy.ManifestSlack),
-			Soak: duration(policy.Soak), Notice: duration(policy.Notice), BrakePercent: policy.Brake * 100, Pool: defaultPool,
+			Soak: duration(policy.Soak), Notice: duration(policy.Notice), BrakePercent: policy.Brake * 100, BrakeWindow: duration(policy.BrakeWindow), Pool: defaultPool,
 		},
 	}
 }
@@ -143,7 +144,7 @@ func readConfig(dir string) (*config, error) {
 		return nil, fault.Wrap(err, "couldn't read the configuration")
 	}
 	absent := ca.DefaultPolicy() // what older versions did not write
-	c := &config{Policy: policyConfig{Soak: duration(absent.Soak), Notice: duration(absent.Notice)}}
+	c := &config{Policy: policyConfig{Soak: duration(absent.Soak), Notice: duration(absent.Notice), BrakeWindow: duration(absent.BrakeWindow)}}
 	meta, err := toml.Decode(string(text), c)
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "%s: %w", path, err)
@@ -188,6 +189,9 @@ func (c *config) check() error {
 	if p.Soak < 0 || p.Notice < 0 {
 		return fault.New(fault.BadInput, "policy.soak and policy.notice can't be less than nothing")
 	}
+	if c.Policy.BrakeWindow < 0 {
+		return fault.New(fault.BadInput, "policy.brake_window is %s; it can't be less than 0s", time.Duration(c.Policy.BrakeWindow))
+	}
 	if c.Policy.BrakePercent <= 0 || c.Policy.BrakePercent > 100 {
 		return fault.New(fault.BadInput, "policy.brake_percent is %g; it must be more than 0 and at most 100", c.Policy.BrakePercent)
 	}
@@ -203,7 +207,7 @@ func (c *config) check() error {
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
-	p.Brake = c.Policy.BrakePercent / 100
+	p.Brake, p.BrakeWindow = c.Policy.BrakePercent/100, time.Duration(c.Policy.BrakeWindow)
 	c.policy = p
 	return nil
 }

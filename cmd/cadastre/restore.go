@@ -137,7 +137,7 @@ func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*config,
 		text string
 		into *duration
 	}{
-		{s.ManifestLife, &c.Policy.ManifestLife}, {s.ManifestSlack, &c.Policy.ManifestSlack}, {s.Soak, &c.Policy.Soak}, {s.Notice, &c.Policy.Notice},
+		{s.ManifestLife, &c.Policy.ManifestLife}, {s.ManifestSlack, &c.Policy.ManifestSlack}, {s.Soak, &c.Policy.Soak}, {s.Notice, &c.Policy.Notice}, {s.BrakeWindow, &c.Policy.BrakeWindow},
 	} {
 		if err := d.into.UnmarshalText([]byte(d.text)); err != nil {
 			return nil, fault.New(fault.Corrupt, "the duration %q that was deposited cannot be read", d.text)

@@ -1,0 +1,392 @@
+package ca
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// brakeBucket keeps what decisions took away that passed the brake without a code: by their numbers, big-endian, for as long as
+// Policy.BrakeWindow.
+const brakeBucket = "brake"
+
+// brakeSecretKey is where the secret stands that codes are made with.
+var brakeSecretKey = []byte("brake secret")
+
+// brake holds decisions that take away much. It keeps how much there is, in step with the decisions, and what they took away of late.
+// Its totals are made when they are first asked for.
+type brake struct {
+	secret []byte // codes are made with it, so that nobody can make one who did not ask for the plan
+
+	mu     sync.Mutex         // guards what follows; may be taken while the engine's mu is held, not the other way
+	recent []taken            // within the window, oldest first
+	parts  map[string]amounts // of each organisation
+	totals map[string]amounts // by registry, of all under the empty name; nil until they are first asked for
+}
+
+// taken is what a decision took away.
+type taken struct {
+	Decision uint64    `json:"decision"`
+	At       time.Time `json:"at"`
+	Losses   []loss    `json:"losses"`
+}
+
+// loss is what a decision takes from one holder.
+type loss struct {
+	Holder    string    `json:"holder"`
+	VRPs      []roa.VRP `json:"vrps,omitempty"`
+	Resources inr.Set   `json:"resources,omitzero"`
+	All       bool      `json:"all,omitempty"` // nothing is left to it
+	// Own tells that the holder keeps its resources, and intents of it were removed.
+	Own bool `json:"own,omitempty"`
+}
+
+// amounts is how much there is of what can be lost.
+type amounts struct{ vrps, holders, v4, v6, asns uint64 }
+
+func (a amounts) plus(b amounts) amounts {
+	return amounts{a.vrps + b.vrps, a.holders + b.holders, a.v4 + b.v4, a.v6 + b.v6, a.asns + b.asns}
+}
+
+func (a amounts) minus(b amounts) amounts {
+	return amounts{a.vrps - b.vrps, a.holders - b.holders, a.v4 - b.v4, a.v6 - b.v6, a.asns - b.asns}
+}
+
+// loadBrake reads what is kept of the brake.
+func loadBrake(st store.Store) (*brake, error) {
+	b := &brake{parts: map[string]amounts{}}
+	err := st.View(func(r store.Reader) error {
+		secret, err := r.Get(engineBucket, brakeSecretKey)
+		if err != nil {
+			return err
+		}
+		b.secret = slices.Clone(secret)
+		for record, err := range r.Scan(brakeBucket, nil) {
+			if err != nil {
+				return err
+			}
+			t, err := decoded[taken](record.Value, brakeBucket, record.Key)
+			if err != nil {
+				return err
+			}
+			b.recent = append(b.recent, *t)
+		}
+		return nil
+	})
+	if err == nil && len(b.secret) == 0 {
+		err = fault.New(fault.Corrupt, "the store has no secret for the codes of plans: an older version of the program wrote it; use that version, or make a new data directory with 'cadastre init'")
+	}
+	return b, err
+}
+
+// newBrakeSecret draws the secret of an installation.
+func newBrakeSecret() []byte {
+	secret := make([]byte, sha256.Size)
+	_, _ = rand.Read(secret) // never fails
+	return secret
+}
+
+// Code is what lets a plan pass that somebody has looked at. Another plan has another code, and so has another installation.
+func (e *Engine) Code(plan []byte) string {
+	h := hmac.New(sha256.New, e.brake.secret)
+	_, _ = h.Write(plan) // a hash takes every write
+	return hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+// Brake says why the brake would hold that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass;
+// nothing where it would not.
+func (e *Engine) Brake(holder string, lost []roa.VRP) (why, code string) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if why = e.weigh(time.Now(), []loss{{Holder: holder, VRPs: lost}}); why == "" {
+		return "", ""
+	}
+	plan := []byte(holder)
+	for _, v := range lost {
+		plan = fmt.Appendf(plan, "\n%s", v)
+	}
+	return why, e.Code(plan)
+}
+
+// write keeps the record of what a decision takes away, for the decisions that come after it.
+func (b *brake) write(w store.Writer, o *holdings.Outcome, losses []loss, window time.Duration) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range b.recent {
+		if !t.within(o.Decision.Time, window) {
+			if err := w.Delete(brakeBucket, binary.BigEndian.AppendUint64(nil, t.Decision)); err != nil {
+				return err
+			}
+		}
+	}
+	if len(losses) == 0 || window <= 0 {
+		return nil
+	}
+	return put(w, brakeBucket, binary.BigEndian.AppendUint64(nil, o.Decision.ID), taken{o.Decision.ID, o.Decision.Time, losses})
+}
+
+// apply notes a decision that was written and made so: what it took away, and what there is of those whose share it changed. The
+// engine's mu is held.
+func (b *brake) apply(e *Engine, o *holdings.Outcome, intents *roa.Outcome, losses []loss) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recent = slices.DeleteFunc(b.recent, func(t taken) bool { return !t.within(o.Decision.Time, e.policy.BrakeWindow) })
+	if len(losses) > 0 && e.policy.BrakeWindow > 0 {
+		b.recent = append(b.recent, taken{o.Decision.ID, o.Decision.Time, losses})
+	}
+	if b.totals == nil {
+		return
+	}
+	for holder := range o.After {
+		b.count(e, holder)
+	}
+	for _, holder := range intents.Holders() {
+		b.count(e, holder)
+	}
+}
+
+// within tells whether it was not longer ago than the window.
+func (t *taken) within(now time.Time, window time.Duration) bool { return t.At.After(now.Add(-window)) }
+
+// count brings the totals up to date with what an organisation has. The brake's mu and the engine's are held.
+func (b *brake) count(e *Engine, holder string) {
+	was, now := b.parts[holder], e.amountOf(holder)
+	b.parts[holder] = now
+	for _, name := range []string{"", e.registryOf(holder)} {
+		b.totals[name] = b.totals[name].minus(was).plus(now)
+	}
+}
+
+// total counts what there is where that was not done yet. The brake's mu and the engine's are held.
+func (b *brake) total(e *Engine) {
+	if b.totals != nil {
+		return
+	}
+	b.totals = map[string]amounts{}
+	for _, holder := range e.ledger.Organisations() {
+		b.count(e, holder)
+	}
+}
+
+// amountOf is what an organisation adds to what there is. Addresses count where they leave a registry or come from outside the
+// tree; what a holder delegates on is its own already. A registry has VRPs alone: what else it has is its holders'. The engine's mu
+// is held.
+func (e *Engine) amountOf(holder string) amounts {
+	holding := e.ledger.Holding(holder)
+	if holding.Empty() {
+		return amounts{}
+	}
+	a := amounts{vrps: uint64(len(e.book.VRPs(holder, holding)))}
+	org, _ := e.ledger.Organisation(holder)
+	if org.Kind.IsRegistry() {
+		return a
+	}
+	a.holders = 1
+	first := e.ledgerKind(org.Parent).IsRegistry()
+	for _, d := range e.ledger.Delegations(holder) {
+		if first || d.From == "" {
+			v4, v6, asns := d.Resources.Addresses()
+			a = a.plus(amounts{v4: v4, v6: v6, asns: asns})
+		}
+	}
+	return a
+}
+
+// scope is a registry, or a holder by itself; both empty for all there is.
+type scope struct{ registry, holder string }
+
+// tally is what is lost within a scope.
+type tally struct {
+	vrps, own, holders uint64 // own: of the VRPs, those of intents that were removed
+	resources          []inr.Set
+}
+
+// tallies are what a decision takes away within the scopes that it takes from, and what went there before.
+type tallies map[scope]*struct{ now, before tally }
+
+// add counts losses: of a decision, or of those before it. These count only where the decision takes something too. The engine's mu is
+// held.
+func (t tallies) add(e *Engine, losses []loss, before bool) {
+	for _, l := range losses {
+		within := []scope{{}, {registry: e.registryOf(l.Holder)}}
+		if l.Own {
+			within = append(within, scope{holder: l.Holder})
+		}
+		for _, s := range within {
+			both := t[s]
+			switch {
+			case both == nil && before:
+				continue
+			case both == nil:
+				both = &struct{ now, before tally }{}
+				t[s] = both
+			}
+			in := &both.now
+			if before {
+				in = &both.before
+			}
+			if in.vrps += uint64(len(l.VRPs)); l.Own {
+				in.own += uint64(len(l.VRPs))
+			}
+			if s.holder == "" && !e.ledgerKind(l.Holder).IsRegistry() {
+				if in.resources = append(in.resources, l.Resources); l.All {
+					in.holders++
+				}
+			}
+		}
+	}
+}
+
+// weigh says why the brake holds a decision that takes this away; nothing where it does not. What went within the window before counts
+// too, unless it is back. The engine's mu is held, if only for reading.
+func (e *Engine) weigh(now time.Time, losses []loss) string {
+	if len(losses) == 0 {
+		return ""
+	}
+	b := e.brake
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total(e)
+	scopes := tallies{}
+	scopes.add(e, losses, false)
+	for _, t := range b.recent {
+		if t.within(now, e.policy.BrakeWindow) {
+			scopes.add(e, e.stillGone(t), true)
+		}
+	}
+	order := func(x, y scope) int {
+		return cmp.Or(strings.Compare(y.holder, x.holder), strings.Compare(x.registry, y.registry)) // holders first
+	}
+	for _, s := range slices.SortedFunc(maps.Keys(scopes), order) {
+		had := b.totals[s.registry]
+		if s.holder != "" {
+			had = b.parts[s.holder]
+		}
+		if why := e.policy.tooMuchOf(s, scopes[s].now, scopes[s].before, had); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// stillGone is what a decision took away and is not back: neither authorised again nor otherwise since, and not held again. The
+// engine's mu is held.
+func (e *Engine) stillGone(t taken) []loss {
+	var gone []loss
+	for _, l := range t.Losses {
+		holding := e.ledger.Holding(l.Holder)
+		l.VRPs = slices.DeleteFunc(slices.Clone(l.VRPs), func(v roa.VRP) bool { return e.book.Stands(l.Holder, v, holding, t.At) })
+		l.Resources, l.All = l.Resources.Minus(holding), l.All && holding.Empty()
+		if len(l.VRPs) > 0 || !l.Resources.Empty() {
+			gone = append(gone, l)
+		}
+	}
+	return gone
+}
+
+// share is an amount of something, of which a few may always go while they are less than half.
+type share struct {
+	what             string
+	now, before, had uint64
+	few              uint64
+}
+
+// fewVRPs may always go while they are less than half.
+const fewVRPs = 10
+
+// tooMuchOf says why what is lost within a scope is too much, of what there is before the decision; nothing where it is not. A single
+// ROA that its holder ends by itself never is.
+func (p *Policy) tooMuchOf(s scope, now, before tally, had amounts) string {
+	shares := []share{{"VRPs", now.vrps, before.vrps, had.vrps, fewVRPs}}
+	of := ""
+	switch {
+	case s.holder != "":
+		of = " of " + s.holder
+		shares[0].now, shares[0].before = now.own, before.own
+	default:
+		v4, v6, asns := inr.Sum(now.resources...).Addresses()
+		b4, b6, bas := inr.Sum(before.resources...).Addresses()
+		shares = append(shares, share{"holders", now.holders, before.holders, had.holders, 10}, share{"IPv4 addresses", v4, b4, had.v4, 4096},
+			share{"IPv6 /48 networks", v6, b6, had.v6, 1 << 16}, share{"AS numbers", asns, bas, had.asns, 10})
+		if s.registry != "" {
+			of = " of " + s.registry
+		}
+	}
+	if now.vrps == now.own && before.vrps == before.own && now.own+before.own == 1 {
+		shares = shares[1:]
+	}
+	for _, x := range shares {
+		lost, total := x.now+x.before, x.had+x.before
+		if x.now == 0 || !p.tooMuch(lost, total, x.few) {
+			continue
+		}
+		if x.before > 0 {
+			return fmt.Sprintf("with what went in the last %s it would take away %d of %d %s%s, and more than %.3g %% in that time needs the operator's code",
+				p.BrakeWindow, lost, total, x.what, of, p.Brake*100)
+		}
+		return fmt.Sprintf("it would take away %d of %d %s%s, and more than %.3g %% at once needs the operator's code", lost, total, x.what, of, p.Brake*100)
+	}
+	return ""
+}
+
+func (p *Policy) tooMuch(lost, total, few uint64) bool {
+	if float64(lost) <= p.Brake*float64(total) {
+		return false
+	}
+	return lost > few || 2*lost >= total
+}
+
+// replacements is VRPs by their prefixes.
+type replacements map[netip.Prefix][]roa.VRP
+
+// standIn tells whether one of them stands in for a VRP that goes: it is for the same prefix, or of the same AS for one that
+// covers it.
+func (r replacements) standIn(v roa.VRP) bool {
+	for bits := v.Prefix.Bits(); bits >= 0; bits-- {
+		p := netip.PrefixFrom(v.Prefix.Addr(), bits).Masked()
+		for _, by := range r[p] {
+			if p == v.Prefix || by.ASN == v.ASN && by.MaxLength >= v.Prefix.Bits() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forGood is losses less what stands in the end, at this holder or another, and what the same decision puts something in place of.
+func forGood(losses []loss, after, gained []roa.VRP) []loss {
+	if len(losses) == 0 {
+		return nil
+	}
+	stands, instead := make(map[roa.VRP]bool, len(after)), replacements{}
+	for _, v := range after {
+		stands[v] = true
+	}
+	for _, v := range gained {
+		instead[v.Prefix] = append(instead[v.Prefix], v)
+	}
+	var kept []loss
+	for _, l := range losses {
+		l.VRPs = slices.DeleteFunc(l.VRPs, func(v roa.VRP) bool { return stands[v] || instead.standIn(v) })
+		if len(l.VRPs) > 0 || !l.Resources.Empty() {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
