@@ -11,6 +11,7 @@ import (
 	"cadastre/internal/peer"
 	"cadastre/internal/publication"
 	"cadastre/internal/setup"
+	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
 	"cadastre/rrdp"
@@ -33,11 +34,14 @@ func (e *Engine) Doors(trace *peer.Tracer, refused func(handle, why string)) (ht
 	children := &peer.Door{
 		ContentType: updown.ContentType, MaxBody: maxUpDown, Find: e.findChild, Answer: e.AnswerUpDown,
 		Serial: true, Busy: busyAnswer, Trace: trace, Log: e.log, Refused: refused,
+		Memory: e.Shares.Memory, Shares: e.Shares.Ledger, Kind: shares.Child,
 	}
 	publishers := &peer.Door{
 		ContentType: publication.ContentType, MaxBody: maxPublication, Find: e.findPublisher, Answer: e.answerPublication,
 		Trace: trace, Log: e.log, Refused: refused,
+		Memory: e.Shares.Memory, Shares: e.Shares.Ledger, Kind: shares.Publisher,
 	}
+	e.publishers.Shares = e.Shares
 	mux := http.NewServeMux()
 	children.Mount(mux, "/rfc6492/")
 	publishers.Mount(mux, "/rfc8181/")

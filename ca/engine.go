@@ -23,6 +23,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
 	"cadastre/keys"
@@ -81,6 +82,7 @@ type Engine struct {
 	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
 	// Registries names the other installations that a room above corresponds with; set before Run, nil for none.
 	Registries func() []string
+	Shares     shares.All   // what peers may use up; set before Doors
 	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
 	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
 	ask        chan struct{} // parents outside the tree are to be asked

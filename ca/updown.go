@@ -9,6 +9,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
@@ -221,6 +222,9 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 	id := object.KeyIdentifier(request.Key.ID())
 	authority := name{holder: holder, source: source, key: id.String()}.String()
 	asked := time.Now().UTC().Truncate(time.Second)
+	if err := e.mayAsk(holder, authority, source); err != nil {
+		return nil, err
+	}
 	err = e.changePeers(func(w store.Writer) error {
 		key := &ChildKey{
 			Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked,
@@ -249,6 +253,45 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 	uri := e.clockOf(authority).CertificateURI
 	class.Certificates = slices.DeleteFunc(class.Certificates, func(c updown.Issued) bool { return c.URLs[0] != uri })
 	return &updown.IssueResponse{Class: *class}, nil
+}
+
+// mayAsk counts a request to have a key certified. One whose certificate is due has a reserve, and is taken when guests may
+// write nothing: what holders have authorised must not end because others ask for much.
+func (e *Engine) mayAsk(holder, authority, source string) error {
+	if e.isDue(holder, authority, source) {
+		return e.spendOf(holder, shares.Renewals)
+	}
+	if err := e.Shares.Disk.Guests(); err != nil {
+		e.log.Warn("a delegated CA's request was refused", "organisation", holder, "error", err)
+		return &updown.Error{Status: fault.KindOf(err).UpDown(), Description: "there is little room on the disk here; try again later"}
+	}
+	return e.spendOf(holder, shares.Issuances)
+}
+
+// isDue tells whether a key's certificate is to be made anew, as it is for authorities of ours.
+func (e *Engine) isDue(holder, authority, source string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	is, issuer := e.clockOf(authority), e.clockOf(e.parentOf(name{holder: holder, source: source}.String()))
+	if is == nil || issuer == nil || is.awaits() || issuer.awaits() {
+		return false
+	}
+	due := e.policy.lifetime(e.ledgerKind(holder)).dueAt(is.CertExpires, issuer.CertExpires)
+	return !due.IsZero() && !time.Now().Before(due)
+}
+
+// spendOf uses up one of a delegated CA's share.
+func (e *Engine) spendOf(holder string, what shares.Resource) error {
+	e.mu.RLock()
+	who := shares.Principal{Kind: shares.Child, Name: holder}
+	if c := e.peers.children[holder]; c != nil {
+		who.Name = c.Handle
+	}
+	e.mu.RUnlock()
+	if err := e.Shares.Ledger.Spend(who, what, 1); err != nil {
+		return &updown.Error{Status: updown.StatusInternal, Description: err.Error()}
+	}
+	return nil
 }
 
 // limited is what of some resources a request asks for.
@@ -294,6 +337,9 @@ func (e *Engine) revokeOf(ctx context.Context, holder string, q *updown.Revoke) 
 		return nil, err
 	}
 	authority := name{holder: holder, source: source, key: object.KeyIdentifier(q.SKI).String()}.String()
+	if err := e.spendOf(holder, shares.Renewals); err != nil {
+		return nil, err
+	}
 	err = e.changePeers(func(w store.Writer) error {
 		key := e.peers.key(authority)
 		if key == nil {

@@ -11,6 +11,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/internal/shares"
 	"cadastre/internal/transferwire"
 	"cadastre/roa"
 )
@@ -300,6 +301,7 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 	}
 	door := &peer.Door{
 		ContentType: transferwire.ContentType, MaxBody: maxSigned, Serial: true, Trace: m.Trace, Log: m.log, Refused: refused,
+		Memory: m.engine.Shares.Memory, Shares: m.engine.Shares.Ledger, Kind: shares.Installation,
 		Find: func(handle string) (*peer.Caller, bool) {
 			p, known := m.findPeer(handle)
 			if !known {
@@ -324,12 +326,19 @@ func (m *Mover) answer(ctx context.Context, handle string, content []byte, signe
 	if m.engine.Frozen() != nil {
 		return nil, fault.New(fault.Clock, "nothing is decided here for now, because the clock is in doubt; come again")
 	}
+	if err := m.engine.Shares.Disk.Guests(); err != nil {
+		return nil, err
+	}
 	message, err := transferwire.Parse(content)
 	if err != nil {
 		return nil, err
 	}
 	m.merging.Lock()
 	defer m.merging.Unlock()
+	defer func(begun time.Time) {
+		who := shares.Principal{Kind: shares.Installation, Name: handle}
+		m.engine.Shares.Ledger.Charge(who, shares.CPU, time.Since(begun).Seconds()) // nothing else is done meanwhile
+	}(time.Now())
 	p, known := m.findPeer(handle)
 	if !known {
 		return nil, fault.New(fault.NotFound, "no peer of this handle is registered here")

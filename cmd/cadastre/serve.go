@@ -204,6 +204,8 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 	if err := h.unlock(ctx, o, log); err != nil {
 		return err
 	}
+	h.engine.Shares = h.config.Limits.shares(h.dir)
+	m.registry.MustRegister(newSharesCollector(h.engine.Shares))
 	if err := h.openDoors(peers, o.trace, m.messageRefused); err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package front
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -62,11 +64,30 @@ func Paced(handler http.Handler, pace Pace) http.Handler {
 			answer.unread = r.ProtoMajor == 1 && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.ContentLength < 0 || r.ContentLength > unreadMost)
 			answer.request = message
 			r.Body = message
+			defer message.leave()
 		}
 		handler.ServeHTTP(answer, r)
 		answer.expect() // what is still in buffers is written now
 		answer.skip()
 	})
+}
+
+// ErrAbandoned is what the Read of a body gives after Abandon.
+var ErrAbandoned = errors.New("the request's body is not wanted any more")
+
+// Abandon ends the reading of a request's body from another goroutine: a Read that waits fails, and so does every later one.
+// It does nothing where the handler was not made by Paced, or has returned.
+func Abandon(r *http.Request) {
+	b, ok := r.Body.(*body)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.left {
+		b.abandoned = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // body is a request's body.
@@ -78,13 +99,31 @@ type body struct {
 	begun   time.Time
 	bytes   int64
 	ended   bool
+
+	mu        sync.Mutex // guards the rest, and control's deadline for reading until the handler has returned
+	abandoned bool
+	left      bool // the handler has returned
 }
 
-func (b *body) expect() { _ = b.control.SetReadDeadline(b.pace.deadline(b.begun, b.bytes)) } // recorders of tests have none
+func (b *body) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left = true
+}
+
+// expect sets the deadline of the next Read, and tells whether there may be one.
+func (b *body) expect() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended && !b.abandoned {
+		_ = b.control.SetReadDeadline(b.pace.deadline(b.begun, b.bytes)) // recorders of tests have none
+	}
+	return !b.abandoned
+}
 
 func (b *body) Read(p []byte) (int, error) {
-	if !b.ended {
-		b.expect()
+	if !b.expect() {
+		return 0, ErrAbandoned
 	}
 	b.conn.end()
 	n, err := b.ReadCloser.Read(p)

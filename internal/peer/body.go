@@ -1,69 +1,72 @@
 package peer
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
-	"time"
+
+	"cadastre/internal/front"
+	"cadastre/internal/shares"
 )
 
-// body is a message that was read, and its share of what the door may hold.
+// body is a message that was read, and its share of the memory for messages.
 type body struct {
-	octets []byte
-	door   *Door
-	source io.Reader
-	taken  int64
+	octets  []byte
+	holding *shares.Holding
 }
 
-// errHeld is the error of a body for which there is no room beside the others.
-var errHeld = errors.New("too many messages are in memory")
+// firstRead is how much is read at first of a body, however long it says that it is: saying so costs nothing.
+const firstRead = 16 << 10
 
-// read reads a message, no longer than its limit and no slower than its deadline, or answers why it could not.
-func (d *Door) read(w http.ResponseWriter, r *http.Request, handle string) (*body, bool) {
-	most := d.MaxBody
-	if r.ContentLength >= 0 {
-		most = r.ContentLength
-	}
-	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(patience(most))) // tests' writers have none
-	b := &body{door: d, source: http.MaxBytesReader(w, r.Body, d.MaxBody)}
-	var buffer bytes.Buffer
-	buffer.Grow(int(min(most, 64<<10)) + bytes.MinRead)
-	_, err := buffer.ReadFrom(b)
+// read reads a message, or answers why it could not.
+func (d *Door) read(w http.ResponseWriter, r *http.Request, owner shares.Owner) (*body, bool) {
+	source := http.MaxBytesReader(w, r.Body, d.MaxBody)
+	b := &body{holding: d.memory().Open(owner, func() { front.Abandon(r) })}
+	err := b.fill(source, r.ContentLength)
 	if err == nil {
-		_ = connection.SetReadDeadline(time.Time{}) // else the connection, and with it the request, would end at that time
-		b.octets = buffer.Bytes()
 		return b, true
 	}
+	displaced := b.holding.Whole() != nil
 	b.release()
+	w.Header().Set("Connection", "close") // the rest is not read
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		d.tooLong(w, handle)
-	case errors.Is(err, errHeld):
-		w.Header().Set("Connection", "close")
-		d.tooMany(w, handle, "busy")
+		d.tooLong(w, owner.Handle)
+	case displaced:
+		d.tooMany(w, owner.Handle, "busy")
 	default:
-		w.Header().Set("Connection", "close")
-		d.refuse(w, handle, "body", http.StatusRequestTimeout, "the message did not come whole in time")
+		d.refuse(w, owner.Handle, "body", http.StatusRequestTimeout, "the message did not come whole in time")
 	}
 	return nil, false
 }
 
-// Read takes room for what it reads. A body takes it as it comes, not as it is announced: announcing costs nothing.
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.source.Read(p)
-	most := b.door.MaxHeld
-	if most == 0 {
-		most = 8 * b.door.MaxBody
+// fill reads to the end. It takes memory before it uses it, four times as much each time and at last as much as was announced.
+func (b *body) fill(source io.Reader, announced int64) error {
+	for {
+		if room := int64(cap(b.octets)); int64(len(b.octets)) == room {
+			next := max(firstRead, 4*room)
+			if announced >= 0 && next > announced {
+				next = max(announced+1, room+1) // one more, so that the end is seen
+			}
+			if err := b.holding.Grow(next); err != nil {
+				return err
+			}
+			grown := make([]byte, len(b.octets), next)
+			copy(grown, b.octets)
+			b.octets = grown
+			b.holding.Shrink(room)
+		}
+		n, err := source.Read(b.octets[len(b.octets):cap(b.octets)])
+		b.octets = b.octets[:len(b.octets)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return b.holding.Whole()
+		case err != nil:
+			return err
+		}
 	}
-	b.taken += int64(n)
-	if b.door.limits.held.Add(int64(n)) > most {
-		return n, errHeld
-	}
-	return n, err
 }
 
-// release gives the room back when the message is answered.
-func (b *body) release() { b.door.limits.held.Add(-b.taken) }
+// release gives the memory back when the message is answered, or is not wanted.
+func (b *body) release() { b.holding.Close() }

@@ -11,10 +11,12 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/handles"
+	"cadastre/internal/shares"
 )
 
 // Door is the http.Handler that answers the messages of registered peers. Mount puts it into a mux. Its fields are set
-// before the first call and not changed after; it is safe for concurrent use.
+// before the first call and not changed after; it is safe for concurrent use. The server in front of it keeps clients to a
+// pace (front.Paced).
 //
 // A call goes through these checks, the cheap ones first: method, length, handle, rate, body, signature, turn, replay.
 // What fails before Answer gets an HTTP status of 400 or more and one sentence; a message that was authentic gets a
@@ -42,21 +44,21 @@ type Door struct {
 	Trace   *Tracer                  // nil: none
 	Log     *slog.Logger             // nil: slog.Default
 
-	Rate      Rate  // of messages to each handle from about one address; zero: 20 a second, 100 at once
-	Strangers Rate  // of messages to handles that are not registered, all together; zero: 100 a second, 500 at once
-	MaxHeld   int64 // octets of messages that are in memory at one time; zero: eight times MaxBody
+	Rate      shares.Rate    // of messages to each handle from one network; zero: 20 a second, 100 at once
+	Strangers shares.Rate    // of messages to handles that are not registered, all together; zero: 100 a second, 500 at once
+	Checks    shares.Rate    // of signatures that are checked for networks from which nothing authentic has come; zero: 500 a second, 1000 at once
+	Memory    *shares.Pool   // for messages that are read, shared among doors; nil: eight times MaxBody for this one
+	Shares    *shares.Ledger // what peers have used up; nil: no limits
+	Kind      shares.Kind    // what peers of this door are in Shares
 
 	limits limits
 }
 
 // Reasons are the words that Refused is called with.
-var Reasons = []string{"method", "length", "handle", "rate", "body", "busy", "message", "signature", "replay", "answer"}
+var Reasons = []string{"method", "length", "handle", "rate", "body", "busy", "message", "share", "signature", "replay", "answer"}
 
-const (
-	callsAtOnce = 4                // under way for each handle from about one address
-	bodyGrace   = 30 * time.Second // for a body of no length; and for the reply to be taken
-	slowest     = 256 << 10        // octets a second that a body has to come at, beyond the grace
-)
+// callsAtOnce is how many calls at each handle from one network are under way.
+const callsAtOnce = 4
 
 // Mount serves the door at base + handle, with or without a slash after it. The base ends in a slash.
 func (d *Door) Mount(mux *http.ServeMux, base string) {
@@ -85,18 +87,25 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.refuseStranger(w, now)
 		return
 	}
-	where, refused := d.limits.enter(handle, r, orRate(d.Rate, 20, 100), callsAtOnce, now)
+	owner := d.owner(r, handle)
+	leave, refused := d.enter(owner, now)
 	if refused != "" {
 		d.tooMany(w, handle, refused)
 		return
 	}
-	defer d.limits.leave(where)
-	body, ok := d.read(w, r, handle)
+	defer leave()
+	body, ok := d.read(w, r, owner)
 	if !ok {
 		return
 	}
 	defer body.release()
-	message, err := caller.Trust.Open(body.octets, time.Now())
+	if !owner.Known && !d.limits.checks.Take(orRate(d.Checks, usualChecks), time.Now()) {
+		d.tooMany(w, handle, "rate")
+		return
+	}
+	var message *envelope.Message
+	var err error
+	took := shares.Measure(func() { message, err = caller.Trust.Open(body.octets, time.Now()) })
 	if err != nil {
 		why := "message"
 		if fault.KindOf(err) == fault.Secret {
@@ -112,12 +121,14 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.Serial {
 		defer d.limits.end(handle)
 	}
-	d.answer(w, r, handle, message)
+	d.answer(w, r, owner, message, took)
 }
 
 // answer has an authentic message answered, unless it is a replay. The caller is looked up anew: while this message was
-// read, and waited, others may have been answered.
-func (d *Door) answer(w http.ResponseWriter, r *http.Request, handle string, message *envelope.Message) {
+// read, and waited, others may have been answered. What it costs is the peer's from here on: who only repeats what the peer
+// has said uses up nothing of its shares.
+func (d *Door) answer(w http.ResponseWriter, r *http.Request, owner shares.Owner, message *envelope.Message, took time.Duration) {
+	handle := owner.Handle
 	caller, known := d.Find(handle)
 	if !known {
 		d.refuseStranger(w, time.Now())
@@ -127,6 +138,12 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, handle string, mes
 		d.refuse(w, handle, "replay", fault.KindOf(err).HTTP(), err.Error())
 		return
 	}
+	if err := d.spend(handle, took); err != nil {
+		w.Header().Set("Retry-After", "60")
+		d.refuse(w, handle, "share", http.StatusTooManyRequests, err.Error())
+		return
+	}
+	d.proven(owner)
 	d.Trace.write(in, d.ContentType, handle, message.Content)
 	reply, err := d.Answer(r.Context(), handle, message.Content, message.SigningTime)
 	if err != nil && reply == nil {
@@ -143,6 +160,16 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, handle string, mes
 	d.send(w, caller, message, reply)
 }
 
+// spend counts an authentic message, and the time that it took to open it.
+func (d *Door) spend(handle string, took time.Duration) error {
+	who := shares.Principal{Kind: d.Kind, Name: handle}
+	d.Shares.Charge(who, shares.CPU, took.Seconds())
+	if err := d.Shares.Owing(who, shares.CPU); err != nil {
+		return err
+	}
+	return d.Shares.Spend(who, shares.Requests, 1)
+}
+
 // busy tells an authentic caller that its last message is still being answered.
 func (d *Door) busy(w http.ResponseWriter, caller *Caller, message *envelope.Message) {
 	handle := caller.Handle
@@ -157,7 +184,7 @@ func (d *Door) busy(w http.ResponseWriter, caller *Caller, message *envelope.Mes
 	d.send(w, caller, message, d.Busy(handle, message.Content))
 }
 
-// send signs a reply and sends it, with a deadline for the caller to take it.
+// send signs a reply and sends it.
 func (d *Door) send(w http.ResponseWriter, caller *Caller, message *envelope.Message, reply []byte) {
 	handle := caller.Handle
 	before, after, err := caller.Self.SignAround(reply, time.Now())
@@ -175,17 +202,14 @@ func (d *Door) send(w http.ResponseWriter, caller *Caller, message *envelope.Mes
 	size := len(before) + len(reply) + len(after)
 	h.Set("Content-Length", strconv.Itoa(size))
 	h.Set("Cache-Control", "no-store")
-	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(patience(int64(size)))) // tests' writers have none
 	for _, part := range [][]byte{before, reply, after} {
 		if _, err = w.Write(part); err != nil {
 			break
 		}
 	}
 	if err == nil {
-		_ = connection.Flush()
+		_ = http.NewResponseController(w).Flush() // tests' writers cannot
 	}
-	_ = connection.SetWriteDeadline(time.Time{}) // the connection may be used again, by other handlers
 }
 
 func (d *Door) log() *slog.Logger {
@@ -193,9 +217,4 @@ func (d *Door) log() *slog.Logger {
 		return d.Log
 	}
 	return slog.Default()
-}
-
-// patience is how long so many octets may take.
-func patience(octets int64) time.Duration {
-	return bodyGrace + time.Duration(octets)*time.Second/slowest
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/front"
 )
 
 func must[T any](v T, err error) T {
@@ -172,10 +173,13 @@ func (l *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
+// stall is how long a client may make no progress.
+const stall = 30 * time.Second
+
 // serve serves a handler on a wire until the test ends, and gives a way to call it.
 func serve(t *testing.T, handler http.Handler) (*wire, *http.Client) {
 	l := newWire()
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour}
+	server := &http.Server{Handler: front.Paced(handler, front.Pace{Stall: stall}), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Hour}
 	go func() { _ = server.Serve(l) }()
 	transport := &http.Transport{DialContext: l.dial}
 	t.Cleanup(func() {

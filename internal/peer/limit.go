@@ -1,131 +1,105 @@
 package peer
 
 import (
-	"hash/maphash"
 	"net/http"
-	"strings"
+	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"cadastre/internal/front"
+	"cadastre/internal/shares"
 )
 
-// Rate is how often someone may call: PerSecond in the long run, Burst at once.
-type Rate struct {
-	PerSecond float64
-	Burst     float64
-}
+// Rates of calls before anything is proven.
+var (
+	usualRate      = shares.Rate{PerSecond: 20, Burst: 100}  // of a network at a handle
+	usualStrangers = shares.Rate{PerSecond: 100, Burst: 500} // at handles that are not registered, all together
+	usualChecks    = shares.Rate{PerSecond: 500, Burst: 1000}
+)
 
 // orRate is a rate, or another where it is not set.
-func orRate(r Rate, perSecond, burst float64) Rate {
-	if r == (Rate{}) {
-		return Rate{perSecond, burst}
+func orRate(r, usual shares.Rate) shares.Rate {
+	if r == (shares.Rate{}) {
+		return usual
 	}
 	return r
 }
 
-// bucket is what someone has left of a Rate.
-type bucket struct {
-	tokens float64
-	at     time.Time // when it had those; zero where it is new, and full
-}
-
-// take takes one token if there is one.
-func (b *bucket) take(r Rate, now time.Time) bool {
-	b.fill(r, now)
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
-
-func (b *bucket) fill(r Rate, now time.Time) {
-	if b.at.IsZero() {
-		b.tokens = r.Burst
-	} else if passed := now.Sub(b.at); passed > 0 {
-		b.tokens = min(r.Burst, b.tokens+passed.Seconds()*r.PerSecond)
-	}
-	b.at = now
-}
-
-// lanes is how many strangers' addresses are told apart for each handle. Whoever knows a handle can use up the rate of
-// his lane, but he would need as many well-chosen addresses as there are lanes to keep the peer itself out.
-const lanes = 16
-
-// lane is one of the ways to a handle. There is no more than a fixed number of them for each registered handle.
-type lane struct {
-	handle string
-	number uint8
-}
-
-// traffic is what goes on in a lane.
-type traffic struct {
-	bucket
-	calls int // that are under way
-}
-
 // limits counts who calls how much. The zero value is ready.
 type limits struct {
-	held atomic.Int64 // octets of bodies in memory
+	once   sync.Once
+	memory *shares.Pool     // where the door has none from outside
+	crowds [2]*shares.Crowd // of networks from which nothing authentic has come, and of those that are known
+
+	unknown shares.Bucket // calls at handles that are not registered
+	checks  shares.Bucket // signatures that are checked for networks that are not known
 
 	mu       sync.Mutex
-	seed     maphash.Seed
-	lanes    map[lane]*traffic
-	sweepAt  int // number of lanes at which those that are idle are forgotten
-	unknown  bucket
-	answered map[string]bool // handles whose message is being answered
+	known    map[string]*[networksKnown]netip.Prefix // by handle, the newest first
+	answered map[string]bool                         // handles whose message is being answered
 }
 
-const fewestSwept = 1024
+// networksKnown is how many networks are remembered for each handle. Each has sent a message that its peer had signed.
+const networksKnown = 4
 
-// enter admits a call to a registered handle, or says why not. What it admits has to leave.
-func (l *limits) enter(handle string, r *http.Request, rate Rate, atOnce int, now time.Time) (where lane, refused string) {
+func (d *Door) init() {
+	l := &d.limits
+	l.once.Do(func() {
+		l.memory, l.known, l.answered = d.Memory, map[string]*[networksKnown]netip.Prefix{}, map[string]bool{}
+		if l.memory == nil {
+			l.memory = shares.NewPool(8 * d.MaxBody)
+		}
+		for i := range l.crowds {
+			l.crowds[i] = shares.NewCrowd(orRate(d.Rate, usualRate), callsAtOnce)
+		}
+	})
+}
+
+func (d *Door) memory() *shares.Pool {
+	d.init()
+	return d.limits.memory
+}
+
+// owner is who calls, as far as that can be told before the message is read.
+func (d *Door) owner(r *http.Request, handle string) shares.Owner {
+	d.init()
+	o := shares.Owner{Network: front.NetworkOf(r.RemoteAddr), Handle: handle}
+	l := &d.limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lanes == nil {
-		l.lanes, l.seed, l.sweepAt = map[lane]*traffic{}, maphash.MakeSeed(), fewestSwept
-	}
-	where = lane{handle, uint8(maphash.String(l.seed, host(r.RemoteAddr)) % lanes)}
-	t := l.lanes[where]
-	if t == nil {
-		l.sweep(rate, now)
-		t = new(traffic)
-		l.lanes[where] = t
-	}
-	switch {
-	case !t.take(rate, now):
-		return where, "rate"
-	case t.calls >= atOnce:
-		return where, "busy"
-	}
-	t.calls++
-	return where, ""
-}
-
-func (l *limits) leave(where lane) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lanes[where].calls--
-}
-
-// sweep forgets lanes that are as good as new, when there are twice as many as were left the last time.
-func (l *limits) sweep(rate Rate, now time.Time) {
-	if len(l.lanes) < l.sweepAt {
-		return
-	}
-	for where, t := range l.lanes {
-		if t.fill(rate, now); t.calls == 0 && t.tokens >= rate.Burst {
-			delete(l.lanes, where)
+	if of := l.known[handle]; of != nil {
+		for _, network := range of {
+			o.Known = o.Known || network == o.Network && network.IsValid()
 		}
 	}
-	l.sweepAt = max(fewestSwept, 2*len(l.lanes))
+	return o
 }
 
-// stranger counts a call to a handle that is not registered.
-func (l *limits) stranger(rate Rate, now time.Time) bool {
+// enter admits a call to a registered handle, or says why not. What it admits has to leave.
+func (d *Door) enter(o shares.Owner, now time.Time) (leave func(), refused string) {
+	crowd := d.limits.crowds[0]
+	if o.Known {
+		crowd = d.limits.crowds[1]
+	}
+	place, refused := crowd.Enter(shares.Caller{Network: o.Network, Handle: o.Handle}, now)
+	return func() { crowd.Leave(place) }, refused
+}
+
+// proven remembers that a network has sent an authentic message of a handle.
+func (d *Door) proven(o shares.Owner) {
+	if o.Known || !o.Network.IsValid() {
+		return
+	}
+	l := &d.limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unknown.take(rate, now)
+	of := l.known[o.Handle]
+	if of == nil {
+		of = new([networksKnown]netip.Prefix)
+		l.known[o.Handle] = of
+	}
+	copy(of[1:], of[:networksKnown-1])
+	of[0] = o.Network
 }
 
 // begin takes the turn of a handle, or says that it is taken. Who has it has to end it.
@@ -135,9 +109,6 @@ func (l *limits) begin(handle string) bool {
 	if l.answered[handle] {
 		return false
 	}
-	if l.answered == nil {
-		l.answered = map[string]bool{}
-	}
 	l.answered[handle] = true
 	return true
 }
@@ -146,12 +117,4 @@ func (l *limits) end(handle string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.answered, handle)
-}
-
-// host is an address without its port.
-func host(address string) string {
-	if i := strings.LastIndexByte(address, ':'); i >= 0 {
-		return address[:i]
-	}
-	return address
 }

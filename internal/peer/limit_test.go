@@ -13,39 +13,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
+	"cadastre/internal/shares"
 )
-
-// TestBucket: in any stretch of time no more is taken than the burst and what came meanwhile.
-func TestBucket(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		rate := Rate{PerSecond: float64(rapid.IntRange(1, 50).Draw(t, "per second")), Burst: float64(rapid.IntRange(1, 50).Draw(t, "burst"))}
-		var b bucket
-		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		var taken []time.Time
-		for range rapid.IntRange(1, 200).Draw(t, "calls") {
-			now = now.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "ms")) * time.Millisecond)
-			if b.take(rate, now) {
-				taken = append(taken, now)
-			}
-		}
-		for i := range taken {
-			for j := i; j < len(taken); j++ {
-				if most := rate.Burst + taken[j].Sub(taken[i]).Seconds()*rate.PerSecond + 1e-6; float64(j-i+1) > most {
-					t.Fatalf("%d were taken in %s at %+v", j-i+1, taken[j].Sub(taken[i]), rate)
-				}
-			}
-		}
-		if !b.take(rate, now.Add(time.Minute)) {
-			t.Fatal("nothing came in a minute")
-		}
-	})
-}
 
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		h.Rate, h.Strangers = Rate{PerSecond: 2, Burst: 3}, Rate{PerSecond: 1, Burst: 2}
+		h.Rate, h.Strangers = shares.Rate{PerSecond: 2, Burst: 3}, shares.Rate{PerSecond: 1, Burst: 2}
 		from := func(address, handle string) *httptest.ResponseRecorder {
 			r := request(handle, nil)
 			r.RemoteAddr = address
@@ -59,14 +33,9 @@ func TestRate(t *testing.T) {
 		h.wantRefusal(from("192.0.2.1:3", "theirs"), 400, "message")
 		h.wantRefusal(from("192.0.2.1:3", "theirs"), 429, "rate")
 
-		kept := 0
-		for i := range 64 { // whoever uses up one lane leaves the others
-			if from(fmt.Sprintf("[2001:db8::%d]:1", i), "theirs").Code != 429 {
-				kept++
-			}
-		}
-		if kept < 30 || kept > 3*lanes {
-			t.Errorf("%d of 64 other addresses are let through", kept)
+		h.wantRefusal(from("192.0.2.250:3", "theirs"), 429, "rate") // of the same network
+		for i := range 64 {                                         // whoever uses up his own leaves others theirs
+			h.wantRefusal(from(fmt.Sprintf("[2001:db8:%x::1]:1", i), "theirs"), 400, "message")
 		}
 
 		h.wantRefusal(from("192.0.2.1:1", "nobody1"), 404, "handle")
@@ -81,33 +50,44 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// TestHeld: bodies that are read at once have a common limit, and one for each handle and address.
+// hold sends a message of which so much has come, and the rest has not.
+func (h *house) hold(from, handle string, octets int) (goOn func(), done chan *httptest.ResponseRecorder) {
+	reading, source := io.Pipe()
+	r := httptest.NewRequest(http.MethodPost, "/", reading)
+	r.RemoteAddr = from
+	r.SetPathValue("handle", handle)
+	done = make(chan *httptest.ResponseRecorder, 1)
+	go func() {
+		w := h.call(r)
+		_ = reading.Close()
+		done <- w
+	}()
+	_, _ = source.Write(bytes.Repeat([]byte{'x'}, octets))
+	synctest.Wait() // until it is counted
+	return func() { _ = source.Close() }, done
+}
+
+// TestHeld: bodies that are read at once have a common limit, and one for each handle and network.
 func TestHeld(t *testing.T) { synctest.Test(t, testHeld) }
 
 func testHeld(t *testing.T) {
+	const from = "192.0.2.1:1234" // as httptest has it
 	h := newHouse(t)
 	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
-	h.MaxHeld = 50_000
-	hold := func(handle string, octets int) (goOn func(), done chan *httptest.ResponseRecorder) {
-		reading, source := io.Pipe()
-		r := httptest.NewRequest(http.MethodPost, "/", reading)
-		r.SetPathValue("handle", handle)
-		done = make(chan *httptest.ResponseRecorder, 1)
-		go func() { done <- h.call(r) }()
-		_, _ = source.Write(bytes.Repeat([]byte{'x'}, octets))
-		synctest.Wait() // until it is counted
-		return func() { _ = source.Close() }, done
-	}
-	first, firstDone := hold("other", 30_000)
-	h.wantRefusal(h.send(make([]byte, 30_000)), 429, "busy")
+	h.Memory = shares.NewPool(4 * 50_000) // strangers have a quarter
+	first, firstDone := h.hold(from, "other", 1000)
+	h.wantRefusal(h.send(make([]byte, 40_000)), 429, "busy")
+	h.wantRefusal(h.send(make([]byte, 10_000)), 400, "message")
 	first()
 	<-firstDone
-	h.wantRefusal(h.send(make([]byte, 30_000)), 400, "message")
+	h.wantRefusal(h.send(make([]byte, 40_000)), 400, "message")
 
 	var all []func()
 	var ends []chan *httptest.ResponseRecorder
+	h.Memory = shares.NewPool(1 << 20)
+	h.limits.memory = h.Memory
 	for range callsAtOnce {
-		goOn, done := hold("other", 10)
+		goOn, done := h.hold(from, "other", 10)
 		all, ends = append(all, goOn), append(ends, done)
 	}
 	h.wantRefusal(h.call(request("other", nil)), 429, "busy")
@@ -117,31 +97,117 @@ func testHeld(t *testing.T) {
 		<-ends[i]
 	}
 	h.wantRefusal(h.call(request("other", nil)), 400, "message")
-	if held := h.limits.held.Load(); held != 0 {
-		t.Errorf("%d octets are still held", held)
+	h.wantNothingHeld()
+}
+
+func (h *house) wantNothingHeld() {
+	h.t.Helper()
+	if held := h.memory().Stats(); held.Known != 0 || held.Strangers != 0 {
+		h.t.Errorf("%+v are still held", held)
 	}
 }
 
-// TestSweep: lanes that are idle are forgotten, those in use are not.
-func TestSweep(t *testing.T) {
-	var l limits
-	rate, now := Rate{PerSecond: 1, Burst: 1}, time.Now()
-	busy, _ := l.enter("busy", request("busy", nil), rate, 1, now)
-	for i := range 100 * fewestSwept {
-		where, refused := l.enter(fmt.Sprint("h", i), request("h", nil), rate, 1, now)
-		if refused != "" {
-			t.Fatal(refused)
-		}
-		l.leave(where)
-		now = now.Add(10 * time.Millisecond) // each is idle again after a hundred others
-		if len(l.lanes) > 2*fewestSwept {
-			t.Fatalf("%d lanes are kept", len(l.lanes))
-		}
+// TestUnfinished: bodies that do not come, at one handle, from one network or from ninety, keep nobody else from being answered:
+// not another handle, and not the one itself, be it known or new.
+func TestUnfinished(t *testing.T) {
+	for name, c := range map[string]struct {
+		from  func(i int) string
+		known bool
+	}{
+		"one network":          {func(int) string { return "198.51.100.7:1" }, false},
+		"ninety networks":      {func(i int) string { return fmt.Sprintf("10.0.%d.1:1", i) }, false},
+		"ninety, and known":    {func(i int) string { return fmt.Sprintf("10.0.%d.1:1", i) }, true},
+		"its own, and known":   {func(int) string { return "192.0.2.200:1" }, true},
+		"its own, and unknown": {func(int) string { return "192.0.2.200:1" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t)
+				h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
+				h.Refused, h.Memory = nil, shares.NewPool(1<<20)
+				message := func(n int) []byte { return signedNow(theirs(), fmt.Sprintf("<list n='%d'/>", n)) }
+				if c.known {
+					h.wantReply(h.send(message(0)), "reply to <list n='0'/>")
+				}
+				var ends []func()
+				for i := range 90 {
+					goOn, done := h.hold(c.from(i), "theirs", 60_000)
+					ends = append(ends, func() { goOn(); <-done })
+				}
+				for n := 1; n < 20; n++ {
+					want := fmt.Sprintf("reply to <list n='%d'/>", n)
+					h.wantReply(h.call(request("other", message(n))), want)
+					if sameNetwork := c.from(0) == "192.0.2.200:1"; !sameNetwork {
+						h.wantReply(h.send(message(n)), want)
+					}
+				}
+				if held := h.memory().Stats(); held.Strangers > held.Size/4 {
+					t.Errorf("strangers hold %+v", held)
+				}
+				for _, end := range ends {
+					end()
+				}
+				h.wantNothingHeld()
+			})
+		})
 	}
-	if _, refused := l.enter("busy", request("busy", nil), rate, 1, now); refused != "busy" {
-		t.Errorf("a lane in use was forgotten: %q", refused)
-	}
-	l.leave(busy)
+}
+
+// TestKnown: what comes from where the peer's messages come from has its own part of the memory, and of the checks.
+func TestKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.Checks = shares.Rate{PerSecond: 1, Burst: 2}
+		h.wantReply(h.send(signedNow(theirs(), "<first/>")), "reply to <first/>") // one check
+		pretend := func(i int) *httptest.ResponseRecorder {
+			r := request("theirs", signedNow(stranger(), "<list/>"))
+			r.RemoteAddr = fmt.Sprintf("10.0.%d.1:1", i)
+			return h.call(r)
+		}
+		h.wantRefusal(pretend(0), 401, "signature")
+		for i := range 10 {
+			h.wantRefusal(pretend(i), 429, "rate")
+		}
+		h.wantReply(h.send(signedNow(theirs(), "<second/>")), "reply to <second/>")
+
+		// who repeats what the peer has said is not the peer
+		time.Sleep(2 * time.Second)
+		old := signedNow(theirs(), "<old/>")
+		h.wantReply(h.send(old), "reply to <old/>")
+		time.Sleep(2 * time.Second)
+		h.wantReply(h.send(signedNow(theirs(), "<third/>")), "reply to <third/>")
+		again := request("theirs", old)
+		again.RemoteAddr = "10.1.0.1:1"
+		h.wantRefusal(h.call(again), 401, "replay")
+		if o := h.owner(again, "theirs"); o.Known {
+			t.Error("a replay made its network known")
+		}
+	})
+}
+
+// TestShare: a peer that has used up its share is told so, and another is answered.
+func TestShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
+		h.Kind = shares.Child
+		h.Shares = shares.NewLedger(shares.Budgets{shares.Child: {shares.Requests: {PerSecond: 1, Burst: 2}}})
+		forged := signedNow(stranger(), "<list/>")
+		for range 5 {
+			h.wantRefusal(h.send(forged), 401, "signature") // nothing of it is used up so
+		}
+		for n := range 2 {
+			h.wantReply(h.send(signedNow(theirs(), fmt.Sprint("<list", n, "/>"))), fmt.Sprint("reply to <list", n, "/>"))
+		}
+		w := h.send(signedNow(theirs(), "<too much/>"))
+		h.wantRefusal(w, 429, "share")
+		if w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "requests") {
+			t.Errorf("the peer is told %q", w.Body)
+		}
+		h.wantReply(h.call(request("other", signedNow(theirs(), "<list/>"))), "reply to <list/>")
+		time.Sleep(time.Second)
+		h.wantReply(h.send(signedNow(theirs(), "<again/>")), "reply to <again/>")
+	})
 }
 
 // TestMemoryStaysFlat has 10,000 strangers knock, each with a handle of his own, and 10,000 pretenders at a handle that
@@ -151,7 +217,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	h.Refused = nil
 	knock := func(i int, handle string) {
 		r := request(handle, []byte("no message"))
-		r.RemoteAddr = fmt.Sprintf("[2001:db8::%x]:1", i)
+		r.RemoteAddr = fmt.Sprintf("[2001:db8:%x::1]:1", i)
 		if w := h.call(r); w.Code < 400 {
 			t.Fatalf("%s was let in", handle)
 		}
@@ -173,9 +239,6 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 	if grown := heap() - before; grown > 100_000 {
 		t.Errorf("the heap grew by %d octets", grown)
-	}
-	if len(h.limits.lanes) > lanes {
-		t.Errorf("%d lanes are kept for one registered peer", len(h.limits.lanes))
 	}
 }
 
@@ -203,7 +266,7 @@ func TestRefusedIsCheap(t *testing.T) {
 	const calls = 20_000
 	for name, r := range refusals(newHouse(t)) {
 		h := newHouse(t)
-		h.Refused, h.Rate = nil, Rate{PerSecond: 1e-9, Burst: 1}
+		h.Refused, h.Rate = nil, shares.Rate{PerSecond: 1e-9, Burst: 1}
 		h.call(request("theirs", nil)) // uses up the rate
 		w := &quiet{http.Header{}}
 		before := cpu()
@@ -226,7 +289,7 @@ func cpu() time.Duration {
 
 func BenchmarkRefused(b *testing.B) {
 	h := newHouse(nil)
-	h.Refused, h.Rate = nil, Rate{PerSecond: 1e-9, Burst: 1}
+	h.Refused, h.Rate = nil, shares.Rate{PerSecond: 1e-9, Burst: 1}
 	h.call(request("theirs", nil))
 	for name, r := range refusals(h) {
 		b.Run(name, func(b *testing.B) {
@@ -242,7 +305,7 @@ func BenchmarkRefused(b *testing.B) {
 // BenchmarkRefusedOverHTTP counts the CPU of both ends, the server's reading of the request among it.
 func BenchmarkRefusedOverHTTP(b *testing.B) {
 	h := newHouse(nil)
-	h.Refused, h.Strangers = nil, Rate{PerSecond: 1e9, Burst: 1e9}
+	h.Refused, h.Strangers = nil, shares.Rate{PerSecond: 1e9, Burst: 1e9}
 	server := httptest.NewServer(h.mux())
 	defer server.Close()
 	before := cpu()
@@ -260,7 +323,7 @@ func BenchmarkRefusedOverHTTP(b *testing.B) {
 // BenchmarkAnswer is a signed reply to a signed message: one RSA signature, three checks of one, and little else.
 func BenchmarkAnswer(b *testing.B) {
 	h := newHouse(nil)
-	h.Refused, h.Rate = nil, Rate{PerSecond: 1e9, Burst: 1e9}
+	h.Refused, h.Rate = nil, shares.Rate{PerSecond: 1e9, Burst: 1e9}
 	message := signedNow(theirs(), strings.Repeat("<list/>", 100))
 	for b.Loop() {
 		if w := h.send(message); w.Code != 200 {

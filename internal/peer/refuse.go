@@ -20,7 +20,7 @@ func (d *Door) refuse(w http.ResponseWriter, handle, why string, status int, tex
 
 // refuseStranger answers a call to a handle that is not registered. Those who go on are not even kept connected.
 func (d *Door) refuseStranger(w http.ResponseWriter, now time.Time) {
-	if !d.limits.stranger(orRate(d.Strangers, 100, 500), now) {
+	if !d.limits.unknown.Take(orRate(d.Strangers, usualStrangers), now) {
 		w.Header().Set("Connection", "close")
 		d.refuse(w, "", "rate", http.StatusTooManyRequests, "too many messages for handles that are not registered here")
 		return

@@ -10,6 +10,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/publication"
+	"cadastre/internal/shares"
 	"cadastre/rrdp"
 )
 
@@ -42,12 +43,20 @@ func (s *Server) Answer(ctx context.Context, handle string, content []byte, sign
 		return nil, unknown(handle)
 	}
 	q := &query{handle: handle, signed: signed}
-	parsed, err := publication.ParseQuery(content)
-	if err != nil {
+	who := shares.Principal{Kind: shares.Publisher, Name: handle}
+	var parsed *publication.Query
+	var err error
+	s.Shares.Ledger.Charge(who, shares.CPU, shares.Measure(func() {
+		if parsed, err = publication.ParseQuery(content); err == nil {
+			q.pdus = parsed.PDUs
+			q.examine(p, s.limits)
+		}
+	}).Seconds())
+	switch {
+	case err != nil:
 		q.report(publication.XMLError, nil, "%v", err)
-	} else {
-		q.pdus = parsed.PDUs
-		q.examine(p, s.limits)
+	case len(q.reports) == 0 && q.size > 0:
+		q.ask(s.Shares, who)
 	}
 	switch err := s.queue.submit(ctx, q.stage, q.size); {
 	case errors.Is(err, errCommit):
@@ -78,6 +87,17 @@ func (q *query) report(code string, pdu *publication.PDU, format string, args ..
 		}
 	}
 	q.reports = append(q.reports, r)
+}
+
+// ask has what the query would write to disk counted. Lists and withdrawals are taken in any case.
+func (q *query) ask(all shares.All, who shares.Principal) {
+	err := all.Disk.Guests()
+	if err == nil {
+		err = all.Ledger.Spend(who, shares.Written, float64(q.size))
+	}
+	if err != nil {
+		q.report(fault.KindOf(err).Publication(), nil, "%v", err)
+	}
 }
 
 // examine looks at all that does not depend on what is published, while others are committed: where the PDUs are, how

@@ -22,6 +22,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
 	"cadastre/rrdp"
@@ -38,6 +39,7 @@ type Server struct {
 	// Set before Run and the first query.
 	Log    *slog.Logger     // nil for none
 	Suites []validate.Suite // of the manifests that are looked at; RSA when empty
+	Shares shares.All       // what publishers may use up
 
 	repositories map[string]*rrdp.Repository
 	base         func(registry, handle string) (siaBase, notify string)

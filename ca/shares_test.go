@@ -1,0 +1,76 @@
+package ca
+
+import (
+	"strings"
+	"testing"
+
+	"cadastre/internal/object"
+	"cadastre/internal/shares"
+	"cadastre/internal/updown"
+)
+
+// TestChildShare: a delegated CA that asks again and again uses up its own share, and no serial and no CRL's entry after that.
+// Another CA and its own revocations are not kept waiting.
+func TestChildShare(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8")
+		h.give("isp", "41.0.0.0/16")
+		h.give("other", "41.1.0.0/16")
+		h.settle()
+		h.engine.Shares.Ledger = shares.NewLedger(shares.Budgets{shares.Child: {shares.Issuances: shares.PerHour(3), shares.Renewals: shares.PerHour(2)}})
+		d, e := newDelegated(h, "isp"), newDelegated(h, "other")
+		atWork(h, func() {
+			for range 3 {
+				if _, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
+					t.Fatal("it is refused within its share")
+				}
+			}
+			_, serial, _ := h.engine.Repositories()["afrinic"].Published()
+			for range 10 {
+				wrong, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.Error)
+				if !ok || wrong.Status != updown.StatusInternal || !strings.Contains(wrong.Description, "issuances") {
+					t.Fatalf("beyond its share it gets %+v", wrong)
+				}
+			}
+			if _, now, _ := h.engine.Repositories()["afrinic"].Published(); now != serial {
+				t.Errorf("what was refused made serials %d to %d", serial, now)
+			}
+			if _, ok := e.ask(&updown.Issue{Class: treeClass, Request: e.request(farAway + "other/")}).(*updown.IssueResponse); !ok {
+				t.Error("another CA is refused")
+			}
+			if d.certified(d.list()) == "" {
+				t.Error("its certificate is gone")
+			}
+			d.revoke()
+		})
+	})
+}
+
+// revoke has its key revoked.
+func (d *delegated) revoke() {
+	d.Helper()
+	public, err := object.PublicKeyOf(d.key)
+	must(d, err)
+	if _, ok := d.ask(&updown.Revoke{Class: treeClass, SKI: public.ID[:]}).(*updown.RevokeResponse); !ok {
+		d.Error("a revocation is refused")
+	}
+}
+
+// TestChildDisk: while the disk is short of room a delegated CA gets nothing new, and revocations.
+func TestChildDisk(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8")
+		h.give("isp", "41.0.0.0/16")
+		h.settle()
+		d := newDelegated(h, "isp")
+		atWork(h, func() {
+			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			h.engine.Shares.Disk = shares.NewDisk(t.TempDir(), 1<<62)
+			d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusInternal)
+			if d.certified(d.list()) == "" {
+				t.Error("its certificate is gone")
+			}
+			d.revoke()
+		})
+	})
+}

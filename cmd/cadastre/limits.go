@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/front"
+	"cadastre/internal/shares"
+)
+
+// metricsConnections is how many connections the listener for metrics has at one time.
+const metricsConnections = 8
+
+// limitsConfig is what those who may talk to the daemon can use of it. A number that is 0 or absent means the default; a
+// number below 0 means no limit, where the table in docs/limits.md allows that.
+type limitsConfig struct {
+	Connections           int         `toml:"connections,omitempty"`             // to listen.https, at one time
+	ConnectionsPerNetwork int         `toml:"connections_per_network,omitempty"` // of those, from one /24 of IPv4 or /48 of IPv6
+	MessageMemory         int         `toml:"message_memory_mib,omitempty"`      // for messages that come in
+	DiskFloor             int         `toml:"disk_floor_mib,omitempty"`          // what guests leave free; below 0: nothing
+	Children              shareConfig `toml:"children,omitempty"`
+	Publishers            shareConfig `toml:"publishers,omitempty"`
+	Installations         shareConfig `toml:"installations,omitempty"`
+}
+
+// shareConfig is the share of each of a kind. Not every kind has each.
+type shareConfig struct {
+	Requests  float64 `toml:"requests_per_minute,omitempty"`
+	Issuances float64 `toml:"issuances_per_hour,omitempty"`
+	Renewals  float64 `toml:"renewals_per_hour,omitempty"`
+	CPU       float64 `toml:"cpu_percent,omitempty"` // of one core
+	Written   float64 `toml:"written_mib_per_hour,omitempty"`
+}
+
+// fewestMemory is what one message of RFC 8181 may have, three quarters of which have to be there for those who are known.
+const fewestMemory = 88
+
+func (c *limitsConfig) check() error {
+	for _, one := range []struct {
+		key           string
+		value, fewest int
+	}{
+		{"connections", c.Connections, 1}, {"connections_per_network", c.ConnectionsPerNetwork, 1}, {"message_memory_mib", c.MessageMemory, fewestMemory},
+	} {
+		if one.value != 0 && one.value < one.fewest {
+			return fault.New(fault.BadInput, "limits.%s is %d; it must be at least %d, or 0 for the default", one.key, one.value, one.fewest)
+		}
+	}
+	if room := front.Room(); c.Connections > room {
+		return fault.New(fault.BadInput, "limits.connections is %d, and with the limit of open files of this process (ulimit -n) there is room for %d: raise that limit, or lower limits.connections", c.Connections, room)
+	}
+	return nil
+}
+
+// shares makes what peers have a share of.
+func (c *limitsConfig) shares(dir string) shares.All {
+	budgets := shares.DefaultBudgets()
+	for kind, of := range map[shares.Kind]shareConfig{shares.Child: c.Children, shares.Publisher: c.Publishers, shares.Installation: c.Installations} {
+		for resource, set := range map[shares.Resource]struct {
+			value float64
+			rate  shares.Rate
+		}{
+			shares.Requests:  {of.Requests, shares.Rate{PerSecond: of.Requests / 60, Burst: max(1, 2*of.Requests)}},
+			shares.Issuances: {of.Issuances, shares.PerHour(of.Issuances)},
+			shares.Renewals:  {of.Renewals, shares.PerHour(of.Renewals)},
+			shares.CPU:       {of.CPU, shares.Rate{PerSecond: of.CPU / 100, Burst: 2 * of.CPU}},
+			shares.Written:   {of.Written, shares.PerHour(of.Written * (1 << 20))},
+		} {
+			switch _, limited := budgets[kind][resource]; {
+			case set.value < 0:
+				delete(budgets[kind], resource)
+			case set.value > 0 && limited:
+				budgets[kind][resource] = set.rate
+			}
+		}
+	}
+	memory := int64(c.MessageMemory) << 20
+	if memory == 0 {
+		memory = shares.DefaultMemory
+	}
+	return shares.All{Ledger: shares.NewLedger(budgets), Memory: shares.NewPool(memory), Disk: shares.NewDisk(dir, int64(c.DiskFloor)<<20)}
+}
+
+// front makes the limits of the server that strangers reach.
+func (c *limitsConfig) front() front.Limits {
+	return front.Limits{Connections: c.Connections, PerNetwork: c.ConnectionsPerNetwork}
+}
+
+// runFront serves until ctx ends, and then lets requests that are under way finish.
+func runFront(ctx context.Context, group *errgroup.Group, server *front.Server, listener net.Listener, config *tls.Config) {
+	group.Go(func() error {
+		if err := server.Serve(listener, config); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		server.Shutdown(end)
+		return nil
+	})
+}
+
+// watchFront adds how the public listener's connections stand to the metrics.
+func (m *metrics) watchFront(server *front.Server) {
+	gauge := func(name, help string, of func(front.Stats) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(of(server.Stats())) })
+	}
+	counter := func(name, help string, of func(front.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(of(server.Stats())) })
+	}
+	m.registry.MustRegister(
+		gauge("cadastre_connections", "Connections that are open to the public listener.", func(s front.Stats) int { return s.Open }),
+		gauge("cadastre_connections_limit", "Connections that may be open to the public listener at one time.", func(s front.Stats) int { return s.Limit }),
+		gauge("cadastre_connections_networks", "Networks (/24 and /48) that connections to the public listener come from.", func(s front.Stats) int { return s.Networks }),
+		counter("cadastre_connections_displaced_total", "Connections that were closed for a newcomer because the limit was reached.", func(s front.Stats) int64 { return s.Displaced }),
+		counter("cadastre_connections_refused_total", "Newcomers that were closed because the limit was reached.", func(s front.Stats) int64 { return s.Refused }),
+	)
+}

@@ -1,0 +1,39 @@
+package publisher
+
+import (
+	"strings"
+	"testing"
+
+	"cadastre/internal/publication"
+	"cadastre/internal/shares"
+)
+
+// TestWritten: what a publisher writes is counted, replaced or not, and another's is not counted with it.
+func TestWritten(t *testing.T) {
+	h := newHouse(t, Limits{})
+	h.add(t, "alice")
+	h.add(t, "bob")
+	h.Shares.Ledger = shares.NewLedger(shares.Budgets{shares.Publisher: {shares.Written: shares.PerHour(1000)}})
+	h.send(t, "alice", publish("alice", "a.roa", strings.Repeat("x", 900)))
+	reply := h.ask(t, "alice", publication.Query{PDUs: []publication.PDU{publish("alice", "b.roa", strings.Repeat("y", 200))}})
+	wantErrors(t, reply, "other_error")
+	if !strings.Contains(reply.Errors[0].Text, "come again in") {
+		t.Errorf("it is told %q", reply.Errors[0].Text)
+	}
+	h.send(t, "bob", publish("bob", "b.roa", strings.Repeat("y", 200)))
+	h.send(t, "alice", withdraw("alice", "a.roa", strings.Repeat("x", 900)))
+	h.wantList(t, "alice", map[string]string{})
+}
+
+// TestDiskIsShort: publishers may look and withdraw while the disk is short of room, and publish nothing.
+func TestDiskIsShort(t *testing.T) {
+	h := newHouse(t, Limits{})
+	h.add(t, "alice")
+	h.send(t, "alice", publish("alice", "a.roa", "one"))
+	h.Shares.Disk = shares.NewDisk(t.TempDir(), 1<<62)
+	reply := h.ask(t, "alice", publication.Query{PDUs: []publication.PDU{publish("alice", "b.roa", "two")}})
+	wantErrors(t, reply, "other_error")
+	h.wantList(t, "alice", map[string]string{"a.roa": "one"})
+	h.send(t, "alice", withdraw("alice", "a.roa", "one"))
+	h.wantList(t, "alice", map[string]string{})
+}
