@@ -2,11 +2,11 @@ package ca
 
 import (
 	"strings"
-	"time"
 
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/setup"
 	"cadastre/internal/store"
 )
@@ -87,7 +87,7 @@ func (e *Engine) UpdateChild(by holdings.By, holder string, request []byte) ([]b
 
 // ResetChild forgets when a delegated CA signed its last message, so that one whose clock was wrong is heard again.
 func (e *Engine) ResetChild(_ holdings.By, holder string) error {
-	return e.changeChild(holder, func(c *Child) { c.LastSigned = time.Time{} })
+	return e.changeChild(holder, func(c *Child) { c.Heard = peer.Heard{} })
 }
 
 // changeChild replaces a child's record.

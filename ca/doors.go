@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"time"
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -59,7 +58,7 @@ func (e *Engine) findChild(handle string) (*peer.Caller, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return &peer.Caller{Handle: handle, Trust: trust, LastSigned: c.LastSigned, Self: e.signers(peerName("child", c.Holder))[0]}, true
+	return &peer.Caller{Handle: handle, Trust: trust, Heard: c.Heard, Self: e.signers(peerName("child", c.Holder))[0]}, true
 }
 
 func (e *Engine) findPublisher(handle string) (*peer.Caller, bool) {
@@ -98,11 +97,11 @@ func (e *Engine) publisherBase(registry, handle string) (siaBase, notify string)
 	return e.policy.RsyncBase + registry + "/" + pathOf(e.installation, "publisher "+handle) + "/", e.policy.notify(registry)
 }
 
-func (e *Engine) answerPublication(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+func (e *Engine) answerPublication(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	if err := e.frozen.err(); err != nil {
 		return nil, fault.New(fault.Clock, "the server publishes nothing for now; come again")
 	}
-	return e.publishers.Answer(ctx, handle, content, signed)
+	return e.publishers.Answer(ctx, handle, content, stamp)
 }
 
 // CommitObjects makes changes of registries' repositories durable, in one transaction with what extra writes, and has them

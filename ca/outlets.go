@@ -41,7 +41,7 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 		case was != nil && was.Holder != holder:
 			return fault.New(fault.Conflict, "%s publishes at %s already; two cannot have one place", was.Holder, o.Base)
 		case was != nil && was.Current:
-			o.LastSigned = was.LastSigned
+			o.Heard = was.Heard
 			return e.putOutlet(w, o) // a new identity or address of the same place
 		case was == nil:
 			if err := rrdp.Create(w, mirrorConfig(e.dir, o.Name)); err != nil {

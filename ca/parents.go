@@ -3,11 +3,11 @@ package ca
 import (
 	"maps"
 	"regexp"
-	"time"
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/peer"
 	"cadastre/internal/setup"
 	"cadastre/internal/store"
 )
@@ -82,7 +82,7 @@ func (e *Engine) UpdateParent(by holdings.By, holder, called string, response []
 	}
 	err = e.changeParent(holder, called, func(p *Parent) {
 		p.ServiceURI, p.ParentHandle, p.ChildHandle, p.TrustAnchor = r.ServiceURI, r.ParentHandle, r.ChildHandle, r.TrustAnchor
-		p.LastSigned = time.Time{}
+		p.Heard = peer.Heard{}
 	})
 	if err == nil {
 		e.log.Info("a parent outside the tree is known anew", "parent", called, "actor", by.Actor, "reason", by.Reason)

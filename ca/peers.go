@@ -6,6 +6,7 @@ import (
 
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/peer"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
 )
@@ -26,7 +27,7 @@ type Child struct {
 	Holder      string    `json:"holder"`
 	Handle      string    `json:"handle"`       // in messages and in its service URI (RFC 8183, section 5.2.2)
 	TrustAnchor []byte    `json:"trust_anchor"` // of its BPKI
-	LastSigned  time.Time `json:"last_signed,omitzero"`
+	peer.Heard            // of its messages
 	Added       time.Time `json:"added"`
 	Contact     time.Time `json:"contact,omitzero"` // its last message
 	Valid       time.Time `json:"valid,omitzero"`   // when a manifest and a CRL of it were last seen to be valid
@@ -58,7 +59,7 @@ type Parent struct {
 	ParentHandle string            `json:"parent_handle"`
 	ChildHandle  string            `json:"child_handle"`
 	TrustAnchor  []byte            `json:"trust_anchor"` // of its BPKI
-	LastSigned   time.Time         `json:"last_signed,omitzero"`
+	peer.Heard                     // of its replies
 	Classes      map[string]*Class `json:"classes"`          // by source
 	Refresh      time.Time         `json:"refresh,omitzero"` // when it was last asked, and answered
 	Removed      bool              `json:"removed,omitempty"`
@@ -88,16 +89,16 @@ type Received struct {
 
 // Outlet is a publication server that is not ours, where the authorities of an organisation publish (RFC 8181).
 type Outlet struct {
-	Name            string    `json:"name"` // of its mirror
-	Holder          string    `json:"holder"`
-	ServiceURI      string    `json:"service_uri"`
-	PublisherHandle string    `json:"publisher_handle"`
-	Base            string    `json:"sia_base"`
-	Notify          string    `json:"rrdp_notification_uri,omitempty"`
-	TrustAnchor     []byte    `json:"trust_anchor"`
-	LastSigned      time.Time `json:"last_signed,omitzero"`
-	Current         bool      `json:"current"`        // new authorities publish there; else it is being left
-	Left            bool      `json:"left,omitempty"` // and nothing of ours is there any more
+	Name            string `json:"name"` // of its mirror
+	Holder          string `json:"holder"`
+	ServiceURI      string `json:"service_uri"`
+	PublisherHandle string `json:"publisher_handle"`
+	Base            string `json:"sia_base"`
+	Notify          string `json:"rrdp_notification_uri,omitempty"`
+	TrustAnchor     []byte `json:"trust_anchor"`
+	peer.Heard             // of its replies
+	Current         bool   `json:"current"`        // new authorities publish there; else it is being left
+	Left            bool   `json:"left,omitempty"` // and nothing of ours is there any more
 }
 
 // Roll is how far a line of authorities has come in a key roll (RFC 6489), or in a move to another publication server,

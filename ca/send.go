@@ -339,7 +339,7 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, LastSigned: o.LastSigned, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
+	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, Heard: o.Heard, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
 	text, err := e.callPeer(ctx, peerName("server", called), &client, q.XML())
 	if err != nil {
 		return nil, err
@@ -354,7 +354,7 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 			return nil
 		}
 		next := *now
-		next.LastSigned = client.LastSigned
+		next.Heard = client.Heard
 		e.onCommit(func() { e.peers.outlets[called] = &next })
 		return put(w, outletBucket, []byte(called), &next)
 	})

@@ -1,10 +1,13 @@
 package ca
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"cadastre/internal/object"
+	"cadastre/internal/peer"
 	"cadastre/internal/shares"
 	"cadastre/internal/updown"
 )
@@ -71,6 +74,41 @@ func TestChildDisk(t *testing.T) {
 				t.Error("its certificate is gone")
 			}
 			d.revoke()
+		})
+	})
+}
+
+// TestReplayIssue: a key whose certificate was revoked is not certified anew when somebody sends its request again within the
+// same second; a list may be asked for again.
+func TestReplayIssue(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8")
+		h.give("isp", "41.0.0.0/16")
+		h.settle()
+		d := newDelegated(h, "isp")
+		say := func(body updown.Body, stamp peer.Stamp) error {
+			text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: body}).XML()
+			must(t, err)
+			_, err = h.engine.AnswerUpDown(context.Background(), "isp", text, stamp)
+			return err
+		}
+		atWork(h, func() {
+			issue, issued, listed := &updown.Issue{Class: treeClass, Request: d.request(place)}, newStamp(), newStamp()
+			listed.Signed = issued.Signed
+			must(t, say(issue, issued))
+			public, err := object.PublicKeyOf(d.key)
+			must(t, err)
+			revoked := newStamp()
+			revoked.Signed = issued.Signed
+			must(t, say(&updown.Revoke{Class: treeClass, SKI: public.ID[:]}, revoked))
+			if err := say(issue, issued); !errors.Is(err, peer.ErrAgain) {
+				t.Errorf("the replay is answered with %v", err)
+			}
+			must(t, say(&updown.List{}, listed))
+			must(t, say(&updown.List{}, listed))
+			if got := d.certified(d.list()); got != "" {
+				t.Errorf("%s is certified again", got)
+			}
 		})
 	})
 }

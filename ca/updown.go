@@ -9,6 +9,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/peer"
 	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
@@ -35,7 +36,7 @@ func className(source string) string {
 
 // AnswerUpDown answers a message of a delegated CA whose signature is good (RFC 6492, section 3). Every request gets an
 // answer that says what is wrong with it, where something is.
-func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	e.mu.RLock()
 	c := e.peers.children[e.peers.handles[handle]]
 	e.mu.RUnlock()
@@ -48,7 +49,8 @@ func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte
 		return nil, err
 	}
 	reply := &updown.Message{Sender: wireHandle(e.aboveOf(c.Holder)), Recipient: c.Handle}
-	if err := e.heard(c.Holder, signed); err != nil {
+	_, asks := q.Body.(*updown.List) // wrong ones have none
+	if err := e.heard(c.Holder, stamp, !asks && wrong == nil); err != nil {
 		return nil, err
 	}
 	switch {
@@ -62,15 +64,18 @@ func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte
 	return reply.XML()
 }
 
-// heard notes a message of a child: when it was signed, so that none that is older is answered, and that there was one.
-func (e *Engine) heard(holder string, signed time.Time) error {
+// heard notes a message of a child, so that none that is older is answered, nor one that acts a second time.
+func (e *Engine) heard(holder string, stamp peer.Stamp, acts bool) error {
 	return e.changePeers(func(w store.Writer) error {
 		was, err := e.child(holder)
 		if err != nil {
 			return err
 		}
+		if acts && was.Again(stamp) {
+			return peer.ErrAgain
+		}
 		c := *was
-		c.LastSigned, c.Contact = later(signed, was.LastSigned), time.Now().UTC()
+		c.Heard, c.Contact = was.With(stamp), time.Now().UTC()
 		e.onCommit(func() { e.peers.setChild(&c) })
 		return put(w, childBucket, []byte(c.Holder), &c)
 	})

@@ -3,13 +3,16 @@ package ca
 import (
 	"context"
 	"crypto"
+	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/peer"
 	"cadastre/internal/setup"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
@@ -59,7 +62,7 @@ func (d *delegated) ask(body updown.Body) updown.Body {
 	d.Helper()
 	text, err := (&updown.Message{Sender: d.holder, Recipient: "afrinic", Body: body}).XML()
 	must(d, err)
-	reply, err := d.engine.AnswerUpDown(context.Background(), d.holder, text, time.Now())
+	reply, err := d.engine.AnswerUpDown(context.Background(), d.holder, text, newStamp())
 	must(d, err)
 	m, err := updown.Parse(reply)
 	must(d, err)
@@ -67,6 +70,15 @@ func (d *delegated) ask(body updown.Body) updown.Body {
 		d.Fatalf("the answer is from %s to %s", m.Sender, m.Recipient)
 	}
 	return m.Body
+}
+
+// stamps counts messages: no two are the same.
+var stamps atomic.Uint64
+
+func newStamp() peer.Stamp {
+	s := peer.Stamp{Signed: time.Now()}
+	binary.BigEndian.PutUint64(s.Digest[:], stamps.Add(1))
+	return s
 }
 
 // list is the one class that there is; nil where there is none.
@@ -238,7 +250,7 @@ func TestDelegatedRefusals(t *testing.T) {
 			d.refused(&updown.ListResponse{}, updown.StatusUnrecognizedType)
 		})
 		text := `<message xmlns="http://www.apnic.net/specs/rescerts/up-down/" version="1" sender="someone" recipient="afrinic" type="list"/>`
-		if _, err := h.engine.AnswerUpDown(context.Background(), "isp", []byte(text), time.Now()); err == nil {
+		if _, err := h.engine.AnswerUpDown(context.Background(), "isp", []byte(text), peer.Stamp{Signed: time.Now()}); err == nil {
 			t.Error("a message in another's name was answered")
 		}
 	})

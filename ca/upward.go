@@ -173,7 +173,7 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, LastSigned: p.LastSigned, Trace: e.Trace, Name: called, HTTP: e.Network}
+	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, Heard: p.Heard, Trace: e.Trace, Name: called, HTTP: e.Network}
 	reply, err := e.callPeer(ctx, peerName("parent", called), &client, text)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 		return nil, fault.New(fault.BadInput, "the parent %s answered as %q to %q, and is %q to %q", called, m.Sender, m.Recipient, p.ParentHandle, p.ChildHandle)
 	}
 	err = e.noteParent("", called, func(p *Parent) bool {
-		p.LastSigned, p.Refresh = client.LastSigned, time.Now().UTC()
+		p.Heard, p.Refresh = client.Heard, time.Now().UTC()
 		return false
 	})
 	if wrong, ok := m.Body.(*updown.Error); ok && err == nil {

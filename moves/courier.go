@@ -265,7 +265,7 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 			return said, err
 		}
 	}
-	if err := m.hear(name, answer, client.LastSigned, false); err != nil {
+	if err := m.hear(name, answer, client.Stamp, false); err != nil {
 		return said, err
 	}
 	err = m.record(report.Subject(), Out, text, client.Sent, client.Self.Certificate())
@@ -285,7 +285,7 @@ func (m *Mover) client(p *Peer) (*peer.Client, error) {
 		return nil, err
 	}
 	return &peer.Client{
-		URL: p.ServiceURI, ByKey: true, ContentType: transferwire.ContentType, Peer: trust, LastSigned: p.Answered,
+		URL: p.ServiceURI, ByKey: true, ContentType: transferwire.ContentType, Peer: trust, Heard: p.replies(),
 		Trace: m.Trace, Name: p.Name, MaxReply: maxSigned, HTTP: m.HTTP,
 	}, nil
 }
@@ -312,7 +312,7 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 				return nil, false
 			}
 			self, err := m.engine.Signer(p.Name)
-			return &peer.Caller{Handle: handle, Trust: trust, LastSigned: p.Called, Self: self}, err == nil
+			return &peer.Caller{Handle: handle, Trust: trust, Heard: p.calls(), Self: self}, err == nil
 		},
 		Answer: m.answer, Keep: m.keepAnswered,
 	}
@@ -322,7 +322,7 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 }
 
 // answer takes the report of another installation, whose signature is good, does what follows from it, and answers with ours.
-func (m *Mover) answer(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+func (m *Mover) answer(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	if m.engine.Frozen() != nil {
 		return nil, fault.New(fault.Clock, "nothing is decided here for now, because the clock is in doubt; come again")
 	}
@@ -346,7 +346,7 @@ func (m *Mover) answer(ctx context.Context, handle string, content []byte, signe
 	if err := p.heard(); err != nil {
 		return nil, err
 	}
-	reply, err := m.replyTo(context.WithoutCancel(ctx), p, message, signed)
+	reply, err := m.replyTo(context.WithoutCancel(ctx), p, message, stamp)
 	if err != nil {
 		return nil, err
 	}
@@ -375,7 +375,7 @@ func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, rep
 
 // replyTo takes a report of another installation about a transfer that is known here, or begins here by it, does what follows from
 // it, and returns our own. Of a transfer that is not, nothing is kept.
-func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Message, signed time.Time) (transferwire.Message, error) {
+func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Message, stamp peer.Stamp) (transferwire.Message, error) {
 	source, comes := message.(*transferwire.Source)
 	if comes {
 		if err := m.fits(p, source); err != nil {
@@ -394,7 +394,7 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 	case id == 0:
 		return nil, fault.New(fault.NotFound, "the transfer %s did not begin here", message.Subject())
 	}
-	if err := m.hear(p.Name, message, signed, true); err != nil {
+	if err := m.hear(p.Name, message, stamp, true); err != nil {
 		return nil, err
 	}
 	m.recall(p.Name)

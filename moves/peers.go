@@ -15,6 +15,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/store"
 	"cadastre/internal/transferwire"
 	"cadastre/roa"
@@ -38,6 +39,28 @@ type Peer struct {
 	// Distrusted is since when an operator has nothing taken from it, and DistrustedFor why; zero where it is trusted.
 	Distrusted    time.Time `json:"distrusted,omitzero"`
 	DistrustedFor string    `json:"distrusted_for,omitempty"`
+	// CalledSeen and AnsweredSeen are the calls and the replies of those seconds: none is taken twice.
+	CalledSeen   []peer.Digest `json:"called_seen,omitempty"`
+	AnsweredSeen []peer.Digest `json:"answered_seen,omitempty"`
+}
+
+// calls and replies are what was heard of a peer, as package peer has it.
+func (p *Peer) calls() peer.Heard   { return peer.Heard{LastSigned: p.Called, Seen: p.CalledSeen} }
+func (p *Peer) replies() peer.Heard { return peer.Heard{LastSigned: p.Answered, Seen: p.AnsweredSeen} }
+
+// note keeps that a call of a peer has come, or a reply.
+func (p *Peer) note(stamp peer.Stamp, called bool) {
+	if called {
+		h := p.calls().With(stamp)
+		p.Called, p.CalledSeen = h.LastSigned, h.Seen
+	} else {
+		h := p.replies().With(stamp)
+		p.Answered, p.AnsweredSeen = h.LastSigned, h.Seen
+	}
+}
+
+func (p *Peer) forget() {
+	p.Called, p.Answered, p.CalledSeen, p.AnsweredSeen = time.Time{}, time.Time{}, nil, nil
 }
 
 // PeerStatus is how a peer stands, for people.
@@ -288,7 +311,7 @@ func (m *Mover) UpdatePeer(by holdings.By, name string, introduction []byte) err
 // ResetPeer forgets when an installation signed its newest messages, so that one whose clock was wrong is heard again.
 func (m *Mover) ResetPeer(_ holdings.By, name string) error {
 	err := m.changeKnown(name, func(p *Peer) error {
-		p.Called, p.Answered = time.Time{}, time.Time{}
+		p.forget()
 		return nil
 	})
 	if err == nil {
@@ -384,7 +407,7 @@ func (m *Mover) peerStatus(p *Peer) (*PeerStatus, error) {
 
 func introduced(p *Peer, i *transferwire.Introduction) *Peer {
 	if string(p.TrustAnchor) != string(i.TrustAnchor) {
-		p.Called, p.Answered = time.Time{}, time.Time{}
+		p.forget()
 	}
 	p.ServiceURI, p.Registries, p.TrustAnchor, p.TAL, p.TLSRoots = i.ServiceURI, i.Registries, i.TrustAnchor, i.TAL, i.TLSRoots
 	if !strings.HasSuffix(p.ServiceURI, "/") {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/store"
 	"cadastre/internal/transferwire"
 )
@@ -58,9 +59,9 @@ func (m *Mover) wordOf(peer, ref string) (*word, error) {
 
 // hear keeps what a peer said of a transfer that is known here, durably and together with when it signed that, before anything
 // follows from it. What is older than what was heard before changes nothing. It fails with Refused where the peer says too much. It came with a call of the peer, or as its answer to ours.
-func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time, called bool) error {
-	ref := message.Subject()
-	was, err := m.wordOf(peer, ref)
+func (m *Mover) hear(name string, message transferwire.Message, stamp peer.Stamp, called bool) error {
+	ref, signed := message.Subject(), stamp.Signed
+	was, err := m.wordOf(name, ref)
 	if err != nil {
 		return err
 	}
@@ -69,18 +70,15 @@ func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time
 	again := was != nil && bytes.Equal(was.XML, w.XML)
 	w.Unsure = was != nil && signed.Equal(was.Signed) && (was.Called != called || was.Unsure) && !again
 	if !stale && !again {
-		if err := m.allowances.spend(peer, len(w.XML), w.Heard); err != nil {
+		if err := m.allowances.spend(name, len(w.XML), w.Heard); err != nil {
 			return err
 		}
 	}
-	err = m.changeKnown(peer, func(p *Peer) error {
-		newest := &p.Answered
-		if called {
-			newest = &p.Called
+	err = m.changeKnown(name, func(p *Peer) error {
+		if called && p.calls().Again(stamp) {
+			return peer.ErrAgain
 		}
-		if signed.After(*newest) {
-			*newest = signed
-		}
+		p.note(stamp, called)
 		return nil
 	}, func(s store.Writer) error {
 		if stale || again && was.Called == w.Called && was.Unsure == w.Unsure {
@@ -90,14 +88,14 @@ func (m *Mover) hear(peer string, message transferwire.Message, signed time.Time
 		if err != nil {
 			return err
 		}
-		return s.Put(wordBucket, []byte(wordKey(peer, ref)), text)
+		return s.Put(wordBucket, []byte(wordKey(name, ref)), text)
 	})
 	if err != nil || stale {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.words[wordKey(peer, ref)] = w
+	m.words[wordKey(name, ref)] = w
 	return nil
 }
 

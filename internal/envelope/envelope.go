@@ -37,6 +37,7 @@ type Message struct {
 	Content     []byte    // XML, not read yet; may point into the message
 	SigningTime time.Time // whole seconds, by the clock of the signer
 	Octets      []byte    // the CMS that it came in
+	Signature   []byte    // over the signed attributes, among them the digest of Content and SigningTime
 }
 
 // Limits of what a message may carry beside its content. They are checked before anything in it is parsed.

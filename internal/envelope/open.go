@@ -50,7 +50,7 @@ func (t *Trust) open(message []byte, p *parts, now time.Time) (*Message, error) 
 	if err := p.signedBy(key); err != nil {
 		return nil, err
 	}
-	return &Message{Content: p.content, SigningTime: p.signed, Octets: message}, nil
+	return &Message{Content: p.content, SigningTime: p.signed, Octets: message, Signature: p.signature}, nil
 }
 
 // issued checks the path, which is one step long. That the signing time is not within the certificate's validity is no

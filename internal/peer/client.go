@@ -25,7 +25,8 @@ type Client struct {
 	ContentType string // as a Door's
 	Self        *envelope.Signer
 	Peer        *envelope.Trust
-	LastSigned  time.Time     // signing time of the peer's last reply; Call updates it, and whoever owns the Client keeps it
+	Heard                     // what was heard of the peer: its replies; Call updates it, and whoever owns the Client keeps it
+	Stamp       Stamp         // of the last reply; Call sets it
 	Sent, Got   []byte        // the CMS of the last call and of its reply, for who keeps them as evidence; Call sets them
 	Trace       *Tracer       // nil: none
 	Name        string        // of the peer, in errors and traces
@@ -72,7 +73,8 @@ func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err er
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	message, err := c.Self.Sign(content, time.Now())
+	begun := time.Now()
+	message, err := c.Self.Sign(content, begun)
 	if err != nil {
 		return nil, err
 	}
@@ -86,10 +88,11 @@ func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err er
 	if err != nil {
 		return nil, fault.Wrap(err, "the reply of %s cannot be used", c.Name)
 	}
-	if err := replayed(opened.SigningTime, c.LastSigned, now, c.Name); err != nil {
+	stamp := StampOf(opened)
+	if err := c.checkReply(stamp, begun, now, c.Name); err != nil {
 		return nil, err
 	}
-	c.LastSigned, c.Sent, c.Got = opened.SigningTime, message, octets
+	c.Heard, c.Stamp, c.Sent, c.Got = c.With(stamp), stamp, message, octets
 	c.Trace.write(in, c.ContentType, c.Name, opened.Content)
 	return opened.Content, nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 )
 
@@ -164,4 +165,40 @@ func TestNoServiceURI(t *testing.T) {
 	if _, err := c.Call(t.Context(), []byte("<list/>")); fault.KindOf(err) != fault.Unreachable {
 		t.Errorf("the error is %v", err)
 	}
+}
+
+// TestReplyIsNew: a reply that was signed long before the call is not taken, nor one that came before, to another call.
+func TestReplyIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reply []byte
+		_, client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = w.Write(reply)
+		}))
+		c := newHouse(t).client(client)
+		call := func(wanted string) {
+			t.Helper()
+			_, err := c.Call(t.Context(), []byte("<list/>"))
+			switch {
+			case wanted == "" && err != nil:
+				t.Error(err)
+			case wanted != "" && (fault.KindOf(err) != fault.Secret || !strings.Contains(err.Error(), wanted)):
+				t.Errorf("the error is %v", err)
+			}
+		}
+		old := signedNow(ours(), "<list_response/>")
+		reply = old
+		time.Sleep(20 * time.Hour)
+		call("long before it was asked")
+
+		reply = signedNow(ours(), "<list_response/>")
+		call("")
+		call("") // within the second it is the same answer to the same question
+		time.Sleep(2 * time.Second)
+		call("has come before")
+		reply = must(ours().Sign([]byte("<list_response/>"), time.Now().Add(-envelope.ClockTolerance)))
+		call("before one of")
+		reply = must(ours().Sign([]byte("<other/>"), c.LastSigned)) // its clock may be behind
+		call("")
+	})
 }

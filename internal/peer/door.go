@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -27,9 +28,10 @@ type Door struct {
 
 	// Find gives the registered peer of a handle. It is asked for every call, known or not, and so should be cheap.
 	Find func(handle string) (*Caller, bool)
-	// Answer gives the XML of the reply, which the caller's Self signs. It has to make signed the caller's LastSigned in the same
-	// transaction as all else that the message changes. An error without a reply becomes an HTTP status by its kind.
-	Answer func(ctx context.Context, handle string, content []byte, signed time.Time) (reply []byte, err error)
+	// Answer gives the XML of the reply, which the caller's Self signs. It has to note the stamp in the caller's Heard in the same
+	// transaction as all else that the message changes, and to give ErrAgain, and do nothing, where it is there already and the
+	// message would change something. Another error without a reply becomes an HTTP status by its kind.
+	Answer func(ctx context.Context, handle string, content []byte, stamp Stamp) (reply []byte, err error)
 
 	// Keep is given an authentic message and its reply, which the caller's Self has signed, before that is sent. Where it fails the
 	// reply is not sent. It may be nil.
@@ -134,18 +136,33 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, owner shares.Owner
 		d.refuseStranger(w, time.Now())
 		return
 	}
-	if err := replayed(message.SigningTime, caller.LastSigned, time.Now(), handle); err != nil {
+	stamp := StampOf(message)
+	if err := caller.Check(stamp, time.Now(), handle); err != nil {
 		d.refuse(w, handle, "replay", fault.KindOf(err).HTTP(), err.Error())
 		return
 	}
-	if err := d.spend(handle, took); err != nil {
-		w.Header().Set("Retry-After", "60")
-		d.refuse(w, handle, "share", http.StatusTooManyRequests, err.Error())
+	switch again := caller.Again(stamp); {
+	case again && !d.repeats(handle):
+		d.tooMany(w, handle, "replay")
+		return
+	case !again:
+		if err := d.spend(handle, took); err != nil {
+			w.Header().Set("Retry-After", "60")
+			d.refuse(w, handle, "share", http.StatusTooManyRequests, err.Error())
+			return
+		}
+		d.proven(owner)
+	}
+	d.Trace.write(in, d.ContentType, handle, message.Content)
+	reply, err := d.Answer(r.Context(), handle, message.Content, stamp)
+	if errors.Is(err, ErrAgain) {
+		if signed := d.limits.replies.find(handle, stamp.Digest); signed != nil {
+			d.write(w, signed)
+			return
+		}
+		d.refuse(w, handle, "replay", fault.KindOf(err).HTTP(), err.Error())
 		return
 	}
-	d.proven(owner)
-	d.Trace.write(in, d.ContentType, handle, message.Content)
-	reply, err := d.Answer(r.Context(), handle, message.Content, message.SigningTime)
 	if err != nil && reply == nil {
 		kind := fault.KindOf(err)
 		text := err.Error()
@@ -191,25 +208,34 @@ func (d *Door) send(w http.ResponseWriter, caller *Caller, message *envelope.Mes
 	if err == nil && d.Keep != nil {
 		err = d.Keep(caller, message, reply, slices.Concat(before, reply, after))
 	}
+	if size := len(before) + len(reply) + len(after); err == nil && size <= keptOne {
+		d.limits.replies.keep(handle, StampOf(message).Digest, slices.Concat(before, reply, after))
+	}
 	if err != nil {
 		d.log().Error("couldn't sign or keep a reply", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
 		d.refuse(w, handle, "answer", http.StatusInternalServerError, "the reply could not be made; try again later")
 		return
 	}
 	d.Trace.write(out, d.ContentType, handle, reply)
+	d.write(w, before, reply, after)
+}
+
+// write sends the parts of a signed reply.
+func (d *Door) write(w http.ResponseWriter, parts ...[]byte) {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
 	h := w.Header()
 	h.Set("Content-Type", d.ContentType)
-	size := len(before) + len(reply) + len(after)
 	h.Set("Content-Length", strconv.Itoa(size))
 	h.Set("Cache-Control", "no-store")
-	for _, part := range [][]byte{before, reply, after} {
-		if _, err = w.Write(part); err != nil {
-			break
+	for _, part := range parts {
+		if _, err := w.Write(part); err != nil {
+			return
 		}
 	}
-	if err == nil {
-		_ = http.NewResponseController(w).Flush() // tests' writers cannot
-	}
+	_ = http.NewResponseController(w).Flush() // tests' writers cannot
 }
 
 func (d *Door) log() *slog.Logger {

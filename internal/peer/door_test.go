@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/shares"
 )
 
 // unread is a body that must not be read.
@@ -121,9 +124,76 @@ func TestReplay(t *testing.T) {
 		h.wantReply(h.send(must(theirs().Sign([]byte("<fast/>"), time.Now().Add(envelope.ClockTolerance)))), "reply to <fast/>")
 		h.wantRefusal(h.send(must(theirs().Sign([]byte("<too fast/>"), time.Now().Add(envelope.ClockTolerance+time.Second)))), 401, "replay")
 		h.wantRefusal(h.send(signedNow(theirs(), "<slow again/>")), 401, "replay")
-		h.callers["theirs"].LastSigned = time.Time{} // what an operator resets
+		h.callers["theirs"].Heard = Heard{} // what an operator resets
 		h.wantReply(h.send(signedNow(theirs(), "<reset/>")), "reply to <reset/>")
 	})
+}
+
+// TestAgain: a message that comes again gets the reply that it got, as long as that is at hand, and is acted upon once; nothing of
+// the peer's share is used up by it. One that only asks is answered anew.
+func TestAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.Kind, h.Shares = shares.Child, shares.NewLedger(shares.Budgets{shares.Child: {shares.Requests: {PerSecond: 1e-9, Burst: 4}}})
+		publish := signedNow(theirs(), "<publish/>")
+		reply := h.send(publish)
+		h.wantReply(reply, "reply to <publish/>")
+		first := slices.Clone(reply.Body.Bytes())
+		again := h.send(publish)
+		if !bytes.Equal(again.Body.Bytes(), first) || len(h.answered) != 1 {
+			t.Errorf("a repeated message is answered with %.100q, and acted upon %d times", again.Body, len(h.answered))
+		}
+		h.wantReply(h.send(signedNow(theirs(), "<withdraw/>")), "reply to <withdraw/>")
+		h.wantRefusal(h.send(publish), 401, "replay") // its reply is not the last
+		list := signedNow(theirs(), "<list/>")
+		for range 3 {
+			h.wantReply(h.send(list), "reply to <list/>")
+		}
+		// what is changed around the signature does not make another message
+		if !h.callers["theirs"].Again(StampOf(must(theirs().trust.Open(list, time.Now())))) {
+			t.Error("the list is not remembered")
+		}
+		for range 20 {
+			h.send(publish)
+		}
+		h.wantRefusal(h.send(publish), 429, "replay")
+		if len(h.answered) != 5 {
+			t.Errorf("%q were acted upon", h.answered)
+		}
+		h.wantReply(h.send(signedNow(theirs(), "<revoke/>")), "reply to <revoke/>") // the fourth of its share
+		h.wantRefusal(h.send(signedNow(theirs(), "<more/>")), 429, "share")
+	})
+}
+
+// TestHeard: digests are kept for the newest second, written and read, and are not without end.
+func TestHeard(t *testing.T) {
+	at := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	stamp := func(n int, after time.Duration) Stamp { return Stamp{at.Add(after), Digest{byte(n), byte(n >> 8)}} }
+	var h Heard
+	for n := range maxSeen {
+		if err := h.Check(stamp(n, 0), at, "acme"); err != nil {
+			t.Fatal(err)
+		}
+		h = h.With(stamp(n, 0))
+	}
+	if err := h.Check(stamp(maxSeen, 0), at, "acme"); fault.KindOf(err) != fault.Busy {
+		t.Errorf("one more than %d in a second: %v", maxSeen, err)
+	}
+	var read Heard
+	if err := json.Unmarshal(must(json.Marshal(h)), &read); err != nil || !read.Again(stamp(maxSeen-1, 0)) || read.Again(stamp(maxSeen, 0)) {
+		t.Errorf("it is read as %+v, %v", read, err)
+	}
+	for _, text := range []string{`{"seen":["0"]}`, `{"seen":["00"]}`, `{"seen":["000000000000000000000000000000000000"]}`, `{"seen":["xx000000000000000000000000000000"]}`} {
+		if err := json.Unmarshal([]byte(text), &read); err == nil {
+			t.Errorf("%s is read", text)
+		}
+	}
+	if h = h.With(stamp(1, time.Second)); len(h.Seen) != 1 || h.Again(stamp(1, 0)) || !h.Again(stamp(1, time.Second)) {
+		t.Errorf("in the next second it is %+v", h)
+	}
+	if older := h.With(stamp(2, 0)); len(older.Seen) != 1 || !older.LastSigned.Equal(h.LastSigned) {
+		t.Errorf("an older one makes it %+v", older)
+	}
 }
 
 func TestAnswerFails(t *testing.T) {
@@ -141,7 +211,7 @@ func TestAnswerFails(t *testing.T) {
 		h := newHouse(t)
 		var log bytes.Buffer
 		h.Log = slog.New(slog.NewTextHandler(&log, nil))
-		h.Answer = func(context.Context, string, []byte, time.Time) ([]byte, error) { return nil, c.err }
+		h.Answer = func(context.Context, string, []byte, Stamp) ([]byte, error) { return nil, c.err }
 		w := h.send(signedNow(theirs(), "<list/>"))
 		h.wantRefusal(w, c.status, "answer")
 		if !strings.Contains(w.Body.String(), c.says) {
@@ -152,7 +222,7 @@ func TestAnswerFails(t *testing.T) {
 		}
 	}
 	h := newHouse(t)
-	h.Answer = func(context.Context, string, []byte, time.Time) ([]byte, error) {
+	h.Answer = func(context.Context, string, []byte, Stamp) ([]byte, error) {
 		return []byte("<error_response/>"), fault.New(fault.NotHeld, "not yours")
 	}
 	h.wantReply(h.send(signedNow(theirs(), "<list/>")), "<error_response/>")
@@ -195,12 +265,12 @@ func TestSerial(t *testing.T) {
 	h.Busy = func(_ string, content []byte) []byte { return []byte("1101 for " + string(content)) }
 	inside, goOn := make(chan bool), make(chan bool)
 	answer := h.Answer
-	h.Answer = func(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+	h.Answer = func(ctx context.Context, handle string, content []byte, stamp Stamp) ([]byte, error) {
 		if string(content) == "<slow/>" {
 			inside <- true
 			<-goOn
 		}
-		return answer(ctx, handle, content, signed)
+		return answer(ctx, handle, content, stamp)
 	}
 	done := make(chan *httptest.ResponseRecorder)
 	go func() { done <- h.send(signedNow(theirs(), "<slow/>")) }()
@@ -258,12 +328,12 @@ func TestSlowBody(t *testing.T) {
 
 		calls := h.client(client)
 		answers := h.Answer
-		h.Answer = func(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+		h.Answer = func(ctx context.Context, handle string, content []byte, stamp Stamp) ([]byte, error) {
 			time.Sleep(3 * stall)
 			if ctx.Err() != nil {
 				t.Error("a long answer was given up")
 			}
-			return answers(ctx, handle, content, signed)
+			return answers(ctx, handle, content, stamp)
 		}
 		calls.Timeout = time.Hour
 		for range 2 {

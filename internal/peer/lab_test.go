@@ -72,10 +72,13 @@ func newHouse(t *testing.T) *house {
 			now := *caller
 			return &now, true
 		},
-		Answer: func(_ context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+		Answer: func(_ context.Context, handle string, content []byte, stamp Stamp) ([]byte, error) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.callers[handle].LastSigned = signed
+			if h.callers[handle].Again(stamp) && !bytes.HasPrefix(content, []byte("<list")) {
+				return nil, ErrAgain
+			}
+			h.callers[handle].Heard = h.callers[handle].With(stamp)
 			h.answered = append(h.answered, string(content))
 			return append([]byte("reply to "), content...), nil
 		},

@@ -15,6 +15,7 @@ var (
 	usualRate      = shares.Rate{PerSecond: 20, Burst: 100}  // of a network at a handle
 	usualStrangers = shares.Rate{PerSecond: 100, Burst: 500} // at handles that are not registered, all together
 	usualChecks    = shares.Rate{PerSecond: 500, Burst: 1000}
+	usualRepeats   = shares.Rate{PerSecond: 1, Burst: 10} // of messages of a handle that came before
 )
 
 // orRate is a rate, or another where it is not set.
@@ -30,6 +31,9 @@ type limits struct {
 	once   sync.Once
 	memory *shares.Pool     // where the door has none from outside
 	crowds [2]*shares.Crowd // of networks from which nothing authentic has come, and of those that are known
+
+	repeats *shares.Crowd // messages that came before, by handle
+	replies replies
 
 	unknown shares.Bucket // calls at handles that are not registered
 	checks  shares.Bucket // signatures that are checked for networks that are not known
@@ -49,6 +53,7 @@ func (d *Door) init() {
 		if l.memory == nil {
 			l.memory = shares.NewPool(8 * d.MaxBody)
 		}
+		l.repeats = shares.NewCrowd(usualRepeats, 1)
 		for i := range l.crowds {
 			l.crowds[i] = shares.NewCrowd(orRate(d.Rate, usualRate), callsAtOnce)
 		}
@@ -100,6 +105,15 @@ func (d *Door) proven(o shares.Owner) {
 	}
 	copy(of[1:], of[:networksKnown-1])
 	of[0] = o.Network
+}
+
+// repeats counts a message that came before, and tells whether it is answered.
+func (d *Door) repeats(handle string) bool {
+	place, refused := d.limits.repeats.Enter(shares.Caller{Handle: handle}, time.Now())
+	if refused == "" {
+		d.limits.repeats.Leave(place)
+	}
+	return refused == ""
 }
 
 // begin takes the turn of a handle, or says that it is taken. Who has it has to end it.

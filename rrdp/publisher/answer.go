@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/publication"
 	"cadastre/internal/shares"
 	"cadastre/rrdp"
@@ -23,7 +24,7 @@ const (
 // query is one that is being answered.
 type query struct {
 	handle  string
-	signed  time.Time
+	stamp   peer.Stamp
 	of      *publisher // whose query it was when it was committed
 	pdus    []publication.PDU
 	staged  []*staged // what each PDU puts at its URI, nil for nothing
@@ -36,13 +37,14 @@ type query struct {
 // codes of RFC 8181, section 2.5; whatever is wrong here is other_error, and nothing was changed then.
 //
 // An error, and no reply, means NotFound for a handle that is not registered, Secret for a message that is older than the
-// newest that was taken (RFC 6492, section 3.1.2; equal is taken), and Busy when ctx or the daemon ends.
-func (s *Server) Answer(ctx context.Context, handle string, content []byte, signed time.Time) ([]byte, error) {
+// newest that was taken (RFC 6492, section 3.1.2; equal is taken) or that was taken before and changes something
+// (peer.ErrAgain), and Busy when ctx or the daemon ends.
+func (s *Server) Answer(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	p := s.find(handle)
 	if p == nil {
 		return nil, unknown(handle)
 	}
-	q := &query{handle: handle, signed: signed}
+	q := &query{handle: handle, stamp: stamp}
 	who := shares.Principal{Kind: shares.Publisher, Name: handle}
 	var parsed *publication.Query
 	var err error
@@ -135,11 +137,14 @@ func (q *query) stage(g *group) error {
 	if err != nil {
 		return err
 	}
-	if q.signed.Before(d.state.LastSigned) {
+	if q.stamp.Signed.Before(d.state.LastSigned) {
 		return fault.New(fault.Secret, "the message was signed at %s, before one of %s that was taken already: if the sender's clock was ahead, 'cadastre publishers update %s --reset-replay'",
-			q.signed.UTC().Format(time.RFC3339), d.state.LastSigned.UTC().Format(time.RFC3339), q.handle)
+			q.stamp.Signed.UTC().Format(time.RFC3339), d.state.LastSigned.UTC().Format(time.RFC3339), q.handle)
 	}
-	q.of, d.state.LastSigned = d.publisher, q.signed
+	if len(q.pdus) > 0 && d.state.Again(q.stamp) {
+		return peer.ErrAgain
+	}
+	q.of, d.state.Heard = d.publisher, d.state.With(q.stamp)
 	if len(q.reports) == 0 {
 		q.checkPreconditions(d)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/publication"
 )
 
@@ -106,7 +107,7 @@ func TestXMLErrors(t *testing.T) {
 	h.add(t, "alice")
 	for _, xml := range []string{"", "no xml", `<msg xmlns="http://www.hactrn.net/uris/rpki/publication-spec/" version="3" type="query"></msg>`} {
 		at = at.Add(time.Second)
-		reply, err := h.Answer(context.Background(), "alice", []byte(xml), at)
+		reply, err := h.Answer(context.Background(), "alice", []byte(xml), peer.Stamp{Signed: at})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +132,7 @@ func TestReplay(t *testing.T) {
 	h.askAt(t, "alice", list, at) // equal is taken
 	wantErrors(t, h.askAt(t, "alice", refused, later), "no_object_present a.roa")
 	for range 2 { // before a restart and after
-		_, err := h.Answer(context.Background(), "alice", list.XML(), later.Add(-time.Second))
+		_, err := h.Answer(context.Background(), "alice", list.XML(), peer.Stamp{Signed: later.Add(-time.Second)})
 		wantKind(t, err, fault.Secret)
 		if c, ok := h.Find("alice"); !ok || !c.LastSigned.Equal(later) {
 			t.Fatalf("newest signing time %v, want %v", c.LastSigned, later)
@@ -148,7 +149,7 @@ func TestReplay(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	h := newHouse(t, Limits{})
 	h.add(t, "alice")
-	_, err := h.Answer(context.Background(), "Alice", (&publication.Query{List: true}).XML(), at)
+	_, err := h.Answer(context.Background(), "Alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
 	wantKind(t, err, fault.NotFound)
 	if n := testing.AllocsPerRun(100, func() { h.Find("mallory") }); n > 0 {
 		t.Errorf("to refuse an unknown handle takes %v allocations", n)
@@ -225,7 +226,7 @@ func TestListIsKept(t *testing.T) {
 	h := newHouse(t, Limits{})
 	h.add(t, "alice")
 	list := func() []byte {
-		reply, err := h.Answer(context.Background(), "alice", (&publication.Query{List: true}).XML(), at)
+		reply, err := h.Answer(context.Background(), "alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,13 +274,13 @@ func TestContextEnds(t *testing.T) {
 		<-h.held
 		cancel()
 	}()
-	_, err := h.Answer(ctx, "alice", (&publication.Query{List: true}).XML(), at)
+	_, err := h.Answer(ctx, "alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
 	wantKind(t, err, fault.Busy)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v does not say why", err)
 	}
 	h.release()
 	h.Close()
-	_, err = h.Answer(context.Background(), "alice", (&publication.Query{List: true}).XML(), at)
+	_, err = h.Answer(context.Background(), "alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
 	wantKind(t, err, fault.Busy)
 }

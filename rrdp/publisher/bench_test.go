@@ -72,7 +72,7 @@ func BenchmarkPublish(b *testing.B) {
 		var all sync.WaitGroup
 		for i, m := range members {
 			all.Go(func() {
-				reply, err := h.Answer(context.Background(), m.handle, queries[i], at)
+				reply, err := h.Answer(context.Background(), m.handle, queries[i], newStamp(at))
 				if err != nil || len(reply) > 500 {
 					failed.Add(1)
 				}
@@ -94,7 +94,7 @@ func BenchmarkPublishAlone(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		if _, err := h.Answer(context.Background(), m.handle, m.change(i), at); err != nil {
+		if _, err := h.Answer(context.Background(), m.handle, m.change(i), newStamp(at)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func BenchmarkList(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		reply, err := h.Answer(context.Background(), m.handle, message.Content, at)
+		reply, err := h.Answer(context.Background(), m.handle, message.Content, newStamp(at))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,11 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/publication"
 	"cadastre/internal/store"
 	"cadastre/rrdp"
@@ -200,11 +203,20 @@ func (h *house) askAt(t tester, handle string, q publication.Query, signed time.
 }
 
 func (h *house) try(handle string, q publication.Query, signed time.Time) (*publication.Reply, error) {
-	xml, err := h.Answer(context.Background(), handle, q.XML(), signed)
+	xml, err := h.Answer(context.Background(), handle, q.XML(), newStamp(signed))
 	if err != nil {
 		return nil, err
 	}
 	return publication.ParseReply(xml)
+}
+
+// stamps counts messages: no two are the same.
+var stamps atomic.Uint64
+
+func newStamp(signed time.Time) peer.Stamp {
+	s := peer.Stamp{Signed: signed}
+	binary.BigEndian.PutUint64(s.Digest[:], stamps.Add(1))
+	return s
 }
 
 // start asks on a goroutine of its own and returns what waits for the reply.

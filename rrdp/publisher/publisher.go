@@ -84,7 +84,7 @@ func (s *Server) Find(handle string) (*peer.Caller, bool) {
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return &peer.Caller{Handle: p.Handle, Trust: p.trust, LastSigned: p.state.LastSigned}, true
+	return &peer.Caller{Handle: p.Handle, Trust: p.trust, Heard: p.state.Heard}, true
 }
 
 // find is nil for a handle that is not registered.

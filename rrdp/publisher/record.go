@@ -7,6 +7,7 @@ import (
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/peer"
 	"cadastre/internal/store"
 )
 
@@ -29,7 +30,7 @@ type record struct {
 
 // state is what messages have made of it.
 type state struct {
-	LastSigned    time.Time `json:"last_signed,omitzero"`    // signing time of the newest message that was taken
+	peer.Heard              // of its messages that were taken
 	LastPublished time.Time `json:"last_published,omitzero"` // when a query last changed something
 	Objects       int       `json:"objects"`
 	Bytes         int64     `json:"bytes"` // what they take in an uncompressed snapshot

@@ -10,6 +10,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/handles"
+	"cadastre/internal/peer"
 )
 
 // publisher is one that is registered. Only the goroutine that commits changes it, with mu held, but for what Inspect
@@ -155,7 +156,7 @@ func (s *Server) SetLimits(ctx context.Context, handle string, limits Limits) er
 // ResetReplay forgets the newest signing time of a publisher, for one whose clock was ahead and has been put right. Until
 // its next message an old one could be replayed. It fails with NotFound when it is not registered.
 func (s *Server) ResetReplay(ctx context.Context, handle string) error {
-	return s.change(ctx, handle, func(d *draft) { d.state.LastSigned = time.Time{} })
+	return s.change(ctx, handle, func(d *draft) { d.state.Heard = peer.Heard{} })
 }
 
 func (s *Server) change(ctx context.Context, handle string, what func(*draft)) error {

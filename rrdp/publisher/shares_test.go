@@ -1,9 +1,11 @@
 package publisher
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"cadastre/internal/peer"
 	"cadastre/internal/publication"
 	"cadastre/internal/shares"
 )
@@ -36,4 +38,30 @@ func TestDiskIsShort(t *testing.T) {
 	h.wantList(t, "alice", map[string]string{"a.roa": "one"})
 	h.send(t, "alice", withdraw("alice", "a.roa", "one"))
 	h.wantList(t, "alice", map[string]string{})
+}
+
+// TestReplayPublish: what was published and withdrawn does not come back when somebody sends the message again, within the same
+// second and after a restart; a list may be asked for again.
+func TestReplayPublish(t *testing.T) {
+	h := newHouse(t, Limits{})
+	h.add(t, "alice")
+	add := (&publication.Query{PDUs: []publication.PDU{publish("alice", "a.roa", "one")}}).XML()
+	stamp := newStamp(at)
+	if _, err := h.Answer(t.Context(), "alice", add, stamp); err != nil {
+		t.Fatal(err)
+	}
+	h.send(t, "alice", withdraw("alice", "a.roa", "one"))
+	for range 2 {
+		if _, err := h.Answer(t.Context(), "alice", add, stamp); !errors.Is(err, peer.ErrAgain) {
+			t.Errorf("the replay is answered with %v", err)
+		}
+		h.wantList(t, "alice", map[string]string{})
+		list, asked := (&publication.Query{List: true}).XML(), newStamp(at)
+		for range 2 {
+			if _, err := h.Answer(t.Context(), "alice", list, asked); err != nil {
+				t.Errorf("a list that is asked for again: %v", err)
+			}
+		}
+		h.open(t)
+	}
 }
