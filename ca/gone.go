@@ -10,6 +10,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/relying"
+	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
 )
@@ -174,12 +175,15 @@ func (e *Engine) lookAtParent(ctx context.Context, called string, issuer []byte)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, "couldn't make %s", dir)
 	}
-	return relying.Publication(ctx, e.relyingOptions(dir), issuer)
+	return sandbox.Publication(ctx, e.relyingOptions(dir), issuer)
 }
 
-// relyingOptions are those of a relying party with its cache in a folder.
+// relyingOptions are those of a relying party with its cache in a folder, which reads in a process of its own, within limits,
+// what is served now. Most of its time it waits for others.
 func (e *Engine) relyingOptions(cache string) relying.Options {
-	options := relying.Options{Cache: cache, P256: e.policy.Algorithm == object.P256}
+	options := relying.Options{
+		Cache: cache, P256: e.policy.Algorithm == object.P256, Fresh: true, Only: true, Workers: 16, Limits: relying.ForDaemon(),
+	}
 	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
 		options.TLSRoots = roots // our own, of a trial
 	}

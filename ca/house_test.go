@@ -19,6 +19,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/object"
+	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/store"
 	"cadastre/keys"
 	"cadastre/roa"
@@ -68,6 +69,7 @@ type seed struct {
 const memoryDisk = "/dev/shm"
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	if at, err := os.MkdirTemp(memoryDisk, "cadastre-"); err == nil {
 		defer func() { _ = os.RemoveAll(at) }()
 		_ = os.Setenv("TMPDIR", at)

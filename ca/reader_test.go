@@ -142,7 +142,7 @@ func (r *reader) fetch(registry string) bool {
 }
 
 // Point implements validate.Source, and Get validate.Point.
-func (r *reader) Point(context.Context, string, string) (validate.Point, error) { return r, nil }
+func (r *reader) Point(context.Context, validate.Place) (validate.Point, error) { return r, nil }
 
 func (r *reader) Get(uri string) ([]byte, bool) {
 	der, ok := r.files[r.engine.moduleOf(uri)][uri]

@@ -9,6 +9,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/relying"
+	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/store"
 )
 
@@ -51,7 +52,9 @@ func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := e.Relying(ctx, filepath.Join(e.dir, "watch"), tal)
+	dir := filepath.Join(e.dir, "watch", "own")
+	defer func() { _ = os.RemoveAll(dir) }() // until tomorrow
+	report, err := e.Relying(ctx, dir, tal)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +62,31 @@ func (e *Engine) look(ctx context.Context) (map[string]bool, error) {
 	for _, a := range report.Authorities {
 		seen[a.CertificateURI] = true
 	}
+	if report.Cut != "" {
+		e.log.Warn("not all that is published below us could be looked at; of delegated CAs that were not seen nothing is concluded", "reason", report.Cut)
+		return e.delegated(seen), nil
+	}
 	return seen, nil
 }
 
-// Relying is what a relying party sees below a trust anchor. The folder keeps its cache, and one at a time uses it. Roots, in
-// PEM, are trusted for TLS besides our own and the system's.
+// delegated is those of some certificates that are of delegated CAs. Without the others nothing can be said of a CA that is not
+// among them.
+func (e *Engine) delegated(seen map[string]bool) map[string]bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	some := map[string]bool{}
+	for _, keys := range e.peers.keys {
+		for authority := range keys {
+			if a := e.clockOf(authority); a != nil && seen[a.CertificateURI] {
+				some[a.CertificateURI] = true
+			}
+		}
+	}
+	return some
+}
+
+// Relying is what a relying party sees below a trust anchor. It reads in a process of its own (see the package sandbox). The
+// folder keeps its cache, and one at a time uses it. Roots, in PEM, are trusted for TLS besides our own and the system's.
 func (e *Engine) Relying(ctx context.Context, dir, tal string, roots ...string) (*relying.Report, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, "couldn't make %s", dir)
@@ -83,7 +106,7 @@ func (e *Engine) Relying(ctx context.Context, dir, tal string, roots ...string) 
 	if err := os.WriteFile(options.TAL, []byte(tal), 0o600); err != nil {
 		return nil, fault.Wrap(err, "couldn't write %s", options.TAL)
 	}
-	return relying.Verify(ctx, options)
+	return sandbox.Verify(ctx, options)
 }
 
 func exists(path string) bool {

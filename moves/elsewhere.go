@@ -163,6 +163,7 @@ func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg,
 		a := authorityAt(r, uri)
 		switch {
 		case a == nil:
+			stale = stale || r.Cut != "" // it may be where nobody came
 		case !fetched(r, a):
 			stale = true
 		default:

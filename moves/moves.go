@@ -111,6 +111,9 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 	}); err != nil {
 		return 0, err
 	}
+	if len(open) == 0 {
+		m.lookNoMore()
+	}
 	now := time.Now()
 	next, ready := now.Add(time.Hour), due{}
 	if at, err := m.correspond(ctx, open, now); err != nil {

@@ -2,6 +2,7 @@ package moves
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -63,6 +64,21 @@ func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Tim
 		return nil, nil
 	}
 	return s.report, s.err
+}
+
+// lookNoMore removes what looks have cached, while no transfer is under way that would need them.
+func (m *Mover) lookNoMore() {
+	m.sights.mu.Lock()
+	defer m.sights.mu.Unlock()
+	for _, s := range m.sights.seen {
+		if s.looking {
+			return
+		}
+	}
+	m.sights.seen = nil
+	if err := os.RemoveAll(filepath.Join(m.dir, "sight")); err != nil {
+		m.log.Warn("what looks at other repositories left in the data directory cannot be removed", "error", err)
+	}
 }
 
 func (m *Mover) lookBelow(ctx context.Context, name, tal, roots string, s *sight) {

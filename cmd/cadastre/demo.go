@@ -21,6 +21,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
+	"cadastre/internal/relying/sandbox"
 )
 
 //go:embed demo
@@ -141,7 +142,7 @@ func (d *demonstration) show(ctx context.Context, h *house) error {
 	if err := os.WriteFile(talPath, []byte(tal), 0o644); err != nil {
 		return fault.Wrap(err, "couldn't write the trust anchor locator")
 	}
-	report, err := relying.Verify(ctx, relying.Options{TAL: talPath, Cache: filepath.Join(d.data, "verify-cache"), TLSRoots: caPath, NoRsync: true})
+	report, err := sandbox.Verify(ctx, relying.Options{TAL: talPath, Cache: filepath.Join(d.data, "verify-cache"), TLSRoots: caPath, NoRsync: true, Limits: relying.ForDaemon()})
 	if err != nil {
 		return err
 	}

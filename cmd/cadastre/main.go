@@ -21,6 +21,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/printable"
+	"cadastre/internal/relying/sandbox"
 )
 
 // global is the flags that every command has.
@@ -32,6 +33,7 @@ type global struct {
 }
 
 func main() {
+	sandbox.Main()          // does not return in a process that reads repositories
 	debug.SetGCPercent(200) // what is made is mostly garbage at once; memory is not what is short
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:])

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cadastre/internal/relying/sandbox"
 	"cadastre/keys"
 )
 
@@ -21,6 +22,7 @@ import (
 // a thousand times. More of them run at once than there are cores: most of their time they wait for a serial's second to be
 // over, or for rsyncd.
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.NumCPU())); err != nil {
 		panic(err)
 	}

@@ -89,7 +89,7 @@ func (m *maker) publish(oneTime crypto.Signer, revoked ...object.Revoked) {
 type objects map[string][]byte
 
 func (o objects) Get(uri string) ([]byte, bool) { der, ok := o[uri]; return der, ok }
-func (o objects) Point(context.Context, string, string) (validate.Point, error) {
+func (o objects) Point(context.Context, validate.Place) (validate.Point, error) {
 	return o, nil
 }
 

@@ -39,7 +39,7 @@ func Follow(ctx context.Context, o Options, every time.Duration, each func(Step)
 	if o.RsyncOnly || o.Offline {
 		return fault.New(fault.BadInput, "serials can be followed over RRDP alone: leave out rsync alone and offline")
 	}
-	o.NoRsync = true
+	o.NoRsync, o.Fresh = true, true
 	r, err := newRun(o)
 	if err != nil {
 		return err
@@ -128,6 +128,8 @@ type move struct {
 // cycle asks all repositories for news and replays what there is.
 func (f *follower) cycle(ctx context.Context) error {
 	f.source.forgetFailures()
+	f.fetcher.accounts = newAccounts(f.options.Limits) // each look has its own
+	f.source.rsync.accounts = f.fetcher.accounts
 	if der, uri, err := f.source.trustAnchor(ctx, f.tal); err == nil && !bytes.Equal(der, f.anchor) {
 		f.anchor, f.uri = der, uri
 		if err := f.step(ctx, Step{Jump: "the trust anchor has a new certificate"}); err != nil {
@@ -167,7 +169,7 @@ func (f *follower) cycle(ctx context.Context) error {
 
 // ask polls one repository and fetches the deltas of its news, without applying any.
 func (f *follower) ask(ctx context.Context, v *visit) []move {
-	ctx, cancel := context.WithTimeout(ctx, f.options.Limits.Repository)
+	ctx, cancel := context.WithDeadlineCause(ctx, f.fetcher.accounts.deadline(v.rrdp.who), errSlow)
 	defer cancel()
 	n, err := v.rrdp.poll(ctx)
 	if err != nil {

@@ -1,6 +1,7 @@
 package relying
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,18 +16,23 @@ import (
 	"cadastre/internal/fault"
 )
 
+// maxHeader is how many octets of headers an answer may have.
+const maxHeader = 64 << 10
+
 // maxRedirects is how many redirects within one origin are followed.
 const maxRedirects = 10
 
 var (
 	errTooLarge = errors.New("it is larger than the limit")
 	errStalled  = errors.New("no byte came for too long")
+	errSlow     = errors.New("it takes longer than the limit")
 )
 
 // fetcher fetches files over HTTPS within limits.
 type fetcher struct {
-	client *http.Client
-	limits Limits
+	client   *http.Client
+	limits   Limits
+	accounts *accounts
 }
 
 // newFetcher makes a fetcher that trusts the system's TLS authorities and those of the PEM file roots, "" for none.
@@ -46,7 +52,7 @@ func newFetcher(roots string, limits Limits) (*fetcher, error) {
 	}
 	dialer := &net.Dialer{Timeout: limits.Connect}
 	return &fetcher{
-		limits: limits,
+		limits: limits, accounts: newAccounts(limits),
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                 http.ProxyFromEnvironment,
@@ -56,6 +62,9 @@ func newFetcher(roots string, limits Limits) (*fetcher, error) {
 				ResponseHeaderTimeout: limits.Stall,
 				IdleConnTimeout:       limits.Stall,
 				ForceAttemptHTTP2:     true,
+				DisableCompression:    true, // get unpacks, to count both sides of it
+
+				MaxResponseHeaderBytes: maxHeader,
 			},
 			CheckRedirect: sameOriginRedirect,
 		},
@@ -94,10 +103,10 @@ type validators struct {
 	LastModified string `json:"last_modified,omitempty"`
 }
 
-// get fetches uri and gives its body, unpacked and at most max bytes, to consume. It is false, and consume not called,
+// get fetches uri for an account and gives its body, unpacked and at most max bytes, to consume. It is false, and consume not called,
 // where the server says that nothing changed since the answer with the validators in since. A failure on the way is
 // Unreachable; the error of consume is returned as it is.
-func (f *fetcher) get(ctx context.Context, uri string, since validators, max int64, consume func(io.Reader) error) (bool, validators, error) {
+func (f *fetcher) get(ctx context.Context, who account, uri string, since validators, max int64, consume func(io.Reader) error) (bool, validators, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
@@ -105,6 +114,7 @@ func (f *fetcher) get(ctx context.Context, uri string, since validators, max int
 		return false, validators{}, fault.New(fault.Invalid, "%.120q is no URI to fetch: %w", uri, err)
 	}
 	req.Header.Set("User-Agent", "cadastre")
+	req.Header.Set("Accept-Encoding", "gzip")
 	if since.ETag != "" {
 		req.Header.Set("If-None-Match", since.ETag)
 	}
@@ -113,7 +123,11 @@ func (f *fetcher) get(ctx context.Context, uri string, since validators, max int
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return false, validators{}, fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, errors.Unwrap(err))
+		err = errors.Unwrap(err)
+		if errors.Is(context.Cause(ctx), errSlow) {
+			err = errSlow
+		}
+		return false, validators{}, fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	conditional := since != validators{}
@@ -123,12 +137,22 @@ func (f *fetcher) get(ctx context.Context, uri string, since validators, max int
 	case resp.StatusCode != http.StatusOK:
 		return false, validators{}, fault.New(fault.Unreachable, "%s cannot be fetched: the server answers %s", uri, resp.Status)
 	}
-	body := guard(resp.Body, max, f.limits.Stall, func() { cancel(errStalled) })
+	packed := &counted{body: resp.Body, charge: func(n int64) error { return f.accounts.charge(who, Share{Fetched: n}) }}
+	unpacked := &counted{body: packed, charge: func(n int64) error { return f.accounts.charge(who, Share{Unpacked: n}) }}
+	switch coding := resp.Header.Get("Content-Encoding"); coding {
+	case "", "identity":
+	case "gzip":
+		unpacked.body = &unzipped{packed: packed}
+	default:
+		return false, validators{}, fault.New(fault.Unreachable, "%s cannot be fetched: it is packed by %.40q, and gzip was asked for", uri, coding)
+	}
+	body := guard(unpacked, max, f.limits.Stall, func() { cancel(errStalled) })
 	defer body.timer.Stop()
+	packed.came = func() { body.timer.Reset(f.limits.Stall) }
 	err = consume(body)
-	switch {
-	case errors.Is(context.Cause(ctx), errStalled):
-		err = fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, errStalled)
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errStalled) || errors.Is(cause, errSlow):
+		err = fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, cause)
 	case body.failed != nil:
 		err = fault.New(fault.Unreachable, "%s cannot be fetched: %w", uri, body.failed)
 	}
@@ -165,11 +189,47 @@ func (g *guarded) Read(p []byte) (int, error) {
 }
 
 // small fetches a file of at most max bytes into memory.
-func (f *fetcher) small(ctx context.Context, uri string, max int64) ([]byte, error) {
+func (f *fetcher) small(ctx context.Context, who account, uri string, max int64) ([]byte, error) {
 	var data []byte
-	_, _, err := f.get(ctx, uri, validators{}, max, func(r io.Reader) (err error) {
+	_, _, err := f.get(ctx, who, uri, validators{}, max, func(r io.Reader) (err error) {
 		data, err = io.ReadAll(r)
 		return err
 	})
 	return data, err
+}
+
+// counted is a body whose octets are charged as they come.
+type counted struct {
+	body   io.Reader
+	charge func(int64) error
+	came   func()
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	if n == 0 {
+		return 0, err
+	}
+	if c.came != nil {
+		c.came()
+	}
+	if over := c.charge(int64(n)); over != nil {
+		return 0, over
+	}
+	return n, err
+}
+
+// unzipped unpacks gzip from the first Read on.
+type unzipped struct {
+	packed io.Reader
+	gzip   *gzip.Reader
+}
+
+func (u *unzipped) Read(p []byte) (n int, err error) {
+	if u.gzip == nil {
+		if u.gzip, err = gzip.NewReader(u.packed); err != nil {
+			return 0, err
+		}
+	}
+	return u.gzip.Read(p)
 }

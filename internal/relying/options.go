@@ -29,7 +29,10 @@ type Options struct {
 	Now     time.Time      // the time to validate at; zero is the present
 	Workers int            // goroutines that validate; 0 is one for each core
 	P256    bool           // take ECDSA P-256 signatures too
-	Memo    *validate.Memo // remembers verified signatures between runs; may be nil
+	Memo    *validate.Memo `json:"-"` // remembers verified signatures between runs; may be nil
+
+	Fresh bool // what is served now is what counts: earlier manifests are not remembered (RFC 9286, section 6.6)
+	Only  bool // the cache is for this trust anchor alone: what a run did not use is removed from it
 
 	Limits Limits
 }
@@ -40,44 +43,4 @@ func (o Options) suite() validate.Suite {
 		return validate.P256
 	}
 	return validate.RSA
-}
-
-// Limits bound what a repository can cost. A zero field means its default.
-type Limits struct {
-	Object     int           // bytes of one object; 8,000,000
-	Objects    int           // objects in one repository; 2,000,000
-	File       int64         // bytes of one snapshot or delta, unpacked; 2 GiB
-	Notice     int64         // bytes of one notification, unpacked; 8 MiB
-	Deltas     int           // deltas to apply before a snapshot is preferred; 300
-	Connect    time.Duration // until a connection stands; 15 s
-	Stall      time.Duration // without a single byte; 30 s
-	Repository time.Duration // for all that one repository sends in one run; 15 min
-}
-
-// withDefaults is the limits with every zero field at its default.
-func (l Limits) withDefaults() Limits {
-	orInt := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	orBytes := func(v *int64, d int64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	orTime := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	orInt(&l.Object, 8_000_000)
-	orInt(&l.Objects, 2_000_000)
-	orBytes(&l.File, 2<<30)
-	orBytes(&l.Notice, 8<<20)
-	orInt(&l.Deltas, 300)
-	orTime(&l.Connect, 15*time.Second)
-	orTime(&l.Stall, 30*time.Second)
-	orTime(&l.Repository, 15*time.Minute)
-	return l
 }

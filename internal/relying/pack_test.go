@@ -15,6 +15,21 @@ import (
 	"cadastre/internal/relying/rrdpxml"
 )
 
+// octets is all that a repository holds.
+func (r *repository) octets() map[string][]byte {
+	all := map[string][]byte{}
+	for uri := range r.objects.at {
+		all[uri], _ = r.objects.Get(uri)
+	}
+	return all
+}
+
+// bare is a fetcher that fetches nothing.
+func bare(l Limits) *fetcher {
+	l = l.withDefaults()
+	return &fetcher{limits: l, accounts: newAccounts(l)}
+}
+
 func same(a, b map[string][]byte) bool { return maps.EqualFunc(a, b, bytes.Equal) }
 
 // TestRepositoryIsItsHistory plays random deltas and snapshots on a repository, with restarts between them, and
@@ -23,13 +38,11 @@ func TestRepositoryIsItsHistory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		must(t, err)
-		f := &fetcher{limits: Limits{}.withDefaults()}
+		f := bare(Limits{})
 		r, err := openRepository(dir, "https://h/n.xml", f)
 		must(t, err)
 		want := map[string][]byte{"rsync://h/m/0": {1}}
-		must(t, r.replace(session1, 1, func(w *packWriter) (map[string][]byte, error) {
-			return maps.Clone(want), w.add("rsync://h/m/0", []byte{1})
-		}))
+		must(t, r.replace(session1, 1, func(w *packWriter) error { return w.add("rsync://h/m/0", []byte{1}) }))
 		rt.Repeat(map[string]func(*rapid.T){
 			"delta": func(rt *rapid.T) {
 				var changes []rrdpxml.Change
@@ -65,8 +78,8 @@ func TestRepositoryIsItsHistory(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				if !same(r.objects, want) {
-					rt.Fatalf("%d objects instead of %d, or other bytes", len(r.objects), len(want))
+				if !same(r.octets(), want) {
+					rt.Fatalf("%d objects instead of %d, or other bytes", len(r.objects.at), len(want))
 				}
 			},
 		})
@@ -76,12 +89,10 @@ func TestRepositoryIsItsHistory(t *testing.T) {
 // TestDeltaAllOrNothing: a delta of which the last change does not fit leaves all as it was, also on disk.
 func TestDeltaAllOrNothing(t *testing.T) {
 	dir := t.TempDir()
-	f := &fetcher{limits: Limits{Objects: 3}.withDefaults()}
+	f := bare(Limits{Objects: 3})
 	r, err := openRepository(dir, "https://h/n.xml", f)
 	must(t, err)
-	must(t, r.replace(session1, 1, func(w *packWriter) (map[string][]byte, error) {
-		return map[string][]byte{"a": {1}}, w.add("a", []byte{1})
-	}))
+	must(t, r.replace(session1, 1, func(w *packWriter) error { return w.add("a", []byte{1}) }))
 	bad := map[string][]rrdpxml.Change{
 		"new but there":   {{URI: "b", Data: []byte{2}}, {URI: "a", Data: []byte{3}}},
 		"withdraw absent": {{URI: "b", Data: []byte{2}}, {URI: "c", Withdraw: true, Replaces: new(rrdpxml.Hash)}},
@@ -94,8 +105,8 @@ func TestDeltaAllOrNothing(t *testing.T) {
 		}
 		again, err := openRepository(dir, "https://h/n.xml", f)
 		for _, r := range []*repository{r, again} {
-			if err != nil || r.state.Serial != 1 || !same(r.objects, map[string][]byte{"a": {1}}) {
-				t.Errorf("%s: it is at serial %d with %v, %v", name, r.state.Serial, r.objects, err)
+			if err != nil || r.state.Serial != 1 || !same(r.octets(), map[string][]byte{"a": {1}}) {
+				t.Errorf("%s: it is at serial %d with %v, %v", name, r.state.Serial, r.objects.at, err)
 			}
 		}
 	}
@@ -116,26 +127,37 @@ func FuzzPack(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), "pack")
 		must(t, os.WriteFile(path, data, 0o644))
-		if objects, err := readPack(path, int64(len(data))); (objects == nil) != (err != nil) || err != nil && fault.KindOf(err) != fault.Corrupt {
-			t.Fatalf("%v, %v", objects, err)
+		objects, err := openPack(path, int64(len(data)))
+		if (objects.at == nil) != (err != nil) || err != nil && fault.KindOf(err) != fault.Corrupt {
+			t.Fatalf("%v, %v", objects.at, err)
 		}
+		for uri := range objects.at {
+			if _, ok := objects.Get(uri); !ok {
+				t.Errorf("%s is in it and cannot be read", uri)
+			}
+			if file, err := os.Open(path); err == nil {
+				findRecord(file, uri)
+				must(t, file.Close())
+			}
+		}
+		must(t, objects.Close())
 	})
 }
 
 // BenchmarkOpen opens a repository of the size of AFRINIC's from a warm page cache.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
-	f := &fetcher{limits: Limits{}.withDefaults()}
+	f := bare(Limits{})
 	r, err := openRepository(dir, "https://h/n.xml", f)
 	must(b, err)
-	must(b, r.replace(session1, 1, func(w *packWriter) (map[string][]byte, error) {
+	must(b, r.replace(session1, 1, func(w *packWriter) error {
 		for i := range 24_500 {
 			must(b, w.add(fmt.Sprintf("rsync://rpki.example.net/repository/%040x/%040x.roa", i/3, i), bytes.Repeat([]byte{byte(i)}, 1900)))
 		}
-		return nil, nil
+		return nil
 	}))
 	for b.Loop() {
-		if r, err = openRepository(dir, "https://h/n.xml", f); err != nil || len(r.objects) != 24_500 {
+		if r, err = openRepository(dir, "https://h/n.xml", f); err != nil || len(r.objects.at) != 24_500 {
 			b.Fatal(err)
 		}
 	}

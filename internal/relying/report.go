@@ -27,6 +27,7 @@ type Report struct {
 	Findings     []validate.Finding         `json:"findings"`
 	VRPs         []validate.VRP             `json:"vrps"`
 	VAPs         []validate.VAP             `json:"aspas"`
+	Cut          string                     `json:"cut,omitempty"` // why not all was read that is there: a limit of the run
 	Authorities  []validate.AuthorityResult `json:"-"`
 
 	anchorKeys []ccr.KeyID // of the trust anchor, if its certificate is valid
@@ -82,6 +83,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(out, "validated     %d objects of %d authorities in %s, %s, %d errors, %d warnings\n", r.Objects,
 		len(r.Authorities), r.Took.Round(time.Millisecond), r.payloads(), r.Errors(), len(r.Findings)-r.Errors())
+	if r.Cut != "" {
+		fmt.Fprintf(out, "not all was read: %s\n", r.Cut)
+	}
 	if !r.Earliest.IsZero() {
 		fmt.Fprintf(out, "valid until   %s unless renewed\n", r.Earliest.UTC().Format(time.RFC3339))
 	}

@@ -17,19 +17,20 @@ type repository struct {
 	fetcher *fetcher
 	limits  Limits
 	state   cached
-	objects map[string][]byte // by rsync URI
+	objects pack // by rsync URI
+	who     account
 }
 
 // openRepository loads what is cached in dir of the repository. What is damaged is removed; the error, Corrupt, says
 // so and does not keep the repository from being used. NotFound where nothing is cached is no error.
 func openRepository(dir, notify string, f *fetcher) (*repository, error) {
-	r := &repository{dir: dir, fetcher: f, limits: f.limits}
+	r := &repository{dir: dir, fetcher: f, limits: f.limits, who: account{host: hostOf(notify)}}
 	var err error
 	r.state, r.objects, err = loadState(dir, notify)
 	if err == nil {
 		return r, nil
 	}
-	r.state, r.objects = cached{Notify: notify}, nil
+	r.state, r.objects = cached{Notify: notify}, pack{at: map[string]place{}}
 	if fault.KindOf(err) == fault.NotFound {
 		return r, nil
 	}
@@ -41,8 +42,7 @@ func openRepository(dir, notify string, f *fetcher) (*repository, error) {
 
 // Get is the object at an rsync URI.
 func (r *repository) Get(uri string) ([]byte, bool) {
-	object, ok := r.objects[uri]
-	return object, ok
+	return r.objects.Get(uri)
 }
 
 // present tells whether there is any state of the repository.
@@ -59,7 +59,7 @@ type news struct {
 // poll asks for the notification. It is nil where the server says that it has not changed.
 func (r *repository) poll(ctx context.Context) (*news, error) {
 	var n *rrdpxml.Notification
-	fresh, since, err := r.fetcher.get(ctx, r.state.Notify, r.state.Since, r.limits.Notice, func(in io.Reader) (err error) {
+	fresh, since, err := r.fetcher.get(ctx, r.who, r.state.Notify, r.state.Since, r.limits.Notice, func(in io.Reader) (err error) {
 		n, err = rrdpxml.ReadNotification(in, rrdpxml.Limits{Object: r.limits.Object, Objects: int(r.limits.Notice) / 64})
 		return err
 	})

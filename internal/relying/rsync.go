@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"cadastre/internal/fault"
 )
@@ -15,9 +18,10 @@ import (
 // rsyncer copies rsync modules into the cache with the rsync program. The copy is of the module's root, since one
 // connection for all CAs of a server costs it less than one for each.
 type rsyncer struct {
-	program string
-	dir     string
-	limits  Limits
+	program  string
+	dir      string
+	limits   Limits
+	accounts *accounts
 }
 
 // splitModule splits rsync://host/module/path into rsync://host/module/ and path. It is false where uri has no module
@@ -48,7 +52,7 @@ func (r *rsyncer) copied(module string) bool {
 
 // module copies a module, or with offline only looks at the copy that is there. The result reads from the copy, which
 // may be an old one, or none, where the error is not nil.
-func (r *rsyncer) module(ctx context.Context, module string, offline bool) (moduleCopy, error) {
+func (r *rsyncer) module(ctx context.Context, who account, module string, offline bool) (moduleCopy, error) {
 	m := moduleCopy{module, r.folder(module)}
 	if offline {
 		if !r.copied(module) {
@@ -56,10 +60,13 @@ func (r *rsyncer) module(ctx context.Context, module string, offline bool) (modu
 		}
 		return m, nil
 	}
+	if err := r.accounts.charge(who, Share{Repositories: 1}); err != nil {
+		return m, err
+	}
 	if err := os.MkdirAll(m.folder, 0o755); err != nil {
 		return m, fault.Wrap(err, "the cache cannot be written")
 	}
-	err := r.run(ctx, "--recursive", "--delete", "--prune-empty-dirs",
+	err := r.run(ctx, who, "--recursive", "--delete", "--prune-empty-dirs",
 		"--include=*/", "--include=*.cer", "--include=*.crl", "--include=*.mft", "--include=*.roa", "--include=*.asa",
 		"--include=*.gbr", "--include=*.tak", "--include=*.spl", "--exclude=*", "--", module, m.folder+"/")
 	if err != nil {
@@ -69,17 +76,17 @@ func (r *rsyncer) module(ctx context.Context, module string, offline bool) (modu
 }
 
 // file fetches one file, such as a trust anchor's certificate.
-func (r *rsyncer) file(ctx context.Context, uri string) ([]byte, error) {
+func (r *rsyncer) file(ctx context.Context, who account, uri string) ([]byte, error) {
 	if _, _, ok := splitModule(uri); !ok {
 		return nil, fault.New(fault.Invalid, "%.120q is no rsync URI of a file", uri)
 	}
-	folder, err := os.MkdirTemp("", "cadastre-rsync-")
+	folder, err := os.MkdirTemp(r.dir, "file-")
 	if err != nil {
 		return nil, fault.Wrap(err, "no folder can be made to fetch %s into", uri)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	path := filepath.Join(folder, "file")
-	if err := r.run(ctx, "--", uri, path); err != nil {
+	if err := r.run(ctx, who, "--", uri, path); err != nil {
 		return nil, err
 	}
 	data, err := os.ReadFile(path)
@@ -87,29 +94,85 @@ func (r *rsyncer) file(ctx context.Context, uri string) ([]byte, error) {
 }
 
 // run runs rsync with the options that all calls share. A file of the same size and modification time is taken as
-// unchanged, as all relying parties do; RFC 9589 has repositories set the time so that this holds. Links and devices are not copied: without --links and
-// --devices rsync leaves them out.
-func (r *rsyncer) run(ctx context.Context, args ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, r.limits.Repository)
+// unchanged, as all relying parties do; RFC 9589 has repositories set the time so that this holds. Links and devices are not
+// copied: without --links and --devices rsync leaves them out. It gets nothing in its environment, and says of each file how
+// long it is before it is fetched: once that is more than its account has left, it is ended.
+func (r *rsyncer) run(ctx context.Context, who account, args ...string) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ctx, cancel := context.WithDeadlineCause(ctx, r.accounts.deadline(who), errSlow)
 	defer cancel()
 	shared := []string{
-		"--no-motd", "--times", "--omit-dir-times",
+		"--no-motd", "--times", "--omit-dir-times", "--outbuf=L", "--out-format=%l",
 		"--contimeout=" + strconv.Itoa(max(1, int(r.limits.Connect.Seconds()))),
 		"--timeout=" + strconv.Itoa(max(1, int(r.limits.Stall.Seconds()))),
 		"--max-size=" + strconv.Itoa(r.limits.Object),
 	}
 	command := exec.CommandContext(ctx, r.program, append(shared, args...)...)
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	if err := command.Run(); err != nil {
-		source := args[len(args)-2]
-		if said := strings.TrimSpace(stderr.String()); said != "" {
-			first, _, _ := strings.Cut(said, "\n")
-			return fault.New(fault.Unreachable, "%s cannot be copied: %w: %.200s", source, err, first)
+	command.Env = []string{}
+	command.WaitDelay = 5 * time.Second
+	stderr := &firstOctets{most: 4 << 10}
+	command.Stderr = stderr
+	command.Stdout = &lengths{charge: func(octets int64) error {
+		err := r.accounts.charge(who, Share{Fetched: octets, Unpacked: octets, Objects: 1})
+		if err != nil {
+			stop(err)
 		}
-		return fault.New(fault.Unreachable, "%s cannot be copied: %w", source, err)
+		return err
+	}}
+	err := command.Start()
+	if err == nil {
+		// No file is longer than an object may be, whatever the server sends in the place of what it announced.
+		size := uint64(r.limits.Object)
+		_ = unix.Prlimit(command.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: size, Max: size}, nil)
+		err = command.Wait()
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	source := args[len(args)-2]
+	if cause := context.Cause(ctx); cause != nil {
+		return fault.New(fault.Unreachable, "%s cannot be copied: %w", source, cause)
+	}
+	if said := strings.TrimSpace(stderr.kept.String()); said != "" {
+		first, _, _ := strings.Cut(said, "\n")
+		return fault.New(fault.Unreachable, "%s cannot be copied: %w: %.200s", source, err, first)
+	}
+	return fault.New(fault.Unreachable, "%s cannot be copied: %w", source, err)
+}
+
+// firstOctets keeps the first of what is written to it.
+type firstOctets struct {
+	kept bytes.Buffer
+	most int
+}
+
+func (f *firstOctets) Write(p []byte) (int, error) {
+	if left := f.most - f.kept.Len(); left > 0 {
+		f.kept.Write(p[:min(left, len(p))])
+	}
+	return len(p), nil
+}
+
+// lengths reads lines of a number each, and charges it.
+type lengths struct {
+	line   int64
+	charge func(octets int64) error
+}
+
+func (l *lengths) Write(p []byte) (int, error) {
+	for _, b := range p {
+		switch {
+		case b == '\n':
+			if err := l.charge(l.line); err != nil {
+				return 0, err
+			}
+			l.line = 0
+		case b >= '0' && b <= '9' && l.line < 1<<50:
+			l.line = 10*l.line + int64(b-'0')
+		}
+	}
+	return len(p), nil
 }
 
 // moduleCopy is the copy of one rsync module.

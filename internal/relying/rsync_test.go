@@ -87,6 +87,8 @@ func TestRsyncAlone(t *testing.T) {
 	clean(t, w.verify(o, "10.1.0.0/16"))
 	o.Offline = false
 	must(t, os.RemoveAll(filepath.Join(module, "ca")))
+	finds(t, w.verify(o, "10.1.0.0/16"), "the last that was good")
+	o.Fresh = true
 	r := w.verify(o)
 	finds(t, r, "the manifest is missing")
 }
@@ -138,7 +140,7 @@ func TestSplitModule(t *testing.T) {
 			t.Errorf("%s: %q instead of %q", uri, got, want)
 		}
 	}
-	if _, err := (&rsyncer{program: "true"}).file(t.Context(), "rsync://h/../x"); fault.KindOf(err) != fault.Invalid {
+	if _, err := (&rsyncer{program: "true"}).file(t.Context(), account{}, "rsync://h/../x"); fault.KindOf(err) != fault.Invalid {
 		t.Error(err)
 	}
 }

@@ -2,9 +2,12 @@ package relying
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +52,7 @@ type source struct {
 	cache    string
 	fetcher  *fetcher
 	rsync    *rsyncer
+	kept     *kept
 	options  Options
 	mu       sync.Mutex
 	visits   map[string]*visit // by the URI of a notification or a module
@@ -68,22 +72,31 @@ type visit struct {
 func newSource(o Options, f *fetcher) *source {
 	return &source{
 		cache: o.Cache, fetcher: f, options: o, visits: make(map[string]*visit),
-		rsync: &rsyncer{program: o.Rsync, dir: filepath.Join(o.Cache, "rsync"), limits: o.Limits},
+		rsync: &rsyncer{program: o.Rsync, dir: filepath.Join(o.Cache, "rsync"), limits: o.Limits, accounts: f.accounts},
+		kept:  &kept{dir: filepath.Join(o.Cache, "kept")},
 	}
 }
 
 // Point is the objects that a CA publishes: those of the RRDP repository that it names, else those of its rsync
 // module. It fails with Unreachable where there is neither, nor an older copy.
-func (s *source) Point(ctx context.Context, notify, caRepository string) (validate.Point, error) {
+func (s *source) Point(ctx context.Context, at validate.Place) (validate.Point, error) {
+	notify, caRepository := at.Notify, at.Repository
+	host := hostOf(notify)
+	if notify == "" || s.options.RsyncOnly {
+		host = hostOf(caRepository)
+	}
+	if err := s.fetcher.accounts.charge(account{host, at.Branch}, Share{CAs: 1}); err != nil {
+		return nil, err
+	}
 	if notify != "" && !s.options.RsyncOnly {
-		v := s.visit(notify, func(v *visit) { s.visitRRDP(ctx, v, notify) })
+		v := s.visit(notify, func(v *visit) { s.visitRRDP(ctx, v, account{host, at.Branch}, notify) })
 		if v.err == nil {
 			return v.point, nil
 		}
 		if s.options.NoRsync {
 			return nil, v.err
 		}
-		point, err := s.module(ctx, caRepository)
+		point, err := s.module(ctx, caRepository, at.Branch)
 		if err == nil || v.rrdp == nil || !v.rrdp.present() {
 			return point, err
 		}
@@ -93,7 +106,7 @@ func (s *source) Point(ctx context.Context, notify, caRepository string) (valida
 	if s.options.NoRsync {
 		return nil, fault.New(fault.Unreachable, "%s names no RRDP repository, and rsync is switched off", caRepository)
 	}
-	return s.module(ctx, caRepository)
+	return s.module(ctx, caRepository, at.Branch)
 }
 
 // visit runs fetch for a URI that is asked for the first time, and waits for it otherwise.
@@ -110,6 +123,12 @@ func (s *source) visit(uri string, fetch func(*visit)) *visit {
 		start := time.Now()
 		fetch(v)
 		v.report.Took = time.Since(start)
+		if errors.Is(v.err, errBranch) { // who asks next may have a share left
+			s.mu.Lock()
+			delete(s.visits, uri)
+			s.order = slices.DeleteFunc(s.order, func(o *visit) bool { return o == v })
+			s.mu.Unlock()
+		}
 	})
 	return v
 }
@@ -126,17 +145,20 @@ func (s *source) find(uri string, severity validate.Severity, rule, format strin
 }
 
 // visitRRDP brings an RRDP repository up to date. Without rsync to turn to, an older copy is better than nothing.
-func (s *source) visitRRDP(ctx context.Context, v *visit, notify string) {
+func (s *source) visitRRDP(ctx context.Context, v *visit, who account, notify string) {
 	r, err := openRepository(filepath.Join(s.cache, "rrdp", cacheName(notify)), notify, s.fetcher)
 	if err != nil {
 		s.find(notify, validate.Warning, ruleDamaged, "%v; it is fetched again", err)
 	}
 	v.rrdp, v.point = r, r
+	r.who = who
 	switch {
 	case !s.options.Offline:
-		ctx, cancel := context.WithTimeout(ctx, s.options.Limits.Repository)
-		defer cancel()
-		v.err = s.update(ctx, v)
+		if v.err = s.fetcher.accounts.charge(who, Share{Repositories: 1}); v.err == nil {
+			ctx, cancel := context.WithDeadlineCause(ctx, s.fetcher.accounts.deadline(who), errSlow)
+			defer cancel()
+			v.err = s.update(ctx, v)
+		}
 	case r.present():
 		v.report.How = HowCache
 	default:
@@ -154,7 +176,7 @@ func (s *source) visitRRDP(ctx context.Context, v *visit, notify string) {
 
 // describe copies the repository's state into the report.
 func (v *visit) describe() {
-	v.report.Session, v.report.Serial, v.report.Objects = v.rrdp.state.Session, v.rrdp.state.Serial, len(v.rrdp.objects)
+	v.report.Session, v.report.Serial, v.report.Objects = v.rrdp.state.Session, v.rrdp.state.Serial, len(v.rrdp.objects.at)
 }
 
 // update brings the repository of v up to date, by deltas where they lead there and else by the snapshot.
@@ -203,13 +225,13 @@ func (s *source) judge(r *repository, n *news) {
 }
 
 // module is the copy of the rsync module in which a CA publishes.
-func (s *source) module(ctx context.Context, caRepository string) (validate.Point, error) {
+func (s *source) module(ctx context.Context, caRepository, branch string) (validate.Point, error) {
 	module, _, ok := splitModule(caRepository)
 	if !ok {
 		return nil, fault.New(fault.Invalid, "%.120q is no rsync URI with a module", caRepository)
 	}
 	v := s.visit(module, func(v *visit) {
-		m, err := s.rsync.module(ctx, module, s.options.Offline)
+		m, err := s.rsync.module(ctx, account{hostOf(module), branch}, module, s.options.Offline)
 		v.point, v.report.How = m, HowRsync
 		switch {
 		case err == nil && s.options.Offline:
@@ -236,4 +258,38 @@ func (s *source) repositories() []Repository {
 		all[i] = v.report
 	}
 	return all
+}
+
+// close lets go of the files of the cache.
+func (s *source) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.order {
+		if v.rrdp != nil {
+			_ = v.rrdp.objects.Close()
+		}
+	}
+}
+
+// finish removes from the cache what no run needs: of kept manifests those that are long past, and, where the cache is for one
+// trust anchor alone, the repositories and modules that this run did not ask for.
+func (s *source) finish() {
+	s.kept.forget(time.Now())
+	if !s.options.Only {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := map[string]bool{}
+	for uri := range s.visits {
+		used[cacheName(uri)] = true
+	}
+	for _, folder := range []string{"rrdp", "rsync"} {
+		entries, _ := os.ReadDir(filepath.Join(s.cache, folder)) // what cannot be read is not removed
+		for _, e := range entries {
+			if name, _, _ := strings.Cut(e.Name(), "."); !used[name] {
+				_ = os.RemoveAll(filepath.Join(s.cache, folder, e.Name()))
+			}
+		}
+	}
 }

@@ -35,22 +35,22 @@ func cacheName(uri string) string {
 
 // loadState reads the state and the objects in dir. It fails with NotFound where there are none and with Corrupt where
 // they do not fit together.
-func loadState(dir, notify string) (cached, map[string][]byte, error) {
+func loadState(dir, notify string) (cached, pack, error) {
 	var s cached
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if os.IsNotExist(err) {
-		return s, nil, fault.New(fault.NotFound, "nothing is cached of %s", notify)
+		return s, pack{}, fault.New(fault.NotFound, "nothing is cached of %s", notify)
 	}
 	if err != nil {
-		return s, nil, fault.New(fault.Corrupt, "the cached state cannot be read: %w", err)
+		return s, pack{}, fault.New(fault.Corrupt, "the cached state cannot be read: %w", err)
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return s, nil, fault.New(fault.Corrupt, "the cached state in %s is damaged: %w", dir, err)
+		return s, pack{}, fault.New(fault.Corrupt, "the cached state in %s is damaged: %w", dir, err)
 	}
 	if s.Notify != notify || s.Session == "" || s.Serial == 0 || s.Pack != filepath.Base(s.Pack) {
-		return s, nil, fault.New(fault.Corrupt, "the cached state in %s is not that of %s", dir, notify)
+		return s, pack{}, fault.New(fault.Corrupt, "the cached state in %s is not that of %s", dir, notify)
 	}
-	objects, err := readPack(filepath.Join(dir, s.Pack), s.Size)
+	objects, err := openPack(filepath.Join(dir, s.Pack), s.Size)
 	return s, objects, err
 }
 

@@ -66,10 +66,13 @@ func (s *source) trustAnchor(ctx context.Context, tal *validate.TAL) ([]byte, st
 }
 
 func (s *source) fetchAnchor(ctx context.Context, uri string, overRsync bool) ([]byte, error) {
+	who := account{host: hostOf(uri)}
+	ctx, cancel := context.WithDeadlineCause(ctx, s.fetcher.accounts.deadline(who), errSlow)
+	defer cancel()
 	if overRsync {
-		return s.rsync.file(ctx, uri)
+		return s.rsync.file(ctx, who, uri)
 	}
-	return s.fetcher.small(ctx, uri, int64(s.options.Limits.Object))
+	return s.fetcher.small(ctx, who, uri, int64(s.options.Limits.Object))
 }
 
 // hasKey tells whether a certificate holds a key. Whether it is a valid trust anchor is for the validator to say: here it

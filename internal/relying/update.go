@@ -18,7 +18,7 @@ import (
 // what read took from a file with another hash must be dropped.
 func (r *repository) fetch(ctx context.Context, f rrdpxml.File, read func(io.Reader) error) (validators, error) {
 	var sum hash.Hash
-	_, since, err := r.fetcher.get(ctx, f.URI, validators{}, r.limits.File, func(in io.Reader) error {
+	_, since, err := r.fetcher.get(ctx, r.who, f.URI, validators{}, r.limits.File, func(in io.Reader) error {
 		sum = sha256.New()
 		in = io.TeeReader(in, sum)
 		if err := read(in); err != nil {
@@ -45,11 +45,13 @@ func expect(head rrdpxml.Head, session string, serial uint64, uri string) error 
 	return nil
 }
 
-// fetchDelta fetches a delta without applying it. It also gives the time when the server made the file, for Follow.
+// fetchDelta fetches a delta without applying it; apply gives back the memory that it holds. It also gives the time when the
+// server made the file, for Follow.
 func (r *repository) fetchDelta(ctx context.Context, d rrdpxml.Delta) ([]rrdpxml.Change, time.Time, error) {
 	var changes []rrdpxml.Change
 	var head rrdpxml.Head
 	seen := make(map[string]bool)
+	var held int64
 	since, err := r.fetch(ctx, d.File, func(in io.Reader) (err error) {
 		head, err = rrdpxml.ReadDelta(in, r.xmlLimits(), func(c rrdpxml.Change) error {
 			if seen[c.URI] {
@@ -57,7 +59,11 @@ func (r *repository) fetchDelta(ctx context.Context, d rrdpxml.Delta) ([]rrdpxml
 			}
 			seen[c.URI] = true
 			changes = append(changes, c)
-			return nil
+			if !r.fetcher.accounts.hold(int64(len(c.Data))) {
+				return fault.New(fault.Invalid, "the deltas come to more than %d octets in memory", r.limits.Held)
+			}
+			held += int64(len(c.Data))
+			return r.fetcher.accounts.charge(r.who, Share{Objects: 1})
 		})
 		return err
 	})
@@ -65,18 +71,29 @@ func (r *repository) fetchDelta(ctx context.Context, d rrdpxml.Delta) ([]rrdpxml
 		err = expect(head, r.state.Session, d.Serial, d.URI)
 	}
 	made, _ := time.Parse(http.TimeFormat, since.LastModified)
-	return changes, made, err
+	if err != nil {
+		r.fetcher.accounts.release(held)
+		return nil, made, err
+	}
+	return changes, made, nil
 }
 
 // fits checks a change against the object that is there (RFC 8182, section 3.5.3.3).
 func (r *repository) fits(c rrdpxml.Change) error {
-	object, there := r.objects[c.URI]
+	_, there := r.objects.at[c.URI]
 	switch {
 	case c.Replaces == nil && there:
 		return fault.New(fault.Invalid, "it publishes %s as new, which is there", c.URI)
 	case c.Replaces != nil && !there:
 		return fault.New(fault.Invalid, "it replaces or withdraws %s, which is not there", c.URI)
-	case c.Replaces != nil && sha256.Sum256(object) != *c.Replaces:
+	case c.Replaces == nil:
+		return nil
+	}
+	object, ok := r.objects.Get(c.URI)
+	if !ok {
+		return fault.New(fault.Corrupt, "%s cannot be read from the cache", c.URI)
+	}
+	if sha256.Sum256(object) != *c.Replaces {
 		return fault.New(fault.Invalid, "it replaces or withdraws another %s than is there", c.URI)
 	}
 	return nil
@@ -89,12 +106,17 @@ func (r *repository) xmlLimits() rrdpxml.Limits {
 // apply checks the changes of a delta against the objects as they are and makes them, in the cache first and then in
 // memory: all of them, or on an error none.
 func (r *repository) apply(changes []rrdpxml.Change, serial uint64) error {
+	defer func() {
+		for _, c := range changes {
+			r.fetcher.accounts.release(int64(len(c.Data)))
+		}
+	}()
 	for _, c := range changes {
 		if err := r.fits(c); err != nil {
 			return err
 		}
 	}
-	if len(r.objects)+len(changes) > r.limits.Objects {
+	if len(r.objects.at)+len(changes) > r.limits.Objects {
 		return fault.New(fault.Invalid, "it makes the repository larger than %d objects", r.limits.Objects)
 	}
 	next := r.state
@@ -107,7 +129,7 @@ func (r *repository) apply(changes []rrdpxml.Change, serial uint64) error {
 		if err = w.add(c.URI, c.Data); err != nil {
 			break
 		}
-		next.Live += int64(len(c.Data)) - int64(len(r.objects[c.URI]))
+		next.Live += int64(len(c.Data)) - int64(r.objects.at[c.URI].length)
 	}
 	next.Size = w.size
 	if closed := w.close(); err == nil {
@@ -120,13 +142,7 @@ func (r *repository) apply(changes []rrdpxml.Change, serial uint64) error {
 		return err
 	}
 	r.state = next
-	for _, c := range changes {
-		if c.Withdraw {
-			delete(r.objects, c.URI)
-		} else {
-			r.objects[c.URI] = c.Data
-		}
-	}
+	r.objects.note(w.at)
 	return nil
 }
 
@@ -149,15 +165,16 @@ func (r *repository) settle(n *news) error {
 // loadSnapshot fetches the snapshot and puts it in the place of all that was there. Until it is complete and its hash
 // is checked, the old objects stay.
 func (r *repository) loadSnapshot(ctx context.Context, n *news) error {
-	objects := make(map[string][]byte)
 	var head rrdpxml.Head
-	return r.replace(n.Session, n.Serial, func(w *packWriter) (map[string][]byte, error) {
+	return r.replace(n.Session, n.Serial, func(w *packWriter) error {
 		_, err := r.fetch(ctx, n.Snapshot, func(in io.Reader) (err error) {
 			head, err = rrdpxml.ReadSnapshot(in, r.xmlLimits(), func(c rrdpxml.Change) error {
-				if _, twice := objects[c.URI]; twice {
+				if _, twice := w.at[c.URI]; twice {
 					return fault.New(fault.Invalid, "it publishes %s twice", c.URI)
 				}
-				objects[c.URI] = c.Data
+				if err := r.fetcher.accounts.charge(r.who, Share{Objects: 1}); err != nil {
+					return err
+				}
 				return w.add(c.URI, c.Data)
 			})
 			return err
@@ -165,7 +182,7 @@ func (r *repository) loadSnapshot(ctx context.Context, n *news) error {
 		if err == nil {
 			err = expect(head, n.Session, n.Serial, n.Snapshot.URI)
 		}
-		return objects, err
+		return err
 	})
 }
 
@@ -178,13 +195,17 @@ func (r *repository) compact() error {
 		return nil
 	}
 	since, deltas := r.state.Since, r.state.Deltas
-	err := r.replace(r.state.Session, r.state.Serial, func(w *packWriter) (map[string][]byte, error) {
-		for uri, object := range r.objects {
+	err := r.replace(r.state.Session, r.state.Serial, func(w *packWriter) error {
+		for uri := range r.objects.at {
+			object, ok := r.objects.Get(uri)
+			if !ok {
+				return fault.New(fault.Corrupt, "%s cannot be read from the cache", uri)
+			}
 			if err := w.add(uri, object); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		return r.objects, nil
+		return nil
 	})
 	if err != nil {
 		return err
@@ -194,7 +215,7 @@ func (r *repository) compact() error {
 }
 
 // replace writes a new pack beside the old, and switches to it when fill is done without an error.
-func (r *repository) replace(session string, serial uint64, fill func(*packWriter) (map[string][]byte, error)) error {
+func (r *repository) replace(session string, serial uint64, fill func(*packWriter) error) error {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return fault.Wrap(err, "the cache cannot be written")
 	}
@@ -207,13 +228,18 @@ func (r *repository) replace(session string, serial uint64, fill func(*packWrite
 	if err != nil {
 		return err
 	}
-	objects, err := fill(w)
+	err = fill(w)
 	if closed := w.close(); err == nil {
 		err = closed
 	}
 	next := cached{Notify: r.state.Notify, Session: session, Serial: serial, Pack: name, Size: w.size}
-	for _, object := range objects {
-		next.Live += int64(len(object))
+	for _, at := range w.at {
+		next.Live += int64(at.length)
+	}
+	var file *os.File
+	if err == nil {
+		file, err = os.Open(path)
+		err = fault.Wrap(err, "the cache cannot be read")
 	}
 	if err == nil {
 		err = saveState(r.dir, next)
@@ -225,6 +251,7 @@ func (r *repository) replace(session string, serial uint64, fill func(*packWrite
 	if old := r.state.Pack; old != "" {
 		_ = os.Remove(filepath.Join(r.dir, old))
 	}
-	r.state, r.objects = next, objects
+	_ = r.objects.Close()
+	r.state, r.objects = next, pack{file, w.at}
 	return nil
 }

@@ -2,6 +2,7 @@ package relying
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +34,9 @@ func Publication(ctx context.Context, o Options, certificate []byte) (*validate.
 		return nil, err
 	}
 	defer r.close()
-	published, findings := validate.Publication(ctx, certificate, newSource(r.options, r.fetcher), validate.Options{Now: o.Now, P256: o.P256, Asker: validate.RelyingParty})
+	s := newSource(r.options, r.fetcher)
+	defer s.close()
+	published, findings := validate.Publication(ctx, certificate, s, validate.Options{Now: o.Now, P256: o.P256, Asker: validate.RelyingParty})
 	if published == nil {
 		return nil, fault.New(fault.Unreachable, "nothing valid can be had of the CA: %s", findings[len(findings)-1].Text)
 	}
@@ -83,15 +86,16 @@ func newFetch(o Options) (*run, error) {
 		return nil, err
 	}
 	r := &run{options: o, fetcher: f}
-	return r, r.lockCache()
+	if err := r.lockCache(); err != nil {
+		return nil, err
+	}
+	return r, r.fitCache()
 }
 
 // lockCache makes sure that no other process works on the cache. The lock goes with the process.
 func (r *run) lockCache() error {
-	for _, folder := range []string{"rrdp", "rsync", "ta"} {
-		if err := os.MkdirAll(filepath.Join(r.options.Cache, folder), 0o755); err != nil {
-			return fault.Wrap(err, "the cache cannot be made")
-		}
+	if err := r.makeFolders(); err != nil {
+		return err
 	}
 	file, err := os.OpenFile(filepath.Join(r.options.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -105,6 +109,45 @@ func (r *run) lockCache() error {
 	return nil
 }
 
+// folders of the cache.
+var folders = []string{"rrdp", "rsync", "ta", "kept"}
+
+func (r *run) makeFolders() error {
+	for _, folder := range folders {
+		if err := os.MkdirAll(filepath.Join(r.options.Cache, folder), 0o755); err != nil {
+			return fault.Wrap(err, "the cache cannot be made")
+		}
+	}
+	return nil
+}
+
+// fitCache empties a cache that is larger than what may be kept. What a run adds is bounded by its share.
+func (r *run) fitCache() error {
+	size := int64(0)
+	for _, folder := range folders {
+		err := filepath.WalkDir(filepath.Join(r.options.Cache, folder), func(_ string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				if info, gone := d.Info(); gone == nil {
+					size += info.Size()
+				}
+			}
+			return nil //nolint:nilerr // what cannot be seen is not counted
+		})
+		if err != nil {
+			return fault.Wrap(err, "the cache cannot be read")
+		}
+	}
+	if size <= r.options.Limits.Disk {
+		return nil
+	}
+	for _, folder := range folders {
+		if err := os.RemoveAll(filepath.Join(r.options.Cache, folder)); err != nil {
+			return fault.Wrap(err, "the cache is larger than its limit and cannot be removed")
+		}
+	}
+	return r.makeFolders()
+}
+
 func (r *run) close() {
 	_ = r.lock.Close()
 	r.fetcher.client.CloseIdleConnections()
@@ -113,6 +156,7 @@ func (r *run) close() {
 func (r *run) verify(ctx context.Context) (*Report, error) {
 	start := time.Now()
 	s := newSource(r.options, r.fetcher)
+	defer s.close()
 	der, uri, err := s.trustAnchor(ctx, r.tal)
 	if err != nil {
 		return nil, err
@@ -124,19 +168,31 @@ func (r *run) verify(ctx context.Context) (*Report, error) {
 	report.TrustAnchor, report.Took = uri, time.Since(start)
 	report.Repositories = s.repositories()
 	report.Findings = append(s.findings, report.Findings...)
+	report.Cut = r.fetcher.accounts.cutBy()
+	s.finish()
 	return report, nil
 }
 
 // walk validates all that can be reached from a trust anchor's certificate.
-func (r *run) walk(ctx context.Context, der []byte, s validate.Source) (*Report, error) {
+func (r *run) walk(ctx context.Context, der []byte, s *source) (*Report, error) {
 	now := r.options.Now
 	if now.IsZero() {
 		now = time.Now()
 	}
 	start := time.Now()
-	result := validate.Tree(ctx, r.tal, der, s, validate.Options{
+	options := validate.Options{
 		Now: now, Workers: r.options.Workers, P256: r.options.P256, Memo: r.options.Memo, Asker: validate.RelyingParty,
-	})
+		MaxDepth: r.options.Limits.Depth, Findings: r.options.Limits.Findings,
+	}
+	if !r.options.Fresh {
+		options.Previous, options.Keep = s.kept.previous, s.kept.keep
+	}
+	within, cancel := context.WithDeadline(ctx, r.fetcher.accounts.start.Add(r.options.Limits.Run.Time))
+	defer cancel()
+	result := validate.Tree(within, r.tal, der, s, options)
+	if within.Err() != nil {
+		r.fetcher.accounts.cutShort("its time was over")
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Unreachable, "the walk was broken off: %w", err)
 	}

@@ -40,6 +40,9 @@ type world struct {
 
 	ta, ca signer
 	number uint64
+	more   map[string][]byte // certificates that the trust anchor's CA publishes besides
+	// slashless says that certificates have a caRepository without a slash at its end.
+	slashless bool
 
 	mu       sync.Mutex // guards what the server reads
 	files    map[string][]byte
@@ -118,6 +121,9 @@ func (w *world) certify(issuer, subject signer, resources string) []byte {
 	if issuer.ID != subject.ID {
 		c.CRL, c.Issued = w.base+issuer.name+"/"+issuer.name+".crl", w.anchor()
 	}
+	if w.slashless {
+		c.Repository = strings.TrimSuffix(c.Repository, "/")
+	}
 	der, err := c.Sign(issuer)
 	must(w.t, err)
 	return der
@@ -138,7 +144,9 @@ func (w *world) roas(prefixes ...string) {
 		files[name] = der
 	}
 	w.point(w.ca, files)
-	w.point(w.ta, map[string][]byte{"ca.cer": w.certify(w.ta, w.ca, "10.0.0.0/8")})
+	below := map[string][]byte{"ca.cer": w.certify(w.ta, w.ca, "10.0.0.0/8")}
+	maps.Copy(below, w.more)
+	w.point(w.ta, below)
 }
 
 func (w *world) place(issuer signer, name string) object.Place {

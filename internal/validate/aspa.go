@@ -46,6 +46,17 @@ func (v VAP) MarshalJSON() ([]byte, error) {
 	}{v.Customer, v.Providers})
 }
 
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *VAP) UnmarshalJSON(text []byte) error {
+	var as struct {
+		Customer  uint32   `json:"customer_asid"`
+		Providers []uint32 `json:"providers"`
+	}
+	err := json.Unmarshal(text, &as)
+	v.Customer, v.Providers = as.Customer, as.Providers
+	return err
+}
+
 // ParseASPA reads an ASPA and checks all that can be seen in it alone, its signature included. The ASPA is nil if any
 // finding is an error.
 func ParseASPA(der []byte, options ...Option) (*ASPA, []Finding) {

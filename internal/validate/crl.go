@@ -22,7 +22,12 @@ type CRL struct {
 
 // Revokes tells whether the CRL lists a serial number.
 func (l *CRL) Revokes(s Serial) bool {
-	_, found := slices.BinarySearchFunc(l.Revoked, s, compareSerials)
+	return contains(l.Revoked, s)
+}
+
+// contains tells whether a serial number is among sorted ones.
+func contains(sorted []Serial, s Serial) bool {
+	_, found := slices.BinarySearchFunc(sorted, s, compareSerials)
 	return found
 }
 

@@ -1,11 +1,14 @@
 package validate
 
 import (
+	"encoding/hex"
 	"math/big"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"cadastre/internal/fault"
 )
 
 // The tags that context decides.
@@ -56,6 +59,18 @@ func (s Serial) Int() *big.Int { return new(big.Int).SetBytes(s[:]) }
 
 // String is the number in hexadecimal.
 func (s Serial) String() string { return s.Int().Text(16) }
+
+// MarshalText writes all octets in hexadecimal.
+func (s Serial) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Serial) UnmarshalText(text []byte) error {
+	if len(text) != 2*len(s) {
+		return fault.New(fault.Invalid, "a serial number has %d hexadecimal digits, not %d", 2*len(s), len(text))
+	}
+	_, err := hex.Decode(s[:], text)
+	return fault.Wrap(err, "%q is no serial number", text)
+}
 
 // numbering tells how a number that should be a Serial is wrong.
 type numbering int

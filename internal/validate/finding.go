@@ -83,6 +83,9 @@ const (
 	P256              // RSA, and ECDSA on P-256 with SHA-256 beside it
 )
 
+// maxText is how many octets a finding's sentence has at most. A URI has up to 2,048.
+const maxText = 5000
+
 // Asker says for whom something is examined. What is found is the same for all; how bad it is depends on who asks.
 type Asker int
 
@@ -143,7 +146,11 @@ func (c *check) add(o offence, rule, format string, args []any) {
 	if s == Error {
 		c.failed = true
 	}
-	c.findings = append(c.findings, Finding{URI: c.uri, Severity: s, Rule: rule, Text: fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxText { // what is quoted can be all of an object
+		text = text[:maxText] + "…"
+	}
+	c.findings = append(c.findings, Finding{URI: c.uri, Severity: s, Rule: rule, Text: text})
 }
 
 // fail notes what validators refuse. It gives false, so that a parser can return it.

@@ -28,9 +28,9 @@ type Gate struct {
 }
 
 // NewGate makes a gate below a trust anchor. ta is the bytes of its certificate, which are used where the state that is
-// checked does not hold it. Of opt, Now, Memo, Previous and Asker are not used: to a gate what an RFC forbids is an error.
+// checked does not hold it. Of opt, Now, Memo, Previous, Keep, Findings and Asker are not used: to a gate what an RFC forbids is an error.
 func NewGate(tal *TAL, ta []byte, opt Options) *Gate {
-	opt.Memo, opt.Previous, opt.Asker = nil, nil, Issuer
+	opt.Memo, opt.Asker = nil, Issuer
 	return &Gate{tal: tal, ta: ta, opt: opt, known: map[string]*memory{}, roots: map[string]bool{}, live: newClaims()}
 }
 

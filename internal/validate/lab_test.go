@@ -530,7 +530,7 @@ func (r repo) Get(uri string) ([]byte, bool) {
 	return b, ok
 }
 
-func (r repo) Point(context.Context, string, string) (Point, error) { return r, nil }
+func (r repo) Point(context.Context, Place) (Point, error) { return r, nil }
 
 // publish writes what a CA publishes into the repository.
 func (r repo) publish(cas ...*labCA) {

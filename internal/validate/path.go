@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"slices"
+	"strings"
 	"time"
 
 	"cadastre/internal/inr"
@@ -28,6 +29,7 @@ type authority struct {
 	keySum    [sha256.Size]byte // of its SubjectPublicKeyInfo
 	resources inr.Set           // what it stands for, inherited ones included
 	aliases   []string          // of the trust anchor: other URIs of its certificate, which those below may name
+	branch    string            // see Place
 	parent    *authority        // nil for the trust anchor
 	depth     int               // 0 for the trust anchor
 }
@@ -36,8 +38,28 @@ func newAuthority(uri string, cert *Certificate, resources inr.Set, parent *auth
 	a := &authority{uri: uri, cert: cert, keySum: sha256.Sum256(cert.Key.SPKI), resources: resources, parent: parent}
 	if parent != nil {
 		a.depth = parent.depth + 1
+		if a.branch = parent.branch; a.branch == "" && a.leaves(parent.cert) {
+			a.branch = uri
+		}
 	}
 	return a
+}
+
+// leaves tells whether a CA publishes on another host than the one above it.
+func (a *authority) leaves(above *Certificate) bool {
+	for _, uri := range [...]string{a.cert.Repository, a.cert.Notify} {
+		if host := hostOf(uri); host != "" && host != hostOf(above.Repository) && host != hostOf(above.Notify) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostOf is the host and port of a URI.
+func hostOf(uri string) string {
+	_, rest, _ := strings.Cut(uri, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
 }
 
 // anchor checks the trust anchor's certificate against its locator (RFC 8630, section 3). It gives nil if it found an

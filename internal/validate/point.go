@@ -12,11 +12,21 @@ type Point interface {
 	Get(uri string) (object []byte, ok bool)
 }
 
-// Source gives a Point for each CA, once, before its manifest is read. notify is the CA's RRDP notification, "" if it has
-// none; caRepository is its rsync directory. An error fails the CA's publication point. It is called by several goroutines.
+// Source gives a Point for each CA, once, before its manifest is read. An error fails the CA's publication point. It is
+// called by several goroutines.
 type Source interface {
-	Point(ctx context.Context, notify, caRepository string) (Point, error)
+	Point(ctx context.Context, at Place) (Point, error)
 }
+
+// Place is where a CA publishes, and on whose account that is read.
+type Place struct {
+	Notify     string // its RRDP notification, or ""
+	Repository string // its rsync directory
+	Branch     string // certificate URI of the highest CA above it that left the hosts of those above; "" where none did
+}
+
+// place is where a CA publishes.
+func (a *authority) place() Place { return Place{a.cert.Notify, a.cert.Repository, a.branch} }
 
 // point is a publication point whose manifest and CRL are valid.
 type point struct {

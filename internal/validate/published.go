@@ -3,6 +3,7 @@ package validate
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 )
@@ -11,9 +12,9 @@ import (
 type Published struct {
 	Since time.Time // thisUpdate of the manifest
 
-	repository string
-	files      map[string][sha256.Size]byte
-	crl        *CRL
+	Repository string            // the CA's folder
+	Files      map[string]string // SHA-256, in hexadecimal, of what the manifest lists, by name
+	Revoked    []Serial          // sorted
 }
 
 // Publication reads the manifest and CRL of one CA, whose certificate is believed (RFC 9286, section 6). What the manifest
@@ -26,7 +27,7 @@ func Publication(ctx context.Context, certificate []byte, src Source, opt Option
 		return nil, c.findings
 	}
 	c.uri = cert.Manifest
-	objects, err := src.Point(ctx, cert.Notify, cert.Repository)
+	objects, err := src.Point(ctx, Place{Notify: cert.Notify, Repository: cert.Repository})
 	if err != nil {
 		c.fail("9286-6.6", "the publication point cannot be fetched: %v", err)
 		return nil, c.findings
@@ -35,22 +36,23 @@ func Publication(ctx context.Context, certificate []byte, src Source, opt Option
 	if p == nil {
 		return nil, c.findings
 	}
-	out := &Published{Since: p.manifest.ThisUpdate, repository: cert.Repository, files: map[string][sha256.Size]byte{}, crl: p.crl}
+	out := &Published{Since: p.manifest.ThisUpdate, Repository: cert.Repository, Files: map[string]string{}, Revoked: p.crl.Revoked}
 	for _, f := range p.manifest.Files {
-		out.files[f.Name] = f.Hash
+		out.Files[f.Name] = hex.EncodeToString(f.Hash[:])
 	}
 	return out, c.findings
 }
 
 // Has tells whether a certificate is published at its URI and not revoked. One that was made anew there is another.
 func (p *Published) Has(uri string, cert *Certificate, der []byte) bool {
-	name, here := strings.CutPrefix(uri, p.repository)
-	hash, listed := p.files[name]
-	return here && listed && (hash != sha256.Sum256(der) || !p.crl.Revokes(cert.Serial))
+	name, here := strings.CutPrefix(uri, p.Repository)
+	hash, listed := p.Files[name]
+	sum := sha256.Sum256(der)
+	return here && listed && (hash != hex.EncodeToString(sum[:]) || !contains(p.Revoked, cert.Serial))
 }
 
 // Covers tells whether a URI is directly in the CA's folder, so that its manifest has to list what is there.
 func (p *Published) Covers(uri string) bool {
-	name, here := strings.CutPrefix(uri, p.repository)
+	name, here := strings.CutPrefix(uri, p.Repository)
 	return here && name != "" && !strings.Contains(name, "/")
 }

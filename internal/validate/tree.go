@@ -3,6 +3,7 @@ package validate
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"math/big"
 	"runtime"
 	"sync"
@@ -21,8 +22,13 @@ type Options struct {
 	MaxDepth int       // certificates below the trust anchor, 0 for 12
 
 	// Previous gives the objects of a CA as they were when its manifest last validated, or nil. They are used where a
-	// publication point fails as a whole (RFC 9286, section 6.6). It may be nil.
+	// publication point fails as a whole (RFC 9286, section 6.6), and where its manifest is not newer than theirs (section
+	// 4.2.1). Keep is called with those that are to be the previous ones of the next run: the manifest and all that it lists.
+	// Either may be nil.
 	Previous func(manifestURI string) Point
+	Keep     func(manifestURI string, uris []string, objects Point)
+
+	Findings int // how many findings of the walk are told; the rest are counted. 0 for all
 }
 
 func (o Options) rules() rules {
@@ -103,7 +109,9 @@ type walk struct {
 	ctx      context.Context
 	source   Source
 	previous func(string) Point
+	keep     func(string, []string, Point)
 	pool     *pool
+	told     told
 
 	mu     sync.Mutex
 	visits map[visited]int
@@ -119,7 +127,7 @@ type visited struct {
 // reported and left out; a publication point that cannot be used as a whole (RFC 9286, section 6.6) is reported once, and
 // contributes nothing. If ctx ends, what was not reached is reported as such.
 func Tree(ctx context.Context, tal *TAL, ta []byte, src Source, opt Options) *Result {
-	w := &walk{rules: opt.rules(), ctx: ctx, source: src, previous: opt.Previous, pool: newPool(), visits: map[visited]int{}}
+	w := &walk{rules: opt.rules(), ctx: ctx, source: src, previous: opt.Previous, keep: opt.Keep, told: told{most: opt.Findings}, pool: newPool(), visits: map[visited]int{}}
 	w.memo.turn()
 	uri := tal.RsyncURI()
 	c := w.check(uri)
@@ -141,7 +149,7 @@ func Tree(ctx context.Context, tal *TAL, ta []byte, src Source, opt Options) *Re
 // visit validates the publication point of one CA and hands on the CAs that it finds.
 func (w *walk) visit(n *node) {
 	c := w.check(n.ca.cert.Manifest)
-	defer func() { n.findings = append(n.findings, c.findings...) }()
+	defer func() { n.findings = append(n.findings, w.told.some(c.findings)...) }()
 	if err := w.ctx.Err(); err != nil {
 		c.fail("stopped", "the validation was stopped before it came here: %v", err)
 		return
@@ -151,27 +159,42 @@ func (w *walk) visit(n *node) {
 		return
 	}
 	var files [][]byte
-	objects, err := w.source.Point(w.ctx, n.ca.cert.Notify, n.ca.cert.Repository)
+	var before Point
+	if w.previous != nil {
+		before = w.previous(n.ca.cert.Manifest)
+	}
+	objects, err := w.source.Point(w.ctx, n.ca.place())
 	if err != nil {
 		c.fail("9286-6.6", "the publication point cannot be fetched: %v", err)
 	} else {
 		n.point, files = w.load(c, n.ca, objects)
 	}
-	if n.point == nil && w.previous != nil {
-		if objects := w.previous(n.ca.cert.Manifest); objects != nil {
-			again := w.check(n.ca.cert.Manifest)
-			n.point, files = w.load(again, n.ca, objects)
-			n.previous = n.point != nil
-			c.take(again)
+	if before != nil && (n.point == nil || w.older(c, n.point, before)) {
+		again := w.check(n.ca.cert.Manifest)
+		if point, kept := w.load(again, n.ca, before); point != nil {
+			c.warn("9286-6.6", "the objects of the manifest %s of %s are used, the last that was good", point.manifest.Number, point.manifest.ThisUpdate.Format(time.RFC3339))
+			n.point, n.previous, files, objects = point, true, kept, before
 		}
 	}
 	if n.point == nil {
 		return
 	}
+	if w.keep != nil && !n.previous {
+		w.keep(n.ca.cert.Manifest, n.point.uris(), objects)
+	}
 	n.listed = make([]listed, len(files))
 	n.below = make([]*node, len(files))
 	spread(len(files), w.workers, func(i int) {
-		e := w.entry(n.point, n.point.manifest.Files[i], files[i], false)
+		f := n.point.manifest.Files[i]
+		der := files[i]
+		if uri := n.ca.cert.Repository + f.Name; der == nil && uri != n.point.crlURI {
+			der, _ = objects.Get(uri)
+			if sha256.Sum256(der) != f.Hash {
+				return // it was there a moment ago
+			}
+		}
+		e := w.entry(n.point, f, der, false)
+		e.findings = w.told.some(e.findings)
 		if e.child != nil {
 			below := &node{ca: e.child}
 			n.below[i] = below
@@ -190,6 +213,66 @@ func (w *walk) admit(ca *authority) bool {
 	return w.visits[v] <= maxVisits
 }
 
+// older tells whether a manifest is not newer than the previous one, and another (RFC 9286, section 4.2.1).
+func (w *walk) older(c *check, p *point, before Point) bool {
+	der, ok := before.Get(p.ca.cert.Manifest)
+	if !ok || sha256.Sum256(der) == p.manifestSum {
+		return false
+	}
+	m := parseManifest(w.check(""), der)
+	switch {
+	case m == nil:
+		return false
+	case compareSerials(p.manifest.Number, m.Number) <= 0:
+		c.fail("9286-4.2.1", "the manifest number %s is not more than %s, which was seen before", p.manifest.Number, m.Number)
+	case p.manifest.ThisUpdate.Before(m.ThisUpdate): // two within one second are tolerated
+		c.fail("9286-4.2.1", "the manifest's thisUpdate %s is before %s, which was seen before", p.manifest.ThisUpdate.Format(time.RFC3339), m.ThisUpdate.Format(time.RFC3339))
+	default:
+		return false
+	}
+	return true
+}
+
+// uris is the manifest and all that it lists.
+func (p *point) uris() []string {
+	uris := make([]string, 1, 1+len(p.manifest.Files))
+	uris[0] = p.ca.cert.Manifest
+	for _, f := range p.manifest.Files {
+		uris = append(uris, p.ca.cert.Repository+f.Name)
+	}
+	return uris
+}
+
+// told counts findings, so that what is found costs no more than so many.
+type told struct {
+	most int // 0 for no bound
+	mu   sync.Mutex
+	n    int
+}
+
+// some is the findings that may still be told; in the place of the first that may not is one that says so.
+func (t *told) some(findings []Finding) []Finding {
+	if t.most == 0 || len(findings) == 0 {
+		return findings
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := t.most - t.n
+	t.n += len(findings)
+	if len(findings) <= left {
+		return findings
+	}
+	if left < 0 {
+		return nil
+	}
+	first := findings[left]
+	return append(findings[:left:left], Finding{first.URI, first.Severity, "limit-findings", fmt.Sprintf("more than %d things were found, and the rest is not told", t.most)})
+}
+
+// maxLoaded is how many octets of one publication point are kept in memory between their hashes and their parsing. What is
+// beyond is read twice.
+const maxLoaded = 4 << 20
+
 // load opens a publication point and gets every file that its manifest lists, in its order.
 func (w *walk) load(c *check, ca *authority, objects Point) (*point, [][]byte) {
 	p := w.open(c, ca, objects, noneTrusted)
@@ -198,13 +281,17 @@ func (w *walk) load(c *check, ca *authority, objects Point) (*point, [][]byte) {
 	}
 	files := make([][]byte, len(p.manifest.Files))
 	whole := true
+	loaded := 0
 	for i, f := range p.manifest.Files {
 		uri := ca.cert.Repository + f.Name
 		if uri == p.crlURI {
 			continue
 		}
 		der, ok := fetch(c, objects, uri, f.Hash)
-		files[i], whole = der, whole && ok
+		if whole = whole && ok; loaded+len(der) <= maxLoaded {
+			loaded += len(der)
+			files[i] = der
+		}
 	}
 	if !whole {
 		return nil, nil

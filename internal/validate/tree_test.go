@@ -311,8 +311,8 @@ func TestTreeStops(t *testing.T) {
 
 type failingSource struct{ repo }
 
-func (s failingSource) Point(_ context.Context, _, dir string) (Point, error) {
-	if strings.HasSuffix(dir, "/one/") {
+func (s failingSource) Point(_ context.Context, at Place) (Point, error) {
+	if strings.HasSuffix(at.Repository, "/one/") {
 		return nil, errors.New("no route to host")
 	}
 	return s.repo, nil

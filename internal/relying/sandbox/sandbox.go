@@ -1,0 +1,220 @@
+// Package sandbox reads repositories in a process of its own. What repositories send is hostile, and whoever signs must not share
+// memory, files, time or secrets with what reads it: a process that signs starts its own program once more, with nothing in its
+// environment, bounds what that may use (relying.Limits), and takes nothing from it but one answer of bounded length.
+//
+// Main has to be the first call of the program's main, and of TestMain where a test looks at repositories.
+package sandbox
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/relying"
+	"cadastre/internal/validate"
+)
+
+// word is the argument that has the program read repositories.
+const word = "read-repositories"
+
+// settings are the variables of the environment that are handed over, in the order and not in the environment: how to reach
+// others, and whose TLS certificates to believe.
+var settings = [...]string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// order is what a process is to do: to verify, or, with a certificate, to read what its CA publishes.
+type order struct {
+	Options     relying.Options
+	Certificate []byte            `json:",omitempty"`
+	Settings    map[string]string `json:",omitempty"`
+}
+
+// answer is what a process hands back: one of its fields.
+type answer struct {
+	Report    json.RawMessage     `json:",omitempty"` // of relying.Report.Pack
+	Published *validate.Published `json:",omitempty"`
+	Kind      *fault.Kind         `json:",omitempty"`
+	Text      string              `json:",omitempty"` // of an error
+}
+
+// ready tells that Main was called: else the program started once more would do something else.
+var ready atomic.Bool
+
+// Main does what a process that reads repositories does, and ends it, where this is one; it returns where it is none.
+func Main() {
+	ready.Store(true)
+	if len(os.Args) == 2 && os.Args[1] == word {
+		os.Exit(serve(os.Stdin, os.Stdout))
+	}
+}
+
+// Verify is relying.Verify in a process of its own.
+func Verify(ctx context.Context, options relying.Options) (*relying.Report, error) {
+	a, err := run(ctx, order{Options: options})
+	if err != nil {
+		return nil, err
+	}
+	return relying.Unpack(a.Report)
+}
+
+// Publication is relying.Publication in a process of its own.
+func Publication(ctx context.Context, options relying.Options, certificate []byte) (*validate.Published, error) {
+	a, err := run(ctx, order{Options: options, Certificate: certificate})
+	if err != nil {
+		return nil, err
+	}
+	if a.Published == nil {
+		return nil, fault.New(fault.Internal, "the process that reads repositories has said nothing")
+	}
+	return a.Published, nil
+}
+
+// run starts a process, waits for its answer for as long as its time is, and ends it with all that it started.
+func run(ctx context.Context, o order) (*answer, error) {
+	if !ready.Load() {
+		return nil, fault.New(fault.Internal, "this program cannot read repositories: its main has to call sandbox.Main first")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fault.Wrap(err, "the program that reads repositories cannot be found")
+	}
+	o.Settings = map[string]string{}
+	for _, name := range settings {
+		if value := os.Getenv(name); value != "" {
+			o.Settings[name] = value
+		}
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil, fault.Wrap(err, "the order to read repositories cannot be written")
+	}
+	bounds := o.Options.Limits
+	ctx, cancel := context.WithTimeout(ctx, bounds.Run.Time+bounds.Process.Grace)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, word)
+	command.Args[0] = os.Args[0]
+	command.Env = []string{}
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.WaitDelay = time.Second
+	said := &bounded{most: 4 << 10}
+	command.Stderr = said
+	out := &bounded{most: bounds.Process.Answer, full: cancel}
+	command.Stdout = out
+	in, err := command.StdinPipe() // stays open: its end is the end of the process, also where this one is killed
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		return nil, fault.Wrap(err, "a process that reads repositories cannot be started")
+	}
+	_, _ = in.Write(append(text, '\n')) // one that does not read it ends, and says why
+	err = command.Wait()
+	_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // what it started and left behind
+	switch {
+	case out.over:
+		return nil, fault.New(fault.Unreachable, "the repositories cannot be read: the answer is longer than %d octets", bounds.Process.Answer)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, fault.New(fault.Unreachable, "the repositories cannot be read: it took longer than %s", bounds.Run.Time+bounds.Process.Grace)
+	case ctx.Err() != nil:
+		return nil, fault.New(fault.Unreachable, "the walk was broken off: %w", ctx.Err())
+	case err != nil:
+		return nil, fault.New(fault.Unreachable, "the repositories cannot be read: the process that does it ended: %w%s", err, said.firstLine())
+	}
+	var a answer
+	if err := json.Unmarshal(out.kept.Bytes(), &a); err != nil {
+		return nil, fault.New(fault.Internal, "what the process that reads repositories says cannot be read: %w", err)
+	}
+	if a.Kind != nil {
+		return nil, fault.New(*a.Kind, "%s", a.Text)
+	}
+	return &a, nil
+}
+
+// bounded keeps what is written to it up to a bound, and drops the rest; then it calls full. The buffer is no part of what others
+// see of it: they would fill that past the bound.
+type bounded struct {
+	kept bytes.Buffer
+	most int64
+	over bool
+	full func()
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if left := b.most - int64(b.kept.Len()); int64(len(p)) > left {
+		b.kept.Write(p[:left])
+		if b.over = true; b.full != nil {
+			b.full()
+		}
+		return len(p), nil
+	}
+	return b.kept.Write(p)
+}
+
+// firstLine is the first line of what was said, to follow a sentence.
+func (b *bounded) firstLine() string {
+	line, _, _ := strings.Cut(strings.TrimSpace(b.kept.String()), "\n")
+	if line == "" {
+		return ""
+	}
+	return ": " + line
+}
+
+// serve is the process: it reads an order, bounds itself, and writes the answer.
+func serve(in io.Reader, out io.Writer) int {
+	reader := bufio.NewReader(in)
+	line, err := reader.ReadBytes('\n')
+	var o order
+	if err == nil {
+		err = json.Unmarshal(line, &o)
+	}
+	if err == nil {
+		err = confine(o.Options.Limits)
+	}
+	for _, name := range settings {
+		if value := o.Settings[name]; err == nil && value != "" {
+			err = os.Setenv(name, value)
+		}
+	}
+	if err != nil {
+		return say(out, answer{}, fault.New(fault.Internal, "no order to read repositories: %w", err))
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, reader)
+		if syscall.Getpgrp() == os.Getpid() { // else it was started by hand
+			_ = syscall.Kill(0, syscall.SIGKILL)
+		}
+		os.Exit(1) // who wanted to know is gone
+	}()
+	var a answer
+	if o.Certificate != nil {
+		a.Published, err = relying.Publication(context.Background(), o.Options, o.Certificate)
+		return say(out, a, err)
+	}
+	report, err := relying.Verify(context.Background(), o.Options)
+	if err == nil {
+		a.Report, err = report.Pack()
+	}
+	return say(out, a, err)
+}
+
+// say writes an answer, or an error in its place.
+func say(out io.Writer, a answer, err error) int {
+	if err != nil {
+		kind := fault.KindOf(err)
+		a = answer{Kind: &kind, Text: err.Error()}
+	}
+	if json.NewEncoder(out).Encode(a) != nil {
+		return 1
+	}
+	return 0
+}
