@@ -475,6 +475,33 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 			errs = append(errs, fmt.Errorf("who holds what is claimed may not transfer it: %s", said))
 		}
 	}
+	// the operator's word wins, and takes whatever had come of it
+	err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies")
+	if status, said := exitOf(err); status == braked {
+		err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies", "--code", brakeCode.FindStringSubmatch(said)[1])
+	}
+	if err != nil {
+		errs = append(errs, err)
+	}
+	text, err := s.ask(ctx, "transfer", "list", "--open")
+	if err != nil {
+		errs = append(errs, err)
+	} else if bytes.Contains(text, []byte("western")) {
+		errs = append(errs, errors.New("transfers with an installation that is distrusted are still open"))
+	}
+	if err := s.tell(ctx, "transfer", "initiate", "--from", "north/marula", "--to", "north/boswellia", "102.18.0.0/16", "--dry-run"); err != nil {
+		if status, said := exitOf(err); status != braked {
+			errs = append(errs, fmt.Errorf("who holds what was claimed may not transfer it: %s", said))
+		}
+	}
+	c, err = w.claim(100, "handoff", "south/victim", "south", "3.0.0.0/16")
+	if err != nil {
+		return "", err
+	}
+	reply, _, err := w.says(ctx, c)
+	if r, ok := reply.(*transferwire.Recipient); err == nil && ok && r.State != transferwire.Refused && r.State != transferwire.Unknown {
+		errs = append(errs, fmt.Errorf("what an installation that is distrusted claims is %s", r.State))
+	}
 	return fmt.Sprintf("%d claims, each three times", len(claims)), errors.Join(errs...)
 }
 

@@ -35,9 +35,10 @@ func newIdentity() (*identity, error) {
 	return &identity{signer, certificate}, err
 }
 
-// from is an HTTP client that calls from an address of loopback, 127.0.0.n. Nothing in it waits longer than a minute.
+// from is an HTTP client that calls from an address of loopback in a network of its own, 127.n.0.1. Honest clients call from
+// 127.0.0.1. Nothing in it waits longer than a minute.
 func from(n int) *http.Client {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(n))}}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(n), 0, 1)}}
 	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: dialer.DialContext, MaxIdleConnsPerHost: 32,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // of a server of this run
@@ -130,7 +131,7 @@ func (h *house) delegate(ctx context.Context, holder string) (*child, error) {
 		return nil, err
 	}
 	trust, err := envelope.ParseTrust(r.TrustAnchor)
-	return &child{party{id, r.ServiceURI, updown.ContentType, trust, from(1)}, r.ChildHandle, r.ParentHandle}, err
+	return &child{party{id, r.ServiceURI, updown.ContentType, trust, from(0)}, r.ChildHandle, r.ParentHandle}, err
 }
 
 // introduce hands a request to a command and returns the response that it prints.
@@ -223,7 +224,7 @@ func (h *house) register(ctx context.Context, handle string) (*publisher, error)
 		return nil, err
 	}
 	trust, err := envelope.ParseTrust(r.TrustAnchor)
-	return &publisher{party{id, r.ServiceURI, publication.ContentType, trust, from(1)}, r.SIABase, r.RRDPNotificationURI}, err
+	return &publisher{party{id, r.ServiceURI, publication.ContentType, trust, from(0)}, r.SIABase, r.RRDPNotificationURI}, err
 }
 
 // ask sends a query; errors that are reported are an error.

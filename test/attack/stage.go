@@ -181,7 +181,7 @@ func (s *stage) work(ctx context.Context) {
 			s.add(ctx, n)
 		}
 	})
-	every(400*time.Millisecond, timed(lists, func() error { return s.authority.hasKey(ctx) }))
+	every(time.Second, timed(lists, func() error { return s.authority.hasKey(ctx) }))
 	turn := 0
 	every(400*time.Millisecond, timed(queries, func() error {
 		if turn++; turn%20 == 0 {

@@ -28,7 +28,7 @@ type hold struct {
 	conn   net.Conn
 }
 
-// holdTLS opens a connection from 127.0.0.n, sends some octets, and then reads until the server closes it.
+// holdTLS opens a connection from 127.n.0.1, sends some octets, and then reads until the server closes it.
 func (h *house) holdTLS(ctx context.Context, n int, what, octets string) (*hold, error) {
 	raw, err := h.dial(ctx, n)
 	if err != nil {
@@ -45,7 +45,7 @@ func (h *house) holdTLS(ctx context.Context, n int, what, octets string) (*hold,
 }
 
 func (h *house) dial(ctx context.Context, n int) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(n))}}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(n), 0, 1)}}
 	return dialer.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", h.https))
 }
 
@@ -154,7 +154,7 @@ func holding(ctx context.Context, s *stage) (string, error) {
 	return figures, errors.Join(err, s.tell(ctx, "publishers", "remove", "large"))
 }
 
-const firstStalled = 30 // 127.0.0.30
+const firstStalled = 30 // 127.30.0.1
 
 // stall asks for a large answer, a snapshot, as often as is said, and does not read it.
 func (s *stage) stall(ctx context.Context, n int) (conns []net.Conn, err error) {
@@ -407,7 +407,7 @@ func forging(ctx context.Context, s *stage) (string, error) {
 	return fmt.Sprintf("%d messages, %d of them answered, as what was flipped says nothing", len(messages), answered), nil
 }
 
-// connectionsFrom is how many connections the kernel has open at a local port with callers from 127.0.0.first to last.
+// connectionsFrom is how many connections the kernel has open at a local port with callers from 127.first.0.1 to 127.last.0.1.
 func connectionsFrom(port, first, last int) (n int, err error) {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
@@ -424,7 +424,7 @@ func connectionsFrom(port, first, last int) (n int, err error) {
 			continue // the heading
 		}
 		const established, closeWait = 1, 8
-		if at := int(address >> 24); localPort == port && at >= first && at < last && (state == established || state == closeWait) {
+		if at := int(address >> 8 & 0xff); localPort == port && at >= first && at < last && (state == established || state == closeWait) {
 			n++
 		}
 	}
