@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -271,14 +272,20 @@ func (h *house) lastWords() string {
 	return strings.Join(lines[max(0, len(lines)-3):], " | ")
 }
 
-// size is how many octets the files of the data directory take on the disk.
+// size is how many octets the files of the data directory take on the disk, each once under whatever names.
 func (h *house) size() (total int64) {
+	counted := map[uint64]bool{}
 	_ = filepath.WalkDir(h.data(), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // it was removed meanwhile
 		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
-			total += info.Size()
+		info, err := entry.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			return nil //nolint:nilerr // the same
+		}
+		if file, ok := info.Sys().(*syscall.Stat_t); ok && !counted[file.Ino] {
+			counted[file.Ino] = true
+			total += file.Blocks * 512
 		}
 		return nil
 	})

@@ -12,7 +12,7 @@ var attacks = []attack{
 	{name: "places", who: "a delegated CA", right: "it publishes where it may, and nowhere else", beside: places},
 	{name: "replays", who: "whoever recorded messages", right: "no message is taken twice", beside: again},
 
-	{name: "replacements", who: "a publisher", right: "versions that came and went do not fill the disk", beside: replacing},
+	{name: "replacements", who: "a publisher", right: "what it replaces counts", beside: replacing},
 	{name: "names", who: "a publisher", right: "it publishes below its own folder and nowhere else", beside: spreading},
 
 	{name: "claims", who: "an introduced installation", right: "what nobody had is not certified because it says so", beside: claiming},
@@ -26,6 +26,7 @@ var attacks = []attack{
 	{name: "outlets", who: "a server elsewhere", right: "a place that is none is refused, and who is with a bad server gets away", apart: misplacing},
 	{name: "serials", who: "a delegated CA", right: "it uses up no serials of its registry", apart: serials, most: 90e9},
 	{name: "renewals", who: "a delegated CA", right: "the certificate that comes is the one that was asked for", apart: renewing},
+	{name: "litter", who: "a publisher", right: "versions that came and went leave the disk", apart: littering},
 	{name: "swelling", who: "a delegated CA", right: "looking at what it publishes costs the signer nothing", apart: unpacking, most: 90e9},
 	{name: "few-descriptors", who: "a stranger", right: "socket, store and rsync have theirs, and RRDP comes back", apart: starving, most: 90e9},
 
