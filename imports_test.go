@@ -66,3 +66,17 @@ func TestCheckerSharesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestAttackLooksFromOutside keeps test/attack from asking the code that it attacks what should come of an attack: it forges
+// with what is in internal, and imports no room.
+func TestAttackLooksFromOutside(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{join .Imports \" \"}}", "./test/attack").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dependency := range strings.Fields(string(out)) {
+		if room, ours := roomOf(dependency); ours && rooms[room] != "internal" {
+			t.Errorf("test/attack imports %s", dependency)
+		}
+	}
+}
