@@ -15,12 +15,20 @@ import (
 // AnchorName is the name under which the trust anchor stands among the authorities. No organisation can have it.
 const AnchorName = "#anchor"
 
-const (
-	authorityBucket = "authority" // name -> Authority
-	productBucket   = "product"   // name 0x00 file name -> Product
-	revokedBucket   = "revoked"   // name 0x00 serial -> Revocation
-	keyBucket       = "key"       // hex of the key identifier -> sealed private key
-	engineBucket    = "engine"    // single values: installation, vault, anchor's certificate, clock
+// issuedHere is why deposits do not have what was issued.
+var issuedHere = store.Withheld("what was issued with keys that the successor doesn't have: the objects themselves are deposited")
+
+var (
+	// name -> Authority
+	authorityBucket = store.Declare("authority", "ca", issuedHere)
+	// name 0x00 file name -> Product
+	productBucket = store.Declare("product", "ca", issuedHere)
+	// name 0x00 serial -> Revocation
+	revokedBucket = store.Declare("revoked", "ca", issuedHere)
+	// hex of the key identifier -> sealed private key
+	keyBucket = store.Declare("key", "ca", store.Withheld("private keys, sealed"))
+	// single values: installation, vault, anchor's certificate, clock
+	engineBucket = store.Declare("engine", "ca", store.Withheld("the vault and the sealed key of the identity; what of the rest a successor needs is in Settings"))
 )
 
 // Authority is what is kept of a CA: its key, its certificate, and how far its manifests have come. What it issued are
@@ -152,7 +160,7 @@ func (p *Policy) anchorURI() string { return p.RsyncBase + "ta/ta.cer" }
 
 func within(authority, name string) []byte { return []byte(authority + "\x00" + name) }
 
-func put(w store.Writer, bucket string, key []byte, value any) error {
+func put(w store.Writer, bucket store.Bucket, key []byte, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
@@ -160,7 +168,7 @@ func put(w store.Writer, bucket string, key []byte, value any) error {
 	return w.Put(bucket, key, text)
 }
 
-func get[T any](r store.Reader, bucket string, key []byte) (*T, error) {
+func get[T any](r store.Reader, bucket store.Bucket, key []byte) (*T, error) {
 	text, err := r.Get(bucket, key)
 	if text == nil || err != nil {
 		return nil, err
@@ -168,7 +176,7 @@ func get[T any](r store.Reader, bucket string, key []byte) (*T, error) {
 	return decoded[T](text, bucket, key)
 }
 
-func decoded[T any](text []byte, bucket string, key []byte) (*T, error) {
+func decoded[T any](text []byte, bucket store.Bucket, key []byte) (*T, error) {
 	value := new(T)
 	if err := json.Unmarshal(text, value); err != nil {
 		return nil, fault.New(fault.Corrupt, "the record %q in %q of the store is damaged (%w): restore it from a backup", key, bucket, err)
@@ -177,7 +185,7 @@ func decoded[T any](text []byte, bucket string, key []byte) (*T, error) {
 }
 
 // each decodes the values of a bucket whose keys begin with prefix, in the order of the keys.
-func each[T any](r store.Reader, bucket string, prefix []byte, take func(key string, value *T)) error {
+func each[T any](r store.Reader, bucket store.Bucket, prefix []byte, take func(key string, value *T)) error {
 	for record, err := range r.Scan(bucket, prefix) {
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ import (
 
 // brakeBucket keeps what decisions took away that passed the brake without a code: by their numbers, big-endian, for as long as
 // Policy.BrakeWindow.
-const brakeBucket = "brake"
+var brakeBucket = store.Declare("brake", "ca", store.Withheld("what was taken away of late without a code: the successor's brake begins anew"))
 
 // brakeSecretKey is where the secret stands that codes are made with.
 var brakeSecretKey = []byte("brake secret")

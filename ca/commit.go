@@ -288,7 +288,7 @@ func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 
 // erase takes an authority and everything of it out of the store, its key included.
 func (e *Engine) erase(w store.Writer, a *Authority) error {
-	for _, bucket := range []string{productBucket, revokedBucket} {
+	for _, bucket := range []store.Bucket{productBucket, revokedBucket} {
 		var keys [][]byte
 		for record, err := range w.Scan(bucket, within(a.Name, "")) {
 			if err != nil {

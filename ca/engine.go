@@ -430,7 +430,7 @@ func (e *Engine) Policy() Policy { return e.policy }
 func (e *Engine) View(fn func(store.Reader) error) error { return e.store.View(fn) }
 
 // read is one value of the store as it is; nil where there is none.
-func (e *Engine) read(bucket string, key []byte) (value []byte, err error) {
+func (e *Engine) read(bucket store.Bucket, key []byte) (value []byte, err error) {
 	err = e.store.View(func(r store.Reader) error {
 		in, err := r.Get(bucket, key)
 		value = slices.Clone(in)

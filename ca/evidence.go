@@ -15,7 +15,7 @@ import (
 
 // EvidenceBucket keeps what is evidence of transfers: facts under 'f', the transfer's number and the decision's, both
 // big-endian, written in the decision's own transaction; and under other letters what package moves adds.
-const EvidenceBucket = "evidence"
+var EvidenceBucket = store.Declare("evidence", "ca", store.Deposited)
 
 // Fact is what was certified of what moves, on both sides, when a transfer took a step.
 type Fact struct {

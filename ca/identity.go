@@ -24,7 +24,7 @@ const (
 )
 
 // knowsBucket has the peers that know the next identity, by their names as peerName makes them.
-const knowsBucket = "knows-next"
+var knowsBucket = store.Declare("knows-next", "ca", store.Withheld("peers that know an identity that the successor does not have"))
 
 // identity is what the installation is known by to its peers, as their parent, child, publication server and publisher
 // (RFC 8183, section 5.1). It is not part of the RPKI.

@@ -36,14 +36,14 @@ type remoteReader struct {
 	from *remote
 }
 
-func (r remoteReader) Get(bucket string, key []byte) ([]byte, error) {
+func (r remoteReader) Get(bucket store.Bucket, key []byte) ([]byte, error) {
 	if err := r.from.read(); err != nil {
 		return nil, err
 	}
 	return r.Reader.Get(bucket, key)
 }
 
-func (r remoteReader) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+func (r remoteReader) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		for record, err := range r.Reader.Scan(bucket, prefix) {
 			if err == nil {
@@ -65,9 +65,9 @@ type remoteWriter struct {
 	reads remoteReader
 }
 
-func (w remoteWriter) Get(bucket string, key []byte) ([]byte, error) { return w.reads.Get(bucket, key) }
+func (w remoteWriter) Get(bucket store.Bucket, key []byte) ([]byte, error) { return w.reads.Get(bucket, key) }
 
-func (w remoteWriter) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+func (w remoteWriter) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record, error] {
 	return w.reads.Scan(bucket, prefix)
 }
 

@@ -12,13 +12,19 @@ import (
 )
 
 // What is kept of CAs and servers that are not ours, and of what they asked for or gave.
-const (
-	childBucket    = "child"     // organisation -> Child
-	childKeyBucket = "child-key" // authority -> ChildKey
-	noticeBucket   = "notice"    // organisation -> Notice
-	parentBucket   = "parent"    // parent's name -> Parent
-	outletBucket   = "outlet"    // mirror -> Outlet
-	rollBucket     = "roll"      // line of authorities -> Roll
+var (
+	// organisation -> Child
+	childBucket = store.Declare("child", "ca", store.Deposited)
+	// authority -> ChildKey
+	childKeyBucket = store.Declare("child-key", "ca", store.Deposited)
+	// organisation -> Notice
+	noticeBucket = store.Declare("notice", "ca", store.Deposited)
+	// parent's name -> Parent
+	parentBucket = store.Declare("parent", "ca", store.Deposited)
+	// mirror -> Outlet
+	outletBucket = store.Declare("outlet", "ca", store.Archived)
+	// line of authorities -> Roll
+	rollBucket = store.Declare("roll", "ca", store.Withheld("how far keys are rolled that the successor doesn't have"))
 )
 
 // Child is a delegated CA: that of an organisation of the ledger, which has its keys elsewhere and asks for certificates by

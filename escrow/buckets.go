@@ -1,63 +1,28 @@
 package escrow
 
-import (
-	"slices"
-	"strings"
-)
+import "cadastre/internal/store"
 
-// deposited is the buckets of the store that deposits have, in the order in which they stand there. What another room adds
-// to the store is deposited when its bucket is named here; the test of this file fails while it is named nowhere.
-var deposited = []string{
-	"organisation",
-	"delegation",
-	"delegation-ended",
-	"decision",
-	"decision-intent", // what decisions changed of the intents
-	"import",
-	"transfer",
-	"transfer-policy",
-	"evidence",      // of transfers
-	"registry-peer", // installations that resources move to and from
-	"transfer-word", // what these said last of each transfer
-	"ledger",
-	"intent",
-	"child",     // delegated CAs, with the trust anchors of their BPKI
-	"child-key", // their public keys, and where they publish
-	"notice",
-	"parent",    // parents elsewhere
-	"outlet",    // publication servers elsewhere
-	"publisher", // those who publish here
+// deposited is the buckets of the store that deposits have, in the order in which they stand there. What deposits do with a
+// kind of records is declared with it, where its owner is.
+func deposited() []store.Bucket {
+	return store.Buckets(func(k store.Kind) bool { return k.Escrow.Deposited })
 }
 
-// withheld is the buckets that deposits must never have, each with the reason.
-var withheld = map[string]string{
-	"brake":           "what was taken away of late without a code: the successor's brake begins anew",
-	"key":             "private keys, sealed",
-	"engine":          "the vault and the sealed key of the identity; what of the rest a successor needs is in Settings",
-	"meta":            "the store's own",
-	"authority":       "what was issued with keys that the successor doesn't have: the objects themselves are deposited",
-	"product":         "likewise",
-	"revoked":         "likewise",
-	"knows-next":      "peers that know an identity that the successor does not have",
-	"roll":            "how far keys are rolled that the successor doesn't have",
-	"publisher-state": "counts of objects that publishers publish anew, at the successor's",
-	"rrdp/":           "sessions and their secrets, a bucket for each repository: the successor begins its own",
+// takenOver is those of them that a successor takes over as they are.
+func takenOver() []store.Bucket {
+	return store.Buckets(func(k store.Kind) bool { return k.Escrow.TakenOver })
 }
 
-// restored tells whether a successor takes over a bucket as it is. What its CAs publish at servers elsewhere is begun anew,
-// since these know neither its identity nor its keys.
-func restored(bucket string) bool { return bucket != "outlet" }
+// depositedNamed is the bucket of that name, if deposits have it.
+func depositedNamed(name string) (store.Bucket, bool) {
+	bucket, known := store.Named(name)
+	return bucket, known && bucket.Kind().Escrow.Deposited
+}
 
-// classified tells whether it is known what becomes of a bucket.
-func classified(bucket string) bool {
-	if _, ok := withheld[bucket]; ok {
-		return true
+func names(buckets []store.Bucket) []string {
+	out := make([]string, len(buckets))
+	for i, b := range buckets {
+		out[i] = b.String()
 	}
-	if at := strings.IndexByte(bucket, '/'); at >= 0 {
-		_, ok := withheld[bucket[:at+1]]
-		return ok
-	}
-	return isDeposited(bucket)
+	return out
 }
-
-func isDeposited(bucket string) bool { return slices.Contains(deposited, bucket) }

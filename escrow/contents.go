@@ -47,16 +47,16 @@ func (c *contents) sort() {
 }
 
 // Get, Scan and Revision implement store.Reader.
-func (c *contents) Get(bucket string, key []byte) ([]byte, error) {
-	return c.buckets[bucket][string(key)], nil
+func (c *contents) Get(bucket store.Bucket, key []byte) ([]byte, error) {
+	return c.buckets[bucket.String()][string(key)], nil
 }
 
-func (c *contents) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+func (c *contents) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		keys := c.sorted[bucket]
+		keys, values := c.sorted[bucket.String()], c.buckets[bucket.String()]
 		at, _ := slices.BinarySearch(keys, string(prefix))
 		for ; at < len(keys) && strings.HasPrefix(keys[at], string(prefix)); at++ {
-			if !yield(store.Record{Key: []byte(keys[at]), Value: c.buckets[bucket][keys[at]]}, nil) {
+			if !yield(store.Record{Key: []byte(keys[at]), Value: values[keys[at]]}, nil) {
 				return
 			}
 		}
@@ -65,25 +65,28 @@ func (c *contents) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, er
 
 func (c *contents) Revision() store.Revision { return 0 }
 
-func (c *contents) sum() Sum {
-	return Sum{
-		Organisations: len(c.buckets["organisation"]), Delegations: len(c.buckets["delegation"]), Intents: len(c.buckets["intent"]),
-		Decisions: len(c.buckets["decision"]), Children: len(c.buckets["child"]),
+func (c *contents) sum() (s Sum) {
+	for bucket, values := range c.buckets {
+		if n := s.count(bucket); n != nil {
+			*n = len(values)
+		}
 	}
+	return s
 }
 
-// add counts one record of a bucket that is there.
-func (s *Sum) add(bucket string) {
+// count is where the records of a bucket are counted, nil where they are not.
+func (s *Sum) count(bucket string) *int {
 	switch bucket {
 	case "organisation":
-		s.Organisations++
+		return &s.Organisations
 	case "delegation":
-		s.Delegations++
+		return &s.Delegations
 	case "intent":
-		s.Intents++
+		return &s.Intents
 	case "decision":
-		s.Decisions++
+		return &s.Decisions
 	case "child":
-		s.Children++
+		return &s.Children
 	}
+	return nil
 }

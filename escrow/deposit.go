@@ -122,7 +122,7 @@ func before(e *ca.Engine, o *Options) (*base, error) {
 	case mark != nil:
 		b.number, b.previous, b.time, b.lastFull = mark.Number, mark.Hash, mark.Time, mark.Full
 		whole := there != nil && there.Number == mark.Number && there.hash == mark.Hash
-		b.full = o.Full || !whole || mark.Recipient != o.Recipient || !slices.Equal(mark.Buckets, deposited)
+		b.full = o.Full || !whole || mark.Recipient != o.Recipient || !slices.Equal(mark.Buckets, names(deposited()))
 	}
 	return b, nil
 }
@@ -219,7 +219,7 @@ func (b *base) make(ctx context.Context, e *ca.Engine, to age.Recipient) (*Depos
 		index.abandon()
 		return nil, fault.Wrap(err, "couldn't make the deposit")
 	}
-	mark := Mark{Folder: b.options.Folder, Recipient: b.options.Recipient, Number: m.Number, Hash: sum, Time: m.Time, Full: b.lastFull, Buckets: deposited}
+	mark := Mark{Folder: b.options.Folder, Recipient: b.options.Recipient, Number: m.Number, Hash: sum, Time: m.Time, Full: b.lastFull, Buckets: names(deposited())}
 	if m.Kind == Full {
 		mark.Full = m.Time
 	}
@@ -261,7 +261,7 @@ func (b *base) writeState(ctx context.Context, r store.Reader, w *writer, index 
 		}
 		defer was.close()
 	}
-	for _, bucket := range deposited {
+	for _, bucket := range deposited() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -276,7 +276,7 @@ func (b *base) writeState(ctx context.Context, r store.Reader, w *writer, index 
 	return nil
 }
 
-func writeBucket(r store.Reader, bucket string, w *writer, was *indexReader, index *indexWriter, sum *Sum) error {
+func writeBucket(r store.Reader, bucket store.Bucket, w *writer, was *indexReader, index *indexWriter, sum *Sum) error {
 	if was != nil {
 		if err := was.next(); err != nil {
 			return err
@@ -285,7 +285,7 @@ func writeBucket(r store.Reader, bucket string, w *writer, was *indexReader, ind
 	// gone is for those that were there and are before a key; all of them where it is nil
 	gone := func(before []byte) error {
 		for was != nil && was.key != nil && (before == nil || string(was.key) < string(before)) {
-			if err := w.remove(bucket, was.key); err != nil {
+			if err := w.remove(bucket.String(), was.key); err != nil {
 				return err
 			}
 			if err := was.next(); err != nil {
@@ -302,7 +302,9 @@ func writeBucket(r store.Reader, bucket string, w *writer, was *indexReader, ind
 		if err := gone(key); err != nil {
 			return err
 		}
-		sum.add(bucket)
+		if n := sum.count(bucket.String()); n != nil {
+			*n++
+		}
 		short := shortHashOf(value)
 		index.add(key, short)
 		if was != nil && was.key != nil && string(was.key) == string(key) {
@@ -314,7 +316,7 @@ func writeBucket(r store.Reader, bucket string, w *writer, was *indexReader, ind
 				continue
 			}
 		}
-		if err := w.put(bucket, key, value); err != nil {
+		if err := w.put(bucket.String(), key, value); err != nil {
 			return err
 		}
 	}

@@ -28,12 +28,12 @@ func (h *house) inStore() *contents {
 	h.Helper()
 	c := newContents()
 	must(h, h.store.View(func(r store.Reader) error {
-		for _, bucket := range deposited {
+		for _, bucket := range deposited() {
 			for record, err := range r.Scan(bucket, nil) {
 				if err != nil {
 					return err
 				}
-				c.put(bucket, string(record.Key), bytes.Clone(record.Value))
+				c.put(bucket.String(), string(record.Key), bytes.Clone(record.Value))
 			}
 		}
 		return nil
@@ -60,7 +60,7 @@ func (h *house) read(folder string) *contents {
 
 func same(t rapid.TB, got, want *contents) {
 	t.Helper()
-	for _, bucket := range deposited {
+	for _, bucket := range names(deposited()) {
 		if len(got.buckets[bucket]) != len(want.buckets[bucket]) {
 			t.Errorf("%s has %d records, and not %d", bucket, len(got.buckets[bucket]), len(want.buckets[bucket]))
 		}
@@ -87,7 +87,7 @@ func TestFullAndIncrementals(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "deposits") {
 			_, err := h.store.Update(store.Any, func(w store.Writer) error {
 				for range rapid.IntRange(0, 10).Draw(t, "changes") {
-					bucket, k := rapid.SampledFrom([]string{"notice", "outlet", "intent", "import"}).Draw(t, "bucket"), key.Draw(t, "key")
+					bucket, k := rapid.SampledFrom([]store.Bucket{named("notice"), named("outlet"), named("intent"), named("import")}).Draw(t, "bucket"), key.Draw(t, "key")
 					if rapid.IntRange(0, 2).Draw(t, "remove") == 0 {
 						must(t, w.Delete(bucket, k))
 						continue
@@ -149,12 +149,12 @@ func TestRules(t *testing.T) {
 		h.delegate("acacia", 1)
 		h.delegate("baobab", 2)
 		_, err := h.store.Update(store.Any, func(w store.Writer) error {
-			for record, err := range w.Scan("delegation", nil) {
+			for record, err := range w.Scan(named("delegation"), nil) {
 				if err != nil {
 					return err
 				}
 				if changed := bytes.ReplaceAll(record.Value, []byte("102.16.2.0/24"), []byte(c[1])); !bytes.Equal(changed, record.Value) {
-					return w.Put("delegation", bytes.Clone(record.Key), changed)
+					return w.Put(named("delegation"), bytes.Clone(record.Key), changed)
 				}
 			}
 			return errors.New("there is nothing to break")
@@ -209,14 +209,14 @@ func TestNoKeys(t *testing.T) {
 		}
 	}
 	must(t, h.store.View(func(r store.Reader) error {
-		for record, err := range r.Scan("key", nil) {
+		for record, err := range r.Scan(named("key"), nil) {
 			if err != nil {
 				return err
 			}
 			absent("the key "+string(record.Key), record.Value)
 		}
 		for _, name := range []string{"vault", "identity"} {
-			secret, err := r.Get("engine", []byte(name))
+			secret, err := r.Get(named("engine"), []byte(name))
 			if err != nil {
 				return err
 			}
@@ -338,7 +338,7 @@ func TestRefusals(t *testing.T) {
 	_, err = h.store.Update(store.Any, func(w store.Writer) error {
 		noise := make([]byte, 1<<23) // more than the limit, which leaves room for what the test's own program writes
 		_, _ = rand.Read(noise)
-		return w.Put("notice", []byte("noise"), noise)
+		return w.Put(named("notice"), []byte("noise"), noise)
 	})
 	must(t, err)
 	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 22, Max: limit.Max}))

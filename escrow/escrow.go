@@ -2,8 +2,8 @@
 // which others take it. It reads them too: a successor verifies them, and makes a new installation of them.
 //
 // A deposit has a number and names the SHA-256 of the one before it; together they are a chain. A full deposit has all of
-// the state that is deposited (buckets.go) and what is published, an incremental one the difference to the deposit before
-// it. What is in it is encrypted to the successor (age, X25519). Its manifest is signed by the installation's identity and
+// the kinds of records that are declared to be deposited (store.Kind) and what is published, an incremental one the
+// difference to the deposit before it. What is in it is encrypted to the successor (age, X25519). Its manifest is signed by the installation's identity and
 // is not encrypted, so that anyone who has the identity's certificate can verify the chain without reading it. The model is
 // RFC 8909, whose words are used where they fit.
 //

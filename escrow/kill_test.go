@@ -38,7 +38,7 @@ func depositForEver(data, folder, recipient string) error {
 	}
 	for n := 0; err == nil; n++ {
 		_, err = st.Update(store.Any, func(w store.Writer) error {
-			return w.Put("notice", fmt.Append(nil, rand.IntN(50)), fmt.Appendf(nil, "{%q:%d}", strings.Repeat("x", 2000), n))
+			return w.Put(named("notice"), fmt.Append(nil, rand.IntN(50)), fmt.Appendf(nil, "{%q:%d}", strings.Repeat("x", 2000), n))
 		})
 		if err == nil {
 			_, err = Deposit(context.Background(), e, Options{Folder: folder, Recipient: recipient, Full: n%7 == 3})

@@ -99,9 +99,10 @@ func (s *State) load() (err error) {
 	return err
 }
 
-func values[T any](r store.Reader, bucket string) ([]T, error) {
+func values[T any](c *contents, name string) ([]T, error) {
 	var out []T
-	for record, err := range r.Scan(bucket, nil) {
+	bucket, _ := store.Named(name)
+	for record, err := range c.Scan(bucket, nil) {
 		if err != nil {
 			return nil, err
 		}
@@ -143,10 +144,7 @@ func (s *State) Restored() ca.Restored {
 		from.Organisations = append(from.Organisations, o)
 	}
 	from.Fill = func(w store.Writer) error {
-		for _, bucket := range deposited {
-			if !restored(bucket) {
-				continue
-			}
+		for _, bucket := range takenOver() {
 			for record, err := range s.contents.Scan(bucket, nil) {
 				if err == nil {
 					err = w.Put(bucket, record.Key, record.Value)

@@ -14,7 +14,7 @@ import (
 
 // loggedIntentBucket keeps what decisions changed of the intents: by the decision's number and that of the record in it, both
 // big-endian. It is append-only.
-const loggedIntentBucket = "decision-intent"
+var loggedIntentBucket = store.Declare("decision-intent", "holdings", store.Deposited)
 
 // IntentChange is an intent that a decision added or removed.
 type IntentChange struct {

@@ -16,24 +16,24 @@ type memory map[string][]byte
 
 func (m memory) Revision() store.Revision { return 1 }
 
-func (m memory) Get(bucket string, key []byte) ([]byte, error) {
-	return m[bucket+"/"+string(key)], nil
+func (m memory) Get(bucket store.Bucket, key []byte) ([]byte, error) {
+	return m[bucket.String()+"/"+string(key)], nil
 }
 
-func (m memory) Put(bucket string, key, value []byte) error {
-	m[bucket+"/"+string(key)] = value
+func (m memory) Put(bucket store.Bucket, key, value []byte) error {
+	m[bucket.String()+"/"+string(key)] = value
 	return nil
 }
 
-func (m memory) Delete(bucket string, key []byte) error {
-	delete(m, bucket+"/"+string(key))
+func (m memory) Delete(bucket store.Bucket, key []byte) error {
+	delete(m, bucket.String()+"/"+string(key))
 	return nil
 }
 
-func (m memory) Scan(bucket string, prefix []byte) iter.Seq2[store.Record, error] {
+func (m memory) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			if in, found := strings.CutPrefix(key, bucket+"/"); found && strings.HasPrefix(in, string(prefix)) {
+			if in, found := strings.CutPrefix(key, bucket.String()+"/"); found && strings.HasPrefix(in, string(prefix)) {
 				if !yield(store.Record{Key: []byte(in), Value: m[key]}, nil) {
 					return
 				}

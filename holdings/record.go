@@ -10,15 +10,15 @@ import (
 )
 
 // The buckets of the ledger. Values are JSON.
-const (
-	organisationBucket = "organisation"     // handle
-	delegationBucket   = "delegation"       // number, big-endian: those in force
-	endedBucket        = "delegation-ended" // recipient, 0, number: never removed
-	decisionBucket     = "decision"         // number, big-endian: append-only
-	importBucket       = "import"           // registry: its last file
-	transferBucket     = "transfer"         // number, big-endian
-	policyBucket       = "transfer-policy"  // registry
-	ledgerBucket       = "ledger"           // one key, counters
+var (
+	organisationBucket = store.Declare("organisation", "holdings", store.Deposited)     // handle
+	delegationBucket   = store.Declare("delegation", "holdings", store.Deposited)       // number, big-endian: those in force
+	endedBucket        = store.Declare("delegation-ended", "holdings", store.Deposited) // recipient, 0, number: never removed
+	decisionBucket     = store.Declare("decision", "holdings", store.Deposited)         // number, big-endian: append-only
+	importBucket       = store.Declare("import", "holdings", store.Deposited)           // registry: its last file
+	transferBucket     = store.Declare("transfer", "holdings", store.Deposited)         // number, big-endian
+	policyBucket       = store.Declare("transfer-policy", "holdings", store.Deposited)  // registry
+	ledgerBucket       = store.Declare("ledger", "holdings", store.Deposited)           // one key, counters
 )
 
 var countersKey = []byte("counters")
@@ -79,7 +79,7 @@ type puts struct {
 	err error
 }
 
-func (p *puts) put(bucket string, key []byte, value any) {
+func (p *puts) put(bucket store.Bucket, key []byte, value any) {
 	var data []byte
 	if p.err == nil {
 		data, p.err = json.Marshal(value)
@@ -89,7 +89,7 @@ func (p *puts) put(bucket string, key []byte, value any) {
 	}
 }
 
-func (p *puts) remove(bucket string, key []byte) {
+func (p *puts) remove(bucket store.Bucket, key []byte) {
 	if p.err == nil {
 		p.err = p.w.Delete(bucket, key)
 	}
@@ -112,13 +112,13 @@ func damaged(what string, err error) error {
 }
 
 // all decodes the values whose keys begin with prefix, in the order of their keys.
-func all[T any](r store.Reader, bucket string, prefix []byte) iter.Seq2[T, error] {
+func all[T any](r store.Reader, bucket store.Bucket, prefix []byte) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for record, err := range r.Scan(bucket, prefix) {
 			var v T
 			if err == nil {
 				if err = json.Unmarshal(record.Value, &v); err != nil {
-					err = damaged(bucket+" "+shownKey(record.Key), err)
+					err = damaged(bucket.String()+" "+shownKey(record.Key), err)
 				}
 			}
 			if !yield(v, err) || err != nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // peerBucket keeps the other installations that resources move to and come from, as JSON by name.
-const peerBucket = "registry-peer"
+var peerBucket = store.Declare("registry-peer", "moves", store.Deposited)
 
 // Peer is another installation that resources may move to or come from.
 type Peer struct {

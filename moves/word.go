@@ -13,7 +13,7 @@ import (
 )
 
 // wordBucket keeps the newest report of the other side about each transfer, by peer, 0 and ref.
-const wordBucket = "transfer-word"
+var wordBucket = store.Declare("transfer-word", "moves", store.Deposited)
 
 // word is the newest report of the other side about a transfer.
 type word struct {

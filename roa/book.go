@@ -16,7 +16,7 @@ import (
 )
 
 // intentBucket keeps the intents as JSON by Intent.key.
-const intentBucket = "intent"
+var intentBucket = store.Declare("intent", "roa", store.Deposited)
 
 // Book is all intents, live and parked. It has no lock: the caller keeps Apply apart from everything else.
 type Book struct {

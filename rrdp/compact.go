@@ -99,7 +99,7 @@ func (b *Batch) move() error {
 }
 
 // write removes the records that go and rewrites those of what has moved, under the same keys.
-func (c *compaction) write(w store.Writer, bucket string) error {
+func (c *compaction) write(w store.Writer, bucket store.Bucket) error {
 	var useless [][]byte
 	for record, err := range w.Scan(bucket, nil) {
 		if err != nil {

@@ -66,8 +66,11 @@ const (
 
 const defaultSegmentSize = 64 << 20
 
+// recordsOf is the bucket of a repository's records, by its name: serial number of the record, big-endian -> record.
+var recordsOf = store.DeclareFamily("rrdp/", "rrdp", store.Withheld("sessions and their secrets, a bucket for each repository: the successor begins its own"))
+
 // bucket is where a repository's records are in the store.
-func (c Config) bucket() string { return "rrdp/" + c.Name }
+func (c Config) bucket() store.Bucket { return recordsOf(c.Name) }
 
 // check completes a configuration.
 func (c Config) check() (Config, string, error) {

@@ -224,7 +224,7 @@ func doClock(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	text, err := json.Marshal(time.Now().Add(shift).UTC())
 	ts.Check(err)
-	_, err = st.Update(store.Any, func(w store.Writer) error { return w.Put("engine", []byte("clock"), text) })
+	_, err = st.Update(store.Any, func(w store.Writer) error { return w.Put(named("engine"), []byte("clock"), text) })
 	ts.Check(errors.Join(err, st.Close()))
 }
 

@@ -70,11 +70,11 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		}
 	}
 	ts.Check(st.View(func(r store.Reader) error {
-		header, err := r.Get("engine", []byte("vault"))
+		header, err := r.Get(named("engine"), []byte("vault"))
 		ts.Check(err)
 		vault, err := keys.OpenVault(header, []byte(testPassphrase))
 		ts.Check(err)
-		for record, err := range r.Scan("key", nil) {
+		for record, err := range r.Scan(named("key"), nil) {
 			ts.Check(err)
 			add(vault, string(record.Key), record.Value)
 		}
@@ -82,7 +82,7 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 			Sealed   []byte `json:"sealed_key"`
 			SealedAs string `json:"sealed_as"`
 		}
-		text, err := r.Get("engine", []byte("identity"))
+		text, err := r.Get(named("engine"), []byte("identity"))
 		ts.Check(err)
 		ts.Check(json.Unmarshal(text, &identity))
 		add(vault, identity.SealedAs, identity.Sealed)
@@ -101,4 +101,13 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		ts.Fatalf("only %d secrets were found; the test no longer knows where they are", len(out))
 	}
 	return out
+}
+
+// named is a declared bucket of the store.
+func named(name string) store.Bucket {
+	bucket, known := store.Named(name)
+	if !known {
+		panic("no bucket " + name + " is declared")
+	}
+	return bucket
 }

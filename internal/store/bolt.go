@@ -18,7 +18,8 @@ import (
 // Format is the version of what is written in the store. A store of a newer one is not opened.
 const Format = 1
 
-const metaBucket = "meta"
+// metaBucket is the store's own: format and revision.
+var metaBucket = Declare("meta", "internal/store", Withheld("the store's own"))
 
 var (
 	formatKey   = []byte("format")
@@ -111,7 +112,7 @@ func damaged(path string, err error) error {
 
 func (b *Bolt) create() error {
 	return b.db.Update(func(tx *bbolt.Tx) error {
-		bucket, err := tx.CreateBucket([]byte(metaBucket))
+		bucket, err := tx.CreateBucket([]byte(metaBucket.name))
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func (b *Bolt) create() error {
 
 func (b *Bolt) read() error {
 	return b.db.View(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket([]byte(metaBucket))
+		bucket := tx.Bucket([]byte(metaBucket.name))
 		if bucket == nil || len(bucket.Get(formatKey)) != 8 || len(bucket.Get(revisionKey)) != 8 {
 			return damaged(b.path, errors.New("it is no store of ours"))
 		}

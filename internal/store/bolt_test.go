@@ -46,11 +46,11 @@ func written(t *testing.T) string {
 	for range 3 {
 		update(t, st, func(w store.Writer) error {
 			for i := range 200 {
-				if err := w.Put(fmt.Sprint("bucket ", i%3), fmt.Append(nil, i), make([]byte, 150)); err != nil {
+				if err := w.Put(bucketOf(fmt.Sprint("bucket ", i%3)), fmt.Append(nil, i), make([]byte, 150)); err != nil {
 					return err
 				}
 			}
-			return w.Put("large", []byte("value"), make([]byte, 20_000))
+			return w.Put(bucketOf("large"), []byte("value"), make([]byte, 20_000))
 		})
 	}
 	if err := st.Close(); err != nil {
@@ -229,7 +229,7 @@ func TestCutUnderneath(t *testing.T) {
 	}
 	err = st.View(func(r store.Reader) error {
 		for i := range 3 {
-			for _, err := range r.Scan(fmt.Sprint("bucket ", i), nil) {
+			for _, err := range r.Scan(bucketOf(fmt.Sprint("bucket ", i)), nil) {
 				_ = err // View returns it all the same
 			}
 		}

@@ -68,18 +68,18 @@ func (t *boltTx) caught(err *error) {
 
 func (t *boltTx) Revision() Revision { return t.at }
 
-func (t *boltTx) Get(bucket string, key []byte) (value []byte, err error) {
+func (t *boltTx) Get(bucket Bucket, key []byte) (value []byte, err error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}
 	defer t.caught(&err)
-	if b := t.tx.Bucket([]byte(bucket)); b != nil {
+	if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
 		return b.Get(key), nil
 	}
 	return nil, nil
 }
 
-func (t *boltTx) Scan(bucket string, prefix []byte) iter.Seq2[Record, error] {
+func (t *boltTx) Scan(bucket Bucket, prefix []byte) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		var c *bbolt.Cursor
 		for {
@@ -97,14 +97,14 @@ func (t *boltTx) Scan(bucket string, prefix []byte) iter.Seq2[Record, error] {
 
 // next moves a cursor, which it makes the first time, to the next record whose key begins with prefix. The key is nil
 // where there is none. It is apart from Scan so that a panic of the loop's body is not taken for one of bbolt.
-func (t *boltTx) next(c **bbolt.Cursor, bucket string, prefix []byte) (r Record, err error) {
+func (t *boltTx) next(c **bbolt.Cursor, bucket Bucket, prefix []byte) (r Record, err error) {
 	if t.failed != nil {
 		return r, t.failed
 	}
 	defer t.caught(&err)
 	if *c != nil {
 		r.Key, r.Value = (*c).Next()
-	} else if b := t.tx.Bucket([]byte(bucket)); b != nil {
+	} else if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
 		*c = b.Cursor()
 		r.Key, r.Value = (*c).Seek(prefix)
 	}
@@ -114,24 +114,24 @@ func (t *boltTx) next(c **bbolt.Cursor, bucket string, prefix []byte) (r Record,
 	return r, nil
 }
 
-func (t *boltTx) Put(bucket string, key, value []byte) (err error) {
+func (t *boltTx) Put(bucket Bucket, key, value []byte) (err error) {
 	if t.failed != nil {
 		return t.failed
 	}
 	defer t.caught(&err)
-	b, err := t.tx.CreateBucketIfNotExists([]byte(bucket))
+	b, err := t.tx.CreateBucketIfNotExists([]byte(bucket.name))
 	if err != nil {
 		return err
 	}
 	return b.Put(key, value)
 }
 
-func (t *boltTx) Delete(bucket string, key []byte) (err error) {
+func (t *boltTx) Delete(bucket Bucket, key []byte) (err error) {
 	if t.failed != nil {
 		return t.failed
 	}
 	defer t.caught(&err)
-	if b := t.tx.Bucket([]byte(bucket)); b != nil {
+	if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
 		return b.Delete(key)
 	}
 	return nil

@@ -40,7 +40,7 @@ func TestCrash(t *testing.T) {
 		}
 		err = st.View(func(r store.Reader) error {
 			n := 0
-			for record, err := range r.Scan("values", nil) {
+			for record, err := range r.Scan(bucketOf("values"), nil) {
 				if err != nil {
 					return err
 				}
@@ -71,7 +71,7 @@ func writeUntilKilled(path string) {
 		var at store.Revision
 		at, err = st.Update(store.Any, func(w store.Writer) error {
 			for i := range valuesEach {
-				if err := w.Put("values", fmt.Append(nil, i), fmt.Append(nil, w.Revision())); err != nil {
+				if err := w.Put(bucketOf("values"), fmt.Append(nil, i), fmt.Append(nil, w.Revision())); err != nil {
 					return err
 				}
 			}

@@ -21,10 +21,10 @@ type Record struct{ Key, Value []byte }
 // an error that nobody looked at is not lost: View returns it, and Update keeps nothing.
 type Reader interface {
 	// Get returns the value of a key, nil where there is none.
-	Get(bucket string, key []byte) ([]byte, error)
+	Get(bucket Bucket, key []byte) ([]byte, error)
 	// Scan goes through the records whose keys begin with prefix, in the byte order of their keys. An error is the last
 	// that it yields.
-	Scan(bucket string, prefix []byte) iter.Seq2[Record, error]
+	Scan(bucket Bucket, prefix []byte) iter.Seq2[Record, error]
 	// Revision is the revision of the state that is seen; within Update, the one that is being made.
 	Revision() Revision
 }
@@ -32,8 +32,8 @@ type Reader interface {
 // Writer changes the state that it sees; all of it or nothing is kept.
 type Writer interface {
 	Reader
-	Put(bucket string, key, value []byte) error
-	Delete(bucket string, key []byte) error
+	Put(bucket Bucket, key, value []byte) error
+	Delete(bucket Bucket, key []byte) error
 }
 
 // Store is a store as all of the program knows it. Only what opens one knows which kind it is.

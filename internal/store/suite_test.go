@@ -44,7 +44,7 @@ func update(t testing.TB, st store.Store, fn func(store.Writer) error) store.Rev
 }
 
 func put(bucket, key, value string) func(store.Writer) error {
-	return func(w store.Writer) error { return w.Put(bucket, []byte(key), []byte(value)) }
+	return func(w store.Writer) error { return w.Put(bucketOf(bucket), []byte(key), []byte(value)) }
 }
 
 func get(t testing.TB, st store.Store, bucket, key string) (value string) {
@@ -64,7 +64,7 @@ type failer interface {
 
 func valueIn(t failer, r store.Reader, bucket, key string) string {
 	t.Helper()
-	value, err := r.Get(bucket, []byte(key))
+	value, err := r.Get(bucketOf(bucket), []byte(key))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func valueIn(t failer, r store.Reader, bucket, key string) string {
 
 func scan(t failer, r store.Reader, bucket, prefix string) (all []string) {
 	t.Helper()
-	for record, err := range r.Scan(bucket, []byte(prefix)) {
+	for record, err := range r.Scan(bucketOf(bucket), []byte(prefix)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,14 +85,14 @@ func scan(t failer, r store.Reader, bucket, prefix string) (all []string) {
 func testValues(t *testing.T, st store.Store, reopen func() store.Store) {
 	update(t, st, func(w store.Writer) error {
 		for _, key := range []string{"b", "a/2", "a/1", "a", "c\x00", "\xff"} {
-			if err := w.Put("one", []byte(key), []byte("value of "+key)); err != nil {
+			if err := w.Put(bucketOf("one"), []byte(key), []byte("value of "+key)); err != nil {
 				return err
 			}
 		}
 		if valueIn(t, w, "one", "b") == "" || valueIn(t, w, "two", "b") != "" {
 			t.Error("a writer does not see what it wrote, or sees what it did not")
 		}
-		return w.Put("two", []byte("empty"), nil)
+		return w.Put(bucketOf("two"), []byte("empty"), nil)
 	})
 	st = reopen()
 	err := st.View(func(r store.Reader) error {
@@ -108,7 +108,7 @@ func testValues(t *testing.T, st store.Store, reopen func() store.Store) {
 		if valueIn(t, r, "nowhere", "a") != "" || valueIn(t, r, "one", "absent") != "" {
 			t.Error("what is not there has a value")
 		}
-		for _, err := range r.Scan("one", nil) {
+		for _, err := range r.Scan(bucketOf("one"), nil) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -120,7 +120,7 @@ func testValues(t *testing.T, st store.Store, reopen func() store.Store) {
 		t.Fatal(err)
 	}
 	update(t, st, func(w store.Writer) error {
-		return errors.Join(w.Delete("one", []byte("a")), w.Delete("one", []byte("absent")), w.Delete("nowhere", []byte("a")))
+		return errors.Join(w.Delete(bucketOf("one"), []byte("a")), w.Delete(bucketOf("one"), []byte("absent")), w.Delete(bucketOf("nowhere"), []byte("a")))
 	})
 	if got := get(t, st, "one", "a"); got != "" {
 		t.Errorf("what was deleted is %q", got)
@@ -139,7 +139,7 @@ func testRevisions(t *testing.T, st store.Store, reopen func() store.Store) {
 			if w.Revision() != want {
 				t.Errorf("within the change the revision is %d", w.Revision())
 			}
-			return w.Put("b", []byte("k"), fmt.Append(nil, want))
+			return w.Put(bucketOf("b"), []byte("k"), fmt.Append(nil, want))
 		})
 		if got != want || st.Revision() != want {
 			t.Fatalf("the revision is %d and %d, not %d", got, st.Revision(), want)
@@ -209,7 +209,7 @@ func testPanic(t *testing.T, st store.Store, _ func() store.Store) {
 		"view": func() { _ = st.View(func(store.Reader) error { panic("mine") }) },
 		"scan": func() {
 			_ = st.View(func(r store.Reader) error {
-				for _, err := range r.Scan("b", nil) {
+				for _, err := range r.Scan(bucketOf("b"), nil) {
 					if err == nil {
 						panic("mine")
 					}
@@ -265,7 +265,7 @@ func testConcurrent(t *testing.T, st store.Store, _ func() store.Store) {
 				var at store.Revision
 				err := st.View(func(r store.Reader) error {
 					at = r.Revision()
-					text, err := r.Get("b", []byte("n"))
+					text, err := r.Get(bucketOf("b"), []byte("n"))
 					if text != nil {
 						_, err = fmt.Sscan(string(text), &n)
 					}
@@ -309,13 +309,13 @@ func testModel(t *rapid.T, st store.Store, reopen func() store.Store) {
 				}
 				if rapid.Bool().Draw(t, "delete") {
 					delete(next[name], k)
-					if err := w.Delete(name, []byte(k)); err != nil {
+					if err := w.Delete(bucketOf(name), []byte(k)); err != nil {
 						return err
 					}
 					continue
 				}
 				next[name][k] = rapid.String().Draw(t, "value")
-				if err := w.Put(name, []byte(k), []byte(next[name][k])); err != nil {
+				if err := w.Put(bucketOf(name), []byte(k), []byte(next[name][k])); err != nil {
 					return err
 				}
 			}

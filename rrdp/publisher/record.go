@@ -13,9 +13,9 @@ import (
 
 // The buckets of the publishers: handle -> JSON. What each message changes is apart from what an operator registers, so
 // that a message does not write its sender's certificate again.
-const (
-	recordBucket = "publisher"
-	stateBucket  = "publisher-state"
+var (
+	recordBucket = store.Declare("publisher", "rrdp/publisher", store.Deposited)
+	stateBucket  = store.Declare("publisher-state", "rrdp/publisher", store.Withheld("counts of objects that publishers publish anew, at the successor's"))
 )
 
 // record is what was registered.
@@ -36,7 +36,7 @@ type state struct {
 	Bytes         int64     `json:"bytes"` // what they take in an uncompressed snapshot
 }
 
-func put(w store.Writer, bucket, handle string, value any) error {
+func put(w store.Writer, bucket store.Bucket, handle string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err

@@ -145,7 +145,7 @@ func TestUpdate(t *testing.T) {
 
 // TestDamaged: what cannot be read is not passed over.
 func TestDamaged(t *testing.T) {
-	for bucket, text := range map[string]string{recordBucket: "{", stateBucket: "[]"} {
+	for bucket, text := range map[store.Bucket]string{recordBucket: "{", stateBucket: "[]"} {
 		h := newHouse(t, Limits{})
 		h.add(t, "alice")
 		if _, err := h.store.Update(store.Any, func(w store.Writer) error { return w.Put(bucket, []byte("alice"), []byte(text)) }); err != nil {

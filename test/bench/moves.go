@@ -391,7 +391,8 @@ func (s *scene) manifest() (number, size int64, err error) {
 	}
 	var own ca.Authority
 	err = s.store.View(func(r store.Reader) error {
-		record, err := r.Get("authority", []byte("afrinic"))
+		authorities, _ := store.Named("authority")
+		record, err := r.Get(authorities, []byte("afrinic"))
 		if err != nil {
 			return err
 		}
