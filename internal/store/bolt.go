@@ -15,8 +15,8 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Format is the version of what is written in the store. A store of a newer one is not opened.
-const Format = 1
+// Format is the version of what is written in the store. A store of another one is not opened. 2 has checksums.
+const Format = 2
 
 // metaBucket is the store's own: format and revision.
 var metaBucket = Declare("meta", "internal/store", Withheld("the store's own"))
@@ -56,7 +56,7 @@ func Open(path string, opt Options) (*Bolt, error) {
 		return nil, fault.New(fault.Corrupt, "the store %s is empty: restore it from a backup", path)
 	}
 	if !opt.Create {
-		if err := check(path); err != nil {
+		if _, err := Check(path); err != nil {
 			return nil, err
 		}
 	}
@@ -119,20 +119,13 @@ func (b *Bolt) create() error {
 		if err := bucket.Put(formatKey, number(Format)); err != nil {
 			return err
 		}
-		return bucket.Put(revisionKey, number(0))
+		return (&boltTx{path: b.path, tx: tx}).Put(metaBucket, revisionKey, number(0))
 	})
 }
 
 func (b *Bolt) read() error {
-	return b.db.View(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket([]byte(metaBucket.name))
-		if bucket == nil || len(bucket.Get(formatKey)) != 8 || len(bucket.Get(revisionKey)) != 8 {
-			return damaged(b.path, errors.New("it is no store of ours"))
-		}
-		if format := binary.BigEndian.Uint64(bucket.Get(formatKey)); format > Format {
-			return fault.New(fault.TooNew, "the store %s has format %d and this program knows up to %d: use the newer program", b.path, format, Format)
-		}
-		b.revision.Store(binary.BigEndian.Uint64(bucket.Get(revisionKey)))
+	return b.View(func(r Reader) error {
+		b.revision.Store(uint64(r.Revision()))
 		return nil
 	})
 }
@@ -149,9 +142,10 @@ func (b *Bolt) View(fn func(Reader) error) error {
 			if err != nil {
 				return err
 			}
-			if len(revision) == 8 {
-				t.at = Revision(binary.BigEndian.Uint64(revision))
+			if len(revision) != 8 {
+				return damaged(b.path, errors.New("it has no revision"))
 			}
+			t.at = Revision(binary.BigEndian.Uint64(revision))
 			return t.call(func() error { return fn(t) })
 		})
 	})
@@ -171,6 +165,9 @@ func (b *Bolt) Update(expect Revision, fn func(Writer) error) (Revision, error) 
 		return b.db.Update(func(tx *bbolt.Tx) error {
 			t.tx = tx
 			if err := t.call(func() error { return fn(t) }); err != nil {
+				return err
+			}
+			if err := t.putTallies(); err != nil {
 				return err
 			}
 			return t.Put(metaBucket, revisionKey, number(uint64(next)))

@@ -239,3 +239,166 @@ func TestCutUnderneath(t *testing.T) {
 		t.Errorf("reading it says (%s) %v", fault.KindOf(err), err)
 	}
 }
+
+// TestFlippedBits flips bits of a store at random. It opens with all that was in it, or is refused as damaged.
+func TestFlippedBits(t *testing.T) {
+	path := written(t)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := all(t, path)
+	random := rand.New(rand.NewPCG(12, 6))
+	refused := 0
+	for trial := range 400 {
+		bad := append([]byte(nil), good...)
+		for range 1 + 5*(trial%2) { // one or six
+			bad[random.IntN(len(bad))] ^= 1 << random.IntN(8)
+		}
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := store.Open(path, store.Options{NoSync: true})
+		if err != nil {
+			if refused++; fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), path) {
+				t.Errorf("trial %d: (%s) %v", trial, fault.KindOf(err), err)
+			}
+			continue
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := all(t, path); got != want {
+			t.Fatalf("trial %d: it is another store, and nothing says so", trial)
+		}
+	}
+	if refused < 100 {
+		t.Errorf("only %d damaged stores were refused", refused)
+	}
+}
+
+// all is all that is in a store, as text.
+func all(t *testing.T, path string) string {
+	t.Helper()
+	st, err := store.Open(path, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close() //nolint:errcheck // it was only read
+	var text strings.Builder
+	err = st.View(func(r store.Reader) error {
+		fmt.Fprintln(&text, "revision", r.Revision())
+		for _, bucket := range []string{"bucket 0", "bucket 1", "bucket 2", "large"} {
+			fmt.Fprintf(&text, "%s: %q\n", bucket, scan(t, r, bucket, ""))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// TestFlippedUnderneath flips bits of a store while it is open. What is read is what was written, or an error that says what
+// is damaged; it never panics.
+func TestFlippedUnderneath(t *testing.T) {
+	path := written(t)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(6, 12))
+	seen := 0
+	for trial := range 100 {
+		if err := os.WriteFile(path, good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := store.Open(path, store.Options{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := append([]byte(nil), good...)
+		for range 6 {
+			bad[random.IntN(len(bad))] ^= 1 << random.IntN(8)
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(bad, 0); err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+		for i := range 3 {
+			err = st.View(func(r store.Reader) error {
+				for record, err := range r.Scan(bucketOf(fmt.Sprint("bucket ", i)), nil) {
+					if err != nil {
+						return err
+					}
+					if string(record.Value) != string(make([]byte, 150)) {
+						t.Errorf("trial %d: %s has another value", trial, record.Key)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				if seen++; fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), path) {
+					t.Errorf("trial %d: (%s) %v", trial, fault.KindOf(err), err)
+				}
+			}
+		}
+		if _, err := st.Update(store.Any, put("bucket 1", "a", "b")); err != nil && fault.KindOf(err) != fault.Corrupt {
+			t.Errorf("trial %d: writing says (%s) %v", trial, fault.KindOf(err), err)
+		}
+		_ = st.Close()
+	}
+	if seen < 20 {
+		t.Errorf("only %d damages were seen", seen)
+	}
+}
+
+// TestChecksums changes stored values as somebody would who does not know of checksums: the error names bucket and key.
+func TestChecksums(t *testing.T) {
+	for name, change := range map[string]func(b *bbolt.Bucket) error{
+		"a value is another": func(b *bbolt.Bucket) error {
+			stored := append([]byte(nil), b.Get([]byte("7"))...)
+			stored[3]++
+			return b.Put([]byte("7"), stored)
+		},
+		"it is another's":  func(b *bbolt.Bucket) error { return b.Put([]byte("7"), append([]byte(nil), b.Get([]byte("10"))...)) },
+		"it is too short":  func(b *bbolt.Bucket) error { return b.Put([]byte("7"), []byte("short")) },
+		"it has no record": func(b *bbolt.Bucket) error { return b.Put([]byte("7"), nil) },
+	} {
+		path := written(t)
+		db, err := bbolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Update(func(tx *bbolt.Tx) error { return change(tx.Bucket([]byte("test/bucket 1"))) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		t.Log(name)
+		openFails(t, path, fault.Corrupt, `the record "7" of "test/bucket 1" does not fit its checksum`)
+	}
+	for name, change := range map[string]func(tx *bbolt.Tx) error{
+		"a record is missing": func(tx *bbolt.Tx) error { return tx.Bucket([]byte("test/bucket 1")).Delete([]byte("7")) },
+		"a bucket is missing": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("test/bucket 1")) },
+	} {
+		path := written(t)
+		db, err := bbolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Update(change); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		t.Log(name)
+		openFails(t, path, fault.Corrupt, `"test/bucket 1"`)
+	}
+}

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"cadastre/internal/fault"
 )
 
 // boltTx is a transaction as Reader and Writer.
@@ -17,6 +21,8 @@ type boltTx struct {
 	at     Revision
 	inside bool  // the function that the transaction was opened for is running
 	failed error // the first read or write that failed
+
+	tallies map[string]*tally // of the buckets that were changed
 }
 
 // guarded runs a transaction. bbolt has no errors for damaged pages: it panics, and a read beyond the end of a file that
@@ -56,14 +62,19 @@ func (t *boltTx) call(fn func() error) error {
 	return err
 }
 
-// caught makes a panic of bbolt an error. It is deferred by whatever calls bbolt while fn runs.
+// caught makes a panic of bbolt an error, and says of an error which store is damaged. It is deferred by whatever calls bbolt
+// while fn runs.
 func (t *boltTx) caught(err *error) {
-	if p := recover(); p != nil {
+	p := recover()
+	switch {
+	case p != nil:
 		*err = damaged(t.path, fmt.Errorf("%v", p))
+	case *err == nil || t.failed != nil:
+		return
+	case fault.KindOf(*err) == fault.Corrupt:
+		*err = damaged(t.path, *err)
 	}
-	if *err != nil && t.failed == nil {
-		t.failed = *err
-	}
+	t.failed = *err
 }
 
 func (t *boltTx) Revision() Revision { return t.at }
@@ -74,9 +85,11 @@ func (t *boltTx) Get(bucket Bucket, key []byte) (value []byte, err error) {
 	}
 	defer t.caught(&err)
 	if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
-		return b.Get(key), nil
+		if stored := b.Get(key); stored != nil {
+			value, _, err = unsealed(bucket.name, key, stored)
+		}
 	}
-	return nil, nil
+	return value, err
 }
 
 func (t *boltTx) Scan(bucket Bucket, prefix []byte) iter.Seq2[Record, error] {
@@ -108,10 +121,11 @@ func (t *boltTx) next(c **bbolt.Cursor, bucket Bucket, prefix []byte) (r Record,
 		*c = b.Cursor()
 		r.Key, r.Value = (*c).Seek(prefix)
 	}
-	if !bytes.HasPrefix(r.Key, prefix) {
+	if r.Key == nil || !bytes.HasPrefix(r.Key, prefix) {
 		return Record{}, nil
 	}
-	return r, nil
+	r.Value, _, err = unsealed(bucket.name, r.Key, r.Value)
+	return r, err
 }
 
 func (t *boltTx) Put(bucket Bucket, key, value []byte) (err error) {
@@ -123,7 +137,13 @@ func (t *boltTx) Put(bucket Bucket, key, value []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	return b.Put(key, value)
+	total, err := t.without(bucket, b, key)
+	if err != nil {
+		return err
+	}
+	stored, sum := sealed(bucket.name, key, value)
+	total.add(sum)
+	return b.Put(key, stored)
 }
 
 func (t *boltTx) Delete(bucket Bucket, key []byte) (err error) {
@@ -131,8 +151,49 @@ func (t *boltTx) Delete(bucket Bucket, key []byte) (err error) {
 		return t.failed
 	}
 	defer t.caught(&err)
-	if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
-		return b.Delete(key)
+	b := t.tx.Bucket([]byte(bucket.name))
+	if b == nil {
+		return nil
+	}
+	if _, err := t.without(bucket, b, key); err != nil {
+		return err
+	}
+	return b.Delete(key)
+}
+
+// without is the tally of a bucket, from which what is there under a key is taken.
+func (t *boltTx) without(bucket Bucket, b *bbolt.Bucket, key []byte) (*tally, error) {
+	if bucket == metaBucket {
+		return &tally{}, nil
+	}
+	total := t.tallies[bucket.name]
+	if total == nil {
+		text, err := t.Get(metaBucket, tallyKey(bucket.name))
+		if err != nil {
+			return nil, err
+		}
+		was, _ := decodeTally(text) // none yet is empty
+		if total = &was; t.tallies == nil {
+			t.tallies = map[string]*tally{}
+		}
+		t.tallies[bucket.name] = total
+	}
+	if stored := b.Get(key); stored != nil {
+		_, sum, err := unsealed(bucket.name, key, stored)
+		if err != nil {
+			return nil, err
+		}
+		total.remove(sum)
+	}
+	return total, nil
+}
+
+// putTallies keeps the tallies of what was changed.
+func (t *boltTx) putTallies() error {
+	for _, name := range slices.Sorted(maps.Keys(t.tallies)) {
+		if err := t.Put(metaBucket, tallyKey(name), t.tallies[name].encode()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
