@@ -65,7 +65,9 @@ type remoteWriter struct {
 	reads remoteReader
 }
 
-func (w remoteWriter) Get(bucket store.Bucket, key []byte) ([]byte, error) { return w.reads.Get(bucket, key) }
+func (w remoteWriter) Get(bucket store.Bucket, key []byte) ([]byte, error) {
+	return w.reads.Get(bucket, key)
+}
 
 func (w remoteWriter) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record, error] {
 	return w.reads.Scan(bucket, prefix)

@@ -50,7 +50,8 @@ func (x *index) compaction(now time.Time, f *front, segments *segments) *compact
 	}
 	needed := map[*segment]int64{}
 	for _, e := range x.entries {
-		if e.removed >= horizon {
+		// a version that came and went within one serial is in no snapshot and no delta
+		if e.removed >= horizon && e.removed != e.added {
 			c.keep[e.seq] = true
 			needed[e.place.segment] += int64(e.place.textLen) + int64(e.place.flateLen)
 		}
@@ -98,9 +99,11 @@ func (b *Batch) move() error {
 	return b.appender.sync()
 }
 
-// write removes the records that go and rewrites those of what has moved, under the same keys.
+// write removes the records that go and rewrites those of what has moved, under the same keys. A record of what has left
+// names no entry any more that goes.
 func (c *compaction) write(w store.Writer, bucket store.Bucket) error {
 	var useless [][]byte
+	shorter := map[uint64]*left{}
 	for record, err := range w.Scan(bucket, nil) {
 		if err != nil {
 			return err
@@ -110,12 +113,27 @@ func (c *compaction) write(w store.Writer, bucket store.Bucket) error {
 		if record.Value[0] == tagEntered {
 			stays = c.keep[seq]
 		}
+		if stays && record.Value[0] == tagLeft {
+			rec, err := decode(record.Value, nil)
+			if err != nil {
+				return err
+			}
+			l := rec.(*left) // by its tag
+			if kept := slices.DeleteFunc(slices.Clone(l.seqs), func(seq uint64) bool { return !c.keep[seq] }); len(kept) < len(l.seqs) {
+				shorter[seq] = &left{seqs: kept}
+			}
+		}
 		if !stays {
 			useless = append(useless, slices.Clone(record.Key))
 		}
 	}
 	for _, k := range useless {
 		if err := w.Delete(bucket, k); err != nil {
+			return err
+		}
+	}
+	for seq, l := range shorter {
+		if err := w.Put(bucket, key(seq), l.encode()); err != nil {
 			return err
 		}
 	}

@@ -64,6 +64,10 @@ const (
 	memory    = listed + unlisted
 )
 
+// Retention is how long the fragments of an object stay on the disk after it has been replaced or withdrawn: readers of
+// older serials still need them.
+const Retention = memory
+
 const defaultSegmentSize = 64 << 20
 
 // recordsOf is the bucket of a repository's records, by its name: serial number of the record, big-endian -> record.

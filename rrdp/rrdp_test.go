@@ -1,6 +1,7 @@
 package rrdp
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -82,4 +83,41 @@ func scratch(t *rapid.T) (string, store.Store) {
 		_ = os.RemoveAll(dir)
 	})
 	return filepath.Join(dir, "segments"), st
+}
+
+// TestReplacedWithinOneSerial: versions that came and went within one serial are in no snapshot and no delta, and their room
+// is free at the next compaction, before the serial is closed and after it.
+func TestReplacedWithinOneSerial(t *testing.T) {
+	_, st, cfg := newRepositoryIn(t, t.TempDir(), true)
+	cfg.segmentSize = 100_000
+	r := reopen(t, st, cfg)
+	publish(t, r, st, true, Change{URI: uri("a.roa"), Object: made(10_000)}, Change{URI: uri("b.roa"), Object: made(10_000)})
+	for round := range 3 {
+		var last []byte
+		for range 100 {
+			last = made(10_000)
+			publish(t, r, st, false, Change{URI: uri("a.roa"), Object: last})
+		}
+		publish(t, r, st, round == 1, Change{URI: uri("c.roa"), Object: made(10_000)})
+		b, err := r.Compact()
+		if err != nil || b == nil {
+			t.Fatalf("compacting gives %v, %v", b, err)
+		}
+		commit(t, st, b)
+		if _, disk := r.Bytes(); disk > 400_000 { // 100 versions take more than two million
+			t.Errorf("round %d: the segments have %d bytes", round, disk)
+		}
+		if n := len(r.index.entries); n > 10 {
+			t.Errorf("round %d: %d entries are known", round, n)
+		}
+		r = reopen(t, st, cfg)
+		if got, ok := r.Get(uri("a.roa")); !ok || !bytes.Equal(got, last) {
+			t.Errorf("round %d: the newest version is another", round)
+		}
+	}
+	publish(t, r, st, true, Change{URI: uri("d.roa"), Object: made(100)})
+	r = reopen(t, st, cfg) // which holds the hashes against what was announced
+	if err := r.verify(); err != nil {
+		t.Error(err)
+	}
 }

@@ -81,8 +81,8 @@ func publishersShow(g *global) *cobra.Command {
 func printPublisher(w io.Writer, p *publisher.Info) {
 	fmt.Fprintf(w, "publisher       %s\nrepository      %s\nbase            %s\nnotification    %s\nadded           %s\nidentity ends   %s\n",
 		p.Handle, p.Registry, p.Base, orDash(p.Notification), when(p.Added), when(p.IdentityExpires))
-	fmt.Fprintf(w, "last message    %s\nlast change     %s\nobjects         %d of %d\nbytes           %d of %d\nobject bytes    at most %d\nchanges         at most %d an hour\n",
-		when(p.LastSigned), when(p.LastPublished), p.Objects, p.Limits.Objects, p.Bytes, p.Limits.Bytes, p.Limits.ObjectBytes, p.Limits.Changes)
+	fmt.Fprintf(w, "last message    %s\nlast change     %s\nobjects         %d of %d\nbytes           %d of %d\nkept            %d of %d bytes, with what was replaced in the last hours\nobject bytes    at most %d\nchanges         at most %d an hour\n",
+		when(p.LastSigned), when(p.LastPublished), p.Objects, p.Limits.Objects, p.Bytes, p.Limits.Bytes, p.Kept, p.Limits.Kept, p.Limits.ObjectBytes, p.Limits.Changes)
 	for _, problem := range p.Problems {
 		fmt.Fprintf(w, "problem         %s\n", problem)
 	}

@@ -277,9 +277,9 @@ func (h *house) keeper(m *metrics, log *slog.Logger) *escrow.Keeper {
 	return k
 }
 
-// tidy compacts the repositories' segments now and then.
+// tidy compacts the repositories' segments where that is worth it, looking each minute.
 func (h *house) tidy(ctx context.Context, log *slog.Logger) error {
-	ticker := time.NewTicker(10 * time.Minute)
+	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	for {
 		select {

@@ -172,9 +172,15 @@ func (q *query) checkPreconditions(d *draft) {
 
 // apply makes the changes in a draft, and takes them back when they do not fit together or into the limits.
 func (q *query) apply(d *draft, usual Limits) {
+	now := time.Now()
+	d.state.supersede(0, now)
 	before := d.state
+	var gone int64
 	var undo []func()
 	for i := range q.pdus {
+		if was, there := d.at(q.pdus[i].URI); there {
+			gone += int64(was.size)
+		}
 		undo = append(undo, d.set(q.pdus[i].URI, q.staged[i]))
 	}
 	for i := range q.pdus {
@@ -182,7 +188,6 @@ func (q *query) apply(d *draft, usual Limits) {
 			q.report(publication.ConsistencyProblem, pdu, "%s would be an object and a directory of objects", pdu.URI)
 		}
 	}
-	now := time.Now()
 	limits := d.record.Limits.or(usual)
 	full, allowed := limits.spend(d.full, now, len(q.pdus))
 	switch {
@@ -192,6 +197,8 @@ func (q *query) apply(d *draft, usual Limits) {
 		q.report(publication.OtherError, nil, "there would be %d objects, and %d are allowed", d.state.Objects, limits.Objects)
 	case d.state.Bytes > limits.Bytes && d.state.Bytes > before.Bytes:
 		q.report(publication.OtherError, nil, "the objects would take %d bytes in a snapshot, and %d are allowed", d.state.Bytes, limits.Bytes)
+	case d.state.Bytes+before.kept()+gone > limits.Kept && d.state.Bytes+gone > before.Bytes:
+		q.report(publication.OtherError, nil, "the objects, and those that they replaced in the last %d hours, would take %d bytes, and %d are allowed: replace less often", int(rrdp.Retention.Hours()), d.state.Bytes+before.kept()+gone, limits.Kept)
 	}
 	if len(q.reports) > 0 {
 		for _, takeBack := range slices.Backward(undo) {
@@ -199,5 +206,6 @@ func (q *query) apply(d *draft, usual Limits) {
 		}
 		return
 	}
+	d.state.supersede(gone, now)
 	d.full, d.state.LastPublished = full, now.Truncate(time.Second)
 }

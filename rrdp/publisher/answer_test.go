@@ -12,6 +12,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/internal/publication"
+	"cadastre/rrdp"
 )
 
 func TestPublishReplaceWithdraw(t *testing.T) {
@@ -283,4 +284,38 @@ func TestContextEnds(t *testing.T) {
 	h.Close()
 	_, err = h.Answer(context.Background(), "alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
 	wantKind(t, err, fault.Busy)
+}
+
+// TestReplacedAgainAndAgain: what readers still need of earlier versions counts, so that one object that is replaced again and
+// again does not fill the disk. Withdrawing stays possible, and a restart forgets nothing.
+func TestReplacedAgainAndAgain(t *testing.T) {
+	text := func(i int) string { return fmt.Sprintf("%0750d", i) } // a fragment of some 1,100 bytes
+	h := newHouse(t, Limits{Kept: 20_000})
+	h.add(t, "alice")
+	h.send(t, "alice", publish("alice", "a.roa", text(0)))
+	taken := 0
+	for i := range 100 {
+		reply := h.ask(t, "alice", publication.Query{PDUs: []publication.PDU{replace("alice", "a.roa", text(i), text(i+1))}})
+		if len(reply.Errors) > 0 {
+			if reply.Errors[0].Code != publication.OtherError || !strings.Contains(reply.Errors[0].Text, "replace less often") {
+				t.Errorf("it is refused with %+v", reply.Errors)
+			}
+			break
+		}
+		taken++
+	}
+	if taken < 10 || taken > 20 {
+		t.Errorf("it was replaced %d times", taken)
+	}
+	h.open(t)
+	wantErrors(t, h.ask(t, "alice", publication.Query{PDUs: []publication.PDU{replace("alice", "a.roa", text(taken), text(taken+1))}}), "other_error")
+	h.send(t, "alice", withdraw("alice", "a.roa", text(taken)))
+	p := h.find("alice")
+	if kept := p.state.kept(); p.state.Bytes != 0 || kept < 15_000 || len(p.state.Earlier) > 2 {
+		t.Errorf("there are %d bytes, and of earlier ones %+v", p.state.Bytes, p.state.Earlier)
+	}
+	later := p.state
+	if later.supersede(0, time.Now().Add(rrdp.Retention+time.Hour)); later.kept() != 0 {
+		t.Errorf("after their time there are %+v", later.Earlier)
+	}
 }

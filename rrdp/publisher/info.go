@@ -18,6 +18,7 @@ type Info struct {
 	LastPublished   time.Time `json:"last_published,omitzero"` // when it last changed something
 	Objects         int       `json:"objects"`
 	Bytes           int64     `json:"bytes"`              // what they take in an uncompressed snapshot
+	Kept            int64     `json:"kept"`               // Bytes, with those of what was replaced or withdrawn and is kept for readers
 	Limits          Limits    `json:"limits"`             // in force
 	Problems        []string  `json:"problems,omitempty"` // how its objects do not fit its manifests
 	TrustAnchor     []byte    `json:"-"`                  // publisher_bpki_ta of RFC 8183, DER
@@ -63,7 +64,7 @@ func (s *Server) info(p *publisher, now time.Time) Info {
 		Handle: p.Handle, Registry: p.Registry, Base: p.Base, Notification: notification,
 		Added: p.Added, IdentityExpires: p.trust.Expires(), TrustAnchor: p.TrustAnchor,
 		LastSigned: p.state.LastSigned, LastPublished: p.state.LastPublished,
-		Objects: p.state.Objects, Bytes: p.state.Bytes,
+		Objects: p.state.Objects, Bytes: p.state.Bytes, Kept: p.state.Bytes + p.state.kept(),
 		Limits: p.Limits.or(s.limits), Problems: p.problems(now),
 	}
 }

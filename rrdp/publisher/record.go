@@ -33,7 +33,8 @@ type state struct {
 	peer.Heard              // of its messages that were taken
 	LastPublished time.Time `json:"last_published,omitzero"` // when a query last changed something
 	Objects       int       `json:"objects"`
-	Bytes         int64     `json:"bytes"` // what they take in an uncompressed snapshot
+	Bytes         int64     `json:"bytes"`             // what they take in an uncompressed snapshot
+	Earlier       []earlier `json:"earlier,omitempty"` // what was replaced or withdrawn and is kept for readers, by time
 }
 
 func put(w store.Writer, bucket store.Bucket, handle string, value any) error {
