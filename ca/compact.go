@@ -15,6 +15,9 @@ func (e *Engine) Compact(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if e.repositories[registry].Damage() != nil {
+			continue
+		}
 		b, err := e.repositories[registry].Compact()
 		if err != nil {
 			return err

@@ -169,7 +169,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if !e.ledgerKind(holder).IsRegistry() {
 			continue
 		}
-		if e.repositories[holder], err = rrdp.Open(st, e.repositoryConfig(holder)); err != nil {
+		if e.repositories[holder], err = openRepository(st, e.repositoryConfig(holder), log); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package ca
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,15 +35,15 @@ func mirrorConfig(dir, name string) rrdp.Config {
 func openMirrors(e *Engine) (*mirrors, error) {
 	m := &mirrors{byName: map[string]*rrdp.Repository{}, byBase: map[string]string{}}
 	for _, o := range e.peers.outlets {
-		if err := m.open(e.store, e.dir, o); err != nil {
+		if err := m.open(e.store, e.dir, o, e.log); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
-func (m *mirrors) open(st store.Store, dir string, o *Outlet) error {
-	repository, err := rrdp.Open(st, mirrorConfig(dir, o.Name))
+func (m *mirrors) open(st store.Store, dir string, o *Outlet, log *slog.Logger) error {
+	repository, err := openRepository(st, mirrorConfig(dir, o.Name), log)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 		return err
 	}
 	if e.mirrors.repository(o.Name) == nil {
-		if err := e.mirrors.open(e.store, e.dir, o); err != nil {
+		if err := e.mirrors.open(e.store, e.dir, o, e.log); err != nil {
 			return err
 		}
 	}

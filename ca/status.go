@@ -77,6 +77,8 @@ type RepositoryStatus struct {
 	Objects   int       `json:"objects"`
 	Staged    bool      `json:"staged"` // something is committed and not yet published
 	Notify    string    `json:"notify"`
+	// Quarantined is why nothing is published there any more: its files are damaged. Empty when all is well.
+	Quarantined string `json:"quarantined,omitempty"`
 }
 
 // Status tells how things stand.
@@ -97,7 +99,11 @@ func (e *Engine) Status() (*Status, error) {
 	}
 	for name, repository := range e.repositories {
 		session, serial, at := repository.Published()
-		s.Repositories[name] = RepositoryStatus{session, serial, at, repository.Objects(), repository.Staged(), e.policy.notify(name)}
+		of := RepositoryStatus{Session: session, Serial: serial, Published: at, Objects: repository.Objects(), Staged: repository.Staged(), Notify: e.policy.notify(name)}
+		if err := repository.Damage(); err != nil {
+			of.Quarantined = err.Error()
+		}
+		s.Repositories[name] = of
 	}
 	return s, nil
 }

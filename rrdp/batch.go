@@ -48,6 +48,9 @@ func (r *Repository) Prepare(changes []Change, closeSerial bool) (*Batch, error)
 
 // begin opens the one batch that may be open.
 func (r *Repository) begin() (*Batch, error) {
+	if r.damage != nil {
+		return nil, fault.Wrap(r.damage, "the repository %s is quarantined", r.cfg.Name)
+	}
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	if r.open != nil {

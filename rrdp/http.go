@@ -123,6 +123,11 @@ func (r *Repository) document(f *front, file *published, packed bool) (*document
 	if d.size() != file.sum.size {
 		return nil, fault.New(fault.Corrupt, "the %s of serial %d would have %d bytes and was announced with %d", file.kind, file.serial, d.size(), file.sum.size)
 	}
+	if r.damage != nil {
+		if err := s.announced(file.sum); err != nil {
+			return nil, fault.New(fault.Corrupt, "the %s of serial %d is damaged: %w", file.kind, file.serial, err)
+		}
+	}
 	if packed {
 		d = s.gzip(file.sum)
 	}

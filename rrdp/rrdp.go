@@ -46,6 +46,7 @@ type Repository struct {
 	path     string // path of BaseURI
 	segments *segments
 	press    *press
+	damage   error // why it is quarantined, nil when all is well; not changed after it was opened
 
 	writing sync.Mutex // guards open
 	open    *Batch     // the batch that is neither applied nor abandoned
@@ -114,6 +115,18 @@ func Create(w store.Writer, cfg Config) error {
 // and checks that what it would serve is what was announced. It fails with NotFound when the store does not know the
 // repository, and with Corrupt when a segment is missing, short, or has other bytes.
 func Open(st store.Store, cfg Config) (*Repository, error) {
+	r, err := load(st, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.verify(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// load is Open without a look at the bytes of objects.
+func load(st store.Store, cfg Config) (*Repository, error) {
 	cfg, path, err := cfg.check()
 	if err != nil {
 		return nil, err
@@ -122,21 +135,18 @@ func Open(st store.Store, cfg Config) (*Repository, error) {
 		return nil, fault.Wrap(err, "couldn't open the repository %s", cfg.Name)
 	}
 	r := &Repository{cfg: cfg, path: path, press: newPress(), segments: newSegments(cfg), index: newIndex()}
-	if err := st.View(r.load); err != nil {
+	if err := st.View(r.replay); err != nil {
 		return nil, err
 	}
 	if err := r.segments.open(); err != nil {
 		return nil, err
 	}
 	r.front.Store(newFront(r.cfg, r.index))
-	if err := r.verify(); err != nil {
-		return nil, err
-	}
 	return r, nil
 }
 
-// load replays the records of the store.
-func (r *Repository) load(from store.Reader) error {
+// replay makes the index of the records of the store.
+func (r *Repository) replay(from store.Reader) error {
 	for record, err := range from.Scan(r.cfg.bucket(), nil) {
 		if err != nil {
 			return err

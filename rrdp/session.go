@@ -59,15 +59,9 @@ func (r *Repository) verify() error {
 		return nil
 	}
 	check := func(sh *sheet, want sum) error {
-		got, err := sh.plain().sum()
-		if err == nil && got == want {
-			err = checkFlate(sh)
-		}
-		if err == nil && got == want {
-			return nil
-		}
+		err := sh.announced(want)
 		if err == nil {
-			err = fmt.Errorf("its SHA-256 is %x and not %x", got.hash, want.hash)
+			return nil
 		}
 		return fault.New(fault.Corrupt, "the %s of serial %d of the repository %s is no longer what was announced (%w): restore %s and the store from one backup",
 			sh.kind, sh.serial, r.cfg.Name, err, r.cfg.Dir)

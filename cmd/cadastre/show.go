@@ -101,6 +101,9 @@ func printStatus(w io.Writer, s *ca.Status) {
 	for _, name := range slices.Sorted(maps.Keys(s.Repositories)) {
 		r := s.Repositories[name]
 		fmt.Fprintf(w, "repository   %s: serial %d, %d objects, %s\n", name, r.Serial, r.Objects, r.Notify)
+		if r.Quarantined != "" {
+			fmt.Fprintf(w, "quarantined  %s: %s\n", name, r.Quarantined)
+		}
 	}
 }
 
