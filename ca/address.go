@@ -115,7 +115,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 		if err != nil {
 			return err
 		}
-		for _, bucket := range []string{authorityBucket, productBucket, revokedBucket, keyBucket, rollBucket} {
+		for _, bucket := range []store.Bucket{authorityBucket, productBucket, revokedBucket, keyBucket, rollBucket} {
 			if err := empty(w, bucket); err != nil {
 				return err
 			}
@@ -164,7 +164,7 @@ func reanchor(w store.Writer, policy *Policy, a *Authority, key crypto.Signer, n
 }
 
 // empty removes all that is in a bucket.
-func empty(w store.Writer, bucket string) error {
+func empty(w store.Writer, bucket store.Bucket) error {
 	var keys [][]byte
 	for record, err := range w.Scan(bucket, nil) {
 		if err != nil {

@@ -210,7 +210,7 @@ func TestDistrusted(t *testing.T) {
 func TestWordsAboutNothing(t *testing.T) {
 	inPair(t, func(p *pair) {
 		kept := func() (words int) {
-			for _, bucket := range []string{"transfer-word", ca.EvidenceBucket, "transfer"} {
+			for _, bucket := range []string{"transfer-word", "evidence", "transfer"} {
 				words += p.b.Records(bucket)
 			}
 			return words

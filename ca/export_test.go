@@ -150,8 +150,15 @@ func (h *House) Ledger() (l *holdings.Ledger, b *roa.Book) {
 
 // Records is how many records the store has in a bucket.
 func (h *House) Records(bucket string) (n int) {
+	in, known := store.Named(bucket)
+	if !known {
+		h.Fatalf("no bucket %q is declared", bucket)
+	}
 	err := h.engine.Kept(func(r store.Reader) error {
-		for range r.Scan(bucket, nil) {
+		for _, err := range r.Scan(in, nil) {
+			if err != nil {
+				return err
+			}
 			n++
 		}
 		return nil

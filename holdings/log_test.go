@@ -60,7 +60,7 @@ func TestIntentsInTheLog(t *testing.T) {
 			if err != nil || !strings.HasPrefix(strings.Join(told.Did, "\n"), want) {
 				t.Errorf("it is told as %q (%v)", told.Did, err)
 			}
-			if err := stored.Delete("decision-intent", append([]byte{0, 0, 0, 0, 0, 0, 0, byte(d.ID)}, 0, 0, 0, 1)); err != nil {
+			if err := stored.Delete(named("decision-intent"), append([]byte{0, 0, 0, 0, 0, 0, 0, byte(d.ID)}, 0, 0, 0, 1)); err != nil {
 				t.Fatal(err)
 			}
 			if err := holdings.CheckIntentChanges(stored, d); fault.KindOf(err) != fault.Corrupt {

@@ -73,3 +73,12 @@ func TestLoadSaysWhatIsDamaged(t *testing.T) {
 		}
 	}
 }
+
+// named is a declared bucket.
+func named(name string) store.Bucket {
+	bucket, known := store.Named(name)
+	if !known {
+		panic("no bucket " + name + " is declared")
+	}
+	return bucket
+}
