@@ -146,7 +146,7 @@ func TestTransportsAgree(t *testing.T) {
 		"no intents": {
 			call[api.ROAList, []api.ROAIntent]("/roas/list", api.ROAList{Parked: true}), 0, "[]",
 		},
-		"add tried":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Consent: dry, Intents: [][]string{{"102.16.0.0/22", "AS37100", "24"}}}), 0, `"maxLength":24`},
+		"add tried":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Consent: dry, Intents: [][]string{{"102.16.0.0/22", "AS37100", "24"}}}), 0, `"max_length":24`},
 		"add wrong":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Intents: [][]string{{"102.16.0.0/22", "ASx"}}}), fault.BadInput, "ASx"},
 		"add afar":   {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Intents: [][]string{{"8.8.8.0/24", "AS1"}}}), fault.NotHeld, "8.8.8.0/24"},
 		"remove":     {call[api.ROAChange, *ca.Effect]("/roas/remove", api.ROAChange{By: by, Intents: [][]string{{"102.16.0.0/22", "AS1"}}}), fault.NotFound, "102.16.0.0/22,22,AS1"},

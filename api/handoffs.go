@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/term"
 	"cadastre/moves"
 )
 
@@ -77,11 +78,11 @@ func durations(list []duration) error {
 		if d.text == "" {
 			continue
 		}
-		long, err := time.ParseDuration(d.text)
-		if err != nil || long < 0 {
-			return fault.New(fault.BadInput, "%s is %q; write how long, such as 48h or 0s", d.what, d.text)
+		long, err := term.Parse(d.text)
+		if err != nil {
+			return fault.Wrap(err, "%s", d.what)
 		}
-		*d.to = long
+		*d.to = long.Duration()
 	}
 	return nil
 }

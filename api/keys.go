@@ -3,10 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/internal/term"
 )
 
 // KeysRoll asks to make new keys for an organisation's CA (RFC 6489).
@@ -25,11 +25,11 @@ type KeysActivate struct {
 func (s server) keys(mux *http.ServeMux) {
 	e := s.engine
 	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (Nothing, error) {
-		soak, err := time.ParseDuration(q.Soak)
-		if err != nil || soak < 0 {
-			return Nothing{}, fault.New(fault.BadInput, "soak is %q; write how long, such as 24h or 0s", q.Soak)
+		soak, err := term.Parse(q.Soak)
+		if err != nil {
+			return Nothing{}, fault.Wrap(err, "soak")
 		}
-		return Nothing{}, e.RollKey(q.holdings(), q.Holder, soak)
+		return Nothing{}, e.RollKey(q.holdings(), q.Holder, soak.Duration())
 	})
 	handle(mux, "/keys/activate", func(_ context.Context, q KeysActivate) (Nothing, error) {
 		return Nothing{}, e.ActivateKey(q.holdings(), q.Holder)

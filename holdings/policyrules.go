@@ -7,6 +7,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/term"
 )
 
 // parties is the policies of a transfer's two sides, nil for one that is elsewhere.
@@ -202,7 +203,7 @@ type Terms struct {
 
 // TermsOf is the terms of a transfer, begun or not.
 func (l *Ledger) TermsOf(t *Transfer) Terms {
-	terms := Terms{Automatic: true, Bridge: time.Duration(Days(longest))}
+	terms := Terms{Automatic: true, Bridge: Days(term.Longest).Duration()}
 	for _, p := range l.parties(t).here() {
 		terms.Soak = max(terms.Soak, time.Duration(p.Soak))
 		terms.Automatic = terms.Automatic && p.Automatic

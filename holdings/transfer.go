@@ -108,7 +108,7 @@ type Part struct {
 // Route is an authorisation that goes with a transfer: a ROA's.
 type Route struct {
 	Prefix    netip.Prefix `json:"prefix"`
-	MaxLength int          `json:"maxLength"`
+	MaxLength int          `json:"max_length"`
 	Origin    uint32       `json:"origin"`
 	Until     time.Time    `json:"until,omitzero"` // when it ends by itself; zero: never
 }

@@ -22,7 +22,7 @@ import (
 type Intent struct {
 	Holder    string       `json:"holder"` // handle
 	Prefix    netip.Prefix `json:"prefix"` // masked
-	MaxLength int          `json:"maxLength"`
+	MaxLength int          `json:"max_length"`
 	Origin    uint32       `json:"origin"` // AS number; 0 disavows the prefix (RFC 6483, section 4)
 	Comment   string       `json:"comment,omitempty"`
 	Actor     string       `json:"actor"`

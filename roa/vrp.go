@@ -13,7 +13,7 @@ import (
 // VRP is a validated ROA payload (RFC 6811, section 2): what a validator must find.
 type VRP struct {
 	Prefix    netip.Prefix `json:"prefix"`
-	MaxLength int          `json:"maxLength"`
+	MaxLength int          `json:"max_length"`
 	ASN       uint32       `json:"asn"`
 }
 

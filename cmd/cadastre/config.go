@@ -18,6 +18,7 @@ import (
 	"cadastre/escrow"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
+	"cadastre/internal/term"
 )
 
 // config is config.toml of a data directory: what relying parties and peers see of us, where we listen, and policy.
@@ -68,7 +69,7 @@ type escrowConfig struct {
 type duration time.Duration
 
 func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
+	parsed, err := term.Parse(string(text))
 	*d = duration(parsed)
 	return err
 }

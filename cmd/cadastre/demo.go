@@ -205,6 +205,6 @@ Validators, ready to paste:
 
   # FORT
   mkdir -p /tmp/fort-tal /tmp/fort-ca /tmp/fort-cache && cp %[1]s/cadastre.tal /tmp/fort-tal/ && cp %[1]s/tls/ca.pem /tmp/fort-ca/ && openssl rehash /tmp/fort-ca
-  fort --mode=standalone --tal=/tmp/fort-tal --local-repository=/tmp/fort-cache --http.ca-path=/tmp/fort-ca --output.roa=/dev/stdout
+  fort --mode=standalone --tal=/tmp/fort-tal --local-repository=/tmp/fort-cache --http.ca-path=/tmp/fort-ca --output.roa=-
 `, dir)
 }

@@ -15,6 +15,7 @@ import (
 	"cadastre/escrow"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/term"
 )
 
 func newEscrow(g *global) *cobra.Command {
@@ -137,7 +138,7 @@ type verified struct {
 
 func escrowVerify(g *global) *cobra.Command {
 	var signer, identity, mark string
-	var most time.Duration
+	var most term.Term
 	cmd := &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Check that the deposits in a folder are one chain of one signer without a gap",
@@ -164,7 +165,7 @@ func escrowVerify(g *global) *cobra.Command {
 					return err
 				}
 			}
-			if err := r.Fresh(time.Now(), most); err != nil {
+			if err := r.Fresh(time.Now(), most.Duration()); err != nil {
 				return err
 			}
 			if mark != "" {
@@ -179,7 +180,7 @@ func escrowVerify(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&signer, "signer", "", "the certificate of the registry that made them, as its 'escrow signer' prints it")
 	cmd.Flags().StringVar(&identity, "identity", "", "the file of 'escrow keygen', to look into the deposits too")
 	cmd.Flags().StringVar(&mark, "mark", "", "a file that remembers how far the chain has come, so that an older one is noticed")
-	cmd.Flags().DurationVar(&most, "max-age", 0, "how old the newest deposit may be, such as 2h (default: any age)")
+	cmd.Flags().Var(&most, "max-age", "how old the newest deposit may be, such as 2h (default: any age)")
 	_ = cmd.MarkFlagRequired("signer")
 	return cmd
 }

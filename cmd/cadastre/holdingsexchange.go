@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +9,7 @@ import (
 	"cadastre/ca"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/term"
 )
 
 func holdingsExchange(g *global) *cobra.Command {
@@ -58,17 +57,11 @@ func holdingsExchange(g *global) *cobra.Command {
 	return cmd
 }
 
-// maxDays keeps a deadline within what can be reckoned with.
-const maxDays = 36500
-
-// ahead is the moment that is so many days, or a duration, from now.
+// ahead is the moment that is so far from now.
 func ahead(text string) (time.Time, error) {
-	if days, inDays := strings.CutSuffix(text, "d"); inDays {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= maxDays {
-			return time.Now().UTC().AddDate(0, 0, n), nil
-		}
-	} else if long, err := time.ParseDuration(text); err == nil && long > 0 {
-		return time.Now().UTC().Add(long), nil
+	long, err := term.Parse(text)
+	if err == nil && long == 0 {
+		err = fault.New(fault.BadInput, "%q is now; write when it is to be, such as 90d or 36h", text)
 	}
-	return time.Time{}, fault.New(fault.BadInput, "--deadline is %q; write 90d or 36h", text)
+	return time.Now().UTC().Add(long.Duration()), fault.Wrap(err, "--deadline")
 }

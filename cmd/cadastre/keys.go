@@ -10,7 +10,7 @@ import (
 
 	"cadastre/api"
 	"cadastre/ca"
-	"cadastre/internal/fault"
+	"cadastre/internal/term"
 )
 
 func newKeys(g *global) *cobra.Command {
@@ -20,10 +20,10 @@ func newKeys(g *global) *cobra.Command {
 }
 
 // rollSoak is the staging period of RFC 6489, section 2.
-const rollSoak = 24 * time.Hour
+const rollSoak = term.Term(24 * time.Hour)
 
 func keysRoll(g *global) *cobra.Command {
-	var soak time.Duration
+	soak := rollSoak
 	cmd := &cobra.Command{
 		Use:   "roll HOLDER",
 		Short: "Give an organisation's CA a new key in place of the one that it has",
@@ -35,9 +35,6 @@ func keysRoll(g *global) *cobra.Command {
 		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if soak < 0 {
-				return fault.New(fault.BadInput, "--soak is %s; it can't be less than nothing", soak)
-			}
 			q := api.KeysRoll{By: g.by(), Holder: args[0], Soak: soak.String()}
 			if _, err := ask[api.KeysRoll, api.Nothing](cmd.Context(), g, "/keys/roll", q); err != nil {
 				return err
@@ -45,7 +42,7 @@ func keysRoll(g *global) *cobra.Command {
 			return g.say(cmd, "%s gets a new key, which issues when it has been published for %s", q.Holder, q.Soak)
 		},
 	}
-	cmd.Flags().DurationVar(&soak, "soak", rollSoak, "how long the new key is published before it issues")
+	cmd.Flags().Var(&soak, "soak", "how long the new key is published before it issues")
 	return cmd
 }
 

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,9 +75,7 @@ type problem struct {
 func printProblem(w io.Writer, kind fault.Kind, err error) {
 	var p problem
 	p.Error.Kind, p.Error.Exit, p.Error.Meaning, p.Error.Message = kind.String(), kind.Exit(), kind.Meaning(), err.Error()
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(p)
+	_ = writeJSON(w, p)
 }
 
 // wantsJSON tells whether a command line asks for JSON, of one that could not be read to its end.

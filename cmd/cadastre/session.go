@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -116,9 +115,7 @@ func askWith[Request, Answer any](ctx context.Context, g *global, path string, r
 // print writes an answer as JSON, or as text by the function given.
 func (g *global) print(out io.Writer, answer any, text func(io.Writer)) error {
 	if g.output == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(answer)
+		return writeJSON(out, answer)
 	}
 	var b bytes.Buffer
 	text(&b)

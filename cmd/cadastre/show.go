@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +12,7 @@ import (
 	"cadastre/api"
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/roa"
 )
 
 func newVRPs(g *global) *cobra.Command {
@@ -26,7 +26,11 @@ func newVRPs(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return g.print(cmd.OutOrStdout(), vrpObjects(vrps.Lines), func(w io.Writer) {
+			list, err := parsedVRPs(vrps.Lines)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) {
 				for _, line := range vrps.Lines {
 					fmt.Fprintln(w, line)
 				}
@@ -35,21 +39,16 @@ func newVRPs(g *global) *cobra.Command {
 	}
 }
 
-// vrpObject is a VRP as validators write it in JSON.
-type vrpObject struct {
-	Prefix    string `json:"prefix"`
-	MaxLength string `json:"maxLength"`
-	ASN       string `json:"asn"`
-}
-
-func vrpObjects(lines []string) []vrpObject {
-	out := []vrpObject{}
+func parsedVRPs(lines []string) ([]roa.VRP, error) {
+	out := []roa.VRP{}
 	for _, line := range lines {
-		if fields := strings.Split(line, ","); len(fields) == 3 {
-			out = append(out, vrpObject{fields[0], fields[1], fields[2]})
+		vrp, err := roa.ParseVRP(line)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, vrp)
 	}
-	return out
+	return out, nil
 }
 
 func newStatus(g *global) *cobra.Command {

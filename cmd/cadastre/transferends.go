@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cadastre/api"
+	"cadastre/internal/term"
 	"cadastre/moves"
 )
 
@@ -65,7 +66,7 @@ func transferAbandon(g *global) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&q.Silent, "silent", moves.Silence.String(), "for how long the other has been silent, at the least")
+	cmd.Flags().StringVar(&q.Silent, "silent", term.Text(moves.Silence), "for how long the other has been silent, at the least")
 	cmd.Flags().BoolVar(&q.Keep, "keep", false, "keep the recipient's side, as if the source had finalised")
 	return cmd
 }

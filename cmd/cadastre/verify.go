@@ -11,6 +11,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/relying"
+	"cadastre/internal/term"
 	"cadastre/internal/validate"
 )
 
@@ -18,7 +19,7 @@ func newVerify(g *global) *cobra.Command {
 	o := relying.Options{}
 	var ccrFile, at string
 	var vrps, aspas bool
-	var follow time.Duration
+	var follow term.Term
 	cmd := &cobra.Command{
 		Use:   "verify TAL",
 		Short: "Fetch and validate a repository as a relying party does",
@@ -44,7 +45,7 @@ func newVerify(g *global) *cobra.Command {
 				o.Cache = filepath.Join(base, "cadastre")
 			}
 			if follow > 0 {
-				return g.follow(cmd, o, follow)
+				return g.follow(cmd, o, follow.Duration())
 			}
 			report, err := relying.Verify(cmd.Context(), o)
 			if err != nil {
@@ -74,7 +75,7 @@ func newVerify(g *global) *cobra.Command {
 	flags.BoolVar(&aspas, "aspas", false, "print the validated ASPA payloads and nothing else")
 	cmd.MarkFlagsMutuallyExclusive("vrps", "aspas")
 	flags.StringVar(&ccrFile, "ccr", "", "compare with this canonical cache representation")
-	flags.DurationVar(&follow, "follow", 0, "go on, asking for news this often")
+	flags.Var(&follow, "follow", "go on, asking for news this often")
 	return cmd
 }
 

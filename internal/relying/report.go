@@ -19,8 +19,8 @@ type Report struct {
 	TAL          string                     `json:"tal"`          // path of the locator
 	TrustAnchor  string                     `json:"trust_anchor"` // URI that its certificate came from
 	At           time.Time                  `json:"at"`           // the time that was validated at
-	Took         time.Duration              `json:"took_ns"`      // of all
-	Walk         time.Duration              `json:"walk_ns"`      // of validation, which fetches on its way
+	Took         time.Duration              `json:"took"`         // of all
+	Walk         time.Duration              `json:"walk"`         // of validation, which fetches on its way
 	Objects      int                        `json:"objects"`      // that were validated
 	Earliest     time.Time                  `json:"earliest"`     // the first notAfter or nextUpdate of any chain
 	Repositories []Repository               `json:"repositories"`

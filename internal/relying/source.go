@@ -43,7 +43,7 @@ type Repository struct {
 	Serial  uint64        `json:"serial,omitempty"`
 	Deltas  int           `json:"deltas,omitempty"` // how many were applied
 	Objects int           `json:"objects,omitempty"`
-	Took    time.Duration `json:"took_ns"`
+	Took    time.Duration `json:"took"`
 }
 
 // source gives publication points to the validator: it fetches the repository of a point when it is first asked for,

@@ -30,7 +30,7 @@ func (v VRP) String() string {
 func (v VRP) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Prefix    netip.Prefix `json:"prefix"`
-		MaxLength int          `json:"maxLength"`
+		MaxLength int          `json:"max_length"`
 		ASN       uint32       `json:"asn"`
 	}{v.Prefix, v.MaxLength, v.ASN})
 }

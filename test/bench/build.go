@@ -46,7 +46,7 @@ func (b *bench) inProcess(name string, algorithm object.Algorithm, full bool) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := ca.Init(st, dir, policy, organisations, []byte("bench"), []byte("bench"), "bench"); err != nil {
+	if err := ca.Init(st, dir, policy, organisations, []byte("of the benches"), []byte("of the benches"), "bench"); err != nil {
 		return nil, nil, err
 	}
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
@@ -108,7 +108,7 @@ func (b *bench) warm(ctx context.Context) error {
 	b.roas = intents.Intents
 	keysNeeded := b.roas + 2*authorities + batches
 	start := time.Now()
-	if err := e.Unseal(pool, []byte("bench"), []byte("bench"), keysNeeded); err != nil {
+	if err := e.Unseal(pool, []byte("of the benches"), []byte("of the benches"), keysNeeded); err != nil {
 		return err
 	}
 	for ready := 0; ready < keysNeeded; {

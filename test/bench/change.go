@@ -187,7 +187,7 @@ func (b *bench) bytesAt(ctx context.Context, size int) (written, delta int64, er
 		return 0, 0, err
 	}
 	defer st.Close()
-	if err := e.Unseal(ctx, []byte("bench"), []byte("bench"), 40); err != nil {
+	if err := e.Unseal(ctx, []byte("of the benches"), []byte("of the benches"), 40); err != nil {
 		return 0, 0, err
 	}
 	if err := prepareOneHolder(ctx, e); err != nil {

@@ -59,7 +59,7 @@ func (b *bench) newScene(ctx context.Context, name string, algorithm object.Algo
 	if err != nil {
 		return nil, err
 	}
-	if err := ca.Init(st, dir, policy, organisations, []byte("bench"), []byte("bench"), "bench"); err != nil {
+	if err := ca.Init(st, dir, policy, organisations, []byte("of the benches"), []byte("of the benches"), "bench"); err != nil {
 		return nil, err
 	}
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
@@ -71,7 +71,7 @@ func (b *bench) newScene(ctx context.Context, name string, algorithm object.Algo
 	if err := s.fill(holders); err != nil {
 		return nil, err
 	}
-	if err := e.Unseal(ctx, []byte("bench"), []byte("bench"), pool); err != nil {
+	if err := e.Unseal(ctx, []byte("of the benches"), []byte("of the benches"), pool); err != nil {
 		return nil, err
 	}
 	return s, e.Settle(ctx)

@@ -91,7 +91,7 @@ type step struct {
 
 type vrp struct {
 	Prefix    string `json:"prefix"`
-	MaxLength int    `json:"maxLength"`
+	MaxLength int    `json:"max_length"`
 	ASN       uint32 `json:"asn"`
 }
 
