@@ -226,15 +226,19 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 	}
 	id := object.KeyIdentifier(request.Key.ID())
 	authority := name{holder: holder, source: source, key: id.String()}.String()
+	place := Delegated{request.Repository, request.Manifest, request.Notify}
+	if err := e.checkPlace(place); err != nil {
+		return nil, err
+	}
+	if err := e.awaitNextSecond(ctx, authority); err != nil {
+		return nil, err
+	}
 	asked := time.Now().UTC().Truncate(time.Second)
 	if err := e.mayAsk(holder, authority, source); err != nil {
 		return nil, err
 	}
 	err = e.changePeers(func(w store.Writer) error {
-		key := &ChildKey{
-			Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked,
-			Place: Delegated{request.Repository, request.Manifest, request.Notify},
-		}
+		key := &ChildKey{Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked, Place: place}
 		key.Granted = limited(e.ledger.Via(holder, source), q.Limit)
 		if err := e.mayIssue(holder, key); err != nil {
 			return err

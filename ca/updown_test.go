@@ -263,8 +263,8 @@ func TestOverclaimsAreCounted(t *testing.T) {
 		h.give("isp", "41.0.0.0/16")
 		h.settle()
 		d := newDelegated(h, "isp")
-		here := h.policy.RsyncBase + "afrinic/isp/"
 		atWork(h, func() {
+			here := d.publishesHere("afrinic")
 			d.ask(&updown.Issue{Class: treeClass, Request: d.request(here)})
 			var changes []rrdp.Change
 			for name, prefix := range map[string]string{"a.roa": "41.0.1.0/24", "b.roa": "41.0.2.0/24"} {
@@ -278,6 +278,18 @@ func TestOverclaimsAreCounted(t *testing.T) {
 			}
 		})
 	})
+}
+
+// publishesHere has the delegated CA be a publisher in a registry's repository, and gives its place.
+func (d *delegated) publishesHere(registry string) string {
+	d.Helper()
+	_, identity, err := envelope.NewIdentity(time.Now())
+	must(d, err)
+	_, err = d.engine.AddPublisher(context.Background(), d.holder, registry, (&setup.PublisherRequest{PublisherHandle: d.holder, TrustAnchor: identity}).XML())
+	must(d, err)
+	info, err := d.engine.publishers.Publisher(d.holder)
+	must(d, err)
+	return info.Base
 }
 
 // roa is a ROA as the delegated CA would publish it.

@@ -142,7 +142,7 @@ func ParseRow(fields ...string) (Row, error) {
 func parsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil || p.Addr().Is4In6() {
-		return p, fault.New(fault.BadInput, "%q is no prefix; write 192.0.2.0/24 or 2001:db8::/32", text)
+		return p, fault.New(fault.BadInput, "%q is no prefix; write 196.10.0.0/24 or 2c0f:ea00::/32", text)
 	}
 	return p, nil
 }

@@ -179,7 +179,7 @@ func (d *demonstration) show(ctx context.Context, h *house) error {
 	}
 	printValidators(out, absolute)
 	fmt.Fprintln(out, "\nTry, in another terminal:")
-	for _, words := range []string{"roa add 102.16.0.0/22 AS37100 24", "holdings return --holder corner-shop 102.16.8.0/24", "status"} {
+	for _, words := range []string{"roa add 102.16.4.0/22 AS37100", "holdings return --holder corner-shop 102.16.8.0/24 --dry-run", "status"} {
 		fmt.Fprintf(out, "  %s --data %s %s\n", os.Args[0], d.data, words)
 	}
 	fmt.Fprintln(out, "\nServing until interrupted.")

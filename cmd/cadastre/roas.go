@@ -13,7 +13,7 @@ import (
 )
 
 func newROA(g *global) *cobra.Command {
-	cmd := newNoun("roa", "What holders want authorised", "  cadastre roa add 196.10.0.0/22 AS64500 24\n  cadastre roa import announcements.csv")
+	cmd := newNoun("roa", "What holders want authorised", "  cadastre roa add 196.10.0.0/22 AS37100 24\n  cadastre roa import announcements.csv")
 	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g))
 	return cmd
 }
@@ -53,7 +53,7 @@ func roaChange(g *global, verb, short string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     verb + " PREFIX ASn [MAXLENGTH]",
 		Short:   short,
-		Example: "  cadastre roa " + verb + " 196.10.0.0/22 AS64500\n  cadastre roa " + verb + " 196.10.0.0/22 AS64500 24 --holder acme --dry-run",
+		Example: "  cadastre roa " + verb + " 196.10.0.0/22 AS37100\n  cadastre roa " + verb + " 196.10.0.0/22 AS37100 24 --holder acme --dry-run",
 		Args:    cobra.RangeArgs(2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.By, q.Intents = g.by(), [][]string{args}

@@ -85,7 +85,31 @@ func (g *global) serve(ctx context.Context, o *serveOptions) error {
 		}
 		return h.once(ctx, o)
 	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go cutOff(ctx, ended, func() {
+		log.Warn("what was under way is cut off, and begun anew at the next start", "after", endPatience)
+		os.Exit(0)
+	})
 	return h.serve(ctx, o, m, hangups, log)
+}
+
+// endPatience is how long what is under way has to end when the daemon is to. A plan for a whole registry takes longer.
+const endPatience = 8 * time.Second
+
+// cutOff ends the program some time after ctx has ended, unless it has ended by itself. Nothing is lost: all that is kept is kept
+// in transactions, as it has to be for a power cut.
+func cutOff(ctx context.Context, ended <-chan struct{}, end func()) {
+	select {
+	case <-ended:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended:
+	case <-time.After(endPatience):
+		end()
+	}
 }
 
 // unlock checks that the clock can be believed, and opens the keys. The trust anchor's is opened where its passphrase is

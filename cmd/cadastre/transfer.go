@@ -105,9 +105,9 @@ func transferInitiate(g *global) *cobra.Command {
 			"the soak says, and only then the source's goes; both are valid meanwhile. What was delegated on goes along.\n\n" +
 			"A merger, a takeover and a move to another registry (--kind merger, takeover, move) take the holder's routes along. A transfer to a new\n" +
 			"holder (--kind transfer) brings the routes that are named; the source's stay for a while by consent with --bridge.",
-		Example: "  cadastre transfer initiate --from afrinic/acme --to afrinic/shop 196.10.0.0/24 --route 196.10.0.0/24,AS64500 --bridge 48h --dry-run\n" +
+		Example: "  cadastre transfer initiate --from afrinic/acme --to afrinic/shop 196.10.0.0/24 --route 196.10.0.0/24,AS37100 --bridge 48h --dry-run\n" +
 			"  cadastre transfer initiate --from afrinic/acme --to lacnic/acme --under lacnic --kind move --soak 8h\n" +
-			"  cadastre transfer initiate --from afrinic/acme --to acme --peer lacnic --kind move 196.10.0.0/24 AS64500",
+			"  cadastre transfer initiate --from afrinic/acme --to acme --peer lacnic --kind move 196.10.0.0/24 AS37100",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if f.q.Resources, err = inr.Parse(strings.Join(args, " ")); err != nil {
 				return err

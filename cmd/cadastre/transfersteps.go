@@ -46,7 +46,7 @@ func transferApprove(g *global) *cobra.Command {
 		Short: "Agree to a transfer, for the recipient's registry",
 		Long: "The recipient's registry agrees to a transfer. Where the holder is a new one, its routes can be named here too, besides those that the\n" +
 			"source named: they are authorised from the first on the recipient's side.",
-		Example: "  cadastre transfer approve 7\n  cadastre transfer approve 7 --route 196.10.0.0/24,AS64500 --reason 'request 4711'\n  cadastre transfer approve 7 --routes-file routes.csv -o json",
+		Example: "  cadastre transfer approve 7\n  cadastre transfer approve 7 --route 196.10.0.0/24,AS37100 --reason 'request 4711'\n  cadastre transfer approve 7 --routes-file routes.csv -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if q.ID, err = transferID(args[0]); err != nil {

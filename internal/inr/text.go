@@ -30,7 +30,7 @@ func (r IPRange) String() string {
 	return r.First.String() + "-" + r.Last.String()
 }
 
-// String is "AS64500" or "AS64500-AS64510".
+// String is "AS37100" or "AS37100-AS37110".
 func (r ASRange) String() string {
 	first := "AS" + strconv.FormatUint(uint64(r.First), 10)
 	if r.First == r.Last {
@@ -39,8 +39,8 @@ func (r ASRange) String() string {
 	return first + "-AS" + strconv.FormatUint(uint64(r.Last), 10)
 }
 
-// Parse reads prefixes, addresses, ranges of addresses ("192.0.2.0-192.0.2.9") and AS numbers ("AS64500",
-// "AS64500-AS64510"), split by commas or white space. It fails with BadInput and names the word that it cannot read.
+// Parse reads prefixes, addresses, ranges of addresses ("196.10.0.0-196.10.0.9") and AS numbers ("AS37100",
+// "AS37100-AS37110"), split by commas or white space. It fails with BadInput and names the word that it cannot read.
 func Parse(text string) (Set, error) {
 	var ips []IPRange
 	var as []ASRange
@@ -53,14 +53,14 @@ func Parse(text string) (Set, error) {
 			f, err1 := ParseAS(first)
 			l, err2 := ParseAS(last)
 			if err1 != nil || err2 != nil || f > l {
-				return Set{}, fault.New(fault.BadInput, "%q is no AS number or range of them; write AS64500 or AS64500-AS64510", word)
+				return Set{}, fault.New(fault.BadInput, "%q is no AS number or range of them; write AS37100 or AS37100-AS37110", word)
 			}
 			as = append(as, ASRange{f, l})
 			continue
 		}
 		r, ok := parseRange(first, last, isRange)
 		if !ok {
-			return Set{}, fault.New(fault.BadInput, "%q is no prefix, address range or AS number; write 192.0.2.0/24, 192.0.2.0-192.0.2.9 or AS64500", word)
+			return Set{}, fault.New(fault.BadInput, "%q is no prefix, address range or AS number; write 196.10.0.0/24, 196.10.0.0-196.10.0.9 or AS37100", word)
 		}
 		ips = append(ips, r)
 	}
@@ -89,7 +89,7 @@ func ParseAS(text string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil {
-		return 0, fault.New(fault.BadInput, "%q is no AS number; write AS64500", text)
+		return 0, fault.New(fault.BadInput, "%q is no AS number; write AS37100", text)
 	}
 	return uint32(n), nil
 }

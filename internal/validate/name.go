@@ -87,7 +87,7 @@ func rsyncURI(uri string) bool { return plainURI(uri, "rsync://", 2) }
 // httpsURI tells the same of an HTTPS URI (RFC 8182, section 3.2).
 func httpsURI(uri string) bool { return plainURI(uri, "https://", 1) }
 
-// plainURI tells whether a URI has this scheme, a host, and at least this many parts of a path. Only the last part may
+// plainURI tells whether a URI has this scheme, a host with no user before it, and at least this many parts of a path. Only the last part may
 // be empty.
 func plainURI(uri, scheme string, least int) bool {
 	rest, ok := strings.CutPrefix(uri, scheme)
@@ -102,7 +102,7 @@ func plainURI(uri, scheme string, least int) bool {
 	parts := 0
 	for part, more := "", true; more; parts++ {
 		part, rest, more = strings.Cut(rest, "/")
-		if part == "" && (more || parts == 0) || strings.HasPrefix(part, ".") || len(part) > maxURIPart {
+		if part == "" && (more || parts == 0) || parts == 0 && strings.Contains(part, "@") || strings.HasPrefix(part, ".") || len(part) > maxURIPart {
 			return false
 		}
 	}

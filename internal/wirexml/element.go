@@ -128,9 +128,17 @@ func (e *Element) OptionalURI(name string, max int, schemes ...string) string {
 	return e.URI(name, max, schemes...)
 }
 
-// IsURI tells whether text has only visible characters of US-ASCII, and begins with one of these schemes and goes on,
-// if any are given.
+// IsURI tells whether text has only visible characters of US-ASCII, names no user before its host, and begins with one of
+// these schemes and goes on, if any are given.
 func IsURI(text string, schemes ...string) bool {
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+			rest = rest[:end]
+		}
+		if strings.Contains(rest, "@") {
+			return false
+		}
+	}
 	for _, b := range []byte(text) {
 		if b <= ' ' || b >= 0x7f {
 			return false
