@@ -161,13 +161,13 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 				return err
 			}
 		}
+		if err := intents.Write(o.Noting(w)); err != nil {
+			return err
+		}
 		if err := o.Write(w); err != nil {
 			return err
 		}
-		if err := e.brake.write(w, o, losses, e.policy.BrakeWindow); err != nil {
-			return err
-		}
-		return intents.Write(w)
+		return e.brake.write(w, o, losses, e.policy.BrakeWindow)
 	})
 	if err != nil {
 		return fault.Wrap(err, "couldn't record the decision")

@@ -144,6 +144,9 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if err := checkAddresses(r, &policy); err != nil {
 			return err
 		}
+		if _, err := holdings.Verify(r); err != nil {
+			return err
+		}
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
 		}

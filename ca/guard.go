@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
 	"cadastre/rrdp"
@@ -94,6 +95,7 @@ type highWater struct {
 	Installation string         `json:"installation"`
 	Revision     store.Revision `json:"revision"`
 	Time         time.Time      `json:"time"`
+	Log          holdings.Head  `json:"log"` // the newest decision
 }
 
 // HighWaterPath is the file beside a data directory that remembers how far it had come.
@@ -101,7 +103,16 @@ func HighWaterPath(dir string) string { return filepath.Clean(dir) + ".highwater
 
 // raiseHighWater replaces the mark as a whole, so that a crash leaves the old or the new.
 func (e *Engine) raiseHighWater() error {
-	text, err := json.Marshal(highWater{e.installation, e.store.Revision(), time.Now().UTC()})
+	mark := highWater{Installation: e.installation, Time: time.Now().UTC()}
+	err := e.store.View(func(r store.Reader) (err error) {
+		mark.Revision = r.Revision()
+		mark.Log, err = holdings.Newest(r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(mark)
 	if err != nil {
 		return err
 	}
@@ -163,11 +174,24 @@ func (e *Engine) CheckHighWater(restored bool) error {
 	case mark.Installation != e.installation:
 		return fault.New(fault.Corrupt, "the high-water mark %s belongs to another installation than %s: move one of them away", HighWaterPath(e.dir), e.dir)
 	case mark.Revision <= e.store.Revision():
-		return nil
+		return e.checkLog(mark.Log)
 	case !restored:
 		return fault.New(fault.Corrupt, "the store in %s is at revision %d, but revision %d was published: start with --restored if this is a restored backup, else find the newer one", e.dir, e.store.Revision(), mark.Revision)
 	}
 	return e.restart(uint64(mark.Revision - e.store.Revision()))
+}
+
+// checkLog tells whether the log still has the decision that the mark remembers. It may have come further since.
+func (e *Engine) checkLog(mark holdings.Head) error {
+	var now holdings.Head
+	err := e.store.View(func(r store.Reader) (err error) {
+		now, err = holdings.HeadAt(r, mark.Decision)
+		return err
+	})
+	if err == nil && now != mark {
+		err = fault.New(fault.Corrupt, "decision %d in %s is not the one that the high-water mark %s remembers: the store was changed by something else than this program; restore it from a backup", mark.Decision, e.dir, HighWaterPath(e.dir))
+	}
+	return err
 }
 
 // newerThanAnyBackup is more manifests than can have been published since any backup was made, where the mark that

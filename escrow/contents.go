@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"cadastre/holdings"
 	"cadastre/internal/store"
 )
 
@@ -71,7 +72,16 @@ func (c *contents) sum() (s Sum) {
 			*n = len(values)
 		}
 	}
+	s.Log = logOf(c, uint64(s.Decisions)) // #nosec G115 -- a count
 	return s
+}
+
+// logOf is the hash of the newest decision, zero where there is none that could be it.
+func logOf(r store.Reader, newest uint64) (h Hash) {
+	if head, err := holdings.HeadAt(r, newest); err == nil {
+		_ = h.UnmarshalText([]byte(head.SHA256)) // it is a hash
+	}
+	return h
 }
 
 // count is where the records of a bucket are counted, nil where they are not.

@@ -270,6 +270,7 @@ func (b *base) writeState(ctx context.Context, r store.Reader, w *writer, index 
 		}
 		index.endBucket()
 	}
+	sum.Log = logOf(r, uint64(sum.Decisions)) // #nosec G115 -- a count
 	if was != nil {
 		return was.end()
 	}

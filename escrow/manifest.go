@@ -31,6 +31,8 @@ type Sum struct {
 	Intents       int `json:"intents"`
 	Decisions     int `json:"decisions"`
 	Children      int `json:"children"` // delegated CAs
+	// Log is the hash of the newest decision (holdings.HeadAt), which answers for all before it.
+	Log Hash `json:"log,omitzero"`
 }
 
 const (
@@ -61,6 +63,9 @@ func (m *Manifest) xml() []byte {
 	w.Empty()
 	w.Tag("state")
 	counts(w, "organisations", m.State.Organisations, "delegations", m.State.Delegations, "intents", m.State.Intents, "decisions", m.State.Decisions, "children", m.State.Children)
+	if m.State.Log != (Hash{}) {
+		w.Attr("log", m.State.Log.String())
+	}
 	w.Empty()
 	w.Close("deposit")
 	return w.Bytes()
@@ -132,6 +137,9 @@ func readManifest(r *wirexml.Reader) (*Manifest, error) {
 	m.State = Sum{
 		Organisations: int(count(state, "organisations")), Delegations: int(count(state, "delegations")), Intents: int(count(state, "intents")),
 		Decisions: int(count(state, "decisions")), Children: int(count(state, "children")),
+	}
+	if log := state.OptionalToken("log", maxText); log != "" {
+		takeHash(state, log, &m.State.Log)
 	}
 	if err := end(r, state); err != nil {
 		return nil, err

@@ -77,10 +77,10 @@ func (s *State) load() (err error) {
 	if s.Book, err = roa.Load(s.contents); err != nil {
 		return err
 	}
-	if err := s.checkLog(); err != nil {
+	if err := checkLedger(s.Ledger); err != nil {
 		return err
 	}
-	if err := checkLedger(s.Ledger); err != nil {
+	if _, err := holdings.Verify(s.contents); err != nil {
 		return err
 	}
 	for _, holder := range s.Book.Holders() {
@@ -113,27 +113,6 @@ func values[T any](c *contents, name string) ([]T, error) {
 		out = append(out, v)
 	}
 	return out, nil
-}
-
-// checkLog checks that no decision is missing in the log.
-func (s *State) checkLog() error {
-	next := uint64(1)
-	for d, err := range holdings.Decisions(s.contents, 1) {
-		if err != nil {
-			return err
-		}
-		if d.ID != next {
-			return damaged("decision %d stands in the place of decision %d", d.ID, next)
-		}
-		if err := holdings.CheckIntentChanges(s.contents, d); err != nil {
-			return err
-		}
-		next++
-	}
-	if last := s.Ledger.LastDecision(); next != last+1 {
-		return damaged("decision %d is missing, of %d", next, last)
-	}
-	return nil
 }
 
 // Restored is what a new installation is made of, for ca.Restore.

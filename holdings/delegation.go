@@ -53,11 +53,12 @@ func (d *Delegation) derived() bool { return d.Record == poolRecord }
 
 // Decision is one accepted change of the ledger, of the intents, or of both. The log of decisions is their history.
 type Decision struct {
-	ID      uint64    `json:"id"` // from 1, without a gap
-	Actor   string    `json:"actor"`
-	Reason  string    `json:"reason"`
-	Time    time.Time `json:"time"`
-	Changes []Change  `json:"changes"`
+	Previous string    `json:"previous,omitempty"` // hash of the decision before it, hex; see HeadAt
+	ID       uint64    `json:"id"`                 // from 1, without a gap
+	Actor    string    `json:"actor"`
+	Reason   string    `json:"reason"`
+	Time     time.Time `json:"time"`
+	Changes  []Change  `json:"changes"`
 
 	Intents IntentSummary `json:"intents,omitzero"` // what it changed of the intents
 }

@@ -93,13 +93,17 @@ func ReadDecision(r store.Reader, id uint64) (Decision, error) {
 		return Decision{}, err
 	}
 	if data == nil {
-		return Decision{}, fault.New(fault.NotFound, "there is no decision %d", id)
+		return Decision{}, noDecision(id)
 	}
 	var d Decision
 	if err := json.Unmarshal(data, &d); err != nil {
 		return d, damaged("a decision", err)
 	}
 	return d, nil
+}
+
+func noDecision(id uint64) error {
+	return fault.New(fault.NotFound, "there is no decision %d", id)
 }
 
 // Imported is the last file that was imported of each registry, by its handle.

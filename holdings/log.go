@@ -63,7 +63,7 @@ func appendDecision(p *puts, d Decision, intents []IntentChange) {
 		}
 		d.Intents.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
-	p.put(decisionBucket, numberKey(d.ID), d)
+	p.put(decisionBucket, numberKey(d.ID), p.chain(d))
 }
 
 func summary(changes []IntentChange) IntentSummary {

@@ -30,6 +30,7 @@ type Outcome struct {
 	Digest [sha256.Size]byte
 
 	nextDelegation uint64
+	noted          []byte // see Noting
 }
 
 // Counts sums an outcome up. Delegations that an import derives (IANA to a registry, a registry to its NIR) are left out.

@@ -48,7 +48,7 @@ func (o *Outcome) Write(w store.Writer) error {
 	if was.LastDecision+1 != o.Decision.ID {
 		return fault.New(fault.Conflict, "another decision, %d, came first; look again and repeat", was.LastDecision)
 	}
-	puts := puts{w: w}
+	puts := puts{w: w, written: o.noted}
 	for _, org := range o.Organisations {
 		puts.put(organisationBucket, []byte(org.Handle), org)
 	}
@@ -75,8 +75,9 @@ func (o *Outcome) Write(w store.Writer) error {
 
 // puts writes until the first error.
 type puts struct {
-	w   store.Writer
-	err error
+	w       store.Writer
+	err     error
+	written []byte // see writtenBucket
 }
 
 func (p *puts) put(bucket store.Bucket, key []byte, value any) {
@@ -86,12 +87,14 @@ func (p *puts) put(bucket store.Bucket, key []byte, value any) {
 	}
 	if p.err == nil {
 		p.err = p.w.Put(bucket, key, data)
+		p.written = appendNote(p.written, bucket, key, data)
 	}
 }
 
 func (p *puts) remove(bucket store.Bucket, key []byte) {
 	if p.err == nil {
 		p.err = p.w.Delete(bucket, key)
+		p.written = appendNote(p.written, bucket, key, nil)
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 // intentBucket keeps the intents as JSON by Intent.key.
 var intentBucket = store.Declare("intent", "roa", store.Deposited)
 
+func init() { holdings.Audit('r', intentBucket) }
+
 // Book is all intents, live and parked. It has no lock: the caller keeps Apply apart from everything else.
 type Book struct {
 	of      map[string][]Intent // by holder, in the order of compareIntents
