@@ -29,8 +29,9 @@ type Upload struct {
 type HoldingsImport struct {
 	By
 	ca.Consent
-	Files []Upload `json:"files"`
-	Force bool     `json:"force,omitempty"`
+	Files       []Upload `json:"files"`
+	Force       bool     `json:"force,omitempty"`
+	ExceptWrong bool     `json:"except_wrong,omitempty"` // leave out lines that are wrong
 }
 
 // HoldingsTake asks to return or revoke resources.

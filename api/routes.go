@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"cadastre/ca"
 	"cadastre/holdings"
@@ -92,7 +93,14 @@ func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
 func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect, error) {
 	var files []*holdings.File
 	for _, upload := range q.Files {
-		f, err := holdings.ReadFile(upload.Name, bytes.NewReader(upload.Data))
+		read := holdings.ReadFile
+		if q.ExceptWrong {
+			read = holdings.ReadFileExceptWrong
+		}
+		f, err := read(upload.Name, bytes.NewReader(upload.Data))
+		if err == nil {
+			err = f.CheckDate(time.Now())
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +109,7 @@ func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect,
 	if q.Reason == "" && len(files) > 0 {
 		q.Reason = "import of " + files[0].Name
 	}
-	return s.engine.Import(q.holdings(), files, holdings.ImportOptions{Force: q.Force}, q.Consent)
+	return s.engine.Import(q.holdings(), files, holdings.ImportOptions{Force: q.Force, ExceptWrong: q.ExceptWrong}, q.Consent)
 }
 
 // holdingsDelegate enrols a recipient that is not there yet, as an end user where it is assigned resources and as an

@@ -21,9 +21,20 @@ type Consent struct {
 	Unbraked bool `json:"-"`
 }
 
-// Import takes registries' files as what they delegate now.
+// Import takes registries' files as what they delegate now. What it left out of them is in the effect.
 func (e *Engine) Import(by holdings.By, files []*holdings.File, opt holdings.ImportOptions, consent Consent) (*Effect, error) {
-	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Import(by, files, opt) }))
+	var omitted []string
+	f, err := e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		o, err := l.Import(by, files, opt)
+		if err == nil {
+			omitted = o.Omitted()
+		}
+		return o, err
+	}))
+	if f != nil {
+		f.Left = omitted
+	}
+	return f, err
 }
 
 // Delegate gives resources to an organisation from its parent.

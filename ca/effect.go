@@ -26,7 +26,7 @@ type Effect struct {
 	Overclaims []Overclaim `json:"overclaims,omitempty"` // of delegated CAs
 
 	Duplicates int      `json:"duplicates,omitempty"` // intents that were there already
-	Left       []string `json:"left,omitempty"`       // intents that were passed over, and why
+	Left       []string `json:"left,omitempty"`       // intents, or lines of registries' files, that were left out, and why
 	Warnings   []string `json:"warnings,omitempty"`
 
 	Held string `json:"held,omitempty"` // why the brake holds it

@@ -20,6 +20,7 @@ type Status struct {
 	Frozen       string                      `json:"frozen,omitempty"`
 	Organisation int                         `json:"organisations"`
 	Delegations  int                         `json:"delegations"`
+	Disputes     int                         `json:"disputes"` // lines of registries' last files that another registry's holders have
 	Intents      int                         `json:"intents"`
 	Authorities  int                         `json:"authorities"`
 	FirstExpiry  time.Time                   `json:"first_expiry,omitzero"` // of anything in the whole tree
@@ -90,6 +91,7 @@ func (e *Engine) Status() (*Status, error) {
 	e.mu.RLock()
 	s.Waiting, s.Intents = len(e.dirty)+len(e.backlog), e.book.Len()
 	s.Organisation, s.Delegations = e.ledger.Len()
+	s.Disputes = len(e.ledger.Disputes())
 	s.Aside, s.Transfers = e.listAside(time.Now()), e.countTransfers()
 	e.mu.RUnlock()
 	s.FirstExpiry, s.FirstHolder, s.Authorities = e.FirstExpiry()

@@ -24,6 +24,8 @@ type draft struct {
 	steps    map[uint64]string // transfers that it is a step of, and the lowest organisation above both sides where both are here
 	moved    []*Transfer       // transfers whose records change
 	policies []Policy          // those that are set
+
+	redisputed bool // what files have and others hold is not what it was
 }
 
 // account is what an organisation holds and what of it may be delegated on.

@@ -27,6 +27,7 @@ type File struct {
 	Date     time.Time // the last day that it covers
 	SHA256   string    // hex, of the bytes unpacked
 	Records  []Record
+	Wrong    []WrongLine // those that are left out, where that was asked for
 }
 
 // Record is one line of a File.
@@ -48,7 +49,13 @@ func (r *Record) inUse() bool {
 // ReadFile reads a delegated-extended file of version 2 to 2.3, plain or gzip. Anything wrong with it is BadInput, with
 // the first ten wrong lines by number: a line that can't be read, special-purpose space in use, space that is there
 // twice, counts that do not match the lines.
-func ReadFile(name string, in io.Reader) (*File, error) {
+func ReadFile(name string, in io.Reader) (*File, error) { return readFile(name, in, false) }
+
+// ReadFileExceptWrong reads a file and leaves out lines that are wrong by themselves: those that can't be read, special-purpose space in
+// use, space that is on an earlier line. What is wrong with the file as a whole is still BadInput.
+func ReadFileExceptWrong(name string, in io.Reader) (*File, error) { return readFile(name, in, true) }
+
+func readFile(name string, in io.Reader, exceptWrong bool) (*File, error) {
 	buffered := bufio.NewReader(in)
 	var plain io.Reader = buffered
 	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
@@ -61,13 +68,18 @@ func ReadFile(name string, in io.Reader) (*File, error) {
 	hash := sha256.New()
 	limited := &io.LimitedReader{R: plain, N: largestFile}
 	p := parser{
-		file: &File{Name: name}, lines: fault.NewLines(name),
+		file: &File{Name: name}, lines: fault.NewLines(name), exceptWrong: exceptWrong,
 		ids: map[string]string{}, found: map[string]int{}, stated: map[string]int{},
 	}
 	scan := bufio.NewScanner(io.TeeReader(limited, hash))
 	for scan.Scan() {
 		p.number++
-		p.lines.Add(p.number, p.line(strings.TrimSpace(scan.Text())))
+		err := p.line(strings.TrimSpace(scan.Text()))
+		if err != nil && p.exceptWrong && p.isRecord {
+			p.leave(p.number, err, p.named)
+			continue
+		}
+		p.lines.Add(p.number, err)
 		if p.headed && p.file.Registry == "" {
 			return nil, p.lines.Err() // it is something else altogether, and its other lines say no more
 		}
@@ -91,6 +103,10 @@ func ReadFile(name string, in io.Reader) (*File, error) {
 //	registry|*|type|*|count|summary
 //	registry|cc|type|start|value|date|status[|opaque-id[|extensions...]]
 type parser struct {
+	exceptWrong bool    // wrong records are left out
+	isRecord    bool    // the line is one, as far as it can be told
+	named       inr.Set // its resources, where they can be read
+
 	file    *File
 	lines   *fault.Lines
 	number  int
@@ -101,7 +117,13 @@ type parser struct {
 	found   map[string]int    // by type
 }
 
+// leave leaves out a line that is wrong.
+func (p *parser) leave(line int, err error, named inr.Set) {
+	p.file.Wrong = append(p.file.Wrong, WrongLine{line, err.Error(), named})
+}
+
 func (p *parser) line(text string) error {
+	p.isRecord, p.named = false, inr.Set{}
 	if p.number == 1 {
 		text = strings.TrimPrefix(text, "\ufeff")
 	}
@@ -121,12 +143,15 @@ func (p *parser) line(text string) error {
 	case len(fields) == 6 && fields[5] == "summary":
 		return p.summary(fields)
 	}
+	p.isRecord = true
+	if len(fields) > 2 {
+		p.found[fields[2]]++
+	}
 	if len(fields) < 7 {
 		return fault.New(fault.BadInput, "a record has at least 7 fields and this line has %d", len(fields))
 	}
-	p.found[fields[2]]++
 	r, err := parseRecord(fields)
-	if err != nil {
+	if p.named = r.Resources; err != nil {
 		return err
 	}
 	if r.inUse() {
@@ -204,9 +229,20 @@ func (p *parser) overlaps() {
 		r := &p.file.Records[i]
 		at := &Delegation{ID: uint64(r.Line), Resources: r.Resources} // a line's number is positive
 		if earlier := seen.overlapping(r.Resources); len(earlier) > 0 {
-			p.lines.Add(r.Line, fault.New(fault.BadInput, "%s is already on line %d", r.Resources.Intersect(earlier[0].Resources), earlier[0].ID))
+			err := fault.New(fault.BadInput, "%s is already on line %d", r.Resources.Intersect(earlier[0].Resources), earlier[0].ID)
+			if !p.exceptWrong {
+				p.lines.Add(r.Line, err)
+				continue
+			}
+			rest := r.Resources
+			for _, e := range earlier {
+				rest = rest.Minus(e.Resources)
+			}
+			p.leave(r.Line, err, rest)
+			r.Line = 0
 			continue
 		}
 		seen.insert(at)
 	}
+	p.file.Records = slices.DeleteFunc(p.file.Records, func(r Record) bool { return r.Line == 0 })
 }

@@ -1,10 +1,12 @@
 package holdings
 
 import (
+	"maps"
 	"slices"
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/inr"
 )
 
 // Mark is the last file that was imported of a registry. A file that makes no difference is no decision and leaves no mark.
@@ -15,11 +17,13 @@ type Mark struct {
 	Date     time.Time `json:"date,omitzero"`
 	SHA256   string    `json:"sha256"`
 	Decision uint64    `json:"decision"`
+	Disputes []Dispute `json:"disputes,omitempty"` // what was left out, since another registry has it
 }
 
 // ImportOptions for Import.
 type ImportOptions struct {
-	Force bool // take a file that is older than the last one of its registry
+	Force       bool // take a file that is older than the last one of its registry
+	ExceptWrong bool // leave out lines that are wrong, of files that were read so
 }
 
 // poolRecord is the Record of what an import derives: IANA to a registry, a registry to its NIR.
@@ -29,11 +33,62 @@ const poolRecord = "pool"
 // said. What was delegated by hand stays for as long as its ground does. What was returned or revoked by hand since comes
 // back if the file still has it: a registry's file is the truth about what came from files.
 //
+// What two registries' files both have stays with who has it; the other's line is left out for now, and told with the outcome.
+// A line that is wrong for another reason, such as one that overlaps what was delegated by hand below the same registry, is left out
+// with ExceptWrong, and what earlier imports made of its resources stays as it is.
+//
 // It fails with NotFound (no organisation has the file's name in statistics), Refused (an older file), BadInput or
-// Conflict (two files of a registry; lines that overlap what was delegated by hand or what another registry has, named by
-// number).
+// Conflict (two files of a registry; wrong lines, by number).
 func (l *Ledger) Import(by By, files []*File, opt ImportOptions) (*Outcome, error) {
-	d := l.draft(by)
+	left := &omissions{disputed: map[string]inr.Set{}, lines: map[string]map[int]error{}}
+	for round := 1; ; round++ {
+		d := l.draft(by)
+		sources, err := d.sources(files, opt, left)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sources {
+			if err := s.holders(opt, left); err != nil {
+				return nil, err
+			}
+			s.difference()
+		}
+		d.settle()
+		if round < maxRounds && left.leave(d, sources) {
+			continue
+		}
+		if again, err := importClashes(d, sources, opt, left); err != nil || again && round < maxRounds {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		return d.imported(sources, left)
+	}
+}
+
+// imported is the outcome, with what was left out.
+func (d *draft) imported(sources []*source, left *omissions) (*Outcome, error) {
+	var wrong []string
+	for i, s := range sources {
+		d.imports[i].Disputes = s.disputes(sources)
+		d.redisputed = d.redisputed || !slices.EqualFunc(d.imports[i].Disputes, d.ledger.imports[s.registry.Handle].Disputes, Dispute.same)
+		for _, w := range s.file.Wrong {
+			wrong = append(wrong, wrongLine(s.file.Name, w.Line, w.Why))
+		}
+		for _, line := range slices.Sorted(maps.Keys(left.lines[s.registry.Handle])) {
+			wrong = append(wrong, wrongLine(s.file.Name, line, left.lines[s.registry.Handle][line].Error()))
+		}
+	}
+	o, err := d.outcome()
+	if err == nil {
+		o.Wrong = wrong
+	}
+	return o, err
+}
+
+// sources are the files, one of each registry.
+func (d *draft) sources(files []*File, opt ImportOptions, left *omissions) ([]*source, error) {
 	var sources []*source
 	for _, f := range files {
 		s, err := d.source(f, opt)
@@ -43,35 +98,40 @@ func (l *Ledger) Import(by By, files []*File, opt ImportOptions) (*Outcome, erro
 		if slices.ContainsFunc(sources, func(other *source) bool { return other.registry == s.registry }) {
 			return nil, fault.New(fault.Conflict, "%s is a second file of %s; give one of each registry", f.Name, s.registry.Handle)
 		}
+		s.disputed, s.omitted = left.disputed[s.registry.Handle], left.lines[s.registry.Handle]
 		sources = append(sources, s)
 	}
-	for _, s := range sources {
-		if err := s.holders(); err != nil {
-			return nil, err
-		}
-		s.difference()
-	}
-	d.settle()
-	if err := importClashes(d, sources); err != nil {
-		return nil, err
-	}
-	return d.outcome()
+	return sources, nil
 }
 
-// importClashes names the lines that overlap what was there before.
-func importClashes(d *draft, sources []*source) error {
+// importClashes names the lines that overlap what was there before, or adds them to what is left out.
+func importClashes(d *draft, sources []*source, opt ImportOptions, left *omissions) (again bool, err error) {
 	clashes := d.clashes()
 	for _, s := range sources {
 		lines := fault.NewLines(s.file.Name)
 		for _, c := range clashes {
 			for _, line := range s.linesOf(c) {
-				lines.Add(line, fault.New(fault.Conflict, "%s is held by %s already (%s); end that first", c.shared, c.with.To, c.with.Ground))
+				lines.Add(line, left.wrong(s, line, opt, fault.New(fault.Conflict, "%s is held by %s already (%s); end that first", c.shared, c.with.To, c.with.Ground)))
+				again = again || opt.ExceptWrong
 			}
 		}
 		if err := lines.Err(); err != nil {
-			return err
+			return false, err
 		}
 	}
+	return again, nil
+}
+
+// wrong has a line left out where that is asked for; else it returns what is wrong with it.
+func (o *omissions) wrong(s *source, line int, opt ImportOptions, err error) error {
+	if !opt.ExceptWrong {
+		return err
+	}
+	registry := s.registry.Handle
+	if o.lines[registry] == nil {
+		o.lines[registry] = map[int]error{}
+	}
+	o.lines[registry][line] = err
 	return nil
 }
 

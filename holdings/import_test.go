@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -223,9 +225,10 @@ func TestImportOfSeveralFiles(t *testing.T) {
 
 	// space may not be of two registries, but may go from one to the other when both files say so
 	to := extended("lacnic", 2, "CL|ipv4|24.152.4.0|1024|20200310|allocated|7", "CL|ipv4|41.0.0.0|256|20200101|allocated|7")
-	_, err := h.ledger.Import(by("x"), []*holdings.File{read(t, to)}, holdings.ImportOptions{})
-	if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "file:6: 41.0.0.0/24 is held by afrinic already") {
-		t.Errorf("the error is %v", err)
+	early := h.take(to)
+	h.holds(map[string]string{"afrinic/a1": "41.0.0.0/24", "lacnic/7": "24.152.4.0/22", "lacnic": "24.152.4.0/22"})
+	if left := early.Omitted(); len(left) != 1 || left[0] != "file:6: 41.0.0.0/24 stays with afrinic/a1, which has it since 2020-01-01 (file), and is not given to lacnic/7" {
+		t.Errorf("it leaves out %q", left)
 	}
 	o := h.take(extended("afrinic", 2, "ZA|ipv4|41.0.1.0|256|20200101|allocated|A1"), to)
 	h.holds(map[string]string{"afrinic/a1": "41.0.1.0/24", "lacnic/7": "24.152.4.0/22, 41.0.0.0/24", "lacnic": "24.152.4.0/22, 41.0.0.0/24"})
@@ -259,10 +262,116 @@ func TestTwoFilesThatClaimTheSame(t *testing.T) {
 		read(t, extended("afrinic", 1, "ZA|ipv4|41.0.0.0|256|20200101|allocated|A1")),
 		read(t, extended("lacnic", 1, "CL|ipv4|24.152.4.0|1024|20200310|allocated|7", "CL|ipv4|41.0.0.0|512|20200101|allocated|7")),
 	}
-	_, err := h.ledger.Import(by("x"), files, holdings.ImportOptions{})
-	if fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "file:6: 41.0.0.0/24 is held by afrinic already") {
-		t.Errorf("the error is %v", err)
+	o := h.commit(h.ledger.Import(by("x"), files, holdings.ImportOptions{}))
+	h.holds(map[string]string{"afrinic/a1": "41.0.0.0/24", "lacnic/7": "24.152.4.0/22, 41.0.1.0/24", "lacnic": "24.152.4.0/22, 41.0.1.0/24"})
+	if left := o.Omitted(); len(left) != 1 || !strings.Contains(left[0], "file:6: 41.0.0.0/24 stays with afrinic/a1") {
+		t.Errorf("it leaves out %q", left)
 	}
+}
+
+// TestFilesThatOverlap: who has it keeps it, whatever the other file calls it; the rest is taken; and the next import looks again.
+func TestFilesThatOverlap(t *testing.T) {
+	h := newHouse(t, world)
+	living, lacnic := "ZA|ipv4|41.1.0.0|256|20200101|allocated|A1", "CL|ipv4|24.152.4.0|1024|20200310|allocated|7"
+	h.take(extended("afrinic", 1, living, "ZZ|ipv4|41.2.0.0|65536||available|"))
+	for day, line := range map[int]string{
+		1: "ZZ|ipv4|41.1.0.0|256||reserved|", 2: "CL|ipv4|41.1.0.0|256|20200101|allocated|8", 3: "CL|ipv4|41.0.0.0|131072|20200101|allocated|8",
+		4: "CL|ipv4|41.2.3.0|256|20200101|allocated|8",
+	} {
+		rest := "24.152.4.0/22"
+		if day == 3 {
+			rest = "24.152.4.0/22, 41.0.0.0-41.0.255.255, 41.1.1.0-41.1.255.255"
+		}
+		text := extended("lacnic", day, lacnic, line)
+		o, err := h.ledger.Import(by("x"), []*holdings.File{read(t, text)}, holdings.ImportOptions{Force: true})
+		h.commit(o, err)
+		sound(t, h.ledger)
+		h.holds(map[string]string{"afrinic": "41.1.0.0/24, 41.2.0.0/16", "afrinic/a1": "41.1.0.0/24", "lacnic": set(t, rest).String(), "lacnic/7": "24.152.4.0/22"})
+		if len(o.Omitted()) != 1 || len(h.ledger.Disputes()) != 1 || h.ledger.Disputes()[0].By != "file" {
+			t.Errorf("%s: %q, and %+v is in dispute", line, o.Omitted(), h.ledger.Disputes())
+		}
+		if again, err := h.ledger.Import(by("x"), []*holdings.File{read(t, text)}, holdings.ImportOptions{}); err != nil || !again.Empty() || len(again.Omitted()) != 1 {
+			t.Errorf("%s: the same file again is a difference, or tells nothing: %v", line, err)
+		}
+		h.sameAs(h.reload())
+	}
+	h.take(extended("lacnic", 9, lacnic))
+	if list := h.ledger.Disputes(); len(list) > 0 {
+		t.Errorf("%+v is in dispute still", list)
+	}
+	h.take(extended("lacnic", 10, lacnic, "CL|ipv4|41.1.0.0|256|20200101|allocated|8"))
+	h.take(extended("afrinic", 11, "ZZ|ipv4|41.2.0.0|65536||available|"))
+	h.take(extended("lacnic", 12, lacnic, "CL|ipv4|41.1.0.0|256|20200101|allocated|8"))
+	h.holds(map[string]string{"lacnic/8": "41.1.0.0/24"})
+	if list := h.ledger.Disputes(); len(list) > 0 {
+		t.Errorf("%+v is in dispute still", list)
+	}
+}
+
+// TestExceptWrong: lines that are wrong are left out where that is asked for, and what they name stays as it was; else nothing is taken.
+func TestExceptWrong(t *testing.T) {
+	h := newHouse(t, world)
+	good, pool := "ZA|ipv4|41.0.0.0|256|20200101|allocated|A1", "ZZ|ipv4|41.4.0.0|65536||available|"
+	h.take(extended("afrinic", 1, good, "ZA|ipv4|41.1.0.0|256|20200101|allocated|A2", pool))
+	h.give("afrinic/a1", "41.4.0.0/24", "", noon.AddDate(1, 0, 0))
+	text := extended("afrinic", 2, good, "ZA|ipv4|41.1.0.0|256|20201301|allocated|A2", "ZA|ipv4|10.0.0.0|256|20200101|allocated|A3",
+		"ZA|ipv4|41.0.0.0|512|20200101|allocated|A3", "ZA|ipv4|41.9.0.0", "ZA|ipv4|41.3.0.0|256|20200101|allocated|A4",
+		"ZA|ipv4|41.4.0.0|65536|20200101|allocated|A4")
+	if _, err := holdings.ReadFile("file", strings.NewReader(text)); fault.KindOf(err) != fault.BadInput {
+		t.Fatal("the file is taken:", err)
+	}
+	f, err := holdings.ReadFileExceptWrong("file", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ledger.Import(by("x"), []*holdings.File{f}, holdings.ImportOptions{}); fault.KindOf(err) != fault.Conflict {
+		t.Fatal("what was delegated by hand is given away:", err)
+	}
+	o := h.commit(h.ledger.Import(by("x"), []*holdings.File{f}, holdings.ImportOptions{ExceptWrong: true}))
+	sound(t, h.ledger)
+	h.holds(map[string]string{"afrinic/a1": "41.0.0.0/24, 41.4.0.0/24", "afrinic/a2": "41.1.0.0/24", "afrinic/a4": "41.3.0.0/24"})
+	left := o.Omitted()
+	for _, says := range []string{"file:6: ", "file:7: ", "file:8: ", "file:9: ", "file:11: 41.4.0.0/24 is held by afrinic/a1 already"} {
+		if !slices.ContainsFunc(left, func(line string) bool { return strings.HasPrefix(line, says) }) {
+			t.Errorf("of %q none is %s", left, says)
+		}
+	}
+	if len(left) != 5 {
+		t.Errorf("%d lines are left out: %q", len(left), left)
+	}
+	if _, err := holdings.ReadFileExceptWrong("file", strings.NewReader(strings.Replace(text, "|ipv4|*|7|", "|ipv4|*|8|", 1))); fault.KindOf(err) != fault.BadInput {
+		t.Error("a file that is cut short is taken:", err)
+	}
+}
+
+// TestFilesOfTheFuture: a file of tomorrow is taken, since it is tomorrow somewhere, and none that is later.
+func TestFilesOfTheFuture(t *testing.T) {
+	f := read(t, extended("afrinic", 10))
+	for _, c := range []struct {
+		now time.Time
+		ok  bool
+	}{{f.Date.AddDate(0, 0, -1), true}, {f.Date.AddDate(1, 0, 0), true}, {f.Date.AddDate(0, 0, -2), false}} {
+		if err := f.CheckDate(c.now); (err == nil) != c.ok || err != nil && fault.KindOf(err) != fault.BadInput {
+			t.Errorf("at %s: %v", c.now, err)
+		}
+	}
+}
+
+// TestReachableSpecials: what IANA calls globally reachable may be held, and what it does not may not.
+func TestReachableSpecials(t *testing.T) {
+	for text, reachable := range map[string]bool{
+		"192.175.48.0/24": true, "192.31.196.0/24": true, "192.52.193.0/24": true, "192.0.0.9/32": true, "2620:4f:8000::/48": true,
+		"2001:4:112::/48": true, "2001:3::/32": true, "2001:20::/28": true, "64:ff9b::/96": true, "AS112": true,
+		"192.0.0.0/24": false, "192.0.0.8/32": false, "192.88.99.0/24": false, "2001::/23": false, "2001:2::/48": false, "2001::/32": false,
+		"2001:10::/28": false, "64:ff9b:1::/48": false, "2002::/16": false, "AS23456": false, "10.0.0.0/8": false, "AS0": false,
+	} {
+		if found := holdings.Specials(set(t, text)); (len(found) == 0) != reachable {
+			t.Errorf("%s may be held: %v; %v", text, !reachable, found)
+		}
+	}
+	h := newHouse(t, world)
+	h.take(extended("afrinic", 1, "ZA|asn|112|1|20020319|assigned|A1", "ZA|ipv4|192.175.48.0|256|20200101|allocated|A1", "ZA|ipv6|2001:4:112::|48|20200101|allocated|A1"))
+	h.holds(map[string]string{"afrinic/a1": "192.175.48.0/24, 2001:4:112::/48, AS112"})
 }
 
 func FuzzReadFile(f *testing.F) {

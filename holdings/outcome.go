@@ -22,6 +22,8 @@ type Outcome struct {
 	Before, After map[string]inr.Set
 	Counts        Counts
 	Imports       []Mark         // the files that this outcome imports
+	Redisputed    bool           // what these files have and other registries hold is not what it was
+	Wrong         []string       // lines of them that were left out for a reason of their own
 	Transfers     []Transfer     // those that took a step
 	Policies      []Policy       // those that registries set
 	Intents       []IntentChange // what changes of the intents with it, for the log; the book of intents writes them
@@ -45,7 +47,7 @@ type Counts struct {
 
 // Empty tells whether nothing would change; such an outcome is neither a decision nor written.
 func (o *Outcome) Empty() bool {
-	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies)+len(o.Intents) == 0
+	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies)+len(o.Intents) == 0 && !o.Redisputed
 }
 
 // Losers is the organisations that hold less after than before, sorted.

@@ -25,7 +25,7 @@ func (d *draft) outcome() (*Outcome, error) {
 	o := &Outcome{
 		Decision: Decision{ID: l.lastDecision + 1, Actor: d.by.Actor, Reason: d.by.Reason, Time: d.by.Time.UTC().Round(0)},
 		Before:   d.before, After: make(map[string]inr.Set, len(d.after)),
-		Imports:        d.imports,
+		Imports: d.imports, Redisputed: d.redisputed,
 		nextDelegation: l.nextDelegation,
 	}
 	o.Started = make([]Delegation, 0, len(d.started))

@@ -20,6 +20,8 @@ type source struct {
 	gone     map[string]inr.Set     // what others have by transfers that are over, by who had it: the file is behind
 	wanted   []*Delegation          // what the file says, without the derived
 	lines    map[*Delegation]int
+	disputed inr.Set       // what it does not get, since another registry has it
+	omitted  map[int]error // lines that are left out
 }
 
 // source finds the registry of a file.
@@ -40,6 +42,9 @@ func (d *draft) source(f *File, opt ImportOptions) (*source, error) {
 	}
 	d.imports = append(d.imports, mark)
 	s.flight, s.gone = d.ledger.unsettled(), d.ledger.gone()
+	for _, w := range f.Wrong {
+		s.flight = s.flight.Union(w.resources)
+	}
 	s.remember(s.registry.received)
 	for _, handle := range s.registry.children {
 		child := d.ledger.orgs[handle]
@@ -69,23 +74,26 @@ func (s *source) remember(received []*Delegation) {
 func recordKey(d *Delegation) string { return d.To + "\x00" + d.Record }
 
 // holders makes delegations of the records in use, and enrols the holders that are new.
-func (s *source) holders() error {
+func (s *source) holders(opt ImportOptions, left *omissions) error {
 	lines := fault.NewLines(s.file.Name)
 	for i := range s.file.Records {
 		r := &s.file.Records[i]
-		if !r.inUse() {
+		resources := r.Resources.Minus(s.disputed)
+		if !r.inUse() || resources.Empty() {
 			continue
 		}
-		from := s.registry.Handle
-		if nir := s.nirs[r.Country]; nir != "" {
-			from = nir
+		if s.omitted[r.Line] != nil {
+			s.flight = s.flight.Union(r.Resources)
+			continue
 		}
+		from := s.giverOf(r)
 		x := &Delegation{
-			From: from, To: from + "/" + r.OpaqueID, Resources: r.Resources, Status: Status(r.Status), Since: r.Date,
+			From: from, To: from + "/" + r.OpaqueID, Resources: resources, Status: Status(r.Status), Since: r.Date,
 			Ground: DelegatedExtended, Country: r.Country, Record: r.key,
 		}
 		if err := s.enrolHolder(x); err != nil {
-			lines.Add(r.Line, err)
+			s.flight = s.flight.Union(r.Resources)
+			lines.Add(r.Line, left.wrong(s, r.Line, opt, err))
 			continue
 		}
 		s.wanted = append(s.wanted, x)
@@ -93,6 +101,16 @@ func (s *source) holders() error {
 	}
 	return lines.Err()
 }
+
+// giverOf is the registry whose holder a record is of: an NIR that serves its country, or the file's own.
+func (s *source) giverOf(r *Record) string {
+	if nir := s.nirs[r.Country]; nir != "" {
+		return nir
+	}
+	return s.registry.Handle
+}
+
+func (s *source) holderOf(r *Record) string { return s.giverOf(r) + "/" + r.OpaqueID }
 
 // enrolHolder sees to it that the recipient of a record is there, and that it is an LIR if it may delegate on.
 func (s *source) enrolHolder(x *Delegation) error {
@@ -135,7 +153,7 @@ func (s *source) difference() {
 	for i := range s.file.Records {
 		pool[i] = s.file.Records[i].Resources
 	}
-	s.bring(s.derive(s.registry, inr.Sum(pool...).Minus(specialSpace)), keep)
+	s.bring(s.derive(s.registry, inr.Sum(pool...).Minus(specialSpace).Minus(s.disputed)), keep)
 	for key, old := range s.made {
 		switch {
 		case keep[key]:

@@ -8,7 +8,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Special is an entry of one of IANA's registries of special-purpose numbers: it is held by no one.
+// Special is an entry of one of IANA's registries of special-purpose numbers that is held by no one: what these registries call
+// globally reachable may be registered to a holder and have ROAs, as that of AS112 has (RFC 7534, RFC 7535), and is not among them.
 type Special struct {
 	Resources inr.Set
 	Name      string
@@ -19,12 +20,20 @@ func block(prefix, name, rfc string) Special {
 	return Special{inr.OfPrefix(netip.MustParsePrefix(prefix)), name, rfc}
 }
 
+// but is an entry without what IANA has more specific entries for that are globally reachable.
+func (s Special) but(prefixes ...string) Special {
+	for _, p := range prefixes {
+		s.Resources = s.Resources.Minus(inr.OfPrefix(netip.MustParsePrefix(p)))
+	}
+	return s
+}
+
 func asns(first, last uint32, name, rfc string) Special {
 	return Special{inr.OfAS(first, last), name, rfc}
 }
 
-// specials is IANA's IPv4, IPv6 and AS number special registries and the multicast blocks, with entries left out that
-// lie within another one here.
+// specials is what IANA's IPv4, IPv6 and AS number special-purpose registries do not call globally reachable, those that were
+// deprecated included, and the multicast blocks, with entries left out that lie within another one here.
 var specials = []Special{
 	block("0.0.0.0/8", "this network", "RFC 791, section 3.2"),
 	block("10.0.0.0/8", "private use", "RFC 1918"),
@@ -32,13 +41,10 @@ var specials = []Special{
 	block("127.0.0.0/8", "loopback", "RFC 1122, section 3.2.1.3"),
 	block("169.254.0.0/16", "link local", "RFC 3927"),
 	block("172.16.0.0/12", "private use", "RFC 1918"),
-	block("192.0.0.0/24", "IETF protocol assignments", "RFC 6890, section 2.1"),
+	block("192.0.0.0/24", "IETF protocol assignments", "RFC 6890, section 2.1").but("192.0.0.9/32", "192.0.0.10/32"),
 	block("192.0.2.0/24", "documentation", "RFC 5737"),
-	block("192.31.196.0/24", "AS112", "RFC 7535"),
-	block("192.52.193.0/24", "AMT", "RFC 7450"),
 	block("192.88.99.0/24", "6to4 relay anycast, deprecated", "RFC 7526"),
 	block("192.168.0.0/16", "private use", "RFC 1918"),
-	block("192.175.48.0/24", "AS112 direct delegation", "RFC 7534"),
 	block("198.18.0.0/15", "benchmarking", "RFC 2544"),
 	block("198.51.100.0/24", "documentation", "RFC 5737"),
 	block("203.0.113.0/24", "documentation", "RFC 5737"),
@@ -47,14 +53,13 @@ var specials = []Special{
 
 	block("::/127", "unspecified and loopback", "RFC 4291"),
 	block("::ffff:0:0/96", "IPv4-mapped", "RFC 4291"),
-	block("64:ff9b::/96", "IPv4-IPv6 translation", "RFC 6052"),
 	block("64:ff9b:1::/48", "IPv4-IPv6 translation", "RFC 8215"),
 	block("100::/64", "discard only", "RFC 6666"),
 	block("100:0:0:1::/64", "dummy prefix", "RFC 9780"),
-	block("2001::/23", "IETF protocol assignments", "RFC 2928"),
+	block("2001::/23", "IETF protocol assignments", "RFC 2928").but(
+		"2001:1::1/128", "2001:1::2/128", "2001:1::3/128", "2001:3::/32", "2001:4:112::/48", "2001:20::/28", "2001:30::/28"),
 	block("2001:db8::/32", "documentation", "RFC 3849"),
 	block("2002::/16", "6to4", "RFC 3056"),
-	block("2620:4f:8000::/48", "AS112 direct delegation", "RFC 7534"),
 	block("3fff::/20", "documentation", "RFC 9637"),
 	block("5f00::/16", "SRv6 SIDs", "RFC 9602"),
 	block("fc00::/7", "unique local", "RFC 4193"),
@@ -62,7 +67,6 @@ var specials = []Special{
 	block("ff00::/8", "multicast", "RFC 4291"),
 
 	asns(0, 0, "AS 0", "RFC 7607"),
-	asns(112, 112, "AS112", "RFC 7534"),
 	asns(23456, 23456, "AS_TRANS", "RFC 6793"),
 	asns(64496, 64511, "documentation", "RFC 5398"),
 	asns(64512, 65534, "private use", "RFC 6996"),
@@ -98,7 +102,7 @@ func Specials(s inr.Set) []Special {
 // refuseSpecial is an error that names the first special-purpose entry within a set.
 func refuseSpecial(s inr.Set) error {
 	if found := Specials(s); len(found) > 0 {
-		return fault.New(fault.BadInput, "%s is special-purpose (%s, %s) and can't be held", found[0].Resources.Intersect(s), found[0].Name, found[0].RFC)
+		return fault.New(fault.BadInput, "%s is special-purpose (%s, %s), not globally reachable, and can't be held", found[0].Resources.Intersect(s), found[0].Name, found[0].RFC)
 	}
 	return nil
 }

@@ -36,7 +36,9 @@ func holdingsImport(g *global) *cobra.Command {
 		Short: "Take registries' delegated-extended files as what they delegate now",
 		Long: "Takes delegated-extended files (versions 2 to 2.3, plain or gzip) of registries in the tree. A later file of a registry is a\n" +
 			"difference: what is new, gone or changed hands follows in the RPKI by itself. A file that would take too much away is held by\n" +
-			"the brake until the command is repeated with the code that the plan printed.",
+			"the brake until the command is repeated with the code that the plan printed.\n\n" +
+			"What another registry has stays with it: such a line is left out and told, and the next import looks again. Of a file with wrong\n" +
+			"lines nothing is taken; with --except-wrong the others are, and what the wrong ones named stays as it was.",
 		Example: "  cadastre holdings import delegated-afrinic-extended-20230324.gz\n  cadastre holdings import delegated-afrinic-extended-20260505.gz --dry-run\n  cadastre holdings import delegated-afrinic-extended-20260505.gz --code 1a2b3c4d",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -49,6 +51,7 @@ func holdingsImport(g *global) *cobra.Command {
 		},
 	}
 	addConsent(cmd, &q.Consent)
+	cmd.Flags().BoolVar(&q.ExceptWrong, "except-wrong", false, "leave out lines that are wrong, and list them")
 	cmd.Flags().BoolVar(&q.Force, "force", false, "take a file that is older than the last one of its registry")
 	return cmd
 }

@@ -90,9 +90,9 @@ type houseCollector struct {
 	engine *ca.Engine
 	tls    func() time.Time // when the served TLS certificate ends
 
-	firstExpiry, anchorNeeded, authorities, vrps, poolReady, poolSize, frozen, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
-	peers                                                                                                                       peerDescs
-	transfers                                                                                                                   transferDescs
+	firstExpiry, anchorNeeded, authorities, vrps, poolReady, poolSize, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+	peers                                                                                                                                 peerDescs
+	transfers                                                                                                                             transferDescs
 }
 
 func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
@@ -108,6 +108,7 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 		poolReady:    desc("key_pool_ready", "One-time keys that are ready."),
 		poolSize:     desc("key_pool_capacity", "One-time keys that a full pool has."),
 		frozen:       desc("frozen", "1 while nothing is signed because something is wrong."),
+		disputes:     desc("import_lines_disputed", "Lines of registries' last files that are left out because another registry's holders have that."),
 		waiting:      desc("organisations_waiting", "Organisations that a decision touched and that are not planned for yet."),
 		tlsExpiry:    desc("tls_expiry_seconds", "Seconds until the served TLS certificate ends."),
 		serial:       desc("repository_serial", "Serial of a repository.", "registry"),
@@ -138,6 +139,7 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.vrps, float64(c.engine.VRPCount()))
 	gauge(c.poolReady, float64(status.PoolReady))
 	gauge(c.poolSize, float64(status.PoolSize))
+	gauge(c.disputes, float64(status.Disputes))
 	gauge(c.waiting, float64(status.Waiting))
 	gauge(c.frozen, float64(count(status.Frozen != "")))
 	gauge(c.tlsExpiry, time.Until(c.tls()).Seconds())

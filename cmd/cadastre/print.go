@@ -67,7 +67,7 @@ func printEffect(w io.Writer, f *ca.Effect) {
 		fmt.Fprintf(w, "%s has its CA elsewhere and until %s to shed %s; %d objects that it publishes will over-claim\n", over.Holder, until, shortened(over.Resources.String(), 70), over.Objects)
 	}
 	if len(f.Left) > 0 {
-		fmt.Fprintf(w, "%d were left out, because no one holds them or others do:\n", len(f.Left))
+		fmt.Fprintf(w, "%d were left out:\n", len(f.Left))
 		for _, left := range f.Left {
 			fmt.Fprintf(w, "  %s\n", left)
 		}

@@ -85,6 +85,9 @@ func printStatus(w io.Writer, s *ca.Status) {
 		state = fmt.Sprintf("at work, %d organisations to go", s.Waiting)
 	}
 	fmt.Fprintf(w, "state        %s\nrevision     %d\nledger       %d organisations, %d delegations\nintents      %d\nauthorities  %d\n", state, s.Revision, s.Organisation, s.Delegations, s.Intents, s.Authorities)
+	if s.Disputes > 0 {
+		fmt.Fprintf(w, "in dispute   %d lines of registries' files, left out since others have that; the next import looks again\n", s.Disputes)
+	}
 	if !s.FirstExpiry.IsZero() {
 		fmt.Fprintf(w, "first expiry %s (%s)\n", s.FirstExpiry.Format(time.RFC3339), s.FirstHolder)
 	}
