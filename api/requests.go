@@ -67,10 +67,11 @@ type HoldingsExchange struct {
 	Ground   string    `json:"ground,omitempty"`
 }
 
-// HoldingsExpire asks for what has ended to end now.
+// HoldingsExpire asks for what has ended to end now: of one holder, or of all.
 type HoldingsExpire struct {
 	By
 	ca.Consent
+	Holder string `json:"holder,omitempty"`
 }
 
 // HoldingsList asks who holds what: of one holder, of those that hold some resources, or of all.

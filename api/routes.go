@@ -31,6 +31,9 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 		return e.Exchange(q.holdings(), q.Give, holdings.Delegation{To: q.Holder, Resources: q.Get, Ground: q.Ground}, q.Deadline, q.Consent)
 	})
 	handle(mux, "/holdings/expire", func(_ context.Context, q HoldingsExpire) (*ca.Effect, error) {
+		if q.Holder != "" {
+			return e.Expire(q.holdings(), q.Consent, q.Holder)
+		}
 		return e.Expire(q.holdings(), q.Consent)
 	})
 	handle(mux, "/holdings/list", s.holdingsList)

@@ -109,11 +109,9 @@ func (e *Engine) Code(plan []byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
-// Brake says why the brake would hold that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass;
-// nothing where it would not.
-func (e *Engine) Brake(holder string, lost []roa.VRP) (why, code string) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
+// brakeOn says why the brake would hold that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass;
+// nothing where it would not. The engine's mu is held.
+func (e *Engine) brakeOn(holder string, lost []roa.VRP) (why, code string) {
 	if why = e.weigh(time.Now(), []loss{{Holder: holder, VRPs: lost}}); why == "" {
 		return "", ""
 	}

@@ -57,12 +57,6 @@ func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consen
 	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Revoke(by, holder, resources) }))
 }
 
-// Expire ends what was delegated until now or before. The engine does it by itself; it is a command for when the brake
-// held it.
-func (e *Engine) Expire(by holdings.By, consent Consent) (*Effect, error) {
-	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Expire(by) }))
-}
-
 // Exchange gives an organisation resources in place of others, which it keeps until a deadline. Its warnings name those below it
 // that have something of the old.
 func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation, deadline time.Time, consent Consent) (*Effect, error) {
@@ -78,6 +72,15 @@ func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation
 		}
 	}
 	return f, err
+}
+
+// DecideWeighed takes a decision whose losses come later and are weighed now: resolve is given the brake, which says why it would hold
+// that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass; nothing where it would not.
+func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *roa.Book, func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error)) (*Effect, error) {
+	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := resolve(l, b, e.brakeOn)
+		return o, nil, err
+	})
 }
 
 // Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
@@ -272,51 +275,4 @@ func (f *Effect) passes(consent Consent) error {
 		return fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again, then repeat with --code %s", consent.Code, f.Held, f.Code)
 	}
 	return fault.New(fault.Refused, "the brake holds this: %s; look at the plan, then repeat with --code %s", f.Held, f.Code)
-}
-
-// clockActor is who decides, in the log, where the time decides.
-const clockActor = "clock"
-
-// endIntents ends by itself what was to be authorised until now. A failure holds up nothing else.
-func (e *Engine) endIntents(now time.Time) {
-	e.mu.RLock()
-	next := e.book.NextEnd()
-	e.mu.RUnlock()
-	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
-		return
-	}
-	by := holdings.By{Actor: clockActor, Reason: "the time until which it was to be authorised has come", Time: now}
-	_, err := e.Decide(Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
-		o := b.End(now)
-		o.By = by
-		return nil, o, nil
-	})
-	if err != nil {
-		e.expiryHeld = now.Add(retryAfter)
-		e.Observer.Refused(fault.KindOf(err))
-		e.log.Error("intents have ended, and what follows could not be decided; it will be tried again", "error", err)
-	}
-}
-
-// expire ends by itself what was delegated until now. What the brake holds waits for the operator, and is tried again each
-// hour; a failure holds up nothing else.
-func (e *Engine) expire(now time.Time) {
-	e.mu.RLock()
-	next := e.ledger.NextExpiry()
-	e.mu.RUnlock()
-	if next.IsZero() || now.Before(next) || now.Before(e.expiryHeld) {
-		return
-	}
-	by := holdings.By{Actor: clockActor, Reason: "the time until which it was delegated has come", Time: now}
-	effect, err := e.Expire(by, Consent{})
-	switch {
-	case err == nil:
-	case fault.KindOf(err) == fault.Refused:
-		e.expiryHeld = now.Add(time.Hour)
-		e.log.Error("delegations have ended, and the brake holds what follows: look with 'cadastre holdings expire --dry-run'", "why", effect.Held, "code", effect.Code)
-	default:
-		e.expiryHeld = now.Add(retryAfter)
-		e.Observer.Refused(fault.KindOf(err))
-		e.log.Error("delegations have ended, and what follows could not be decided; it will be tried again", "error", err)
-	}
 }

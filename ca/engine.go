@@ -99,7 +99,7 @@ type Engine struct {
 	step       Step      // of the wave that was worked on last; likewise
 	unfinished bool      // what is staged may be half of a plan, whose repositories come out in an order; likewise
 	lastClose  time.Time // when a serial was last closed; likewise
-	expiryHeld time.Time // until when an expiry that the brake holds is not tried again; likewise
+	ends       ends
 	frozen     frozen
 	Observer   Observer // set before Run
 }

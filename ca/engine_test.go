@@ -221,6 +221,46 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 	})
 }
 
+// TestHeldEndHoldsUpNoOther: ends by date are decided one by one where the brake holds all together. What it holds is listed with its
+// reason and its code, which ends that alone.
+func TestHeldEndHoldsUpNoOther(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		until := time.Now().Add(36 * time.Hour)
+		for what, route := range map[string]string{"41.0.128.0/18": "41.0.128.0/18,AS37005", "41.0.192.0/24": "41.0.192.0/24,AS37006"} {
+			to := map[bool]string{true: "isp", false: "isp/small"}[what == "41.0.128.0/18"]
+			if to == "isp/small" {
+				h.decided(h.engine.Enrol(h.by(), holdings.Organisation{Handle: to, Parent: "afrinic", Kind: holdings.LIR}))
+			}
+			h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: to, Resources: resources(h, what), Status: holdings.Allocated, Ground: "a lease", Until: until}, Consent{}))
+			h.intend(route)
+		}
+		stop := h.run()
+		defer stop()
+		h.reader.pause(true) // what ends by itself it takes for lost
+		time.Sleep(37 * time.Hour)
+		must(h, h.engine.WaitSettled(context.Background()))
+		if got := h.engine.ledger.Holding("isp/small"); !got.Empty() {
+			h.Error("the small one is there still:", got)
+		}
+		if got := h.engine.ledger.Holding("isp"); !got.Contains(resources(h, "41.0.128.0/18")) {
+			h.Error("the large one went without a code:", got)
+		}
+		status, err := h.engine.Status()
+		must(h, err)
+		if len(status.Aside) != 1 || status.Aside[0].Organisation != "isp" || !strings.Contains(status.Aside[0].Why, "--code ") {
+			h.Fatalf("it lists %+v", status.Aside)
+		}
+		_, code, _ := strings.Cut(status.Aside[0].Why, "--code ")
+		h.decided(h.engine.Expire(h.by(), Consent{Code: code}, "isp"))
+		must(h, h.engine.WaitSettled(context.Background()))
+		if status, err = h.engine.Status(); err != nil || len(status.Aside) > 0 {
+			h.Errorf("it lists still %+v, %v", status.Aside, err)
+		}
+		h.complete()
+	})
+}
+
 // run runs the engine until the function that it returns is called.
 func (h *house) run() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())

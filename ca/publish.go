@@ -203,11 +203,8 @@ func (e *Engine) untilNext(now time.Time) time.Duration {
 	case !at.IsZero():
 		next = earlier(next, at)
 	}
-	if expiry := e.ledger.NextExpiry(); !expiry.IsZero() {
-		next = earlier(next, later(expiry, e.expiryHeld))
-	}
-	if end := e.book.NextEnd(); !end.IsZero() {
-		next = earlier(next, later(end, e.expiryHeld))
+	if end := e.nextEnd(now); !end.IsZero() {
+		next = earlier(next, end)
 	}
 	if at := e.rollsAt(); !at.IsZero() {
 		next = earlier(next, at)

@@ -117,6 +117,7 @@ func (e *Engine) listAside(now time.Time) []Aside {
 		w := e.aside[holder]
 		list = append(list, Aside{holder, w.err.Error(), w.since, w.until})
 	}
+	list = append(list, e.ends.list()...)
 	if e.gate == nil || e.anchor != nil {
 		return list
 	}

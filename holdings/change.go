@@ -1,6 +1,8 @@
 package holdings
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,19 +150,41 @@ func (l *Ledger) take(by By, handle string, resources inr.Set) (*Outcome, error)
 	return d.outcome()
 }
 
-// Expire resolves that what is due at the time of the decision ends. What is in a transfer waits until that is over. The
-// outcome is empty when nothing is.
-func (l *Ledger) Expire(by By) (*Outcome, error) {
+// Expire resolves that what is due at the time of the decision ends: of all, or of some holders alone. What is in a transfer waits
+// until that is over. The outcome is empty when nothing is.
+func (l *Ledger) Expire(by By, holders ...string) (*Outcome, error) {
 	d := l.draft(by)
 	for _, x := range l.expiries {
 		if !due(x, by.Time) {
 			break
 		}
-		if !l.stays(x) {
+		if (len(holders) == 0 || slices.Contains(holders, x.To)) && !l.stays(x) {
 			d.end(x)
 		}
 	}
 	return d.outcome()
+}
+
+// Due is the holders of whom something is due at a time, those below others first, and when the next delegation ends after that; zero
+// when none does. What is in a transfer ends after it.
+func (l *Ledger) Due(now time.Time) (holders []string, next time.Time) {
+	seen := map[string]bool{}
+	for _, x := range l.expiries {
+		switch {
+		case l.stays(x):
+		case !due(x, now):
+			return l.lowestFirst(holders), x.Until
+		case !seen[x.To]:
+			seen[x.To] = true
+			holders = append(holders, x.To)
+		}
+	}
+	return l.lowestFirst(holders), time.Time{}
+}
+
+func (l *Ledger) lowestFirst(holders []string) []string {
+	slices.SortStableFunc(holders, func(a, b string) int { return cmp.Compare(l.Depth(b), l.Depth(a)) })
+	return holders
 }
 
 func unknown(handle string) error {

@@ -135,6 +135,9 @@ func (h *history) add(d *Delegation) error {
 			return err
 		}
 	}
+	if h.timed && !d.Until.IsZero() && !d.Until.After(h.query.From) {
+		return nil // its end had come, though the decision that follows from that was still to be taken
+	}
 	if h.timed && (!began.Time.Before(h.query.Until) || t.Ended != nil && !t.Ended.Time.After(h.query.From)) {
 		return nil
 	}

@@ -45,44 +45,41 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 	if err != nil {
 		return nil, err
 	}
-	begun, err := m.begin(by, holdings.Beginning{Transfer: want, Recipient: recipient}, true)
-	if err != nil || consent.DryRun {
-		return begun, err
-	}
-	switch {
-	case begun.Held == "" || consent.Code == begun.Code:
-	case consent.Code != "":
-		return nil, fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again with --dry-run, then repeat with --code %s", consent.Code, begun.Held, begun.Code)
-	default:
-		return nil, fault.New(fault.Refused, "the brake holds this: when the transfer is finalised %s; look at it with --dry-run, then repeat with --code %s", begun.Held, begun.Code)
-	}
-	begun, err = m.begin(by, holdings.Beginning{Transfer: want, Recipient: recipient}, false)
-	m.poke()
-	return begun, err
-}
-
-// begin begins a transfer, or only says what that would do.
-func (m *Mover) begin(by holdings.By, want holdings.Beginning, dryRun bool) (*Begun, error) {
-	begun := &Begun{DryRun: dryRun}
-	_, err := m.engine.Decide(ca.Consent{DryRun: dryRun, Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		o, err := l.InitiateAll(by, []holdings.Beginning{want}, by.Reason)
-		if err == nil {
-			begun.Transfer = o.Transfers[0]
+	begun := &Begun{DryRun: consent.DryRun}
+	_, err = m.engine.DecideWeighed(ca.Consent{DryRun: consent.DryRun, Unbraked: true}, func(l *holdings.Ledger, b *roa.Book, weigh func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error) {
+		o, err := l.InitiateAll(by, []holdings.Beginning{{Transfer: want, Recipient: recipient}}, by.Reason)
+		if err != nil {
+			return nil, err
 		}
-		return o, err
-	}))
+		begun.Transfer = o.Transfers[0]
+		t := &begun.Transfer
+		begun.foresee(l, b)
+		if t.To == "" {
+			if err := sourceReport(l, b, t).Fits(); err != nil {
+				return nil, fault.Wrap(err, "this is more than can be told to %s at once; move it in parts", t.Peer)
+			}
+		}
+		begun.Held, begun.Code = weigh(t.From, begun.Lost)
+		return o, begun.passes(consent)
+	})
 	if err != nil {
 		return nil, err
 	}
-	err = m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
-		begun.foresee(l, b)
-		if t := &begun.Transfer; t.To == "" {
-			return fault.Wrap(sourceReport(l, b, t).Fits(), "this is more than can be told to %s at once; move it in parts", t.Peer)
-		}
+	if !consent.DryRun {
+		m.poke()
+	}
+	return begun, nil
+}
+
+// passes lets a transfer begin that the brake does not hold, or whose code was given.
+func (f *Begun) passes(consent ca.Consent) error {
+	switch {
+	case f.DryRun || f.Held == "" || consent.Code == f.Code:
 		return nil
-	})
-	begun.Held, begun.Code = m.engine.Brake(begun.Transfer.From, begun.Lost)
-	return begun, err
+	case consent.Code != "":
+		return fault.New(fault.Refused, "the code %s belongs to another plan: %s; look at it again with --dry-run, then repeat with --code %s", consent.Code, f.Held, f.Code)
+	}
+	return fault.New(fault.Refused, "the brake holds this: when the transfer is finalised %s; look at it with --dry-run, then repeat with --code %s", f.Held, f.Code)
 }
 
 // seldomAsked is the soak of a holder whose CA is elsewhere, where nobody says otherwise. Such a CA has its new certificate before

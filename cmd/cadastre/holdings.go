@@ -133,10 +133,11 @@ func holdingsTake(g *global, verb, short string) *cobra.Command {
 func holdingsExpire(g *global) *cobra.Command {
 	q := api.HoldingsExpire{}
 	cmd := &cobra.Command{
-		Use:     "expire",
-		Short:   "End what was delegated until now or before",
-		Long:    "Ends what was delegated until now or before. The daemon does so by itself; this is for when the brake holds it.",
-		Example: "  cadastre holdings expire --dry-run\n  cadastre holdings expire --code 1a2b3c4d",
+		Use:   "expire",
+		Short: "End what was delegated until now or before",
+		Long: "Ends what was delegated until now or before, of all holders or of one. The daemon does so by itself, each holder's for itself where\n" +
+			"the brake holds some; this is for what it holds, which 'cadastre status' lists with its code.",
+		Example: "  cadastre holdings expire --dry-run\n  cadastre holdings expire --holder acme --code 1a2b3c4d",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q.By = g.by()
@@ -144,6 +145,7 @@ func holdingsExpire(g *global) *cobra.Command {
 			return g.finish(cmd, f, err)
 		},
 	}
+	cmd.Flags().StringVar(&q.Holder, "holder", "", "of this holder alone")
 	addConsent(cmd, &q.Consent)
 	return cmd
 }

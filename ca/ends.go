@@ -1,0 +1,186 @@
+package ca
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/roa"
+)
+
+// endAgain is how often an end by date that the brake holds is tried again.
+const endAgain = time.Hour
+
+// clockActor is who decides, in the log, where the time decides.
+const clockActor = "clock"
+
+// ends are the ends by date that have come and could not be decided: those that the brake holds, by holder, and when the others are
+// tried again after a failure.
+type ends struct {
+	mu      sync.Mutex
+	held    map[string]heldEnd
+	resume  time.Time
+	intents time.Time
+}
+
+type heldEnd struct {
+	why, code    string
+	since, again time.Time
+}
+
+// Expire ends what was delegated until now or before, of all or of some holders. The engine does it by itself; it is a command for when
+// the brake held it.
+func (e *Engine) Expire(by holdings.By, consent Consent, holders ...string) (*Effect, error) {
+	for i, h := range holders {
+		if holders[i] = holdings.Fold(h); !e.holds(holders[i]) {
+			return nil, fault.New(fault.NotFound, "there is no organisation %q", h)
+		}
+	}
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Expire(by, holders...) }))
+}
+
+func (e *Engine) holds(holder string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	_, ok := e.ledger.Organisation(holder)
+	return ok
+}
+
+// expire ends by itself what was delegated until now: all of it in one decision, and where the brake holds that, each holder's by
+// itself, those below others first. What is held waits for the operator, holds up no other, and is tried again each hour.
+func (e *Engine) expire(now time.Time) {
+	e.mu.RLock()
+	due, _ := e.ledger.Due(now)
+	e.mu.RUnlock()
+	if due = e.ends.ready(due, now); len(due) == 0 {
+		return
+	}
+	by := holdings.By{Actor: clockActor, Reason: "the time until which it was delegated has come", Time: now}
+	if len(due) > 1 {
+		_, err := e.Expire(by, Consent{}, due...)
+		if err == nil {
+			return
+		}
+		if fault.KindOf(err) != fault.Refused {
+			e.endFailed(&e.ends.resume, now, "delegations", err)
+			return
+		}
+	}
+	for _, holder := range due {
+		effect, err := e.Expire(by, Consent{}, holder)
+		switch {
+		case err == nil:
+		case fault.KindOf(err) == fault.Refused:
+			e.ends.hold(holder, effect, now)
+			e.log.Error("delegations to an organisation have ended, and the brake holds what follows: look with 'cadastre holdings expire --holder' and its handle, and --dry-run",
+				"organisation", holder, "why", effect.Held, "code", effect.Code)
+		default:
+			e.endFailed(&e.ends.resume, now, "delegations", err)
+			return
+		}
+	}
+}
+
+// endIntents ends by itself what was to be authorised until now. A failure holds up nothing else.
+func (e *Engine) endIntents(now time.Time) {
+	e.mu.RLock()
+	next := e.book.NextEnd()
+	e.mu.RUnlock()
+	if next.IsZero() || now.Before(next) || now.Before(e.ends.after(&e.ends.intents)) {
+		return
+	}
+	_, err := e.Decide(Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o := b.End(now)
+		o.By = holdings.By{Actor: clockActor, Reason: "the time until which it was to be authorised has come", Time: now}
+		return nil, o, nil
+	})
+	if err != nil {
+		e.endFailed(&e.ends.intents, now, "intents", err)
+	}
+}
+
+func (e *Engine) endFailed(resume *time.Time, now time.Time, what string, err error) {
+	e.ends.mu.Lock()
+	*resume = now.Add(retryAfter)
+	e.ends.mu.Unlock()
+	e.Observer.Refused(fault.KindOf(err))
+	e.log.Error("what follows from an end by date could not be decided; it will be tried again", "of", what, "error", err)
+}
+
+// nextEnd is when the next end by date is to be decided; zero when none is. The engine's mu is held.
+func (e *Engine) nextEnd(now time.Time) time.Time {
+	due, next := e.ledger.Due(now)
+	at := e.ends.next(due, now)
+	if at.IsZero() || !next.IsZero() && next.Before(at) {
+		at = next
+	}
+	if end := e.book.NextEnd(); !end.IsZero() {
+		if end = later(end, e.ends.after(&e.ends.intents)); at.IsZero() || end.Before(at) {
+			at = end
+		}
+	}
+	return at
+}
+
+// ready is those of whom something is due that may be tried now. What is not due any more is forgotten.
+func (x *ends) ready(due []string, now time.Time) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	maps.DeleteFunc(x.held, func(holder string, _ heldEnd) bool { return !slices.Contains(due, holder) })
+	if now.Before(x.resume) {
+		return nil
+	}
+	return slices.DeleteFunc(due, func(holder string) bool { return now.Before(x.held[holder].again) })
+}
+
+// next is when the first of those of whom something is due may be tried; zero where there is none.
+func (x *ends) next(due []string, now time.Time) (at time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, holder := range due {
+		when := later(later(now, x.held[holder].again), x.resume)
+		if at.IsZero() || when.Before(at) {
+			at = when
+		}
+	}
+	return at
+}
+
+func (x *ends) after(resume *time.Time) time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return *resume
+}
+
+func (x *ends) hold(holder string, f *Effect, now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.held == nil {
+		x.held = map[string]heldEnd{}
+	}
+	h := x.held[holder]
+	if h.since.IsZero() {
+		h.since = now
+	}
+	h.why, h.code, h.again = f.Held, f.Code, now.Add(endAgain)
+	x.held[holder] = h
+}
+
+// list is what the brake holds, for people.
+func (x *ends) list() []Aside {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var list []Aside
+	for _, holder := range slices.Sorted(maps.Keys(x.held)) {
+		h := x.held[holder]
+		list = append(list, Aside{
+			Organisation: holder, Since: h.since, Again: h.again,
+			Why: fmt.Sprintf("what was delegated to it has ended, and the brake holds what follows: %s; look with 'cadastre holdings expire --holder %s --dry-run', then repeat with --code %s", h.why, holder, h.code),
+		})
+	}
+	return list
+}
