@@ -142,3 +142,14 @@ type Nothing struct{}
 type Text struct {
 	Text string `json:"text" printable:"text"`
 }
+
+// OrganisationsList asks for the organisations of the tree, or those at and below one.
+type OrganisationsList struct {
+	Below string `json:"below,omitempty"`
+}
+
+// OrganisationsRemove asks to remove an organisation that has nothing any more.
+type OrganisationsRemove struct {
+	By
+	Handle string `json:"handle"`
+}

@@ -38,6 +38,12 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	})
 	handle(mux, "/holdings/list", s.holdingsList)
 	handle(mux, "/holdings/history", func(_ context.Context, q holdings.HistoryQuery) ([]holdings.Tenure, error) { return e.History(q) })
+	handle(mux, "/organisations/list", func(_ context.Context, q OrganisationsList) ([]ca.OrganisationStatus, error) {
+		return e.Organisations(q.Below)
+	})
+	handle(mux, "/organisations/remove", func(_ context.Context, q OrganisationsRemove) (*ca.Effect, error) {
+		return e.RemoveOrganisation(q.holdings(), q.Handle)
+	})
 	handle(mux, "/organisations/enrol", func(_ context.Context, q Enrol) (*ca.Effect, error) {
 		return e.Enrol(q.holdings(), q.Organisation)
 	})

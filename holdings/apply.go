@@ -19,6 +19,11 @@ func (l *Ledger) Apply(o *Outcome) {
 	}
 	l.lastDecision, l.nextDelegation = o.Decision.ID, o.nextDelegation
 	l.enrol(o.Organisations)
+	for _, handle := range o.Removed {
+		parent := l.orgs[l.orgs[handle].Parent]
+		parent.children = slices.DeleteFunc(parent.children, func(h string) bool { return h == handle })
+		delete(l.orgs, handle)
+	}
 	for i := range o.Ended {
 		l.drop(&o.Ended[i])
 	}

@@ -46,6 +46,37 @@ func (l *Ledger) checkEnrolment(o Organisation) error {
 	return nil
 }
 
+// Remove resolves that an organisation that has nothing is removed: a holder with none below it, in no transfer's record. What it had
+// once stays in the history. It fails with NotFound, BadInput (a registry) and Conflict.
+func (l *Ledger) Remove(by By, handle string) (*Outcome, error) {
+	n := l.orgs[Fold(handle)]
+	switch {
+	case n == nil:
+		return nil, unknown(handle)
+	case n.Kind.IsRegistry():
+		return nil, fault.New(fault.BadInput, "%s is a registry, which has a repository of its own and stays", n.Handle)
+	case len(n.received) > 0:
+		return nil, fault.New(fault.Conflict, "%s holds %s; return or revoke that first", n.Handle, n.holding)
+	case len(n.children) > 0:
+		return nil, fault.New(fault.Conflict, "%s stands below %s; remove what is below first", n.children[0], n.Handle)
+	}
+	for _, t := range l.transfers {
+		if t.names(n.Handle) {
+			return nil, fault.New(fault.Conflict, "%s is in the record of transfer %d, which is kept", n.Handle, t.ID)
+		}
+	}
+	d := l.draft(by)
+	d.removed = append(d.removed, n.Handle)
+	return d.outcome()
+}
+
+// names tells whether an organisation here is in a transfer's record.
+func (t *Transfer) names(handle string) bool {
+	return t.From == handle || t.To == handle || slices.ContainsFunc(t.Legs, func(leg Leg) bool {
+		return leg.From == handle || leg.To == handle || leg.New.Handle == handle || leg.New.Parent == handle
+	})
+}
+
 // Delegate resolves that an organisation gets resources from its parent. Of want, To, Resources, Status, Ground and,
 // if not zero, Since (else the time of the decision), Until and Country are taken. It fails with NotFound, BadInput,
 // Conflict (a sibling holds some of it) or NotHeld (the parent may not give it).

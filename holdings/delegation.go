@@ -66,6 +66,7 @@ type Decision struct {
 // What a change did.
 const (
 	Enrolled = "enrolled" // an organisation was added, or its record changed
+	Removed  = "removed"  // an organisation that had nothing any more was removed
 	Started  = "started"  // a delegation began
 	Ended    = "ended"    // a delegation ended
 	Moved    = "moved"    // a transfer took a step

@@ -24,6 +24,7 @@ type draft struct {
 	steps    map[uint64]string // transfers that it is a step of, and the lowest organisation above both sides where both are here
 	moved    []*Transfer       // transfers whose records change
 	policies []Policy          // those that are set
+	removed  []string          // organisations
 
 	redisputed bool // what files have and others hold is not what it was
 }

@@ -16,6 +16,7 @@ import (
 type Outcome struct {
 	Decision      Decision
 	Organisations []Organisation // those that are new, or whose record changed
+	Removed       []string       // handles of those that are removed
 	Started       []Delegation
 	Ended         []Delegation // with Ended set
 	// Before and After are the holding of each organisation that a delegation of it touched, which may be the same.
@@ -47,7 +48,7 @@ type Counts struct {
 
 // Empty tells whether nothing would change; such an outcome is neither a decision nor written.
 func (o *Outcome) Empty() bool {
-	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies)+len(o.Intents) == 0 && !o.Redisputed
+	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies)+len(o.Intents)+len(o.Removed) == 0 && !o.Redisputed
 }
 
 // Losers is the organisations that hold less after than before, sorted.

@@ -60,9 +60,6 @@ type TransferNote struct {
 func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 	q.Holder = Fold(q.Holder)
 	h := history{ledger: l, reader: r, query: q, acts: map[uint64]*Act{}, list: []Tenure{}}
-	if q.Holder != "" && l.orgs[q.Holder] == nil {
-		return nil, unknown(q.Holder)
-	}
 	if q.Holder == "" && q.Resources.Empty() {
 		return nil, fault.New(fault.BadInput, "name the resources or the holder whose history you want")
 	}
@@ -100,6 +97,9 @@ func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 			return nil, err
 		}
 	}
+	if q.Holder != "" && l.orgs[q.Holder] == nil && !h.known {
+		return nil, unknown(q.Holder) // nor was there ever one that held something
+	}
 	h.sort()
 	return h.list, nil
 }
@@ -110,6 +110,7 @@ type history struct {
 	reader store.Reader
 	query  HistoryQuery
 	timed  bool
+	known  bool // something was found, at whatever time
 	acts   map[uint64]*Act
 	list   []Tenure
 }
@@ -122,6 +123,7 @@ func (h *history) add(d *Delegation) error {
 			return nil
 		}
 	}
+	h.known = true
 	began, err := h.act(d.Decision)
 	if err != nil {
 		return err

@@ -52,6 +52,9 @@ func (o *Outcome) Write(w store.Writer) error {
 	for _, org := range o.Organisations {
 		puts.put(organisationBucket, []byte(org.Handle), org)
 	}
+	for _, handle := range o.Removed {
+		puts.remove(organisationBucket, []byte(handle))
+	}
 	for _, d := range o.Ended {
 		puts.put(endedBucket, endedKey(d.To, d.ID), d)
 		puts.remove(delegationBucket, numberKey(d.ID))

@@ -37,6 +37,10 @@ func (d *draft) outcome() (*Outcome, error) {
 		o.Organisations = append(o.Organisations, d.orgs[handle])
 		o.Decision.Changes = append(o.Decision.Changes, Change{What: Enrolled, Organisation: handle})
 	}
+	for _, handle := range d.removed {
+		o.Removed = append(o.Removed, handle)
+		o.Decision.Changes = append(o.Decision.Changes, Change{What: Removed, Organisation: handle})
+	}
 	for _, id := range slices.Sorted(maps.Keys(d.ended)) {
 		x := *d.ended[id]
 		x.Ended = o.Decision.ID

@@ -65,6 +65,8 @@ func (l *Ledger) tellChange(r store.Reader, c Change) (string, error) {
 	switch c.What {
 	case Enrolled:
 		return fmt.Sprintf("organisation %s added or its record changed", c.Organisation), nil
+	case Removed:
+		return fmt.Sprintf("organisation %s removed", c.Organisation), nil
 	case Moved:
 		return fmt.Sprintf("transfer %d: %s", c.Transfer, c.Step), nil
 	case Ruled:
@@ -110,7 +112,7 @@ func countedChanges(changes []Change) string {
 	var parts []string
 	for _, kind := range []struct{ what, one, did string }{
 		{Enrolled, "organisation", "added or changed"}, {Started, "delegation", "started"}, {Ended, "delegation", "ended"},
-		{Moved, "transfer", "took a step"},
+		{Moved, "transfer", "took a step"}, {Removed, "organisation", "removed"},
 	} {
 		if n[kind.what] > 0 {
 			parts = append(parts, number(n[kind.what], kind.one)+" "+kind.did)

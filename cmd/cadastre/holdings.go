@@ -193,27 +193,3 @@ func printHoldings(w io.Writer, list []api.Holding) {
 		}
 	}
 }
-
-func newOrganisations(g *global) *cobra.Command {
-	cmd := newNoun("organisations", "The organisations of the tree", "  cadastre organisations add acme --parent afrinic --kind lir")
-	q := api.Enrol{}
-	var kind string
-	add := &cobra.Command{
-		Use:     "add HANDLE",
-		Short:   "Add an organisation, or change its name or country",
-		Example: "  cadastre organisations add acme --parent afrinic/f36b9f4b --kind enduser --name 'Acme Ltd'",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q.By, q.Organisation.Handle, q.Organisation.Kind = g.by(), args[0], holdings.Kind(kind)
-			f, err := ask[api.Enrol, *ca.Effect](cmd.Context(), g, "/organisations/enrol", q)
-			return g.finish(cmd, f, err)
-		},
-	}
-	add.Flags().StringVar(&q.Organisation.Parent, "parent", "", "the organisation above it")
-	add.Flags().StringVar(&kind, "kind", string(holdings.LIR), "rir, nir, lir or enduser")
-	add.Flags().StringVar(&q.Organisation.Name, "name", "", "its name; it appears in no certificate")
-	add.Flags().StringVar(&q.Organisation.Country, "country", "", "its country code")
-	_ = add.MarkFlagRequired("parent")
-	cmd.AddCommand(add)
-	return cmd
-}

@@ -1,0 +1,84 @@
+package ca
+
+import (
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+)
+
+// OrganisationStatus is an organisation with what there is of it.
+type OrganisationStatus struct {
+	holdings.Organisation
+	Depth     int    `json:"depth"` // how many stand above it
+	Resources string `json:"resources"`
+	Intents   int    `json:"intents"`
+	Elsewhere bool   `json:"ca_elsewhere"` // its CA is
+}
+
+// Organisations lists those of the tree, or those at and below one, each after the one above it.
+func (e *Engine) Organisations(below string) ([]OrganisationStatus, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if below = holdings.Fold(below); below == "" {
+		below = e.ledger.Root()
+	}
+	if _, ok := e.ledger.Organisation(below); !ok {
+		return nil, fault.New(fault.NotFound, "there is no organisation %q", below)
+	}
+	list := []OrganisationStatus{}
+	var add func(handle string)
+	add = func(handle string) {
+		o, _ := e.ledger.Organisation(handle)
+		s := OrganisationStatus{Organisation: o, Depth: e.ledger.Depth(handle), Intents: len(e.book.Of(handle)), Elsewhere: e.peers.children[handle] != nil}
+		if o.Kind != holdings.Root {
+			s.Resources = e.ledger.Holding(handle).String()
+		}
+		list = append(list, s)
+		for _, child := range e.ledger.Children(handle) {
+			add(child)
+		}
+	}
+	add(below)
+	return list, nil
+}
+
+// RemoveOrganisation removes a holder that has nothing any more: no resources, nobody below it, no intents, no CA and no peers. It
+// fails with NotFound, BadInput and Conflict, which says what it has.
+func (e *Engine) RemoveOrganisation(by holdings.By, handle string) (*Effect, error) {
+	handle = holdings.Fold(handle)
+	return e.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		o, err := l.Remove(by, handle)
+		if err == nil {
+			err = e.uses(handle)
+		}
+		return o, err
+	}))
+}
+
+// uses tells what an organisation without resources has still. The engine's mu is held.
+func (e *Engine) uses(handle string) error {
+	switch {
+	case len(e.book.Of(handle)) > 0:
+		return fault.New(fault.Conflict, "%s has %d intents; remove them first ('cadastre roa list --holder %s')", handle, len(e.book.Of(handle)), handle)
+	case e.peers.children[handle] != nil:
+		return fault.New(fault.Conflict, "%s has its CA elsewhere; 'cadastre children remove %s' first", handle, handle)
+	case anyOf(e.peers.parents, func(p *Parent) bool { return p.Holder == handle }):
+		return fault.New(fault.Conflict, "%s has a parent elsewhere; 'cadastre parents remove' it first", handle)
+	case anyOf(e.peers.outlets, func(o *Outlet) bool { return o.Holder == handle }):
+		return fault.New(fault.Conflict, "%s publishes elsewhere; 'cadastre repository local %s' first", handle, handle)
+	case len(e.issuedOf(handle)) > 0 || e.dirty[handle]:
+		return fault.New(fault.Conflict, "what was certified for %s is being withdrawn; come again when 'cadastre status --wait' returns", handle)
+	}
+	if _, known := e.publishers.Find(wireHandle(handle)); known {
+		return fault.New(fault.Conflict, "%s publishes here from elsewhere; 'cadastre publishers remove' it first", handle)
+	}
+	return nil
+}
+
+func anyOf[T any](all map[string]T, is func(T) bool) bool {
+	for _, one := range all {
+		if is(one) {
+			return true
+		}
+	}
+	return false
+}
