@@ -37,6 +37,9 @@ func TestSilence(t *testing.T) {
 			look(100*day, 1)
 			look(40*day, 1, above, own)
 			look(100*day, 1, above)
+			if some := h.engine.delegated(map[string]bool{above: true, own: true}); len(some) != 1 || !some[own] {
+				t.Errorf("of a look that was cut short %v counts, and only what was seen of delegated CAs may", some)
+			}
 			look(131*day, 0, above)
 		})
 	})

@@ -24,8 +24,10 @@ func newVerify(g *global) *cobra.Command {
 		Use:   "verify TAL",
 		Short: "Fetch and validate a repository as a relying party does",
 		Long: "Fetches what a trust anchor locator leads to, over RRDP or rsync, and validates it, with code that shares nothing with the issuing\n" +
-			"side. It works for any repository: what an RFC forbids and every validator in use takes is a warning. With --ccr it compares what it found with the canonical cache representation\n" +
-			"that another validator wrote. With --follow it goes on, and validates after every single serial.",
+			"side. It works for any repository: what an RFC forbids and every validator in use takes is a warning. Where a repository serves an\n" +
+			"older state than it did, or not all of it, what was valid last stays valid for as long as its manifest (RFC 9286, section 6.6); the\n" +
+			"cache keeps it. With --ccr it compares what it found with the canonical cache representation that another validator wrote. With\n" +
+			"--follow it goes on, and validates after every single serial, as it is served.",
 		Example: "  cadastre verify cadastre.tal --tls-ca ca.pem\n  cadastre verify cadastre.tal --vrps > vrps.csv\n  cadastre verify cadastre.tal --aspas\n  cadastre verify cadastre.tal --offline --ccr out/rpki.ccr\n  cadastre verify cadastre.tal --follow 1s -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
