@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cadastre/internal/relying/sandbox"
 )
 
 // bench is one run.
@@ -40,6 +42,7 @@ type figure struct {
 }
 
 func main() {
+	sandbox.Main()
 	only := flag.String("only", "build,change,bytes,validators,peers,moves", "which figures")
 	rows := flag.Int("rows", allROAs*2, "how many of the announcements to take, for a quicker look")
 	holders := flag.Int("holders", 2_000, "of the registry that is handed off")
