@@ -116,7 +116,7 @@ func TestSandboxTime(t *testing.T) {
 // probe is a program in the place of rsync that writes into a folder what it finds about itself, and goes on for ever.
 const probe = `#!/bin/sh
 D=%s
-env > $D/rsync
+env > $D/environment
 tr '\0' '\n' < /proc/$PPID/environ > $D/reader
 cat /proc/$PPID/limits > $D/limits
 cat /proc/$PPID/stat > $D/stat
@@ -131,8 +131,9 @@ func TestSandboxConfined(t *testing.T) {
 	w := relying.NewWorld(t)
 	dir := t.TempDir()
 	o := apart(w)
-	o.NoRsync, o.RsyncOnly, o.Rsync = false, true, filepath.Join(dir, "rsync.sh")
-	must(t, os.WriteFile(o.Rsync, fmt.Appendf(nil, probe, dir), 0o755)) //nolint:gosec // a program
+	o.NoRsync, o.RsyncOnly = false, true
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))                                             // where the daemon finds rsync
+	must(t, os.WriteFile(filepath.Join(dir, "rsync"), fmt.Appendf(nil, probe, dir), 0o755)) //nolint:gosec // a program
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
@@ -155,7 +156,7 @@ func TestSandboxConfined(t *testing.T) {
 	if text := file("reader"); text != "" {
 		t.Errorf("the process has %q in its environment", text)
 	}
-	if strings.Contains(file("rsync"), "CADASTRE") {
+	if strings.Contains(file("environment"), "CADASTRE") {
 		t.Error("rsync has our environment")
 	}
 	for line := range strings.Lines(file("limits")) {

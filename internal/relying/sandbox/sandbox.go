@@ -8,6 +8,7 @@ package sandbox
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,6 +87,9 @@ func run(ctx context.Context, o order) (*answer, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fault.Wrap(err, "the program that reads repositories cannot be found")
+	}
+	if found, err := exec.LookPath(cmp.Or(o.Options.Rsync, "rsync")); err == nil { // the process has no PATH to find it by
+		o.Options.Rsync = found
 	}
 	o.Settings = map[string]string{}
 	for _, name := range settings {
