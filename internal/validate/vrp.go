@@ -26,14 +26,18 @@ func (v VRP) String() string {
 	return string(strconv.AppendUint(out, uint64(v.ASN), 10))
 }
 
-// MarshalJSON writes the fields that relying parties' JSON has.
-func (v VRP) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Prefix    netip.Prefix `json:"prefix"`
-		MaxLength int          `json:"max_length"`
-		ASN       uint32       `json:"asn"`
-	}{v.Prefix, v.MaxLength, v.ASN})
+// vrpJSON is the fields of a VRP in JSON.
+type vrpJSON struct {
+	Prefix    netip.Prefix `json:"prefix"`
+	MaxLength int          `json:"max_length"`
+	ASN       uint32       `json:"asn"`
 }
+
+// MarshalJSON writes the fields under the names that JSON has everywhere.
+func (v VRP) MarshalJSON() ([]byte, error) { return json.Marshal(vrpJSON(v)) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *VRP) UnmarshalJSON(text []byte) error { return json.Unmarshal(text, (*vrpJSON)(v)) }
 
 // Compare orders VRPs: IPv4 first, then by address, prefix length, maxLength and AS.
 func (v VRP) Compare(w VRP) int {
