@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"cadastre/ca"
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/term"
 )
@@ -16,6 +17,11 @@ type KeysRoll struct {
 	Soak   string `json:"soak"` // how long a new key's certificate is published before the key issues, such as "24h"
 }
 
+// KeysRolled is what a key roll waits for already.
+type KeysRolled struct {
+	Wait *ca.Wait `json:"wait,omitempty"` // for the key of the trust anchor, which certifies the root's; nil where that is at hand
+}
+
 // KeysActivate asks that the new keys of a key roll issue now.
 type KeysActivate struct {
 	By
@@ -24,12 +30,18 @@ type KeysActivate struct {
 
 func (s server) keys(mux *http.ServeMux) {
 	e := s.engine
-	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (Nothing, error) {
+	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (rolled KeysRolled, err error) {
 		soak, err := term.Parse(q.Soak)
 		if err != nil {
-			return Nothing{}, fault.Wrap(err, "soak")
+			return rolled, fault.Wrap(err, "soak")
 		}
-		return Nothing{}, e.RollKey(q.holdings(), q.Holder, soak.Duration())
+		if err := e.RollKey(q.holdings(), q.Holder, soak.Duration()); err != nil {
+			return rolled, err
+		}
+		if w := e.WaitsOf()(holdings.Fold(q.Holder)); w != nil && w.Kind == ca.AnchorNeeded {
+			rolled.Wait = w
+		}
+		return rolled, nil
 	})
 	handle(mux, "/keys/activate", func(_ context.Context, q KeysActivate) (Nothing, error) {
 		return Nothing{}, e.ActivateKey(q.holdings(), q.Holder)

@@ -123,6 +123,12 @@ type ROAList struct {
 type ROAIntent struct {
 	roa.Intent
 	Status roa.Status `json:"status"`
+	Wait   *ca.Wait   `json:"wait,omitempty"` // what it waits for, where it is pending
+}
+
+// VRPsList asks for what is published or, with Committed, for what is committed.
+type VRPsList struct {
+	Committed bool `json:"committed,omitempty"`
 }
 
 // VRPs is what a validator must print.

@@ -51,8 +51,12 @@ func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
 	handle(mux, "/roas/add", s.roasAdd)
 	handle(mux, "/roas/remove", s.roasRemove)
 	handle(mux, "/roas/list", s.roasList)
-	handle(mux, "/vrps", func(context.Context, Nothing) (VRPs, error) {
-		lines, err := e.VRPs()
+	handle(mux, "/vrps", func(_ context.Context, q VRPsList) (VRPs, error) {
+		list := e.PublishedVRPs
+		if q.Committed {
+			list = e.VRPs
+		}
+		lines, err := list()
 		return VRPs{lines}, err
 	})
 	handle(mux, "/status", func(context.Context, Nothing) (*ca.Status, error) { return e.Status() })
@@ -93,7 +97,7 @@ func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
 	if !status.Running {
 		return nil, fault.New(fault.Unreachable, "no daemon runs on %s; start it with 'cadastre serve'", s.dir)
 	}
-	if err := s.engine.WaitSent(ctx); err != nil {
+	if err := s.engine.WaitOut(ctx); err != nil {
 		return nil, err
 	}
 	return s.engine.Status()
@@ -259,8 +263,14 @@ func (s server) roasList(_ context.Context, q ROAList) ([]ROAIntent, error) {
 	out := []ROAIntent{}
 	err := s.engine.Intents(q.Holder, func(in roa.Intent, status roa.Status) {
 		if !q.Parked || status.State != roa.Live {
-			out = append(out, ROAIntent{in, status})
+			out = append(out, ROAIntent{Intent: in, Status: status})
 		}
 	})
+	waitOf := s.engine.WaitsOf()
+	for i := range out {
+		if out[i].Status.State == roa.Pending {
+			out[i].Wait = waitOf(out[i].Holder)
+		}
+	}
 	return out, err
 }

@@ -37,15 +37,15 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		}
 		status, err := h.engine.Status()
 		must(h, err)
-		if len(status.Aside) != 1 || status.Aside[0].Organisation != "other" || !strings.Contains(status.Aside[0].Why, "ghost") {
-			h.Errorf("what is set aside is %+v", status.Aside)
+		if len(status.Waits) != 1 || status.Waits[0].Of != "other" || status.Waits[0].Kind != Quarantined || !strings.Contains(status.Waits[0].Error, "ghost") {
+			h.Errorf("what is set aside is %+v", status.Waits)
 		}
 
 		h.reader.pause(true) // what other published ends, and there will be findings
 		stop := h.run()
 		h.give("isp", "41.0.128.0/24")
 		h.intend("41.0.128.0/24,AS37007")
-		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Invalid, "other")
+		kindOf(h, h.engine.WaitIdle(context.Background()), fault.Invalid, "other")
 		refused := h.reader.refusals(fault.Invalid)
 		time.Sleep(10 * day)
 		if n := h.reader.refusals(fault.Invalid) - refused; n < 200 || n > 2*250 {
@@ -66,13 +66,13 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		delete(is.products, "ghost.cer")
 		stop = h.run()
 		time.Sleep(2 * time.Hour)
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		h.reader.forgive()
 		h.reader.read("the end")
 		h.complete()
-		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
-			h.Errorf("this is still set aside: %v", status.Aside)
+		if status, _ := h.engine.Status(); len(status.Waits) > 0 {
+			h.Errorf("this is still set aside: %v", status.Waits)
 		}
 	})
 }
@@ -116,7 +116,7 @@ func TestAKeyMadeTwice(t *testing.T) {
 		}
 		stop := h.run()
 		time.Sleep(2 * time.Hour)
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		h.complete()
 	})
@@ -233,7 +233,7 @@ func TestDecisionsWhileItRuns(t *testing.T) {
 		for range 4 {
 			must(h, <-ended)
 		}
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		h.reader.insist(h.wanted())
 		h.complete()

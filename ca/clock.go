@@ -105,9 +105,9 @@ func (e *Engine) due(now time.Time) (holders []string, next time.Time) {
 			note(holder, w.next(e.policy.manifestDue(&own.Authority)))
 		}
 	}
-	for holder, at := range e.later {
-		if !e.isAside(holder, at) {
-			note(holder, at)
+	for holder, off := range e.later {
+		if !e.isAside(holder, off.At) {
+			note(holder, off.At)
 		}
 	}
 	return holders, next

@@ -252,7 +252,7 @@ func TestRunOutlastsAFailure(t *testing.T) {
 		stop := h.run()
 		left.Store(1) // the decision is recorded, and what follows from it is not
 		h.intend("41.0.64.0/24,AS37009")
-		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Storage, "the disk is full")
+		kindOf(h, h.engine.WaitIdle(context.Background()), fault.Storage, "the disk is full")
 		time.Sleep(10 * time.Minute)
 		// twenty times by the timer, and once more for each that woke it: the decision, and the one who waits
 		if n := h.reader.refusals(fault.Storage); n < 10 || n > 23 {
@@ -260,7 +260,7 @@ func TestRunOutlastsAFailure(t *testing.T) {
 		}
 		left.Store(1 << 40)
 		time.Sleep(retryAfter)
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		h.complete()
 	})

@@ -207,10 +207,17 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 		}
 	}
 	e.poke()
-	for _, registry := range added { // no daemon runs, as Enrol sees to
-		if e.repositories[registry], err = rrdp.Open(e.store, e.repositoryConfig(registry)); err != nil {
-			return err
+	return e.openAdded(added, o.Decision.ID)
+}
+
+// openAdded opens the repositories of registries that a decision added. No daemon runs, as Enrol sees to, and the decision stands.
+func (e *Engine) openAdded(registries []string, decision uint64) error {
+	for _, registry := range registries {
+		repository, err := rrdp.Open(e.store, e.repositoryConfig(registry))
+		if err != nil {
+			return fault.Wrap(err, "decision %d is taken and %s added, and its repository can't be opened; mend that before you start the daemon", decision, registry)
 		}
+		e.repositories[registry] = repository
 	}
 	return nil
 }

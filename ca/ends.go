@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -170,17 +169,13 @@ func (x *ends) hold(holder string, f *Effect, now time.Time) {
 	x.held[holder] = h
 }
 
-// list is what the brake holds, for people.
-func (x *ends) list() []Aside {
+// waits is what the brake holds.
+func (x *ends) waits() (list []Wait) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var list []Aside
 	for _, holder := range slices.Sorted(maps.Keys(x.held)) {
 		h := x.held[holder]
-		list = append(list, Aside{
-			Organisation: holder, Since: h.since, Again: h.again,
-			Why: fmt.Sprintf("what was delegated to it has ended, and the brake holds what follows: %s; look with 'cadastre holdings expire --holder %s --dry-run', then repeat with --code %s", h.why, holder, h.code),
-		})
+		list = append(list, Wait{Kind: Braked, Of: holder, Error: h.why, Code: h.code, Fault: fault.Refused, Since: h.since.UTC(), Until: h.again.UTC()})
 	}
 	return list
 }

@@ -62,9 +62,9 @@ type Engine struct {
 	// dirty is the organisations that a decision or a clock touched since the last plan; backlog is those of a longer
 	// plan that was set aside for them.
 	dirty, backlog map[string]bool
-	working        bool // a plan is being carried out
+	agenda         agenda // how far the plan that is carried out has come
 	aside          map[string]*waiting
-	later          map[string]time.Time // organisations that a plan put off, and until when
+	later          map[string]putOff // organisations that a plan put off
 	peers          *peers
 	brake          *brake
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
@@ -88,6 +88,7 @@ type Engine struct {
 	ask        chan struct{} // parents outside the tree are to be asked
 	askers     askers
 	sending    pulse         // beats after each call on a server elsewhere
+	stepped    pulse         // beats after each round
 	send       chan struct{} // something is staged for a server elsewhere
 	said       said          // what peers and servers elsewhere said that went wrong last
 
@@ -101,7 +102,9 @@ type Engine struct {
 	lastClose  time.Time // when a serial was last closed; likewise
 	ends       ends
 	frozen     frozen
+	failing    failing
 	Observer   Observer // set before Run
+	Beyond     Beyond   // set before Run
 }
 
 // Observer is told what an operator wants to watch. Its functions must not block.
@@ -110,7 +113,7 @@ type Observer interface {
 	Published(registry string, serial uint64, took time.Duration)
 	Refused(kind fault.Kind)
 	Findings(n int)
-	Remaining(organisations int) // after each batch: how many organisations still wait
+	Remaining(organisations int) // when a plan begins, after each batch and at the end: how many organisations are to be done
 }
 
 type silent struct{}
@@ -125,11 +128,11 @@ func (silent) Remaining(int)                           {}
 // questions, and signs nothing.
 func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine, error) {
 	e := &Engine{
-		store: st, dir: dir, policy: policy, log: log, Observer: silent{},
+		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
 		repositories: map[string]*rrdp.Repository{},
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
 		known: map[string]*issued{}, clocks: clocks{}, issuedAt: map[string][]string{}, borders: map[string]string{},
-		later: map[string]time.Time{}, wake: make(chan struct{}, 1),
+		later: map[string]putOff{}, wake: make(chan struct{}, 1),
 		ask: make(chan struct{}, 1), send: make(chan struct{}, 1),
 	}
 	e.lookAt = e.lookAtParent
@@ -398,7 +401,7 @@ func (e *Engine) receivedFor(authority string) *Received {
 	return e.peers.received(authority)
 }
 
-// VRPs is what a validator prints of what is issued: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
+// VRPs is what ROAs that are committed say, published or not: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
 func (e *Engine) VRPs() ([]string, error) {
 	var says []string
 	err := e.store.View(func(r store.Reader) error {

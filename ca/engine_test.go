@@ -177,7 +177,7 @@ func TestUntilComes(t *testing.T) {
 		h.give("shop", "41.0.128.0/24")
 		h.intend("41.0.128.0/24,AS37005")
 		stop := h.run()
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		if !slices.Contains(h.reader.vrps(), "41.0.128.0/24,24,AS37005") {
 			h.Fatalf("the lease has no effect: %v", h.reader.vrps())
 		}
@@ -188,7 +188,7 @@ func TestUntilComes(t *testing.T) {
 			h.Error("the lease ended too early")
 		}
 		time.Sleep(2 * time.Minute)
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		if len(h.reader.vrps()) != 5 {
 			h.Errorf("a minute after the lease ended the VRPs are %v", h.reader.vrps())
@@ -207,7 +207,7 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 		stop := h.run()
 		defer stop()
 		time.Sleep(48 * time.Hour)
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		h.complete()
 		if n := h.reader.refusals(fault.Refused); n < 12 || n > 14 {
 			h.Errorf("in 12 hours the end was tried %d times, want once an hour", n)
@@ -216,7 +216,7 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 		_, err := expire(Consent{})
 		kindOf(h, err, fault.Refused, "16384", "--code")
 		h.decided(expire(Consent{Code: code(h, expire)}))
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		h.complete()
 	})
 }
@@ -239,23 +239,24 @@ func TestHeldEndHoldsUpNoOther(t *testing.T) {
 		defer stop()
 		h.reader.pause(true) // what ends by itself it takes for lost
 		time.Sleep(37 * time.Hour)
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		if got := h.engine.ledger.Holding("isp/small"); !got.Empty() {
 			h.Error("the small one is there still:", got)
 		}
 		if got := h.engine.ledger.Holding("isp"); !got.Contains(resources(h, "41.0.128.0/18")) {
 			h.Error("the large one went without a code:", got)
 		}
-		status, err := h.engine.Status()
-		must(h, err)
-		if len(status.Aside) != 1 || status.Aside[0].Organisation != "isp" || !strings.Contains(status.Aside[0].Why, "--code ") {
-			h.Fatalf("it lists %+v", status.Aside)
+		held := func() []Wait {
+			return slices.DeleteFunc(h.engine.Waits(), func(w Wait) bool { return w.Kind != Braked })
 		}
-		_, code, _ := strings.Cut(status.Aside[0].Why, "--code ")
-		h.decided(h.engine.Expire(h.by(), Consent{Code: code}, "isp"))
-		must(h, h.engine.WaitSettled(context.Background()))
-		if status, err = h.engine.Status(); err != nil || len(status.Aside) > 0 {
-			h.Errorf("it lists still %+v, %v", status.Aside, err)
+		list := held()
+		if len(list) != 1 || list[0].Of != "isp" || list[0].Code == "" || list[0].On != Operator {
+			h.Fatalf("it lists %+v", list)
+		}
+		h.decided(h.engine.Expire(h.by(), Consent{Code: list[0].Code}, "isp"))
+		must(h, h.engine.WaitIdle(context.Background()))
+		if list = held(); len(list) > 0 {
+			h.Errorf("it lists still %+v", list)
 		}
 		h.complete()
 	})

@@ -218,6 +218,9 @@ func (e *Engine) restart(lost uint64) error {
 		}
 		for holder, c := range e.clocks {
 			a := c.Authority
+			if a.NextUpdate.IsZero() {
+				continue // it makes no manifests here: its key is elsewhere, or it has no certificate yet
+			}
 			a.Number += lost
 			a.NextUpdate = time.Unix(0, 0).UTC() // due at once, with a number that every reader takes
 			if err := put(w, authorityBucket, []byte(holder), a); err != nil {

@@ -50,7 +50,7 @@ func TestJumpFreezes(t *testing.T) {
 		synctest.Wait()
 		kindOf(h, h.engine.Frozen(), fault.Clock, "jumped", "--accept-clock")
 		h.intend("41.0.64.0/24,AS37009")
-		kindOf(h, h.engine.WaitSettled(context.Background()), fault.Clock)
+		kindOf(h, h.engine.WaitIdle(context.Background()), fault.Clock)
 		time.Sleep(3 * time.Hour)
 		if status, err := h.engine.Status(); err != nil || status.Frozen == "" || status.Settled {
 			h.Errorf("the status is %+v, %v", status, err)
@@ -122,18 +122,18 @@ func TestAnchorOffline(t *testing.T) {
 		h.settle()
 		stop := h.run()
 		time.Sleep(h.policy.AnchorManifestLife - h.policy.AnchorManifestSlack - time.Hour)
-		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
-			h.Errorf("before anything is due, this waits: %v", status.Aside)
+		if status, _ := h.engine.Status(); len(status.Waits) > 0 {
+			h.Errorf("before anything is due, this waits: %v", status.Waits)
 		}
 		time.Sleep(10 * day)
 		h.give("isp", "41.0.128.0/20")
-		must(h, h.engine.WaitSettled(context.Background()))
+		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		h.complete()
 		status, err := h.engine.Status()
 		must(h, err)
-		if len(status.Aside) != 1 || status.Aside[0].Organisation != AnchorName {
-			h.Errorf("what waits is %v", status.Aside)
+		if len(status.Waits) != 1 || status.Waits[0].Kind != AnchorNeeded || status.Settled {
+			h.Errorf("what waits is %v", status.Waits)
 		}
 		was := h.reader.numbers[anchorManifest(h)].Uint64()
 		h.seal()
@@ -142,8 +142,8 @@ func TestAnchorOffline(t *testing.T) {
 		if now := h.reader.numbers[anchorManifest(h)].Uint64(); now != was+1 {
 			h.Errorf("with its key the anchor's manifest went from number %d to %d", was, now)
 		}
-		if status, _ := h.engine.Status(); len(status.Aside) > 0 {
-			h.Errorf("with the anchor's key this waits: %v", status.Aside)
+		if status, _ := h.engine.Status(); len(status.Waits) > 0 {
+			h.Errorf("with the anchor's key this waits: %v", status.Waits)
 		}
 	})
 }
@@ -164,8 +164,8 @@ func TestAnchorOfflineFromTheFirst(t *testing.T) {
 		must(h, h.engine.Settle(context.Background()))
 		status, err := h.engine.Status()
 		must(h, err)
-		if len(status.Aside) != 1 || status.Aside[0].Organisation != AnchorName {
-			h.Errorf("what waits is %v", status.Aside)
+		if len(status.Waits) != 1 || status.Waits[0].Kind != AnchorNeeded || status.Settled {
+			h.Errorf("what waits is %v", status.Waits)
 		}
 		h.seal()
 		h.open(vault, anchor)

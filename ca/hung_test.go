@@ -33,7 +33,7 @@ func TestHungPeersDelayNothing(t *testing.T) {
 		f.until("the other parent certifies", func() bool { return holdingOf(f.below, "other").String() == "41.0.0.0/16" })
 		f.below.intend("41.0.1.0/24,AS37000")
 		f.below.intend("102.0.1.0/24,AS37001") // of the organisation whose peers hang
-		must(t, f.below.engine.WaitSettled(t.Context()))
+		must(t, f.below.engine.WaitIdle(t.Context()))
 		if !f.prints("41.0.1.0/24,24,AS37000") || !f.prints("102.0.1.0/24,24,AS37001") {
 			t.Error("ROAs were not issued")
 		}

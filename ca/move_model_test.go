@@ -120,8 +120,8 @@ func (m *model) work(atMost int) (busy bool, err error) {
 		}
 		m.later = sooner(m.turn(v), m.later)
 		waves, later := plan(blinkered{v.world, m.mutation}, &policy, v.all(), v.now)
-		for _, at := range later {
-			m.later = sooner(at, m.later)
+		for _, off := range later {
+			m.later = sooner(off.At, m.later)
 		}
 		if len(waves) > 0 {
 			m.trace("%s: %s", m.now().Sub(noon), strings.Join(outline(waves), "\n\t"))

@@ -35,6 +35,10 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 			return s, nil
 		}
 		a := e.clockOf(key)
+		if a == nil { // a batch that is committed meanwhile ended it
+			s.Missing = fmt.Sprintf("the CA of %s elsewhere has not had %s certified", holder, resources)
+			return s, nil
+		}
 		s.Repository, s.Manifest, s.Notify = a.Delegated.Repository, a.Delegated.Manifest, a.Delegated.Notify
 		authority = e.parentOf(key)
 	}

@@ -84,9 +84,13 @@ func (e *Engine) Children() ([]ChildStatus, error) {
 	list := []ChildStatus{}
 	for _, holder := range slices.Sorted(maps.Keys(e.peers.children)) {
 		c := e.peers.children[holder]
+		keys, err := e.keysOf(holder, func(n name) bool { return n.key != "" })
+		if err != nil {
+			return nil, err
+		}
 		s := ChildStatus{
 			Holder: c.Holder, Handle: c.Handle, Added: c.Added, Contact: c.Contact, Valid: c.Valid,
-			IdentityExpires: identityEnd(c.TrustAnchor), Keys: e.keysOf(holder, func(n name) bool { return n.key != "" }),
+			IdentityExpires: identityEnd(c.TrustAnchor), Keys: keys,
 		}
 		if notice := e.peers.notices[holder]; notice != nil {
 			s.Notice = notice.Until
@@ -104,22 +108,28 @@ func (e *Engine) Keys(holder string) ([]KeyStatus, error) {
 	if !ok {
 		return nil, fault.New(fault.NotFound, "there is no organisation %q", holder)
 	}
-	return e.keysOf(o.Handle, func(n name) bool { return n.key == "" }), nil
+	return e.keysOf(o.Handle, func(n name) bool { return n.key == "" })
 }
 
 // keysOf is the status of those of an organisation's authorities that are wanted. The engine's mu is held.
-func (e *Engine) keysOf(holder string, wanted func(name) bool) []KeyStatus {
+func (e *Engine) keysOf(holder string, wanted func(name) bool) ([]KeyStatus, error) {
 	keys := []KeyStatus{}
 	for _, authority := range e.issuedOf(holder) {
-		if n := parseName(authority); wanted(n) {
-			keys = append(keys, e.keyStatus(n))
+		n := parseName(authority)
+		a := e.clockOf(authority)
+		if a == nil || !wanted(n) { // a batch that is committed meanwhile may end it
+			continue
 		}
+		s, err := e.keyStatus(n, a)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, s)
 	}
-	return keys
+	return keys, nil
 }
 
-func (e *Engine) keyStatus(n name) KeyStatus {
-	a := e.clockOf(n.String())
+func (e *Engine) keyStatus(n name, a *Authority) (KeyStatus, error) {
 	roll := e.peers.roll(n.line())
 	s := KeyStatus{
 		SKI: a.KeyID.String(), Class: className(n.source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
@@ -135,10 +145,12 @@ func (e *Engine) keyStatus(n name) KeyStatus {
 	case n.generation != roll.Active:
 		s.State = "next"
 		if now := time.Now(); !roll.Staged.IsZero() {
-			s.Issues = later(switchAt(&ledgerView{Engine: e, now: now}, &e.policy, n.line(), &roll, now), now).UTC().Truncate(time.Second)
+			view := &ledgerView{Engine: e, now: now}
+			s.Issues = later(switchAt(view, &e.policy, n.line(), &roll, now), now).UTC().Truncate(time.Second)
+			return s, view.failure
 		}
 	}
-	return s
+	return s, nil
 }
 
 // Parents lists the parents outside the tree of an organisation, or all.
@@ -156,10 +168,11 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 			Refreshed: p.Refresh, IdentityExpires: identityEnd(p.TrustAnchor), Error: e.said.of("parent " + p.Name), Classes: []ClassStatus{},
 		}
 		for _, source := range slices.Sorted(maps.Keys(p.Classes)) {
-			s.Classes = append(s.Classes, ClassStatus{
-				Name: p.Classes[source].Name, Entitled: p.Classes[source].Entitled,
-				Keys: e.keysOf(p.Holder, func(n name) bool { return n.source == source && n.key == "" }),
-			})
+			keys, err := e.keysOf(p.Holder, func(n name) bool { return n.source == source && n.key == "" })
+			if err != nil {
+				return nil, err
+			}
+			s.Classes = append(s.Classes, ClassStatus{Name: p.Classes[source].Name, Entitled: p.Classes[source].Entitled, Keys: keys})
 		}
 		list = append(list, s)
 	}

@@ -41,7 +41,7 @@ func TestReissueWithinASecond(t *testing.T) {
 		h.settle()
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
-			must(t, h.engine.WaitSettled(context.Background()))
+			must(t, h.engine.WaitIdle(context.Background()))
 			var last []byte
 			for _, limit := range []string{"41.0.0.0/16", "41.0.1.0/24", "41.0.2.0/24"} {
 				v4 := resources(t, limit)

@@ -76,12 +76,12 @@ type certify struct {
 }
 
 // plan orders what has to be done for some organisations so that what is issued follows what they hold and want, and
-// nothing of it nears its end. Later is when to plan again for those of which something has to wait. It is a pure function
-// of the view and now.
+// nothing of it nears its end. Later has the organisations of which something has to wait. It is a pure function of the view
+// and now.
 //
 // The set must be closed: with an organisation come those of its ancestors and descendants that have work waiting.
-func plan(v view, policy *Policy, set []string, now time.Time) (waves []wave, later map[string]time.Time) {
-	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[string]*update{}, later: map[string]time.Time{}}
+func plan(v view, policy *Policy, set []string, now time.Time) (waves []wave, later map[string]putOff) {
+	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[string]*update{}, later: map[string]putOff{}}
 	for _, holder := range set {
 		for _, name := range p.Authorities(holder) {
 			p.authority(name)
@@ -103,7 +103,7 @@ type planner struct {
 	policy *Policy
 	now    time.Time
 	waves  map[waveKey]map[string]*update
-	later  map[string]time.Time
+	later  map[string]putOff
 }
 
 // in is the update of an authority in a wave, made where there is none yet.
@@ -118,12 +118,6 @@ func (p *planner) in(step Step, depth int, name string) *update {
 		p.waves[key][name] = u
 	}
 	return u
-}
-
-// again has an organisation planned for at a time.
-func (p *planner) again(name string, at time.Time) {
-	holder := parseName(name).holder
-	p.later[holder] = sooner(at, p.later[holder])
 }
 
 func (p *planner) authority(name string) {
@@ -163,9 +157,9 @@ func (p *planner) authority(name string) {
 
 // create is a new authority. Its certificate names what its issuer's may pass on by now.
 func (p *planner) create(name, parent string, depth int, entitled inr.Set) {
-	given, at := p.given(entitled, parent)
+	given, at := p.first(name, parent, entitled)
 	if !at.IsZero() {
-		p.again(name, at)
+		p.soaks(name, at)
 	}
 	if given.Empty() {
 		return
@@ -247,7 +241,7 @@ func (p *planner) changeOver(name, parent string, depth int, is *issued) {
 func (p *planner) existing(name, parent string, depth int, is *issued, entitled inr.Set) {
 	will, at := p.will(parent, is, entitled)
 	if !at.IsZero() {
-		p.again(name, at)
+		p.soaks(name, at)
 	}
 	if !is.Certified.Contains(will) {
 		up := p.in(Grow, depth, parent)
@@ -263,7 +257,7 @@ func (p *planner) existing(name, parent string, depth int, is *issued, entitled 
 	switch {
 	case !entitled.Contains(is.Certified):
 		if at := p.shed(is); p.now.Before(at) {
-			p.again(name, at)
+			p.soaks(name, at)
 			return
 		}
 		up := p.in(Shrink, depth, parent)
@@ -379,87 +373,6 @@ func (p *planner) passedOn(name string, is *issued) []string {
 	return names
 }
 
-// given is what of some resources an issuer may certify now, and from when on it may certify the rest; zero where it may
-// certify all. A certificate that got more in one repository is not built on in another before readers that fetched the
-// first just before it grew are done.
-func (p *planner) given(resources inr.Set, issuer string) (inr.Set, time.Time) {
-	at := time.Time{}
-	for above := issuer; above != AnchorName && above != outside; above = p.Parent(above) {
-		is := p.Issued(above)
-		if is == nil {
-			continue
-		}
-		base, until := p.soaked(above, is, !is.Certified.Contains(p.Entitled(above)))
-		if p.now.Before(until) && !base.Contains(resources) {
-			resources, at = resources.Intersect(base), later(until, at)
-		}
-	}
-	return resources, at
-}
-
-// soaked is what an authority's certificate names for every reader, and until when that is not more: each time that it got
-// something soaks by itself. With grows, this plan gives it more.
-func (p *planner) soaked(name string, is *issued, grows bool) (base inr.Set, until time.Time) {
-	base = is.Certified
-	if p.changesHands(name, p.Parent(name), is) { // whatever it is to get
-		until = p.now.Add(time.Second)
-	}
-	if !p.apart(name, is) {
-		return base, until
-	}
-	for _, g := range p.soaking(is) {
-		base = base.Intersect(g.Before)
-		if until.IsZero() {
-			until = later(g.At.Add(p.policy.Soak), p.now.Add(time.Second)) // over by now is what is unsent alone
-		}
-	}
-	if grows && until.IsZero() {
-		until = p.now.Add(p.policy.Soak)
-	}
-	return base, until
-}
-
-// soaking is what an authority's certificate got of late, so that there are readers who do not know of it. Of what has not
-// reached the server of another that its issuer publishes at nobody knows, however long ago it was.
-func (p *planner) soaking(is *issued) []Growth {
-	if is.Issuer != outside && p.Unsent(is.Issuer) {
-		return is.Grown
-	}
-	over := func(g Growth) bool { return !p.now.Before(g.At.Add(p.policy.Soak)) }
-	return slices.DeleteFunc(slices.Clone(is.Grown), over)
-}
-
-// apart tells whether a reader may hold an authority's certificate of one moment and what it signed of another, which is what
-// a soak is for: where they lie in different repositories. In a transfer nothing is left to chance, and each authority's
-// folder counts as one, for readers over rsync may fetch one folder after the other.
-func (p *planner) apart(name string, is *issued) bool {
-	if p.policy.Soak <= 0 || is.Issuer == outside {
-		return p.policy.Soak > 0
-	}
-	issuer := p.Issued(p.Parent(name))
-	return issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
-}
-
-// shed is from when on a certificate may name less, or end: some time after those below it do and ROAs were parted, or another
-// generation took what it had, where the two lie apart.
-func (p *planner) shed(is *issued) time.Time {
-	if !p.apart(is.Name, is) {
-		return time.Time{}
-	}
-	if own := p.waves[waveKey{Authorise, 0}][is.Name]; own != nil && len(own.Withdraw) > 0 {
-		return p.now.Add(p.policy.Soak)
-	}
-	for _, product := range is.products { // those below that this plan shrinks
-		if product.Kind != CertificateProduct {
-			continue
-		}
-		if child := p.Issued(product.Says); child != nil && !p.Entitled(product.Says).Empty() && !p.Entitled(product.Says).Contains(child.Certified) {
-			return p.now.Add(p.policy.Soak)
-		}
-	}
-	return is.Shed.Add(p.policy.Soak)
-}
-
 // awaitSending leaves out that a certificate shrinks while what rests on it is not withdrawn at the server of another that
 // its authority publishes at. The authority is planned for again when that is done.
 func (p *planner) awaitSending() {
@@ -540,7 +453,7 @@ func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VR
 		vrp, keep := wanted[product.Says]
 		switch {
 		case !keep && needed(product.Says, authorised, readers):
-			p.again(authority, until)
+			p.soaks(authority, until)
 		case !keep:
 			withdraw = append(withdraw, name)
 		case p.due(p.policy.ROA.dueAt(product.Expires, is.CertExpires)):

@@ -182,37 +182,41 @@ func (e *Engine) published(start time.Time) error {
 	return e.raiseHighWater()
 }
 
-// settled tells whether nothing is waiting: no decision unplanned, nothing staged.
-func (e *Engine) settled() bool {
+// idle tells whether nothing can be done now: no decision is unplanned, no plan under way, nothing staged.
+func (e *Engine) idle() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return !e.working && len(e.dirty)+len(e.backlog) == 0 && len(e.staged()) == 0
+	return len(e.dirty)+len(e.backlog)+e.agenda.count(nil, nil) == 0 && len(e.staged()) == 0
 }
 
 // untilNext is how long there is nothing to do: until something falls due, ends, or may be published.
-func (e *Engine) untilNext(now time.Time) time.Duration {
+func (e *Engine) untilNext(now time.Time) (time.Duration, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if len(e.dirty)+len(e.backlog) > 0 {
-		return 0
+		return 0, nil
 	}
 	next := now.Add(time.Hour)
 	switch holders, at := e.due(now); {
 	case len(holders) > 0:
-		return 0
+		return 0, nil
 	case !at.IsZero():
 		next = earlier(next, at)
 	}
 	if end := e.nextEnd(now); !end.IsZero() {
 		next = earlier(next, end)
 	}
-	if at := e.rollsAt(); !at.IsZero() {
+	at, err := e.rollsAt()
+	if err != nil {
+		return 0, err
+	}
+	if !at.IsZero() {
 		next = earlier(next, at)
 	}
 	for _, registry := range e.staged() {
 		next = earlier(next, e.repositories[registry].NextSerialAt())
 	}
-	return next.Sub(now)
+	return next.Sub(now), nil
 }
 
 // watchers are those who wait for the engine to have nothing left to do.
@@ -231,9 +235,9 @@ func (w *watchers) tell(err error) {
 	w.waiting = nil
 }
 
-// WaitSettled returns when all decisions so far are published, or with the error that keeps them from it. The engine
-// has to be running.
-func (e *Engine) WaitSettled(ctx context.Context) error {
+// WaitIdle returns when all that can be done now for the decisions so far is published, or with the error that keeps it from that.
+// What has to wait is not waited for: see Waits. The engine has to be running.
+func (e *Engine) WaitIdle(ctx context.Context) error {
 	c := make(chan error, 1)
 	e.watchers.mu.Lock()
 	e.watchers.waiting = append(e.watchers.waiting, c)

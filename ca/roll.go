@@ -151,7 +151,7 @@ func (e *Engine) follow(line name, was, now int, rolled map[string]*Roll) {
 }
 
 // rollsAt is when the next roll goes on by itself, or the next notice ends; zero where none does. The engine's mu is held.
-func (e *Engine) rollsAt() time.Time {
+func (e *Engine) rollsAt() (time.Time, error) {
 	at := time.Time{}
 	view := &ledgerView{Engine: e, now: time.Now()}
 	for line, roll := range e.peers.rolls {
@@ -160,7 +160,7 @@ func (e *Engine) rollsAt() time.Time {
 	for _, notice := range e.peers.notices {
 		at = sooner(at, notice.Until)
 	}
-	return at
+	return at, view.failure
 }
 
 // rollDue is when a roll may go on by itself; zero where none is under way, or the next generation has yet to be certified.

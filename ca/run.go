@@ -33,6 +33,9 @@ func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) err
 			e.freeze(err)
 		}
 		wait, err := e.Step(ctx)
+		if ctx.Err() == nil {
+			e.failing.note(err)
+		}
 		if err != nil && ctx.Err() == nil {
 			e.log.Error("the work that is due failed and will be tried again; what was published stays", "error", err, "kind", fault.KindOf(err))
 			e.Observer.Refused(fault.KindOf(err))
@@ -44,7 +47,7 @@ func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) err
 	return nil
 }
 
-// Settle does all that is due now and returns when it is published.
+// Settle does all that can be done now and returns when it is published. What has to soak is not waited for.
 func (e *Engine) Settle(ctx context.Context) error {
 	for {
 		wait, err := e.Step(ctx)
@@ -54,7 +57,7 @@ func (e *Engine) Settle(ctx context.Context) error {
 		if err := e.frozen.err(); err != nil {
 			return err
 		}
-		if e.settled() {
+		if e.idle() {
 			return e.asideError()
 		}
 		e.sleep(ctx, min(wait, time.Second))
@@ -76,6 +79,7 @@ func (e *Engine) sleep(ctx context.Context, wait time.Duration) {
 
 // Step does one round of what is due, and says how long there is nothing more to do.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
+	defer e.stepped.beat()
 	if err := e.frozen.err(); err != nil {
 		e.watchers.tell(err)
 		return time.Hour, nil // it was said when it froze, and status says it
@@ -95,6 +99,7 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	if set := e.take(now); len(set) > 0 {
 		done, err := e.work(ctx, set)
 		e.finish(set, done)
+		e.Observer.Remaining(e.toGo())
 		if err != nil {
 			return 0, err
 		}
@@ -102,10 +107,10 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	if err := e.publishStaged(false); err != nil {
 		return 0, err
 	}
-	if e.settled() {
+	if e.idle() {
 		e.watchers.tell(e.asideError())
 	}
-	return e.untilNext(time.Now()), nil
+	return e.untilNext(time.Now())
 }
 
 // take is the organisations to plan for next: those that a decision touched or a clock, before those of the backlog.
@@ -120,7 +125,7 @@ func (e *Engine) take(now time.Time) []string {
 	if len(e.dirty) == 0 {
 		set := slices.Sorted(maps.Keys(e.backlog))
 		clear(e.backlog)
-		e.working = len(set) > 0
+		e.agenda.take(set)
 		return set
 	}
 	for holder := range e.dirty {
@@ -128,7 +133,7 @@ func (e *Engine) take(now time.Time) []string {
 	}
 	set := slices.Sorted(maps.Keys(e.dirty))
 	clear(e.dirty)
-	e.working = true
+	e.agenda.take(set)
 	return set
 }
 
@@ -172,7 +177,7 @@ func (e *Engine) shrinks(holder string) bool {
 func (e *Engine) finish(set []string, done bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.working = false
+	e.agenda.end(done)
 	if done {
 		return
 	}

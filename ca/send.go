@@ -246,7 +246,7 @@ func (e *Engine) WaitSent(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		beat := e.sending.next()
-		if err := e.WaitSettled(ctx); err != nil {
+		if err := e.WaitIdle(ctx); err != nil {
 			return err
 		}
 		called, why := e.unsentAt()

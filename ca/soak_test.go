@@ -84,8 +84,8 @@ func TestGrowthFromOutsideSoaks(t *testing.T) {
 	is.Issuer = outside
 	is.names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
 	waves, later := plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now)
-	if len(waves) > 0 || !later["nic.br"].Equal(v.now.Add(v.policy.Soak)) {
-		t.Errorf("within the soak the plan is %v, and is to be made again at %s", outline(waves), later["nic.br"])
+	if len(waves) > 0 || !later["nic.br"].At.Equal(v.now.Add(v.policy.Soak)) {
+		t.Errorf("within the soak the plan is %v, and is to be made again at %s", outline(waves), later["nic.br"].At)
 	}
 	v.now = v.now.Add(v.policy.Soak)
 	if waves, _ = plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now); len(waves) == 0 || waves[0].Updates[0].Certify[0].Name != "nic.br" {
@@ -119,7 +119,7 @@ func TestGrowthThatIsNotSeenIsNotBuiltOn(t *testing.T) {
 			}
 		}
 	}
-	if at := later["nic.br"]; at.IsZero() || at.After(v.now.Add(time.Minute)) {
+	if at := later["nic.br"].At; at.IsZero() || at.After(v.now.Add(time.Minute)) {
 		t.Errorf("it is planned again at %s", at)
 	}
 	is.names(is.Certified, v.now, time.Time{})

@@ -1,8 +1,6 @@
 package ca
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"cadastre/holdings"
@@ -15,8 +13,9 @@ import (
 type Status struct {
 	Revision     store.Revision              `json:"revision"`
 	Running      bool                        `json:"running"` // a daemon holds the data directory
-	Settled      bool                        `json:"settled"` // every decision so far is published
-	Waiting      int                         `json:"waiting"` // organisations that still have to be planned for
+	Settled      bool                        `json:"settled"` // readers see all that is decided: Waits is empty
+	Waits        []Wait                      `json:"waits"`   // what they do not see yet, and why
+	Waiting      int                         `json:"waiting"` // organisations that still have to be planned or signed for
 	Frozen       string                      `json:"frozen,omitempty"`
 	Organisation int                         `json:"organisations"`
 	Delegations  int                         `json:"delegations"`
@@ -29,7 +28,6 @@ type Status struct {
 	PoolReady    int                         `json:"pool_ready"`
 	PoolSize     int                         `json:"pool_size"`
 	Repositories map[string]RepositoryStatus `json:"repositories"`
-	Aside        []Aside                     `json:"aside"` // what is due and cannot be done
 	Transfers    TransferCounts              `json:"transfers"`
 }
 
@@ -62,14 +60,6 @@ func (e *Engine) countTransfers() TransferCounts {
 	return c
 }
 
-// Aside is work that is due and cannot be done, while all else goes on.
-type Aside struct {
-	Organisation string    `json:"organisation"`
-	Why          string    `json:"why"`
-	Since        time.Time `json:"since,omitzero"`
-	Again        time.Time `json:"again,omitzero"` // when it is tried again; zero where that waits for the operator
-}
-
 // RepositoryStatus is how one registry's repository stands.
 type RepositoryStatus struct {
 	Session   string    `json:"session"`
@@ -84,15 +74,16 @@ type RepositoryStatus struct {
 
 // Status tells how things stand.
 func (e *Engine) Status() (*Status, error) {
-	s := &Status{Revision: e.store.Revision(), Running: e.gate != nil, Settled: e.settled(), Repositories: map[string]RepositoryStatus{}}
+	s := &Status{Revision: e.store.Revision(), Running: e.gate != nil, Waits: e.Waits(), Waiting: e.toGo(), Repositories: map[string]RepositoryStatus{}}
+	s.Settled = len(s.Waits) == 0
 	if err := e.frozen.err(); err != nil {
 		s.Frozen = err.Error()
 	}
 	e.mu.RLock()
-	s.Waiting, s.Intents = len(e.dirty)+len(e.backlog), e.book.Len()
+	s.Intents = e.book.Len()
 	s.Organisation, s.Delegations = e.ledger.Len()
 	s.Disputes = len(e.ledger.Disputes())
-	s.Aside, s.Transfers = e.listAside(time.Now()), e.countTransfers()
+	s.Transfers = e.countTransfers()
 	e.mu.RUnlock()
 	s.FirstExpiry, s.FirstHolder, s.Authorities = e.FirstExpiry()
 	s.AnchorNeeded = e.AnchorNeededBy()
@@ -108,29 +99,6 @@ func (e *Engine) Status() (*Status, error) {
 		s.Repositories[name] = of
 	}
 	return s, nil
-}
-
-// listAside lists what is set aside, and what waits for the trust anchor's key. The engine's mu is held.
-func (e *Engine) listAside(now time.Time) []Aside {
-	list := []Aside{}
-	for _, holder := range slices.Sorted(maps.Keys(e.aside)) {
-		w := e.aside[holder]
-		list = append(list, Aside{holder, w.err.Error(), w.since, w.until})
-	}
-	list = append(list, e.ends.list()...)
-	if e.gate == nil || e.anchor != nil {
-		return list
-	}
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	root := e.ledger.Root()
-	_, issued := e.clocks[root]
-	own, below := e.clocks.dueAt(&e.policy, AnchorName, true), e.clocks.dueAt(&e.policy, root, true)
-	rootDue := !below.IsZero() && below.Before(e.clocks.dueAt(&e.policy, root, false)) && !now.Before(below)
-	if !issued || rootDue || !own.IsZero() && !now.Before(own) {
-		list = append(list, Aside{Organisation: AnchorName, Why: "the trust anchor has work to do and is offline: start with --anchor-passphrase-file"})
-	}
-	return list
 }
 
 // FirstExpiry is when the first thing in the whole tree ends to be valid, whose it is, and how many authorities there
@@ -182,12 +150,19 @@ func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error
 		}
 		holders = []string{holdings.Fold(holder)}
 	}
+	readers := e.visible()
 	return e.store.View(func(r store.Reader) error {
 		for _, name := range holders {
 			for _, in := range e.book.Of(name) {
 				status, err := roa.StatusOf(in, e.ledger, r)
 				if err != nil {
 					return err
+				}
+				switch pends, err := readers.pends(r, in, &status); {
+				case err != nil:
+					return err
+				case pends:
+					status.State = roa.Pending
 				}
 				each(in, status)
 			}

@@ -256,10 +256,11 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 		return nil, err
 	}
 	class, err := e.class(holder, source)
-	if err != nil || class == nil {
+	is := e.clockOf(authority)
+	if err != nil || class == nil || is == nil { // what it was certified for may be gone again
 		return nil, errors.Join(err, &updown.Error{Status: updown.StatusIssueNoResources})
 	}
-	uri := e.clockOf(authority).CertificateURI
+	uri := is.CertificateURI
 	class.Certificates = slices.DeleteFunc(class.Certificates, func(c updown.Issued) bool { return c.URLs[0] != uri })
 	return &updown.IssueResponse{Class: *class}, nil
 }
@@ -369,14 +370,25 @@ func (e *Engine) revokeOf(ctx context.Context, holder string, q *updown.Revoke) 
 func (e *Engine) await(ctx context.Context, so func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, issuePatience)
 	defer cancel()
-	for !so() {
-		err := e.WaitSettled(ctx)
+	later := &updown.Error{Status: updown.StatusScheduled}
+	if err := e.WaitIdle(ctx); so() {
+		return nil
+	} else if err != nil {
+		return later
+	}
+	for { // it waits for something, such as a soak: the engine comes back to it by itself
+		beat := e.stepped.next()
 		if so() {
 			break
 		}
-		if err != nil || ctx.Err() != nil {
-			return &updown.Error{Status: updown.StatusScheduled}
+		select {
+		case <-beat:
+		case <-ctx.Done():
+			return later
 		}
+	}
+	if _ = e.WaitIdle(ctx); ctx.Err() != nil {
+		return later
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func TestDelegated(t *testing.T) {
 		h.settle()
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
-			must(t, h.engine.WaitSettled(context.Background()))
+			must(t, h.engine.WaitIdle(context.Background()))
 			if is, _ := h.engine.issuedTo("isp"); is != nil {
 				t.Error("the organisation still has an authority here, with nothing that needs one")
 			}
@@ -174,7 +174,7 @@ func TestDelegated(t *testing.T) {
 			if f := h.take("isp", "41.1.0.0/16"); len(f.Overclaims) != 1 || f.Overclaims[0].Elsewhere != place || !f.Overclaims[0].Until.After(time.Now()) {
 				t.Errorf("the decision says of the delegated CA: %+v", f.Overclaims)
 			}
-			must(t, h.engine.WaitSettled(context.Background()))
+			must(t, h.engine.WaitIdle(context.Background()))
 			if got := d.list(); got.Resources.String() != "41.0.0.0/16, AS37000" || d.certified(got) != "41.0.0.0/15, AS37000" {
 				t.Errorf("within its notice the list says %s and %s", got.Resources, d.certified(got))
 			}
@@ -214,7 +214,7 @@ func TestDelegatedKeepsItsNoticeThroughARoll(t *testing.T) {
 			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
 			h.take("isp", "41.1.0.0/16")
 			h.take("afrinic", "41.1.0.0/16")
-			must(t, h.engine.WaitSettled(context.Background()))
+			must(t, h.engine.WaitIdle(context.Background()))
 			must(t, h.engine.RollKey(h.by(), "afrinic", time.Minute))
 			time.Sleep(h.policy.Notice / 2)
 			below, above := h.engine.clockOf(h.engine.issuedOf("isp")[0]), h.engine.clockOf("afrinic~1")

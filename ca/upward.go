@@ -425,7 +425,7 @@ func longer(offered, ends time.Time) bool {
 func (e *Engine) hasShed(ctx context.Context, a *Authority, enough inr.Set) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if e.WaitSettled(ctx) != nil || e.mirrors.unsent(a.Repository) {
+	if e.WaitIdle(ctx) != nil || e.mirrors.unsent(a.Repository) {
 		return false
 	}
 	is, err := e.issuedTo(a.Name)

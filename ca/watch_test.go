@@ -28,7 +28,7 @@ func TestSilence(t *testing.T) {
 					all[uri] = true
 				}
 				must(t, h.engine.judgeChildren(all, start.Add(after)))
-				must(t, h.engine.WaitSettled(context.Background()))
+				must(t, h.engine.WaitIdle(context.Background()))
 				if got := len(d.list().Certificates); got != certificates {
 					t.Errorf("%s after, having seen %v, it has %d certificates, not %d", after, seen, got, certificates)
 				}

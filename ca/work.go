@@ -26,12 +26,8 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	}
 	e.putOff(set, putOff)
 	defer e.holdPool(waves)()
-	left := 0
-	for _, w := range waves {
-		for _, updates := range w.chunks(batchKeys) {
-			left += len(updates)
-		}
-	}
+	e.agenda.begin(waves)
+	e.Observer.Remaining(e.toGo())
 	for i, w := range waves {
 		if e.mustFollow(w) {
 			if err := e.publishInOrder(ctx); err != nil {
@@ -39,7 +35,7 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 			}
 		}
 		e.step = w.Step
-		if done, err := e.doWave(ctx, w.chunks(batchKeys), i == len(waves)-1, &left); !done || err != nil {
+		if done, err := e.doWave(ctx, w.chunks(batchKeys), i == len(waves)-1); !done || err != nil {
 			return false, err
 		}
 	}
@@ -57,9 +53,15 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 }
 
 // putOff notes when a plan wants to come back to the organisations that it was for.
-func (e *Engine) putOff(set []string, until map[string]time.Time) {
+func (e *Engine) putOff(set []string, until map[string]putOff) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	for holder, off := range until {
+		if was := e.later[holder]; !off.Soaks.IsZero() && !was.Soaks.IsZero() {
+			off.Since = was.Since
+			until[holder] = off
+		}
+	}
 	for _, holder := range set {
 		delete(e.later, holder)
 	}
@@ -67,7 +69,7 @@ func (e *Engine) putOff(set []string, until map[string]time.Time) {
 }
 
 // doWave does the batches of a wave one after another. While one is closed, checked and committed, the next is signed.
-func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, left *int) (done bool, err error) {
+func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	next := e.startSigning(ctx, chunks[0])
 	defer func() {
@@ -98,8 +100,8 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool, l
 		if !last && !early {
 			next = e.startSigning(ctx, chunks[i+1])
 		}
-		*left -= len(updates)
-		e.Observer.Remaining(*left)
+		e.agenda.committed(updates)
+		e.Observer.Remaining(e.toGo())
 		if !(last && lastWave) && e.interrupted() {
 			return false, nil
 		}

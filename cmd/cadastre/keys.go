@@ -36,8 +36,12 @@ func keysRoll(g *global) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := api.KeysRoll{By: g.by(), Holder: args[0], Soak: soak.String()}
-			if _, err := ask[api.KeysRoll, api.Nothing](cmd.Context(), g, "/keys/roll", q); err != nil {
+			rolled, err := ask[api.KeysRoll, api.KeysRolled](cmd.Context(), g, "/keys/roll", q)
+			if err != nil {
 				return err
+			}
+			if rolled.Wait != nil {
+				return g.say(cmd, "%s is to get a new key, which waits: %s", q.Holder, waitWords(rolled.Wait))
 			}
 			return g.say(cmd, "%s gets a new key, which issues when it has been published for %s", q.Holder, q.Soak)
 		},

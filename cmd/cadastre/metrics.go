@@ -91,6 +91,7 @@ type houseCollector struct {
 	tls    func() time.Time // when the served TLS certificate ends
 
 	firstExpiry, anchorNeeded, authorities, vrps, poolReady, poolSize, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+	waits                                                                                                                                 *prometheus.Desc
 	peers                                                                                                                                 peerDescs
 	transfers                                                                                                                             transferDescs
 }
@@ -109,12 +110,13 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 		poolSize:     desc("key_pool_capacity", "One-time keys that a full pool has."),
 		frozen:       desc("frozen", "1 while nothing is signed because something is wrong."),
 		disputes:     desc("import_lines_disputed", "Lines of registries' last files that are left out because another registry's holders have that."),
-		waiting:      desc("organisations_waiting", "Organisations that a decision touched and that are not planned for yet."),
+		waiting:      desc("organisations_waiting", "Organisations that are to be planned or signed for, those in work included."),
 		tlsExpiry:    desc("tls_expiry_seconds", "Seconds until the served TLS certificate ends."),
 		serial:       desc("repository_serial", "Serial of a repository.", "registry"),
 		age:          desc("repository_age_seconds", "Seconds since a repository last got a serial.", "registry"),
 		objects:      desc("repository_objects", "Objects in a repository.", "registry"),
 		staged:       desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
+		waits:        desc("waits", "What is decided and readers do not see yet, by what it waits for; work counts as one.", "kind"),
 		peers:        newPeerDescs(desc),
 		transfers:    newTransferDescs(desc),
 	}
@@ -144,6 +146,13 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.frozen, float64(count(status.Frozen != "")))
 	gauge(c.tlsExpiry, time.Until(c.tls()).Seconds())
 	c.transfers.collect(&status.Transfers, gauge)
+	kinds := map[ca.WaitKind]int{}
+	for _, w := range status.Waits {
+		kinds[w.Kind]++
+	}
+	for _, kind := range ca.WaitKinds {
+		gauge(c.waits, float64(kinds[kind]), string(kind))
+	}
 	for name, r := range status.Repositories {
 		gauge(c.serial, float64(r.Serial), name)
 		gauge(c.age, time.Since(r.Published).Seconds(), name)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -9,40 +9,51 @@ import (
 	"golang.org/x/term"
 )
 
-// newProgress shows how much of long work is left: a bar on a terminal, a line now and then elsewhere. Work of a moment
+// progress is how far long work has come. What is added meanwhile makes the whole longer; what was done stays done.
+type progress struct {
+	done, left int
+}
+
+// at takes how much is left now.
+func (p *progress) at(left int) {
+	p.done += max(p.left-left, 0)
+	p.left = left
+}
+
+func (p *progress) total() int { return p.done + p.left }
+
+// newProgress shows how much of long work is left: a bar on a terminal, a line of the log now and then elsewhere. Work of a moment
 // shows nothing.
-func newProgress(out *os.File) func(remaining int) {
+func newProgress(out *os.File, log *slog.Logger) func(remaining int) {
 	const lineEvery = 10 * time.Second
 	terminal := term.IsTerminal(int(out.Fd()))
 	var bar *progressbar.ProgressBar
-	var total int
+	var p progress
 	var said time.Time
 	return func(remaining int) {
-		if total == 0 && remaining == 0 {
+		if p.at(remaining); p.total() == 0 {
 			return
 		}
-		if remaining > total {
-			total, said = remaining, time.Now()
-			if bar != nil {
-				bar.ChangeMax(total)
-			}
+		if p.done == 0 && said.IsZero() {
+			said = time.Now()
 		}
 		switch {
 		case terminal:
 			if bar == nil {
-				bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("issuing"),
+				bar = progressbar.NewOptions(p.total(), progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("issuing"),
 					progressbar.OptionShowCount(), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
 			}
-			_ = bar.Set(total - remaining)
+			bar.ChangeMax(p.total())
+			_ = bar.Set(p.done)
 		case time.Since(said) >= lineEvery:
 			said = time.Now()
-			fmt.Fprintf(out, "issuing: %d of %d organisations done\n", total-remaining, total)
+			log.Info("issuing", "done", p.done, "total", p.total())
 		}
 		if remaining == 0 {
 			if bar != nil {
 				_ = bar.Finish()
 			}
-			bar, total = nil, 0
+			bar, p, said = nil, progress{}, time.Time{}
 		}
 	}
 }

@@ -86,6 +86,9 @@ func roaList(g *global) *cobra.Command {
 				fmt.Fprintln(table, "HOLDER\tPREFIX\tMAXLENGTH\tORIGIN\tSTANDS\tWHY")
 				for _, in := range list {
 					why := in.Status.Reason
+					if in.Wait != nil {
+						why = strings.TrimPrefix(why+"; "+waitWords(in.Wait), "; ")
+					}
 					if !in.Until.IsZero() {
 						why = strings.TrimSuffix("ends "+when(in.Until)+"; "+why, "; ")
 					}

@@ -75,7 +75,7 @@ func (g *global) serve(ctx context.Context, o *serveOptions) error {
 	defer cancel()
 	m := newMetrics()
 	h.engine.Observer = m
-	m.progress = newProgress(os.Stderr)
+	m.progress = newProgress(os.Stderr, log)
 	if err := h.engine.CheckHighWater(o.restored); err != nil {
 		return err
 	}
@@ -233,6 +233,12 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 	if err := h.openDoors(peers, o.trace, m.messageRefused); err != nil {
 		return err
 	}
+	trees, err := h.openTrees(log)
+	if err != nil {
+		return err
+	}
+	defer trees.close()
+	h.engine.Beyond = trees
 	if err := h.serveSocket(ctx, group, log); err != nil {
 		return err
 	}
@@ -245,11 +251,6 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 		mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 		runFront(ctx, group, front.New(mux, front.Limits{Connections: metricsConnections}, log), listener, nil)
 	}
-	trees, err := h.openTrees(log)
-	if err != nil {
-		return err
-	}
-	defer trees.close()
 	if err := trees.startDaemon(); err != nil {
 		return err
 	}
@@ -266,7 +267,7 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 	}
 	if o.ready != nil {
 		group.Go(func() error {
-			if err := h.engine.WaitSettled(ctx); err == nil {
+			if err := h.engine.WaitIdle(ctx); err == nil {
 				if err := trees.publishAll(); err != nil {
 					return err
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -16,13 +17,16 @@ import (
 )
 
 func newVRPs(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:     "vrps",
-		Short:   "Print what a validator must print: prefix,maxlength,ASn, sorted",
-		Example: "  cadastre vrps\n  cadastre vrps | diff - <(my-validator)",
+	q := api.VRPsList{}
+	cmd := &cobra.Command{
+		Use:   "vrps",
+		Short: "Print what a validator must print: prefix,maxlength,ASn, sorted",
+		Long: "Prints what a validator that fetches now must print: the VRPs of the serials that are published. With --committed those that are\n" +
+			"signed and not in a serial yet are printed too, and those that were withdrawn and are still published are not.",
+		Example: "  cadastre vrps\n  cadastre vrps | diff - <(my-validator)\n  cadastre vrps --committed",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			vrps, err := ask[api.Nothing, api.VRPs](cmd.Context(), g, "/vrps", api.Nothing{})
+			vrps, err := ask[api.VRPsList, api.VRPs](cmd.Context(), g, "/vrps", q)
 			if err != nil {
 				return err
 			}
@@ -37,6 +41,8 @@ func newVRPs(g *global) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&q.Committed, "committed", false, "what is signed, although it may not be published yet")
+	return cmd
 }
 
 func parsedVRPs(lines []string) ([]roa.VRP, error) {
@@ -54,14 +60,21 @@ func parsedVRPs(lines []string) ([]roa.VRP, error) {
 func newStatus(g *global) *cobra.Command {
 	var wait bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show how the house stands",
+		Use:   "status",
+		Short: "Show how the house stands",
+		Long: "Shows how the house stands, and each thing that is decided and that readers do not see yet: what, for what reason, until when.\n" +
+			"All is published when there is none. With --wait it returns when that is so, and says meanwhile what it waits for. What waits\n" +
+			"for an operator (the brake, the trust anchor's key, a full disk, the clock, work that was refused) ends it with an error of its\n" +
+			"kind when all else is done; what waits for another's CA, in its own time, is printed and does not.",
 		Example: "  cadastre status\n  cadastre status --wait   # until every decision so far is published",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := "/status"
 			if wait {
 				path = "/wait"
+				ctx, told := context.WithCancel(cmd.Context())
+				defer told()
+				go g.tellWaits(ctx, cmd.ErrOrStderr())
 			}
 			s, err := ask[api.Nothing, *ca.Status](cmd.Context(), g, path, api.Nothing{})
 			if err != nil {
@@ -81,13 +94,18 @@ func printStatus(w io.Writer, s *ca.Status) {
 		state = "frozen: " + s.Frozen
 	case s.Running && s.Settled:
 		state = "all is published"
-	case s.Running:
+	case s.Running && s.Waiting > 0:
 		state = fmt.Sprintf("at work, %d organisations to go", s.Waiting)
+	case s.Running:
+		state = "all is published but for what waits"
 	}
 	fmt.Fprintf(w, "state        %s\nrevision     %d\nledger       %d organisations, %d delegations\nintents      %d\nauthorities  %d\n", state, s.Revision, s.Organisation, s.Delegations, s.Intents, s.Authorities)
 	if s.Disputes > 0 {
 		fmt.Fprintf(w, "in dispute   %d lines of registries' files, left out since others have that; the next import looks again\n", s.Disputes)
 	}
+	printWaiting(w, slices.DeleteFunc(slices.Clone(s.Waits), func(w ca.Wait) bool {
+		return w.Kind == ca.NoDaemon || w.Kind == ca.ClockFrozen || w.Kind == ca.InWork && s.Frozen == "" && s.Running // the state says it
+	}))
 	if !s.FirstExpiry.IsZero() {
 		fmt.Fprintf(w, "first expiry %s (%s)\n", s.FirstExpiry.Format(time.RFC3339), s.FirstHolder)
 	}

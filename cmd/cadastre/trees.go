@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"cadastre/ca"
 	"cadastre/internal/fault"
 	"cadastre/internal/validate"
 	"cadastre/rrdp"
@@ -22,6 +26,7 @@ type trees struct {
 
 	waiting bool // rsyncd could not be started, for want of room on the disk; of the one who follows
 
+	hasty  atomic.Bool       // somebody waits for the trees: they are due at once
 	mu     sync.Mutex        // held by whoever publishes: a tree takes one at a time
 	served map[string]string // module -> path that the daemon was last told
 }
@@ -148,9 +153,10 @@ func (t *trees) follow(ctx context.Context) error {
 		if t.waiting {
 			try("ta", t.tryDaemon)
 		}
+		hasty := t.hasty.Swap(false)
 		for name, repository := range t.house.engine.Repositories() {
 			session, serial, _ := repository.Published()
-			if at, due := t.trees[name].Due(session, serial); !due || time.Now().Before(at) {
+			if at, due := t.trees[name].Due(session, serial); !due || time.Now().Before(at) && !hasty {
 				continue
 			}
 			try(name, func() error { return t.publish(name, repository) })
@@ -191,6 +197,21 @@ func (t *trouble) failed(now time.Time, err error) bool {
 	t.said = err.Error()
 	return !again
 }
+
+// Waits and Hasten implement ca.Beyond.
+func (t *trees) Waits() (list []ca.Wait) {
+	repositories := t.house.engine.Repositories()
+	for _, name := range slices.Sorted(maps.Keys(repositories)) {
+		session, serial, _ := repositories[name].Published()
+		if at, due := t.trees[name].Due(session, serial); due {
+			list = append(list, ca.Wait{Kind: ca.TreeBehind, Of: name, Until: at.UTC()})
+		}
+	}
+	return list
+}
+
+// Hasten has the trees published without the usual pause.
+func (t *trees) Hasten() { t.hasty.Store(true) }
 
 func (t *trees) publish(name string, repository *rrdp.Repository) error {
 	t.mu.Lock()

@@ -1,0 +1,107 @@
+package ca
+
+import "sync"
+
+// agenda is how far a plan has come: which organisations it has something left to do for. It is safe for concurrent use.
+type agenda struct {
+	mu   sync.Mutex
+	left map[string]int  // by organisation: updates that change something of it and are not committed
+	done map[string]bool // those that were finished before the plan was interrupted
+}
+
+// take begins with the organisations of a set that is about to be planned for.
+func (a *agenda) take(set []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left = make(map[string]int, len(set))
+	for _, holder := range set {
+		if !a.done[holder] {
+			a.left[holder] = 1
+		}
+	}
+	a.done = nil
+}
+
+// begin puts what a plan has to do in place of the set that it was made for.
+func (a *agenda) begin(waves []wave) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left, a.done = map[string]int{}, nil
+	for _, w := range waves {
+		for _, updates := range w.chunks(batchKeys) {
+			for _, u := range updates {
+				for _, holder := range u.concerns() {
+					a.left[holder]++
+				}
+			}
+		}
+	}
+}
+
+// committed notes that a batch is done.
+func (a *agenda) committed(updates []update) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, u := range updates {
+		for _, holder := range u.concerns() {
+			if a.left[holder]--; a.left[holder] > 0 {
+				continue
+			}
+			delete(a.left, holder)
+			if a.done == nil {
+				a.done = map[string]bool{}
+			}
+			a.done[holder] = true
+		}
+	}
+}
+
+// end forgets a plan: one that came to its end, or one that was interrupted, whose set goes into the backlog but for what
+// it has done already.
+func (a *agenda) end(finished bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.left = nil; finished {
+		a.done = nil
+	}
+}
+
+// count is how many organisations are to be planned or signed for: those that wait, and those in work.
+func (a *agenda) count(dirty, backlog map[string]bool) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := len(dirty)
+	for holder := range backlog {
+		if !a.done[holder] && !dirty[holder] {
+			n++
+		}
+	}
+	for holder := range a.left {
+		if !dirty[holder] && !backlog[holder] {
+			n++
+		}
+	}
+	return n
+}
+
+// concerns is the organisations of which an update changes something: its own, unless it only certifies or revokes others.
+func (u *update) concerns() []string {
+	var holders []string
+	if u.Create || u.Adopt || u.End || len(u.Authorise)+len(u.Withdraw)+len(u.Release) > 0 || len(u.Certify)+len(u.Revoke) == 0 {
+		holders = append(holders, parseName(u.Name).holder)
+	}
+	for _, c := range u.Certify {
+		holders = append(holders, parseName(c.Name).holder)
+	}
+	for _, name := range u.Revoke {
+		holders = append(holders, parseName(name).holder)
+	}
+	return holders
+}
+
+// toGo is how many organisations the daemon has yet to plan or to sign for.
+func (e *Engine) toGo() int {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.agenda.count(e.dirty, e.backlog)
+}

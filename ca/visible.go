@@ -1,0 +1,126 @@
+package ca
+
+import (
+	"slices"
+
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// visible is what the current serials have, the engine's own and those of servers elsewhere, as far as it was asked for. It is used
+// for one answer.
+type visible struct {
+	engine *Engine
+	uris   map[string]map[string]bool // by repository
+	chain  map[string]bool            // by authority: whether readers find its certificate and those above it
+	said   map[string]map[string]bool // by holder: the VRPs that readers find
+}
+
+func (e *Engine) visible() *visible {
+	return &visible{engine: e, uris: map[string]map[string]bool{}, chain: map[string]bool{}, said: map[string]map[string]bool{}}
+}
+
+// at tells whether a URI is in the current serial of its repository.
+func (s *visible) at(uri string) bool {
+	module := s.engine.moduleOf(uri)
+	uris, looked := s.uris[module]
+	if !looked {
+		uris = map[string]bool{}
+		if repository := s.engine.repository(module); repository != nil {
+			for u := range repository.All() {
+				uris[u] = true
+			}
+		}
+		s.uris[module] = uris
+	}
+	return uris[uri]
+}
+
+// authority tells whether readers find an authority: its certificate and those above it.
+func (s *visible) authority(name string) bool {
+	if found, looked := s.chain[name]; looked {
+		return found
+	}
+	a := s.engine.clockOf(name)
+	found := a != nil && !a.awaits() && (name == AnchorName || a.Issuer == outside || s.at(a.CertificateURI) && s.authority(a.Issuer))
+	s.chain[name] = found
+	return found
+}
+
+// vrps is what an authority's ROAs say that readers find.
+func (s *visible) vrps(is *issued) []string {
+	if !s.authority(is.Name) {
+		return nil
+	}
+	place := s.engine.policy.place(&is.Authority)
+	var says []string
+	for file, p := range is.products {
+		if p.Kind == ROAProduct && s.at(place+file) {
+			says = append(says, p.Says)
+		}
+	}
+	return says
+}
+
+// PublishedVRPs is what a validator prints that fetches now: what is committed and in no serial yet is not in it.
+func (e *Engine) PublishedVRPs() ([]string, error) {
+	s, says := e.visible(), []string{}
+	err := e.store.View(func(r store.Reader) error {
+		for key := range r.Scan(authorityBucket, nil) {
+			is, err := readIssued(r, string(key))
+			if err != nil {
+				return err
+			}
+			says = append(says, s.vrps(is)...)
+		}
+		return nil
+	})
+	slices.Sort(says)
+	return slices.Compact(says), err
+}
+
+// pends tells whether an intent stands, and readers do not find all of it.
+func (s *visible) pends(r store.Reader, in roa.Intent, status *roa.Status) (bool, error) {
+	found := s.said[in.Holder]
+	if status.State == roa.Parked {
+		return false, nil
+	}
+	if found == nil {
+		found = map[string]bool{}
+		for _, authority := range s.engine.issuedOf(in.Holder) {
+			is, err := readIssued(r, authority)
+			if err != nil {
+				return false, err
+			}
+			if is == nil {
+				continue
+			}
+			for _, says := range s.vrps(is) {
+				found[says] = true
+			}
+		}
+		s.said[in.Holder] = found
+	}
+	return slices.ContainsFunc(status.VRPs, func(v roa.VRP) bool { return !found[v.String()] }), nil
+}
+
+// WaitsOf tells what an organisation waits for: itself, else the nearest above it, else all; nil where that is nothing.
+func (e *Engine) WaitsOf() func(holder string) *Wait {
+	list := e.Waits()
+	find := func(of string) *Wait {
+		if i := slices.IndexFunc(list, func(w Wait) bool { return w.Of == of }); i >= 0 {
+			return &list[i]
+		}
+		return nil
+	}
+	return func(holder string) *Wait {
+		e.mu.RLock()
+		defer e.mu.RUnlock()
+		for at := holder; at != AnchorName; at = e.above(at) {
+			if w := find(at); w != nil {
+				return w
+			}
+		}
+		return find("")
+	}
+}

@@ -1,0 +1,293 @@
+package ca
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+)
+
+// WaitKind says what sort of thing something waits for.
+type WaitKind string
+
+// The kinds of Wait. On tells who ends each.
+const (
+	NoDaemon     WaitKind = "no-daemon"   // nobody signs
+	ClockFrozen  WaitKind = "frozen"      // nothing is signed because the clock, or the state, cannot be believed
+	Failing      WaitKind = "failing"     // the work as a whole fails, as on a full disk, and is tried again
+	InWork       WaitKind = "work"        // organisations that are to be planned and signed for
+	Unpublished  WaitKind = "unpublished" // committed, and its repository may not have the next serial yet
+	Soaking      WaitKind = "soak"        // readers may hold something of before
+	TreeBehind   WaitKind = "rsync"       // the tree that rsync serves is older than the serial that RRDP serves
+	ServerBehind WaitKind = "server"      // a publication server elsewhere does not have it yet
+	ParentSilent WaitKind = "parent"      // a parent outside the tree has not certified a key yet
+	ChildSilent  WaitKind = "child"       // a delegated CA has not asked for the certificate that it may have
+	ChildSheds   WaitKind = "notice"      // a delegated CA has time to shed what its organisation lost
+	Quarantined  WaitKind = "quarantine"  // it was refused and is set aside
+	AnchorNeeded WaitKind = "anchor"      // it needs the trust anchor's key, which is offline
+	Braked       WaitKind = "brake"       // what has ended by its date would take away too much
+)
+
+// WaitKinds lists all kinds.
+var WaitKinds = []WaitKind{NoDaemon, ClockFrozen, Failing, InWork, Unpublished, Soaking, TreeBehind, ServerBehind, ParentSilent, ChildSilent, ChildSheds, Quarantined, AnchorNeeded, Braked}
+
+// Party is who ends a wait.
+type Party string
+
+// The parties.
+const (
+	Ourselves Party = "daemon"    // it ends by itself, with time or work
+	Operator  Party = "operator"  // somebody here has to do something
+	Server    Party = "server"    // a publication server elsewhere
+	Elsewhere Party = "elsewhere" // another CA, in its own time
+)
+
+// On is who ends a wait of a kind.
+func (k WaitKind) On() Party {
+	switch k {
+	case InWork, Unpublished, Soaking, TreeBehind:
+		return Ourselves
+	case ServerBehind:
+		return Server
+	case ParentSilent, ChildSilent, ChildSheds:
+		return Elsewhere
+	}
+	return Operator
+}
+
+// Wait is something that is decided and that readers do not see yet.
+type Wait struct {
+	Kind      WaitKind   `json:"kind"`
+	On        Party      `json:"on"`
+	Of        string     `json:"of,omitempty"`       // the organisation or registry that it is about
+	Count     int        `json:"count,omitempty"`    // how many organisations, where it is about many
+	Resources inr.Set    `json:"resources,omitzero"` // of Of
+	Error     string     `json:"error,omitempty"`    // what was said when it was tried
+	Fault     fault.Kind `json:"-"`                  // the kind of that
+	Code      string     `json:"code,omitempty"`     // of the brake
+	Since     time.Time  `json:"since,omitzero"`     // since when
+	Until     time.Time  `json:"until,omitzero"`     // it ends, or is tried again; zero where nobody knows
+}
+
+// Beyond is a room above that shows to readers what the engine published: it tells what it has yet to show, and can be asked to
+// do that at once.
+type Beyond interface {
+	Waits() []Wait
+	Hasten()
+}
+
+// nothingBeyond is a Beyond that is never behind.
+type nothingBeyond struct{}
+
+func (nothingBeyond) Waits() []Wait { return nil }
+func (nothingBeyond) Hasten()       {}
+
+// Waits lists everything that is decided and that readers do not see yet. All is settled when it is empty. What is to happen at a
+// date that was chosen, such as the next step of a key roll or of a transfer, or the end of a lease, is decided for that date and
+// not in it.
+func (e *Engine) Waits() []Wait {
+	now := time.Now()
+	list := e.waitsOfWork()
+	for _, registry := range e.staged() {
+		list = append(list, Wait{Kind: Unpublished, Of: registry, Until: e.repositories[registry].NextSerialAt().UTC()})
+	}
+	e.mu.RLock()
+	list = slices.Concat(list, e.waitsOfSoak(now), e.waitsOfPeers(now), e.waitsOfOperator(now))
+	e.mu.RUnlock()
+	list = append(list, e.Beyond.Waits()...)
+	for i := range list {
+		list[i].On = list[i].Kind.On()
+	}
+	return list
+}
+
+// waitsOfWork is what the daemon as a whole has to do, or can't.
+func (e *Engine) waitsOfWork() (list []Wait) {
+	if e.gate == nil {
+		list = append(list, Wait{Kind: NoDaemon, Fault: fault.Unreachable})
+	}
+	if err := e.frozen.err(); err != nil {
+		list = append(list, Wait{Kind: ClockFrozen, Error: err.Error(), Fault: fault.KindOf(err)})
+	}
+	if since, err := e.failing.last(); err != nil {
+		list = append(list, Wait{Kind: Failing, Error: err.Error(), Fault: fault.KindOf(err), Since: since})
+	}
+	if n := e.toGo(); n > 0 {
+		list = append(list, Wait{Kind: InWork, Count: n})
+	}
+	return list
+}
+
+// waitsOfSoak is what plans put off. The engine's mu is held.
+func (e *Engine) waitsOfSoak(now time.Time) (list []Wait) {
+	for _, holder := range slices.Sorted(maps.Keys(e.later)) {
+		if off := e.later[holder]; now.Before(off.Soaks) {
+			list = append(list, Wait{Kind: Soaking, Of: holder, Since: off.Since.UTC(), Until: off.Soaks.UTC()})
+		}
+	}
+	return list
+}
+
+// waitsOfPeers is what servers, parents and delegated CAs elsewhere have to do. The engine's mu is held.
+func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
+	for _, called := range slices.Sorted(maps.Keys(e.peers.outlets)) {
+		if o := e.peers.outlets[called]; !o.Left && e.mirrors.unsent(o.Name) {
+			list = append(list, Wait{Kind: ServerBehind, Of: o.Holder, Error: e.said.of("outlet " + o.Name)})
+		}
+	}
+	for _, called := range slices.Sorted(maps.Keys(e.peers.parents)) {
+		p := e.peers.parents[called]
+		if !p.Removed && slices.ContainsFunc(e.issuedOf(p.Holder), func(name string) bool { a := e.clockOf(name); return a != nil && a.awaits() }) {
+			list = append(list, Wait{Kind: ParentSilent, Of: p.Holder, Error: e.said.of("parent " + p.Name)})
+		}
+	}
+	for _, holder := range slices.Sorted(maps.Keys(e.peers.children)) {
+		if more := e.unasked(holder); !more.Empty() {
+			list = append(list, Wait{Kind: ChildSilent, Of: holder, Resources: more, Since: e.peers.children[holder].Contact})
+		}
+		if notice := e.peers.notices[holder]; notice != nil && now.Before(notice.Until) {
+			if kept := e.unshed(holder, notice); !kept.Empty() {
+				list = append(list, Wait{Kind: ChildSheds, Of: holder, Resources: kept, Until: notice.Until.UTC()})
+			}
+		}
+	}
+	return list
+}
+
+// unasked is what a delegated CA may have certified and has not asked for. One that asked for less than all knows what it wants.
+func (e *Engine) unasked(holder string) inr.Set {
+	var granted []inr.Set
+	for _, key := range e.peers.keys[holder] {
+		if key.Limit.AS != nil || key.Limit.IPv4 != nil || key.Limit.IPv6 != nil {
+			return inr.Set{}
+		}
+		granted = append(granted, key.Granted)
+	}
+	return e.ledger.Holding(holder).Minus(inr.Sum(granted...))
+}
+
+// unshed is what certificates of a delegated CA still name of what its organisation lost.
+func (e *Engine) unshed(holder string, notice *Notice) inr.Set {
+	var kept []inr.Set
+	for authority := range e.peers.keys[holder] {
+		if a := e.clockOf(authority); a != nil {
+			kept = append(kept, a.Certified.Intersect(notice.Lost))
+		}
+	}
+	return inr.Sum(kept...)
+}
+
+// waitsOfOperator is what somebody here has to do. The engine's mu is held.
+func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
+	for _, holder := range slices.Sorted(maps.Keys(e.aside)) {
+		w := e.aside[holder]
+		list = append(list, Wait{Kind: Quarantined, Of: holder, Error: w.err.Error(), Fault: fault.KindOf(w.err), Since: w.since.UTC(), Until: w.until.UTC()})
+	}
+	if e.gate != nil && e.anchor == nil {
+		if of := e.needsAnchor(now); of != "" {
+			list = append(list, Wait{Kind: AnchorNeeded, Of: of, Fault: fault.Secret})
+		}
+	}
+	return append(list, e.ends.waits()...)
+}
+
+// needsAnchor is who needs the trust anchor's key: the root, for its certificate or the next one of a key roll, or the anchor for
+// its manifest; empty where nobody does. The engine's mu is held.
+func (e *Engine) needsAnchor(now time.Time) string {
+	view := &ledgerView{Engine: e, now: now}
+	root := e.ledger.Root()
+	for _, name := range view.Authorities(root) {
+		if view.Parent(name) != AnchorName {
+			continue
+		}
+		if is := e.clockOf(name); is == nil && !view.Entitled(name).Empty() || is != nil && view.Successor(name) == "" && !is.Certified.Equal(view.Entitled(name)) {
+			return root
+		}
+	}
+	e.knownMu.Lock()
+	defer e.knownMu.Unlock()
+	own, below := e.clocks.dueAt(&e.policy, AnchorName, true), e.clocks.dueAt(&e.policy, root, true)
+	switch {
+	case !below.IsZero() && below.Before(e.clocks.dueAt(&e.policy, root, false)) && !now.Before(below):
+		return root
+	case !own.IsZero() && !now.Before(own):
+		return AnchorName
+	}
+	return ""
+}
+
+// Err is the wait as an error; nil where it is one that ends by itself.
+func (w *Wait) Err() error {
+	if w.On != Operator {
+		return nil
+	}
+	switch w.Kind {
+	case AnchorNeeded:
+		return fault.New(fault.Secret, "the work for %s needs the trust anchor's key, which is offline: start the daemon with --anchor-passphrase-file; all else is published", w.Of)
+	case Braked:
+		return fault.New(fault.Refused, "the brake holds what was delegated to %s and has ended: look with 'cadastre holdings expire --holder %s --dry-run'; all else is published", w.Of, w.Of)
+	case NoDaemon:
+		return fault.New(fault.Unreachable, "no daemon runs; start it with 'cadastre serve'")
+	}
+	return fault.New(w.Fault, "%s", w.Error)
+}
+
+// failing is why the work as a whole failed when it was last tried.
+type failing struct {
+	mu    sync.Mutex
+	err   error
+	since time.Time
+}
+
+// note keeps how the last round went.
+func (f *failing) note(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil || f.err == nil {
+		f.since = time.Now().UTC()
+	}
+	f.err = err
+}
+
+func (f *failing) last() (since time.Time, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.since, f.err
+}
+
+// WaitOut returns when readers see all that is decided, here, over rsync and at servers elsewhere, as far as that is for this
+// installation to do. What waits for an operator is an error of its kind; what waits for another CA, in its own time, is in Waits.
+func (e *Engine) WaitOut(ctx context.Context) error {
+	for {
+		if err := e.WaitSent(ctx); err != nil {
+			return err
+		}
+		e.Beyond.Hasten()
+		list, ours := e.Waits(), false
+		for i := range list {
+			ours = ours || list[i].On == Ourselves || list[i].On == Server
+		}
+		if !ours {
+			for i := range list {
+				if err := list[i].Err(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		timer := time.NewTimer(lookAtWaits)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// lookAtWaits is how often it is looked whether what comes by itself has come.
+const lookAtWaits = 200 * time.Millisecond
