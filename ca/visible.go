@@ -66,8 +66,12 @@ func (s *visible) vrps(is *issued) []string {
 func (e *Engine) PublishedVRPs() ([]string, error) {
 	s, says := e.visible(), []string{}
 	err := e.store.View(func(r store.Reader) error {
-		for key := range r.Scan(authorityBucket, nil) {
-			is, err := readIssued(r, string(key))
+		var names []string
+		if err := each(r, authorityBucket, nil, func(name string, _ *Authority) { names = append(names, name) }); err != nil {
+			return err
+		}
+		for _, name := range names {
+			is, err := readIssued(r, name)
 			if err != nil {
 				return err
 			}
