@@ -142,7 +142,7 @@ func TestTransportsAgree(t *testing.T) {
 		"list one":  {call[api.HoldingsList, []api.Holding]("/holdings/list", api.HoldingsList{Holder: "NORTH/baobab"}), 0, "102.16.0.0/20"},
 		"list none": {call[api.HoldingsList, []api.Holding]("/holdings/list", api.HoldingsList{Holder: "nobody"}), fault.NotFound, "nobody"},
 		"list held": {call[api.HoldingsList, []api.Holding]("/holdings/list", api.HoldingsList{Resources: set("102.16.0.0/24")}), 0, "north/baobab"},
-		"intents":   {call[api.ROAList, []api.ROAIntent]("/roas/list", api.ROAList{}), 0, `"live"`},
+		"intents":   {call[api.ROAList, []api.ROAIntent]("/roas/list", api.ROAList{}), 0, `"pending"`},
 		"no intents": {
 			call[api.ROAList, []api.ROAIntent]("/roas/list", api.ROAList{Parked: true}), 0, "[]",
 		},

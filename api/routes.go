@@ -262,7 +262,7 @@ func (s server) roasRemove(_ context.Context, q ROAChange) (*ca.Effect, error) {
 func (s server) roasList(_ context.Context, q ROAList) ([]ROAIntent, error) {
 	out := []ROAIntent{}
 	err := s.engine.Intents(q.Holder, func(in roa.Intent, status roa.Status) {
-		if !q.Parked || status.State != roa.Live {
+		if !q.Parked || status.State == roa.Part || status.State == roa.Parked {
 			out = append(out, ROAIntent{Intent: in, Status: status})
 		}
 	})

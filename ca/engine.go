@@ -102,6 +102,8 @@ type Engine struct {
 	lastClose  time.Time // when a serial was last closed; likewise
 	ends       ends
 	frozen     frozen
+	believes   func(now time.Time) error // whether the clock can be believed; of the one that runs the engine
+	appetite   appetite                  // of delegated CAs
 	failing    failing
 	Observer   Observer // set before Run
 	Beyond     Beyond   // set before Run
@@ -282,6 +284,7 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 		return fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
 	}
 	e.vault, e.anchor = vault, anchor
+	e.believes = e.believer()
 	e.gate = validate.NewGate(locator, certificate, e.validation())
 	e.pool = keys.NewPool(ctx, e.policy.Algorithm, poolSize)
 	return e.openIdentity()

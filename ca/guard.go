@@ -39,10 +39,23 @@ func (e *Engine) freeze(cause error) {
 	}
 }
 
+func (e *Engine) thaw() {
+	e.frozen.mu.Lock()
+	was := e.frozen.cause
+	e.frozen.cause = nil
+	e.frozen.mu.Unlock()
+	if was != nil {
+		e.log.Info("the clock is right again: signing goes on", "was", was)
+	}
+}
+
 // Frozen is why nothing is signed, nil when all is well.
 func (e *Engine) Frozen() error { return e.frozen.err() }
 
-// clockTolerance is how far a clock may be set without being doubted.
+// lookAtClock is how often it is looked whether a clock that was doubted is right again.
+const lookAtClock = time.Minute
+
+// clockTolerance is how far a clock may be set, by all steps together, without being doubted.
 const clockTolerance = 5 * time.Minute
 
 // maxAbsence is how long after its last work the engine believes a clock at its start: anything published is stale by
@@ -52,14 +65,23 @@ const maxAbsence = 60 * day
 // CheckClock freezes the engine when the clock is before the last commit, or so long after it that it is more likely
 // wrong.
 func (e *Engine) CheckClock(now time.Time) {
+	if err := e.plausible(now); err != nil {
+		e.freeze(err)
+	}
+}
+
+// plausible tells what is against a clock at a start, where the last commit is all that it can be compared with.
+func (e *Engine) plausible(now time.Time) error {
 	last, err := e.lastCommit()
 	switch {
 	case err != nil || last.IsZero():
+		return nil //nolint:nilerr // what can't be read is said by whoever needs it
 	case now.Before(last.Add(-clockTolerance)):
-		e.freeze(fault.New(fault.Clock, "the clock says %s, but the last commit was at %s: set the clock, then start again", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
+		return fault.New(fault.Clock, "the clock says %s, but the last commit was at %s: set the clock; signing goes on when it is right", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
 	case now.After(last.Add(maxAbsence)):
-		e.freeze(fault.New(fault.Clock, "the clock says %s, and the last commit was at %s: if that is right start with --accept-clock, else set the clock and start again", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
+		return fault.New(fault.Clock, "the clock says %s, and the last commit was at %s: if that is right start with --accept-clock, else set the clock", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
 	}
+	return nil
 }
 
 // lastCommit is when the newest commit was made, zero before the first.
@@ -74,19 +96,45 @@ func (e *Engine) lastCommit() (last time.Time, err error) {
 	return last, err
 }
 
-// steadyClock notices when the wall clock jumps against the monotonic one.
+// steadyClock notices when the wall clock is set while the program runs: it then differs from the monotonic one. All steps since
+// the start are added up, so that many small ones are believed no more than a large one. A clock that is slewed, as time daemons do
+// it, takes the monotonic one along.
 type steadyClock struct{ start time.Time }
 
 func newSteadyClock() *steadyClock { return &steadyClock{time.Now()} }
 
 func (s *steadyClock) check(now time.Time) error {
 	wall, steady := now.Round(0).Sub(s.start.Round(0)), now.Sub(s.start)
-	jump := wall - steady
-	if jump.Abs() > time.Hour {
-		return fault.New(fault.Clock, "the clock jumped by %s to %s: set it, or start again with --accept-clock if it is right now", jump.Round(time.Second), now.UTC().Format(time.RFC3339))
+	if set := wall - steady; set.Abs() > clockTolerance {
+		return fault.New(fault.Clock, "the clock jumped by %s to %s since the start: set it right and signing goes on, or start again with --accept-clock if it is right now", set.Round(time.Second), now.UTC().Format(time.RFC3339))
 	}
-	*s = steadyClock{now}
 	return nil
+}
+
+// believer makes what tells whether the clock can be believed: it goes with the monotonic one since the start or, where it was
+// doubted then, since it first agreed with the last commit again.
+func (e *Engine) believer() func(now time.Time) error {
+	steady, doubted := newSteadyClock(), e.frozen.err() != nil
+	return func(now time.Time) error {
+		if doubted {
+			if err := e.plausible(now); err != nil {
+				return err
+			}
+			steady, doubted = &steadyClock{now}, false
+		}
+		return steady.check(now)
+	}
+}
+
+// believe freezes the engine when the clock can't be believed, and lets it go on when it can again.
+func (e *Engine) believe() error {
+	err := e.believes(time.Now())
+	if err != nil {
+		e.freeze(err)
+	} else {
+		e.thaw()
+	}
+	return err
 }
 
 // highWater is how far the published state has come, kept apart from the store so that a store that was restored from

@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ func TestClockThatJumps(t *testing.T) {
 		by     time.Duration
 		passed time.Duration
 		jumps  bool
-	}{{0, 0, false}, {0, 300 * day, false}, {30 * time.Minute, time.Hour, false}, {year, time.Minute, true}, {2 * time.Hour, 0, true}} {
+	}{{0, 0, false}, {0, 300 * day, false}, {4 * time.Minute, time.Hour, false}, {6 * time.Minute, time.Hour, true}, {58 * time.Minute, 0, true}, {year, time.Minute, true}} {
 		s := &steadyClock{start}
 		if err := s.check(setForward(start.Add(c.passed), c.by)); (err != nil) != c.jumps {
 			t.Errorf("set forward by %s within %s: %v", c.by, c.passed, err)
@@ -33,6 +34,66 @@ func TestClockThatJumps(t *testing.T) {
 			t.Errorf("set back by %s within %s: %v", c.by, c.passed, err)
 		}
 	}
+}
+
+// TestStepsOfTheClockAddUp: many small steps are believed no more than a large one, and the right clock is, after them.
+func TestStepsOfTheClockAddUp(t *testing.T) {
+	start := time.Now()
+	s := &steadyClock{start}
+	for step := 1; step <= 10; step++ {
+		passed := start.Add(time.Duration(step) * time.Hour)
+		if err := s.check(setForward(passed, time.Duration(step)*time.Minute)); (err != nil) != (step > 5) {
+			t.Errorf("after %d steps of a minute: %v", step, err)
+		}
+	}
+	if err := s.check(start.Add(11 * time.Hour)); err != nil {
+		t.Errorf("the right clock is not believed any more: %v", err)
+	}
+}
+
+// TestRightClockGoesOn: a clock that was set wrong freezes signing, in the midst of work too, and when it is right again signing
+// goes on by itself.
+func TestRightClockGoesOn(t *testing.T) {
+	now := time.Now()
+	steady := &steadyClock{now}
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		var off atomic.Int64
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() {
+			done <- h.engine.run(ctx, func(time.Time) error { return steady.check(setForward(now, time.Duration(off.Load()))) })
+		}()
+		synctest.Wait()
+		off.Store(int64(10 * time.Minute))
+		batches := h.reader.batches
+		h.intend("41.0.64.0/24,AS37009")
+		kindOf(h, h.engine.WaitIdle(ctx), fault.Clock, "jumped")
+		if status, err := h.engine.Status(); err != nil || len(status.Waits) == 0 || status.Waits[0].Kind != ClockFrozen {
+			h.Errorf("the status is %+v, %v", status, err)
+		}
+		if h.reader.batches != batches {
+			h.Error("something was signed by a clock that jumped")
+		}
+		off.Store(0)
+		time.Sleep(2 * lookAtClock)
+		must(h, h.engine.WaitIdle(ctx))
+		cancel()
+		must(h, <-done)
+		h.complete()
+	})
+}
+
+// TestClockThatIsSetRightAfterTheStart: a daemon that started before its clock was set is not to be started again for that.
+func TestClockThatIsSetRightAfterTheStart(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		peopled(h)
+		h.engine.CheckClock(time.Now().Add(-time.Hour))
+		believes := h.engine.believer()
+		kindOf(h, believes(time.Now().Add(-59*time.Minute)), fault.Clock, "set the clock")
+		must(h, believes(time.Now()))
+		h.engine.thaw()
+	})
 }
 
 // TestJumpFreezes: after a jump nothing is signed, what is published stays, decisions are kept, and a start with the right

@@ -24,14 +24,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	beside.Go(func() { e.followParents(ctx) })
 	beside.Go(func() { e.followOutlets(ctx) })
 	beside.Go(func() { e.watchChildren(ctx) })
-	return e.run(ctx, newSteadyClock().check)
+	return e.run(ctx, e.believes)
 }
 
 func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) error {
+	e.believes = believe
 	for ctx.Err() == nil {
-		if err := believe(time.Now()); err != nil {
-			e.freeze(err)
-		}
+		_ = e.believe() // Step says what follows from it
 		wait, err := e.Step(ctx)
 		if ctx.Err() == nil {
 			e.failing.note(err)
@@ -82,7 +81,7 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	defer e.stepped.beat()
 	if err := e.frozen.err(); err != nil {
 		e.watchers.tell(err)
-		return time.Hour, nil // it was said when it froze, and status says it
+		return lookAtClock, nil // it was said when it froze, and status says it
 	}
 	if !e.acquainted {
 		if err := e.acquaint(ctx); err != nil {

@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -75,6 +76,20 @@ func (e *Engine) followOutlets(ctx context.Context) {
 			return err
 		},
 	}).run(ctx)
+}
+
+// SendStaged brings servers elsewhere what they do not have yet, with one try each. It is for who does not run the engine.
+func (e *Engine) SendStaged(ctx context.Context) error {
+	var failed error
+	for _, called := range e.outletNames() {
+		if !e.mirrors.unsent(called) {
+			continue
+		}
+		err := e.sendTo(ctx, called, &sender{})
+		e.said.note("outlet "+called, err)
+		failed = errors.Join(failed, fault.Wrap(err, "the publication server %s does not have what was signed", e.outletURI(called)))
+	}
+	return failed
 }
 
 // outletNames is the servers elsewhere that have, or are to have, something of ours.

@@ -161,7 +161,7 @@ func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error
 				switch pends, err := readers.pends(r, in, &status); {
 				case err != nil:
 					return err
-				case pends:
+				case pends && status.State == roa.Live:
 					status.State = roa.Pending
 				}
 				each(in, status)

@@ -243,6 +243,9 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 		if err := e.mayIssue(holder, key); err != nil {
 			return err
 		}
+		if err := e.afford(holder, key); err != nil {
+			return err
+		}
 		return e.putKey(w, key)
 	})
 	if err != nil {

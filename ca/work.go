@@ -137,6 +137,9 @@ func (e *Engine) startSigning(ctx context.Context, updates []update) <-chan sign
 // finishBatch closes, checks and commits a signed batch, unless a decision has overtaken it: what it was planned from is
 // then no longer so, and it is planned again. The last batch of a plan is published in the same transaction if it can be.
 func (e *Engine) finishBatch(ctx context.Context, s *signed, last bool, start time.Time) (committed bool, err error) {
+	if err := e.believe(); err != nil {
+		return false, err
+	}
 	b, err := s.close(ctx, e)
 	if err != nil {
 		return false, err

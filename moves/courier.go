@@ -121,7 +121,7 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 		one := c.courier(name)
 		if !one.busy {
 			one.busy = true
-			go m.carry(ctx, name, ids)
+			m.errands.begin(func() { m.carry(ctx, name, ids) })
 		}
 		c.mu.Unlock()
 	}

@@ -32,6 +32,7 @@ type Mover struct {
 	wake   chan struct{}
 	sights sights
 
+	errands    errands // looks and calls that are under way
 	contacts   contacts
 	couriers   couriers
 	allowances allowances

@@ -58,7 +58,7 @@ func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Tim
 	}
 	if !s.looking && time.Since(s.at) > max(lookAgain, lookShare*s.took) {
 		s.looking = true
-		go m.lookBelow(ctx, name, tal, roots, s)
+		m.errands.begin(func() { m.lookBelow(ctx, name, tal, roots, s) })
 	}
 	if s.report != nil && s.report.At.Before(since) {
 		return nil, nil

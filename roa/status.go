@@ -17,7 +17,7 @@ const (
 	Live    State = "live"    // all of its prefix is held
 	Part    State = "part"    // what is held of it stands
 	Parked  State = "parked"  // nothing of it is held; it comes back with the resources
-	Pending State = "pending" // it stands, and readers do not see all of it yet; who publishes knows that
+	Pending State = "pending" // all of its prefix is held, and readers do not see all of it yet; who publishes knows that
 )
 
 // Status is how an intent stands and why.

@@ -134,61 +134,88 @@ func (h *house) unlock(ctx context.Context, o *serveOptions, log *slog.Logger) e
 	return err
 }
 
-// once does what is due and leaves the trees on disk.
+// once does what is due and leaves the trees on disk: all that can be written is, whatever fails.
 func (h *house) once(ctx context.Context, o *serveOptions) error {
 	if err := h.engine.Frozen(); err != nil {
-		return err
-	}
-	if err := h.carry(ctx); err != nil {
 		return err
 	}
 	www := o.www
 	if www == "" {
 		www = filepath.Join(h.dir, "www")
 	}
-	for name, repository := range h.engine.Repositories() {
-		if err := repository.WriteStatic(filepath.Join(www, "rrdp", name)); err != nil {
-			return err
-		}
-	}
-	certificate, err := h.engine.Anchor()
-	if err != nil {
-		return err
-	}
-	if err := writeAnchor(filepath.Join(www, "ta"), certificate); err != nil {
-		return err
-	}
-	rirs, err := h.rirs()
-	if err != nil {
-		return err
-	}
-	if err := newTransferLogs(h.engine, rirs).write(www); err != nil {
-		return err
-	}
 	trees, err := h.openTrees(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer trees.close()
-	if err := trees.publishAll(); err != nil {
+	if err := h.carry(ctx, func() error { return h.writeAll(www, trees) }); err != nil {
 		return err
 	}
 	fmt.Printf("RRDP is in %s, rsync in %s (a module for each folder, its path is the link 'current' in it)\n", www, filepath.Join(h.dir, "rsync"))
+	for name, repository := range h.engine.Repositories() {
+		if _, serial, _ := repository.Published(); serial == 0 {
+			fmt.Printf("nothing is published in %s yet\n", name)
+		}
+	}
 	return nil
 }
 
-// carry does what is due, and has transfers go as far as they can now.
-func (h *house) carry(ctx context.Context) error {
+// writeAll writes what others serve: RRDP, the trust anchor, the public record, and the rsync trees. What fails keeps nothing else
+// from being written.
+func (h *house) writeAll(www string, trees *trees) error {
+	var failed error
+	for name, repository := range h.engine.Repositories() {
+		if _, serial, _ := repository.Published(); serial > 0 {
+			failed = errors.Join(failed, repository.WriteStatic(filepath.Join(www, "rrdp", name)))
+		}
+	}
+	certificate, err := h.engine.Anchor()
+	if err == nil {
+		err = writeAnchor(filepath.Join(www, "ta"), certificate)
+	}
+	failed = errors.Join(failed, err)
+	rirs, err := h.rirs()
+	if err == nil {
+		err = newTransferLogs(h.engine, rirs).write(www)
+	}
+	return firstOf(errors.Join(failed, err, trees.publishAll()))
+}
+
+// firstOf is the first of several errors, which has a kind and one sentence.
+func firstOf(err error) error {
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		return firstOf(several.Unwrap()[0])
+	}
+	return err
+}
+
+// carry does what is due, writes it for those who serve it, and has transfers go as far as they can now: looks and calls that a
+// step began are waited for, and the step is taken that they allow. Work that was refused keeps nothing else from being written.
+func (h *house) carry(ctx context.Context, write func() error) error {
+	looked := false
 	for {
-		if err := h.engine.Settle(ctx); err != nil {
+		settled := h.engine.Settle(ctx)
+		if err := write(); err != nil {
 			return err
+		}
+		if err := errors.Join(settled, h.engine.SendStaged(ctx)); err != nil {
+			return firstOf(err)
 		}
 		wait, err := h.mover.Step(ctx)
 		if err != nil {
 			return err
 		}
-		if status, err := h.engine.Status(); err != nil || wait > 0 && status.Waiting == 0 {
+		status, err := h.engine.Status()
+		switch {
+		case err != nil:
 			return err
+		case wait <= 0 || status.Waiting > 0:
+			looked = false
+		case looked || !h.mover.Rest(): // what it waits for was looked at just now
+			return nil
+		default:
+			looked = true
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -229,17 +230,12 @@ func (t *trees) publish(name string, repository *rrdp.Repository) error {
 // publishAll brings every tree to the serial that its repository has.
 func (t *trees) publishAll() error {
 	t.mu.Lock()
-	err := t.putAnchor()
+	failed := t.putAnchor()
 	t.mu.Unlock()
-	if err != nil {
-		return err
-	}
 	for name, repository := range t.house.engine.Repositories() {
-		if err := t.publish(name, repository); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, t.publish(name, repository))
 	}
-	return nil
+	return failed
 }
 
 func (t *trees) close() {

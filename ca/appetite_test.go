@@ -1,0 +1,67 @@
+package ca
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"cadastre/internal/updown"
+)
+
+// TestAppetite: a share is used up, comes back with time, and none is used where another has none left.
+func TestAppetite(t *testing.T) {
+	var a appetite
+	now, own, all := noon, ration{"own", 2, time.Hour}, ration{"all", 3, time.Hour}
+	for i, want := range []bool{true, true, false, false} {
+		if a.take(now, own, all) != want {
+			t.Errorf("try %d: %v", i+1, !want)
+		}
+	}
+	if !a.take(now, ration{"other", 2, time.Hour}, all) || a.take(now, ration{"third", 2, time.Hour}, all) {
+		t.Error("what was refused used up what all have together, or that has no end")
+	}
+	if !a.take(now.Add(time.Hour), own, all) || a.take(now.Add(time.Hour), own, all) {
+		t.Error("after an hour there is not one more")
+	}
+}
+
+// TestGreedyDelegatedCA: one that asks again and again, and hangs up, takes neither the serials of its registry from others nor
+// room on its CRL; what its organisation gets is certified all the same.
+func TestGreedyDelegatedCA(t *testing.T) {
+	inHouse(t, tenants, func(h *house) {
+		h.give("afrinic", "41.0.0.0/8 AS37000-AS37099")
+		h.give("isp", "41.0.0.0/16")
+		h.give("other", "41.2.0.0/16")
+		h.settle()
+		d := newDelegated(h, "isp")
+		atWork(h, func() {
+			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			for range 400 {
+				text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: &updown.Issue{Class: treeClass, Request: d.request(place)}}).XML()
+				must(t, err)
+				ctx, hangUp := context.WithTimeout(context.Background(), time.Second)
+				_, err = h.engine.AnswerUpDown(ctx, "isp", text, time.Now())
+				must(t, err)
+				hangUp()
+				time.Sleep(100 * time.Millisecond)
+			}
+			begun := time.Now()
+			h.intend("41.2.0.0/24,AS37001")
+			must(t, h.engine.WaitIdle(context.Background()))
+			if took := time.Since(begun); took > 3*time.Second {
+				t.Errorf("another holder's change took %s to be published", took)
+			}
+			is, err := h.engine.issuedTo("afrinic")
+			must(t, err)
+			if n := len(is.revoked); n > 3*childBurst {
+				t.Errorf("the CRL lists %d certificates", n)
+			}
+			d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusScheduled)
+			h.give("isp", "41.3.0.0/16")
+			must(t, h.engine.WaitIdle(context.Background()))
+			if _, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
+				t.Error("what its organisation got it can't have certified")
+			}
+		})
+	})
+}
