@@ -100,7 +100,9 @@ func (e *Engine) Waits() []Wait {
 	e.mu.RUnlock()
 	list = append(list, e.Beyond.Waits()...)
 	for i := range list {
-		list[i].On = list[i].Kind.On()
+		if list[i].On = list[i].Kind.On(); list[i].Kind == TreeBehind && list[i].Error != "" {
+			list[i].On = Operator // it is tried again, and a full disk does not mend itself
+		}
 	}
 	return list
 }

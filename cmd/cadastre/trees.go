@@ -28,6 +28,7 @@ type trees struct {
 	waiting bool // rsyncd could not be started, for want of room on the disk; of the one who follows
 
 	hasty  atomic.Bool       // somebody waits for the trees: they are due at once
+	failed sync.Map          // by registry: why its tree could not be published last, an error
 	mu     sync.Mutex        // held by whoever publishes: a tree takes one at a time
 	served map[string]string // module -> path that the daemon was last told
 }
@@ -205,7 +206,11 @@ func (t *trees) Waits() (list []ca.Wait) {
 	for _, name := range slices.Sorted(maps.Keys(repositories)) {
 		session, serial, _ := repositories[name].Published()
 		if at, due := t.trees[name].Due(session, serial); due {
-			list = append(list, ca.Wait{Kind: ca.TreeBehind, Of: name, Until: at.UTC()})
+			w := ca.Wait{Kind: ca.TreeBehind, Of: name, Until: at.UTC()}
+			if err, failed := t.failed.Load(name); failed {
+				w.Error, w.Fault = err.(error).Error(), fault.KindOf(err.(error))
+			}
+			list = append(list, w)
 		}
 	}
 	return list
@@ -214,7 +219,18 @@ func (t *trees) Waits() (list []ca.Wait) {
 // Hasten has the trees published without the usual pause.
 func (t *trees) Hasten() { t.hasty.Store(true) }
 
+// publish brings a tree to the serial that its repository has, and notes where that fails.
 func (t *trees) publish(name string, repository *rrdp.Repository) error {
+	err := t.tryPublish(name, repository)
+	if err != nil {
+		t.failed.Store(name, err)
+	} else {
+		t.failed.Delete(name)
+	}
+	return err
+}
+
+func (t *trees) tryPublish(name string, repository *rrdp.Repository) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	view, ok := repository.View()
