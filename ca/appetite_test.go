@@ -40,7 +40,7 @@ func TestGreedyDelegatedCA(t *testing.T) {
 				text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: &updown.Issue{Class: treeClass, Request: d.request(place)}}).XML()
 				must(t, err)
 				ctx, hangUp := context.WithTimeout(context.Background(), time.Second)
-				_, err = h.engine.AnswerUpDown(ctx, "isp", text, time.Now())
+				_, err = h.engine.AnswerUpDown(ctx, "isp", text, newStamp())
 				must(t, err)
 				hangUp()
 				time.Sleep(100 * time.Millisecond)

@@ -237,11 +237,15 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 	if err := e.mayAsk(holder, authority, source); err != nil {
 		return nil, err
 	}
+	due := e.isDue(holder, authority, source)
 	err = e.changePeers(func(w store.Writer) error {
 		key := &ChildKey{Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked, Place: place}
 		key.Granted = limited(e.ledger.Via(holder, source), q.Limit)
 		if err := e.mayIssue(holder, key); err != nil {
 			return err
+		}
+		if due {
+			return e.putKey(w, key)
 		}
 		if err := e.afford(holder, key); err != nil {
 			return err
