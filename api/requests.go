@@ -98,7 +98,8 @@ type ROAImport struct {
 	By
 	ca.Consent
 	Files     []Upload `json:"files"`
-	Announced []Upload `json:"announced,omitempty"` // what is announced now, for warnings
+	Announced []Upload `json:"announced,omitempty"` // what is announced now: what would turn invalid is held
+	Replace   bool     `json:"replace,omitempty"`
 	Holder    string   `json:"holder,omitempty"`
 	OnlyHeld  bool     `json:"only_held,omitempty"`
 	AllowAS0  bool     `json:"allow_as0,omitempty"`
@@ -108,9 +109,14 @@ type ROAImport struct {
 type ROAChange struct {
 	By
 	ca.Consent
-	Intents  [][]string `json:"intents"`
-	Holder   string     `json:"holder,omitempty"`
-	AllowAS0 bool       `json:"allow_as0,omitempty"`
+	Intents   [][]string `json:"intents"`
+	Files     []Upload   `json:"files,omitempty"` // of more intents
+	Announced []Upload   `json:"announced,omitempty"`
+	Holder    string     `json:"holder,omitempty"`
+	Comment   string     `json:"comment,omitempty"`
+	Until     time.Time  `json:"until,omitzero"`
+	Replace   bool       `json:"replace,omitempty"`
+	AllowAS0  bool       `json:"allow_as0,omitempty"`
 }
 
 // ROAList asks for the intents of a holder, or of all.

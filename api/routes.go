@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"cadastre/ca"
@@ -175,88 +176,96 @@ func (s server) holdingsList(_ context.Context, q HoldingsList) ([]Holding, erro
 }
 
 func (s server) roasImport(_ context.Context, q ROAImport) (*ca.Effect, error) {
-	var rows []roa.Row
-	for _, upload := range q.Files {
-		more, err := roa.ParseCSV(upload.Name, bytes.NewReader(upload.Data))
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, more...)
-	}
 	if q.Reason == "" && len(q.Files) > 0 {
 		q.Reason = "import of " + q.Files[0].Name
 	}
-	opt := roa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
+	opt := roa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Replace: q.Replace, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
+	var err error
+	if opt.Announced, err = announced(q.Announced); err != nil {
+		return nil, err
+	}
 	if len(q.Files) == 1 {
 		opt.File = q.Files[0].Name
 	}
-	for _, upload := range q.Announced {
-		more, err := roa.ParseCSV(upload.Name, bytes.NewReader(upload.Data))
+	f, err := intentFiles(q.Files)
+	if err != nil {
+		return nil, err
+	}
+	return s.engine.ChangeIntents(f, opt, q.Consent)
+}
+
+// intentFiles is what several files say, together.
+func intentFiles(uploads []Upload) (*roa.File, error) {
+	all := &roa.File{}
+	for _, upload := range uploads {
+		f, err := roa.ReadFile(upload.Name, bytes.NewReader(upload.Data))
 		if err != nil {
 			return nil, err
 		}
-		if opt.Announced == nil {
-			opt.Announced = map[uint32][]netip.Prefix{}
-		}
-		for _, row := range more {
-			opt.Announced[row.Origin] = append(opt.Announced[row.Origin], row.Prefix)
-		}
+		all.Add, all.Remove = append(all.Add, f.Add...), append(all.Remove, f.Remove...)
 	}
-	return s.engine.AddIntents(rows, opt, q.Consent)
+	return all, nil
 }
 
-func parseRows(words [][]string) ([]roa.Row, error) {
+// announced is what files say that is announced.
+func announced(uploads []Upload) ([]roa.Announcement, error) {
+	f, err := intentFiles(uploads)
+	if err != nil {
+		return nil, err
+	}
+	var list []roa.Announcement
+	for _, row := range f.Add {
+		list = append(list, roa.Announcement{Prefix: row.Prefix, Origin: row.Origin})
+	}
+	return list, nil
+}
+
+// rows is those of a request: of its words, and of its files.
+func (q *ROAChange) rows() ([]roa.Row, error) {
 	var rows []roa.Row
-	for _, fields := range words {
+	for _, fields := range q.Intents {
 		row, err := roa.ParseRow(fields...)
 		if err != nil {
 			return nil, err
 		}
+		if q.Comment != "" {
+			row.Comment = q.Comment
+		}
+		row.Until = q.Until
 		rows = append(rows, row)
 	}
-	return rows, nil
+	f, err := intentFiles(q.Files)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(rows, f.Add, f.Remove), nil
 }
 
 func (s server) roasAdd(_ context.Context, q ROAChange) (*ca.Effect, error) {
-	rows, err := parseRows(q.Intents)
-	if err != nil {
-		return nil, err
+	if now := q.holdings().Time; !q.Until.IsZero() && !q.Until.After(now) {
+		return nil, fault.New(fault.BadInput, "it would end at %s, which is past", q.Until.Format(time.RFC3339))
 	}
-	opt := roa.Options{Holder: q.Holder, AllowAS0: q.AllowAS0, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
-	return s.engine.AddIntents(rows, opt, q.Consent)
+	return s.roasChange(q, func(rows []roa.Row) *roa.File { return &roa.File{Add: rows} })
 }
 
-// roasRemove finds the intents that say what the words say: of the named holder, or of whoever has them.
+// roasRemove ends the intents that say what the words and the files say: of the named holder, or of whoever has them.
 func (s server) roasRemove(_ context.Context, q ROAChange) (*ca.Effect, error) {
-	rows, err := parseRows(q.Intents)
+	return s.roasChange(q, func(rows []roa.Row) *roa.File { return &roa.File{Remove: rows} })
+}
+
+func (s server) roasChange(q ROAChange, file func([]roa.Row) *roa.File) (*ca.Effect, error) {
+	rows, err := q.rows()
 	if err != nil {
 		return nil, err
 	}
-	var intents []roa.Intent
-	err = s.engine.Read(func(_ *holdings.Ledger, book *roa.Book) error {
-		holders := book.Holders()
-		if q.Holder != "" {
-			holders = []string{holdings.Fold(q.Holder)}
-		}
-		for _, row := range rows {
-			before := len(intents)
-			for _, holder := range holders {
-				for _, in := range book.Of(holder) {
-					if in.Prefix == row.Prefix && in.Origin == row.Origin && in.MaxLength == row.MaxLength {
-						intents = append(intents, in)
-					}
-				}
-			}
-			if len(intents) == before {
-				return fault.New(fault.NotFound, "there is no intent %s,%d,AS%d; 'cadastre roa list' shows those that there are", row.Prefix, row.MaxLength, row.Origin)
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	opt := roa.Options{Holder: q.Holder, AllowAS0: q.AllowAS0, Replace: q.Replace, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
+	if len(q.Files) == 1 {
+		opt.File = q.Files[0].Name
+	}
+	if opt.Announced, err = announced(q.Announced); err != nil {
 		return nil, err
 	}
-	return s.engine.RemoveIntents(q.holdings(), intents, q.Consent)
+	return s.engine.ChangeIntents(file(rows), opt, q.Consent)
 }
 
 func (s server) roasList(_ context.Context, q ROAList) ([]ROAIntent, error) {

@@ -241,8 +241,13 @@ func (e *Engine) noticesOf(o *holdings.Outcome) []*Notice {
 
 // AddIntents has rows authorised, as far as the ledger lets them.
 func (e *Engine) AddIntents(rows []roa.Row, opt roa.Options, consent Consent) (*Effect, error) {
+	return e.ChangeIntents(&roa.File{Add: rows}, opt, consent)
+}
+
+// ChangeIntents adds and removes what a file says, in one decision.
+func (e *Engine) ChangeIntents(f *roa.File, opt roa.Options, consent Consent) (*Effect, error) {
 	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
-		o, err := b.Add(l, rows, opt)
+		o, err := b.Change(l, f, opt)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
@@ -24,6 +25,8 @@ type Effect struct {
 	Largest []Loss    `json:"largest_losses"` // at most ten
 
 	Overclaims []Overclaim `json:"overclaims,omitempty"` // of delegated CAs
+
+	Breaks []roa.Break `json:"breaks,omitempty"` // known announcements that would turn invalid
 
 	Duplicates int      `json:"duplicates,omitempty"` // intents that were there already
 	Left       []string `json:"left,omitempty"`       // intents, or lines of registries' files, that were left out, and why
@@ -59,6 +62,7 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	for _, w := range intents.Warnings {
 		f.Warnings = append(f.Warnings, w.Text)
 	}
+	f.Warnings, f.Breaks = append(f.Warnings, intents.Over...), intents.Breaks
 	var before, after []roa.VRP
 	changed := intents.ByHolder()
 	for holder, now := range o.After {
@@ -89,7 +93,8 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 		}
 		had, has := roa.AllAuthorised(of.Removed, holding), roa.AllAuthorised(of.Added, holding)
 		before, after = append(before, had...), append(after, has...)
-		if lost := without(had, has); len(lost) > 0 {
+		lost := slices.DeleteFunc(without(had, has), func(v roa.VRP) bool { return e.book.KeepsBeside(holder, v, of.Removed) })
+		if len(lost) > 0 {
 			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, Own: true})
 		}
 	}
@@ -105,8 +110,18 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	if consent.Unbraked {
 		return f
 	}
-	if f.Held = e.weigh(o.Decision.Time, f.losses); f.Held != "" {
-		f.Code = e.Code(f.plan(o))
+	var why []string
+	if heavy := e.weigh(o.Decision.Time, f.losses); heavy != "" {
+		why = append(why, heavy)
+	}
+	if len(f.Breaks) > 0 {
+		why = append(why, fmt.Sprintf("it would turn %d known announcements invalid", len(f.Breaks)))
+	}
+	if len(intents.Over) > 0 {
+		why = append(why, "a registry would authorise what its holders hold")
+	}
+	if len(why) > 0 {
+		f.Held, f.Code = strings.Join(why, "; "), e.Code(f.plan(o))
 	}
 	return f
 }
@@ -116,6 +131,9 @@ func (f *Effect) plan(o *holdings.Outcome) []byte {
 	plan := slices.Clone(o.Digest[:])
 	for _, c := range o.Intents {
 		plan = fmt.Appendf(plan, "\n%s", c)
+	}
+	for _, b := range f.Breaks {
+		plan = fmt.Appendf(plan, "\n%s", b)
 	}
 	for _, v := range f.Lost {
 		plan = fmt.Appendf(plan, "\n%s", v)

@@ -16,8 +16,11 @@ import (
 	"cadastre/internal/inr"
 )
 
-// largestFile is the most bytes that a file may have once unpacked; the largest registry's has some 30 MB.
-const largestFile = 1 << 30
+// What a file may have at most; the largest registry's has some 30 MB once unpacked, and 300,000 records.
+const (
+	largestFile = 256 << 20 // bytes, once unpacked
+	mostLines   = 1_000_000
+)
 
 // File is a registry's delegated-extended statistics, read and found to be sound by itself.
 type File struct {
@@ -66,7 +69,7 @@ func readFile(name string, in io.Reader, exceptWrong bool) (*File, error) {
 		plain = unpacked
 	}
 	hash := sha256.New()
-	limited := &io.LimitedReader{R: plain, N: largestFile}
+	limited := &io.LimitedReader{R: plain, N: largestFile + 1}
 	p := parser{
 		file: &File{Name: name}, lines: fault.NewLines(name), exceptWrong: exceptWrong,
 		ids: map[string]string{}, found: map[string]int{}, stated: map[string]int{},
@@ -83,11 +86,14 @@ func readFile(name string, in io.Reader, exceptWrong bool) (*File, error) {
 		if p.headed && p.file.Registry == "" {
 			return nil, p.lines.Err() // it is something else altogether, and its other lines say no more
 		}
+		if p.number > mostLines || p.records > mostLines {
+			return nil, fault.New(fault.BadInput, "%s has more than %d lines; that is no registry's file", name, mostLines)
+		}
 	}
 	switch err := scan.Err(); {
 	case err != nil:
 		return nil, fault.New(fault.BadInput, "%s can't be read beyond line %d (%w): fetch it again", name, p.number, err)
-	case limited.N == 0:
+	case limited.N <= 0:
 		return nil, fault.New(fault.BadInput, "%s has more than %d bytes; that is no registry's file", name, largestFile)
 	}
 	p.file.SHA256 = hex.EncodeToString(hash.Sum(nil))

@@ -20,8 +20,9 @@ type Options struct {
 	Actor    string
 	Reason   string
 	Time     time.Time
-	// Announced is prefixes as they are announced now, by AS number; it spares warnings of what they account for.
-	Announced map[uint32][]netip.Prefix
+	Replace  bool // in place of what the holder has for the same prefix and AS with another maxLength
+	// Announced is what is announced now: what a change would turn invalid is found, and warnings are spared of what it accounts for.
+	Announced []Announcement
 }
 
 // Left is a row that was passed over, and why.
@@ -46,7 +47,10 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	lines := fault.NewLines(opt.File)
 	var typed error // the first error of a row without a line
 	var taken []Row
-	fresh := map[string]int{}
+	fresh, wanted, replaced := map[string]int{}, map[VRP]bool{}, map[string]bool{}
+	for _, row := range rows {
+		wanted[row.VRP()] = true
+	}
 	for _, row := range rows {
 		holder, err := place(l, row, opt)
 		switch {
@@ -57,9 +61,20 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 		case err != nil:
 			lines.Add(row.Line, err)
 		default:
-			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Actor, Added: opt.Time.UTC()}
+			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Actor, Added: opt.Time.UTC(), Until: row.Until}
 			taken = append(taken, row)
-			b.take(in, out, fresh)
+			has, there := b.find(in)
+			if there && in.Comment == "" {
+				in.Comment = has.Comment
+			}
+			if there && in.Until.IsZero() && row.Line > 0 && has.Transfer == 0 {
+				in.Until = has.Until // files say nothing of ends; who types it again wants it for good
+			}
+			b.take(in, out, fresh, there && (in.Comment != has.Comment || !in.Until.IsZero() && !in.Until.Equal(has.Until)))
+			out.Warnings = append(out.Warnings, b.beside(in, wanted, replaced, opt, out)...)
+			if text := over(l, in); text != "" {
+				out.Over = append(out.Over, text)
+			}
 		}
 	}
 	if typed != nil {
@@ -68,7 +83,10 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
-	out.Warnings = b.warnings(taken, opt.Announced)
+	for _, row := range taken {
+		out.Warnings = append(out.Warnings, b.disavowed(l, row)...)
+	}
+	out.Warnings = append(out.Warnings, b.warnings(taken, byOrigin(opt.Announced))...)
 	return out, nil
 }
 
@@ -126,7 +144,7 @@ func CheckOrigin(row Row, allowAS0 bool) error {
 		if allowAS0 {
 			return nil
 		}
-		return fault.New(fault.BadInput, "AS0 means that nobody may announce %s; say that AS0 is meant if you want that", row.Prefix)
+		return fault.New(fault.BadInput, "AS0 means that nobody may announce %s; say that AS0 is meant (--allow-as0) if you want that", row.Prefix)
 	}
 	if why := reserved(row.Origin); why != nil {
 		return fault.New(fault.BadInput, "AS%d can't be an origin: it is %s (%s)", row.Origin, why.Name, why.RFC)

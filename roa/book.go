@@ -98,16 +98,19 @@ func (b *Book) Stands(holder string, v VRP, holding inr.Set, since time.Time) bo
 	if !holding.ContainsPrefix(v.Prefix) {
 		return false
 	}
-	list := b.of[holder]
-	at, _ := slices.BinarySearchFunc(list, v.Prefix, func(in Intent, p netip.Prefix) int {
-		return cmp.Or(in.Prefix.Addr().Compare(p.Addr()), cmp.Compare(in.Prefix.Bits(), p.Bits()))
+	return slices.ContainsFunc(b.ofPrefix(holder, v.Prefix), func(in Intent) bool { return in.VRP() == v || !in.Added.Before(since) })
+}
+
+// KeepsBeside tells whether a holder has the prefix of a VRP authorised for its AS with another maxLength too, by an intent that is not
+// among those that go.
+func (b *Book) KeepsBeside(holder string, v VRP, gone []Intent) bool {
+	return slices.ContainsFunc(b.ofPrefix(holder, v.Prefix), func(in Intent) bool {
+		return in.Origin == v.ASN && in.MaxLength != v.MaxLength && !slices.ContainsFunc(gone, func(g Intent) bool { return g.VRP() == in.VRP() })
 	})
-	for ; at < len(list) && list[at].Prefix == v.Prefix; at++ {
-		if list[at].VRP() == v || !list[at].Added.Before(since) {
-			return true
-		}
-	}
-	return false
+}
+
+func comparePrefix(in Intent, p netip.Prefix) int {
+	return cmp.Or(in.Prefix.Addr().Compare(p.Addr()), cmp.Compare(in.Prefix.Bits(), p.Bits()))
 }
 
 // Ahead is what of a holder's intents is authorised beside the rest while a part of its holding is about to leave, sorted,
@@ -161,14 +164,14 @@ func (b *Book) End(now time.Time) *Outcome {
 func (b *Book) Bring(intents []Intent) *Outcome {
 	out, fresh := &Outcome{}, map[string]int{}
 	for _, in := range intents {
-		b.take(in, out, fresh)
+		b.take(in, out, fresh, false)
 	}
 	return out
 }
 
-// take has an outcome add an intent, in place of one that ends before it. Fresh is where in the outcome those are that were
+// take has an outcome add an intent, in place of one that ends before it, or that it renews. Fresh is where in the outcome those are that were
 // added, by their keys.
-func (b *Book) take(in Intent, out *Outcome, fresh map[string]int) {
+func (b *Book) take(in Intent, out *Outcome, fresh map[string]int, renewed bool) {
 	key := string(in.key())
 	at, again := fresh[key]
 	has, there := b.find(in)
@@ -176,7 +179,7 @@ func (b *Book) take(in Intent, out *Outcome, fresh map[string]int) {
 	case again && Outlasts(in.Until, out.Added[at].Until):
 		out.Added[at] = in
 		out.Duplicates++
-	case again || there && !Outlasts(in.Until, has.Until):
+	case again || there && !renewed && !Outlasts(in.Until, has.Until):
 		out.Duplicates++
 	default:
 		if there {
@@ -195,6 +198,8 @@ type Outcome struct {
 	Duplicates int       // rows that were there already, or twice
 	Left       []Left    // rows that OnlyHeld passed over
 	Warnings   []Warning // of rows that were taken
+	Breaks     []Break   // announcements that turn invalid
+	Over       []string  // what a registry would authorise of what its holders hold
 }
 
 // Empty tells whether nothing would change.

@@ -154,7 +154,9 @@ func TestALossParksAndAReturnRestores(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	h := furnished(t)
 	h.want(h.book.Add(h.ledger, rows(t, "41.0.0.0/24,AS1\n"), fromFile))
-	announced := map[uint32][]netip.Prefix{1: {netip.MustParsePrefix("41.0.2.0/25"), netip.MustParsePrefix("41.0.2.128/25")}, 2: {netip.MustParsePrefix("41.0.3.0/24")}}
+	announced := []roa.Announcement{
+		{Prefix: netip.MustParsePrefix("41.0.2.0/25"), Origin: 1}, {Prefix: netip.MustParsePrefix("41.0.2.128/25"), Origin: 1}, {Prefix: netip.MustParsePrefix("41.0.3.0/24"), Origin: 2},
+	}
 	for name, c := range map[string]struct{ text, opened string }{
 		"exact":                  {"41.0.0.0/22,AS1", ""},
 		"all open":               {"41.0.8.0/22,AS1,24", "41.0.8.0/22"},

@@ -1,13 +1,10 @@
 package roa
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"io"
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -19,55 +16,8 @@ type Row struct {
 	Origin    uint32
 	MaxLength int // the prefix's own length where none was said
 	Comment   string
-	Line      int // in its file, 0 when it came from none
-}
-
-// ParseCSV reads lines of prefix,ASn[,maxlength[,comment]], plain or gzip. A first line of other words is a header;
-// spaces, quotes, CRLF, a byte order mark, blank lines and lines that begin with # are understood. It fails with
-// BadInput and names the first ten wrong lines.
-func ParseCSV(name string, in io.Reader) ([]Row, error) {
-	buffered := bufio.NewReader(in)
-	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		unpacked, err := gzip.NewReader(buffered)
-		if err != nil {
-			return nil, fault.New(fault.BadInput, "%s can't be unpacked (%w): fetch it again", name, err)
-		}
-		buffered = bufio.NewReader(unpacked)
-	}
-	lines := fault.NewLines(name)
-	scan := bufio.NewScanner(buffered)
-	var rows []Row
-	number, first := 0, true
-	for scan.Scan() {
-		number++
-		text := scan.Text()
-		if number == 1 {
-			text = strings.TrimPrefix(text, "\ufeff")
-		}
-		if text = strings.TrimSpace(text); text == "" || text[0] == '#' {
-			continue
-		}
-		fields, err := split(text)
-		if err == nil && first && isHeader(fields) {
-			first = false
-			continue
-		}
-		first = false
-		row := Row{Line: number}
-		if err == nil {
-			row, err = ParseRow(fields...)
-			row.Line = number
-		}
-		lines.Add(number, err)
-		rows = append(rows, row)
-	}
-	if err := scan.Err(); err != nil {
-		return nil, fault.New(fault.BadInput, "%s can't be read beyond line %d (%w)", name, number, err)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
-	return rows, nil
+	Until     time.Time // when it is to end by itself; zero: never
+	Line      int       // in its file, 0 when it came from none
 }
 
 // split takes a line of CSV (RFC 4180) apart. Unlike encoding/csv it allows spaces around quotes, as spreadsheets and
@@ -105,10 +55,17 @@ func unquote(text string) (field, rest string, closed bool) {
 	}
 }
 
-// isHeader tells whether fields are names of columns: the first one says prefix, or there is no digit in them, as there
-// is in every prefix and AS number.
+// isHeader tells whether fields are names of columns: one of them is known or says prefix, and none is a prefix; or there is no digit in
+// them, as there is in every prefix and AS number.
 func isHeader(fields []string) bool {
-	return strings.Contains(strings.ToLower(fields[0]), "prefix") || !strings.ContainsAny(strings.Join(fields, ""), "0123456789")
+	known := false
+	for _, f := range fields {
+		if _, err := parsePrefix(f); err == nil {
+			return false
+		}
+		known = known || columnOf(f) != unknownColumn || strings.Contains(strings.ToLower(f), "prefix")
+	}
+	return known || !strings.ContainsAny(strings.Join(fields, ""), "0123456789")
 }
 
 // ParseRow reads what one intent is: prefix, AS number, and if present maxLength (may be empty) and a comment. It fails

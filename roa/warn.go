@@ -51,6 +51,9 @@ func (b *Book) warnings(rows []Row, announced map[uint32][]netip.Prefix) []Warni
 		if row.Prefix.Addr().Is6() {
 			longest = longestV6
 		}
+		if row.Origin == 0 {
+			continue // nobody may announce it (RFC 7607), at whatever length
+		}
 		if row.Prefix.Bits() > longest {
 			found = append(found, Warning{Row: row, Text: fmt.Sprintf("%s is longer than /%d and will hardly be accepted anywhere", row.Prefix, longest)})
 		}

@@ -42,7 +42,7 @@ func holdingsImport(g *global) *cobra.Command {
 		Example: "  cadastre holdings import delegated-afrinic-extended-20230324.gz\n  cadastre holdings import delegated-afrinic-extended-20260505.gz --dry-run\n  cadastre holdings import delegated-afrinic-extended-20260505.gz --code 1a2b3c4d",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if q.Files, err = readUploads(args); err != nil {
+			if q.Files, err = readUploads(cmd, args); err != nil {
 				return err
 			}
 			q.By = g.by()

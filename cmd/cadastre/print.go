@@ -35,6 +35,9 @@ func printEffect(w io.Writer, f *ca.Effect) {
 	case f.Held != "":
 		fmt.Fprintln(w, "nothing was changed; the brake holds this:")
 	}
+	for _, broken := range f.Breaks {
+		fmt.Fprintf(w, "%s\n", broken)
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tnew\tgone\tchanged\t")
 	for _, row := range []struct {

@@ -10,6 +10,7 @@ import (
 
 	"cadastre/api"
 	"cadastre/ca"
+	"cadastre/internal/fault"
 )
 
 func newROA(g *global) *cobra.Command {
@@ -23,16 +24,18 @@ func roaImport(g *global) *cobra.Command {
 	var announced []string
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take intents from CSV: prefix,ASn[,maxlength]",
-		Long: "Takes intents from CSV files of prefix,ASn[,maxlength[,comment]], with a header or none. Each is its holder's: the most specific\n" +
-			"organisation that holds the whole prefix. What no one holds is refused, and nothing of the file is taken, unless --only-held.",
-		Example: "  cadastre roa import announcements.csv\n  cadastre roa import announcements.csv --only-held\n  cadastre roa import acme.csv --holder acme --dry-run",
+		Short: "Take intents from files: CSV, JSON, or Krill's lines",
+		Long: "Takes intents from files, or for - from standard input: CSV with a header that names the columns in any order, as RIPE NCC, ARIN,\n" +
+			"Krill, Routinator and rpki-client write them; CSV of prefix,ASn[,maxlength[,comment]] without one; what 'cadastre vrps' prints; JSON of\n" +
+			"the same; and Krill's lines, \"A: 192.0.2.0/24-24 => 64496 # comment\", where R: removes. All are one decision. Each intent is its holder's: the\n" +
+			"most specific organisation that holds the whole prefix. What no one holds is refused, and nothing of the file is taken, unless --only-held.",
+		Example: "  cadastre roa import announcements.csv\n  cadastre roa import announcements.csv --only-held\n  cadastre roa import acme.csv --announced bgp.csv --dry-run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if q.Files, err = readUploads(args); err != nil {
+			if q.Files, err = readUploads(cmd, args); err != nil {
 				return err
 			}
-			if q.Announced, err = readUploads(announced); err != nil {
+			if q.Announced, err = readUploads(cmd, announced); err != nil {
 				return err
 			}
 			q.By = g.by()
@@ -44,29 +47,73 @@ func roaImport(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&q.Holder, "holder", "", "whose intents they are")
 	cmd.Flags().BoolVar(&q.OnlyHeld, "only-held", false, "leave out what is not held, and say what was left")
 	cmd.Flags().BoolVar(&q.AllowAS0, "allow-as0", false, "AS0 is meant: nobody may announce the prefix")
-	cmd.Flags().StringSliceVar(&announced, "announced", nil, "CSV of what is announced now, for warnings about maxLength")
+	cmd.Flags().BoolVar(&q.Replace, "replace", false, replaceUsage)
+	cmd.Flags().StringSliceVar(&announced, "announced", nil, announcedUsage)
 	return cmd
 }
 
+const (
+	announcedUsage = "file of prefix,ASn that are announced now; what would turn invalid is held by the brake"
+	replaceUsage   = "in place of the same prefix and AS with another maxLength"
+)
+
 func roaChange(g *global, verb, short string) *cobra.Command {
 	q := api.ROAChange{}
+	var announced, files []string
+	var until string
 	cmd := &cobra.Command{
-		Use:     verb + " PREFIX ASn [MAXLENGTH]",
-		Short:   short,
-		Example: "  cadastre roa " + verb + " 196.10.0.0/22 AS37100\n  cadastre roa " + verb + " 196.10.0.0/22 AS37100 24 --holder acme --dry-run",
-		Args:    cobra.RangeArgs(2, 3),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q.By, q.Intents = g.by(), [][]string{args}
+		Use:   verb + " PREFIX ASn [MAXLENGTH] | PREFIX,ASn[,MAXLENGTH]...",
+		Short: short,
+		Long:  short + ": one, or several at once, each as one word with commas. All of them are one decision.",
+		Example: "  cadastre roa " + verb + " 196.10.0.0/22 AS37100\n  cadastre roa " + verb + " 196.10.0.0/22 AS37100 24 --holder acme --dry-run\n" +
+			"  cadastre roa " + verb + " 196.10.0.0/24,AS37100 196.10.1.0/24,AS37100",
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if q.Intents, err = intentsOf(args, len(files) > 0); err != nil {
+				return err
+			}
+			if q.Files, err = readUploads(cmd, files); err != nil {
+				return err
+			}
+			if q.Announced, err = readUploads(cmd, announced); err != nil {
+				return err
+			}
+			if q.Until, err = parseDate("--until", until); err != nil {
+				return err
+			}
+			q.By = g.by()
 			f, err := ask[api.ROAChange, *ca.Effect](cmd.Context(), g, "/roas/"+verb, q)
 			return g.finish(cmd, f, err)
 		},
 	}
 	addConsent(cmd, &q.Consent)
 	cmd.Flags().StringVar(&q.Holder, "holder", "", "whose intent it is; else the most specific holder's")
+	cmd.Flags().StringSliceVar(&announced, "announced", nil, announcedUsage)
 	if verb == "add" {
 		cmd.Flags().BoolVar(&q.AllowAS0, "allow-as0", false, "AS0 is meant: nobody may announce the prefix")
+		cmd.Flags().BoolVar(&q.Replace, "replace", false, replaceUsage)
+		cmd.Flags().StringVar(&q.Comment, "comment", "", "what is kept with it")
+		cmd.Flags().StringVar(&until, "until", "", "when it ends by itself: a day, 2026-01-31, or a moment (RFC 3339)")
+	} else {
+		cmd.Flags().StringSliceVar(&files, "file", nil, "file of those to remove, in any form that 'roa import' reads; - is standard input")
 	}
 	return cmd
+}
+
+// intentsOf is the words of each intent that arguments name.
+func intentsOf(args []string, none bool) ([][]string, error) {
+	switch {
+	case len(args) == 0 && none:
+		return nil, nil
+	case len(args) > 0 && strings.Contains(args[0], ","):
+		var list [][]string
+		for _, arg := range args {
+			list = append(list, strings.Split(arg, ","))
+		}
+		return list, nil
+	case len(args) == 2 || len(args) == 3:
+		return [][]string{args}, nil
+	}
+	return nil, fault.New(fault.BadInput, "write PREFIX ASn [MAXLENGTH], or several as PREFIX,ASn[,MAXLENGTH]")
 }
 
 func roaList(g *global) *cobra.Command {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"cadastre/api"
@@ -124,10 +125,16 @@ func (g *global) print(out io.Writer, answer any, text func(io.Writer)) error {
 }
 
 // readUploads reads the files that a command names.
-func readUploads(paths []string) ([]api.Upload, error) {
+func readUploads(cmd *cobra.Command, paths []string) ([]api.Upload, error) {
 	var out []api.Upload
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
+		var data []byte
+		var err error
+		if path == "-" {
+			data, err = io.ReadAll(cmd.InOrStdin())
+		} else {
+			data, err = os.ReadFile(path)
+		}
 		if err != nil {
 			return nil, fault.New(fault.BadInput, "couldn't read %s: %w", path, err)
 		}
