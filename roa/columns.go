@@ -2,6 +2,7 @@ package roa
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
@@ -170,7 +171,7 @@ func (r *reader) json(in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fault.New(fault.BadInput, "more follows the end of the JSON")
 	}
 	return nil

@@ -89,14 +89,14 @@ func unpacked(name string, in io.Reader) (io.Reader, error) {
 }
 
 // begins tells whether the first byte that is no space is one of some.
-func begins(in *bufio.Reader, any string) bool {
+func begins(in *bufio.Reader, some string) bool {
 	for {
 		next, err := in.Peek(1)
 		if err != nil {
 			return false
 		}
 		if !strings.ContainsRune(" \t\r\n", rune(next[0])) {
-			return strings.IndexByte(any, next[0]) >= 0
+			return strings.IndexByte(some, next[0]) >= 0
 		}
 		_, _ = in.Discard(1)
 	}
