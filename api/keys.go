@@ -15,6 +15,8 @@ type KeysRoll struct {
 	By
 	Holder string `json:"holder"`
 	Soak   string `json:"soak"` // how long a new key's certificate is published before the key issues, such as "24h"
+	// Abandon gives up the roll that is under way, and begins none.
+	Abandon bool `json:"abandon,omitempty"`
 }
 
 // KeysRolled is what a key roll waits for already.
@@ -31,6 +33,9 @@ type KeysActivate struct {
 func (s server) keys(mux *http.ServeMux) {
 	e := s.engine
 	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (rolled KeysRolled, err error) {
+		if q.Abandon {
+			return rolled, e.AbandonRoll(q.holdings(), q.Holder)
+		}
 		soak, err := term.Parse(q.Soak)
 		if err != nil {
 			return rolled, fault.Wrap(err, "soak")

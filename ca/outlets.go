@@ -28,6 +28,9 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 	if err != nil {
 		return err
 	}
+	if setup.SamePlace(r.SIABase, e.policy.RsyncBase) {
+		return fault.New(fault.BadInput, "the sia_base %s is among this installation's own repositories, at %s: a server elsewhere has to give a place of its own", r.SIABase, e.policy.RsyncBase)
+	}
 	holder = holdings.Fold(holder)
 	o := &Outlet{
 		Name: mirrorName(r.SIABase), Holder: holder, ServiceURI: r.ServiceURI, PublisherHandle: r.PublisherHandle, Base: r.SIABase,

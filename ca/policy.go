@@ -33,6 +33,8 @@ type Policy struct {
 	Soak   time.Duration // what one repository says is built on, or taken back, in another this much later
 	Notice time.Duration // how long a delegated CA has to shed what its organisation lost
 
+	ParentClasses int // resource classes that are taken from one parent outside the tree; each makes authorities, 0: no limit
+
 	Silence time.Duration // a delegated CA with no valid manifest for so long has its certificates revoked
 
 	Brake       float64       // the share of VRPs, holders or addresses that may be taken away within BrakeWindow without a code
@@ -69,7 +71,10 @@ func DefaultPolicy() Policy {
 		Soak:     30 * time.Minute,
 		Notice:   24 * time.Hour,
 		Silence:  90 * day,
-		Brake:    0.01, BrakeWindow: day,
+
+		ParentClasses: 16,
+
+		Brake: 0.01, BrakeWindow: day,
 	}
 }
 

@@ -224,7 +224,10 @@ func (e *Engine) rollLines(w store.Writer, holder string, soak time.Duration, mo
 			continue
 		}
 		if roll.Next != 0 {
-			return fault.New(fault.Conflict, "a key roll of %s is under way; look with 'cadastre keys show %s'", holder, holder)
+			if !move {
+				return fault.New(fault.Conflict, "a key roll of %s is under way; look with 'cadastre keys show %s', or give it up with 'cadastre keys roll %s --abandon'", holder, holder, holder)
+			}
+			// the generation that was to come is given up: its place is not wanted any more, and may never have been good
 		}
 		n++
 		roll.Next, roll.Soak, roll.Staged = e.nextGeneration(line), soak, time.Time{}
@@ -240,6 +243,40 @@ func (e *Engine) rollLines(w store.Writer, holder string, soak time.Duration, mo
 		return fault.New(fault.NotFound, "%s has no key here to roll", holder)
 	}
 	return nil
+}
+
+// AbandonRoll gives up an organisation's key rolls: the next keys, which do not issue yet, are withdrawn and revoked, and the old
+// ones go on. A move to another publication server ends so, too; new authorities go on to publish there until 'repository local'.
+func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
+	holder = holdings.Fold(holder)
+	err := e.changePeers(func(w store.Writer) error {
+		n := 0
+		for line, was := range e.peers.rolls {
+			if parseName(line).holder != holder || was.Next == 0 {
+				continue
+			}
+			n++
+			roll := *was
+			roll.Next, roll.Staged = 0, time.Time{}
+			e.onCommit(func() {
+				e.peers.rolls[line] = &roll
+				e.touchBelow(holder)
+			})
+			if err := put(w, rollBucket, []byte(line), &roll); err != nil {
+				return err
+			}
+		}
+		if n == 0 {
+			return fault.New(fault.NotFound, "no key roll of %q is under way; 'cadastre keys show %s' says how its keys stand", holder, holder)
+		}
+		return nil
+	})
+	if err == nil {
+		e.log.Info("a key roll is given up", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+		e.askSoon()
+		e.sendSoon()
+	}
+	return err
 }
 
 // nextGeneration is one that no authority of a line ever was.

@@ -241,6 +241,7 @@ func refusal(status int) fault.Kind {
 func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 	var sources []string
 	var holder string
+	left := 0 // classes that are more than may be
 	err := e.noteParent("", called, func(p *Parent) (news bool) {
 		holder = p.Holder
 		listed := map[string]bool{}
@@ -249,6 +250,10 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 			listed[source] = true
 			class := p.Classes[source]
 			if class == nil {
+				if most := e.policy.ParentClasses; most > 0 && len(p.Classes) >= most {
+					left++
+					continue
+				}
 				class = &Class{Name: c.Name, Keys: map[string]*Received{}, Created: map[string][]byte{}}
 				p.Classes[source] = class
 			}
@@ -271,6 +276,13 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 		}
 		return news
 	})
+	var over error
+	if left > 0 {
+		over = fault.New(fault.Refused, "the parent names %d resource classes more than the %d that are taken from one parent (limits.parent_classes in config.toml)", left, e.policy.ParentClasses)
+	}
+	if e.said.note("classes of "+called, over) && over != nil {
+		e.log.Warn("a parent outside the tree names too many resource classes; those that are new are left out", "parent", called, "error", over)
+	}
 	for _, source := range sources {
 		if err == nil {
 			err = e.receive(byParent(called), holder, source)

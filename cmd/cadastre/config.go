@@ -208,6 +208,9 @@ func (c *config) check() error {
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
+	if c.Limits.ParentClasses != 0 {
+		p.ParentClasses = max(c.Limits.ParentClasses, 0)
+	}
 	p.Brake, p.BrakeWindow = c.Policy.BrakePercent/100, time.Duration(c.Policy.BrakeWindow)
 	c.policy = p
 	return nil

@@ -24,6 +24,7 @@ const rollSoak = term.Term(24 * time.Hour)
 
 func keysRoll(g *global) *cobra.Command {
 	soak := rollSoak
+	var abandon bool
 	cmd := &cobra.Command{
 		Use:   "roll HOLDER",
 		Short: "Give an organisation's CA a new key in place of the one that it has",
@@ -31,14 +32,19 @@ func keysRoll(g *global) *cobra.Command {
 			"it issues everything that the old one did, and as long again after that the old one is revoked; no VRP is missing at any moment.\n" +
 			"A registry's new key, and that of a holder in a transfer, issues no sooner than every reader can have its certificate (soak in\n" +
 			"config.toml). Leave it a day where there is no hurry: rpki-client 9.9 looks after 90 minutes again at a key whose manifest it\n" +
-			"could not get three times.",
-		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'",
+			"could not get three times.\n" +
+			"With --abandon the roll that is under way is given up instead: the new key, which does not issue yet, is revoked, and the old\n" +
+			"one goes on. 'repository local' and 'repository configure' give up a move that is under way by themselves.",
+		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'\n  cadastre keys roll acme --abandon",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := api.KeysRoll{By: g.by(), Holder: args[0], Soak: soak.String()}
+			q := api.KeysRoll{By: g.by(), Holder: args[0], Soak: soak.String(), Abandon: abandon}
 			rolled, err := ask[api.KeysRoll, api.KeysRolled](cmd.Context(), g, "/keys/roll", q)
 			if err != nil {
 				return err
+			}
+			if abandon {
+				return g.say(cmd, "the new key of %s is given up, and the old one goes on", q.Holder)
 			}
 			if rolled.Wait != nil {
 				return g.say(cmd, "%s is to get a new key, which waits: %s", q.Holder, waitWords(rolled.Wait))
@@ -47,6 +53,8 @@ func keysRoll(g *global) *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(&soak, "soak", "how long the new key is published before it issues")
+	cmd.Flags().BoolVar(&abandon, "abandon", false, "give up the roll that is under way")
+	cmd.MarkFlagsMutuallyExclusive("soak", "abandon")
 	return cmd
 }
 

@@ -26,6 +26,7 @@ type limitsConfig struct {
 	ConnectionsPerNetwork int         `toml:"connections_per_network,omitempty"` // of those, from one /24 of IPv4 or /48 of IPv6
 	MessageMemory         int         `toml:"message_memory_mib,omitempty"`      // for messages that come in
 	DiskFloor             int         `toml:"disk_floor_mib,omitempty"`          // what guests leave free; below 0: nothing
+	ParentClasses         int         `toml:"parent_classes,omitempty"`          // that are taken from one parent elsewhere; below 0: any number
 	Children              shareConfig `toml:"children,omitempty"`
 	Publishers            shareConfig `toml:"publishers,omitempty"`
 	Installations         shareConfig `toml:"installations,omitempty"`

@@ -1,8 +1,6 @@
 package setup
 
 import (
-	"strings"
-
 	"cadastre/internal/fault"
 	"cadastre/internal/handles"
 	"cadastre/internal/wirexml"
@@ -201,18 +199,13 @@ func readPublisherRequest(r *wirexml.Reader, root *wirexml.Element) (any, error)
 //	  attribute tag { tag }?,
 //	  element repository_bpki_ta { bpki_ta }
 //	}
-//
-// Tolerated: a sia_base without a slash at its end, which APNIC writes; it gets one.
 func readRepositoryResponse(r *wirexml.Reader, root *wirexml.Element) (any, error) {
 	m := &RepositoryResponse{
 		ServiceURI:          serviceURI(root),
 		PublisherHandle:     readHandle(root, "publisher_handle"),
-		SIABase:             root.URI("sia_base", maxURI, "rsync://"),
+		SIABase:             readBase(root),
 		RRDPNotificationURI: root.OptionalURI("rrdp_notification_uri", maxURI, "https://"),
 		Tag:                 root.OptionalToken("tag", maxTag),
-	}
-	if !strings.HasSuffix(m.SIABase, "/") {
-		m.SIABase += "/"
 	}
 	var err error
 	if m.TrustAnchor, err = readTrustAnchor(r, root, "repository_bpki_ta"); err != nil {
