@@ -18,10 +18,10 @@ func (d *Door) refuse(w http.ResponseWriter, handle, why string, status int, tex
 	_, _ = w.Write([]byte(text + "\n")) // whoever is gone needs no answer
 }
 
-// refuseStranger answers a call to a handle that is not registered. Those who go on are not even kept connected.
+// refuseStranger answers a call to a handle that is not registered. Its connection is kept: who goes on would make a new one,
+// and the handshake costs several times what the refusal does.
 func (d *Door) refuseStranger(w http.ResponseWriter, now time.Time) {
 	if !d.limits.unknown.Take(orRate(d.Strangers, usualStrangers), now) {
-		w.Header().Set("Connection", "close")
 		d.refuse(w, "", "rate", http.StatusTooManyRequests, "too many messages for handles that are not registered here")
 		return
 	}

@@ -91,10 +91,56 @@ func (b *bench) knocks(ctx context.Context, d *daemon, c *crowd) error {
 		name: fmt.Sprintf("a refused caller, of %d at the whole daemon", callers), value: fmt.Sprintf("%.3f ms of CPU in the door", each.Seconds()*1000),
 		bound: fmt.Sprintf("TLS and HTTP before the door: %.3f ms", (idle/callers).Seconds()*1000), aim: "under 0.1 ms", ok: each < 100*time.Microsecond,
 	})
+	signed, err := c.signer.Sign(query, time.Now())
+	if err != nil {
+		return err
+	}
+	broken := bytes.Replace(signed, []byte("<list"), []byte("<lost"), 1) // of the peer's own, but for what it signed
+	if err := b.refusals(ctx, d, []refusal{
+		{"an unknown handle", func(int) knock { return knock{http.MethodPost, base + "rfc6492/nobody", forged} }, 100 * time.Microsecond},
+		{"a bad signature", func(i int) knock { return knock{http.MethodPost, c.members[i%crowdSize].uri, broken} }, 200 * time.Microsecond},
+	}); err != nil {
+		return err
+	}
 	b.add(figure{
 		name: fmt.Sprintf("memory while %d callers knock", callers), value: fmt.Sprintf("%.1f MB at the most", float64(*highest)/1e6),
 		bound: fmt.Sprintf("before: %.1f MB", float64(before)/1e6), aim: "at most 10 % more", ok: *highest <= before+before/10,
 	})
+	return nil
+}
+
+// refusal is a call that is refused, and what that may cost.
+type refusal struct {
+	name string
+	of   func(i int) knock
+	aim  time.Duration
+}
+
+// refusals is what refused calls cost the daemon, HTTP and TLS included, on connections that are kept.
+func (b *bench) refusals(ctx context.Context, d *daemon, all []refusal) error {
+	client := insecureClient(false)
+	defer client.CloseIdleConnections()
+	for _, one := range all {
+		knocks := make([]knock, callers/2)
+		for i := range knocks {
+			knocks[i] = one.of(i)
+		}
+		if err := knockAll(ctx, client, knocks[:atOnce]); err != nil { // connects
+			return err
+		}
+		if err := d.quiet(ctx); err != nil {
+			return err
+		}
+		cpu := d.process.CPU()
+		if err := knockAll(ctx, client, knocks); err != nil {
+			return err
+		}
+		each := (d.process.CPU() - cpu) / time.Duration(len(knocks))
+		b.add(figure{
+			name: "a refused call with " + one.name, value: fmt.Sprintf("%.3f ms of CPU", each.Seconds()*1000),
+			bound: "HTTP and TLS included, on a connection that is kept", aim: fmt.Sprintf("under %.1f ms", one.aim.Seconds()*1000), ok: each < one.aim,
+		})
+	}
 	return nil
 }
 

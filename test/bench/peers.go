@@ -129,9 +129,9 @@ func (b *bench) list(ctx context.Context, d *daemon, c *crowd, big *member) erro
 		}
 	}
 	messages := make([][]byte, listQueries)
-	for i := range messages {
+	for i := range messages { // no two are signed in the same second, or they would be one message
 		var err error
-		if messages[i], err = c.signer.Sign((&publication.Query{List: true}).XML(), time.Now()); err != nil {
+		if messages[i], err = c.signer.Sign((&publication.Query{List: true}).XML(), time.Now().Add(time.Duration(i)*time.Second)); err != nil {
 			return err
 		}
 	}
