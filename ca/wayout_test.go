@@ -41,7 +41,7 @@ func TestWayOut(t *testing.T) {
 		}
 		f.hung()
 		must(t, configure("rsync://"+hungHost+"/one/"))
-		must(t, f.below.engine.WaitSettled(t.Context()))
+		must(t, f.below.engine.WaitIdle(t.Context()))
 		if !rolling() {
 			t.Fatal("it does not move to the server elsewhere")
 		}
@@ -53,9 +53,9 @@ func TestWayOut(t *testing.T) {
 		f.below.intend("102.0.1.0/24,AS37001")
 		f.until("it is at home", func() bool { return !rolling() })
 		must(t, f.below.engine.RollKey(f.below.by(), "isp", 24*time.Hour))
-		must(t, f.below.engine.WaitSettled(t.Context()))
+		must(t, f.below.engine.WaitIdle(t.Context()))
 		must(t, f.below.engine.AbandonRoll(f.below.by(), "isp"))
-		must(t, f.below.engine.WaitSettled(t.Context()))
+		must(t, f.below.engine.WaitIdle(t.Context()))
 		if rolling() {
 			t.Error("the roll goes on")
 		}
