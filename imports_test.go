@@ -74,7 +74,7 @@ func TestAttackLooksFromOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dependency := range strings.Fields(string(out)) {
+	for dependency := range strings.FieldsSeq(string(out)) {
 		if room, ours := roomOf(dependency); ours && rooms[room] != "internal" {
 			t.Errorf("test/attack imports %s", dependency)
 		}

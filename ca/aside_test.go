@@ -265,7 +265,7 @@ func (h *house) busy(who int) error {
 			return err
 		}
 		if i%3 == 0 {
-			if _, err := h.engine.Revoke(by, handle, d.Resources, Consent{}); err != nil {
+			if _, err := h.engine.Revoke(by, handle, d.Resources, Consent{Unbraked: true}); err != nil {
 				return err
 			}
 		}

@@ -13,10 +13,10 @@ func takenOver() []store.Bucket {
 	return store.Buckets(func(k store.Kind) bool { return k.Escrow.TakenOver })
 }
 
-// depositedNamed is the bucket of that name, if deposits have it.
-func depositedNamed(name string) (store.Bucket, bool) {
+// isDeposited tells whether deposits have the bucket of a name.
+func isDeposited(name string) bool {
 	bucket, known := store.Named(name)
-	return bucket, known && bucket.Kind().Escrow.Deposited
+	return known && bucket.Kind().Escrow.Deposited
 }
 
 func names(buckets []store.Bucket) []string {

@@ -24,7 +24,7 @@ func TestWithheld(t *testing.T) {
 		if escrow := named(name).Kind().Escrow; escrow.Deposited || escrow.Why == "" {
 			t.Errorf("%s is deposited", name)
 		}
-		if _, known := depositedNamed(name); known {
+		if isDeposited(name) {
 			t.Errorf("records of %s are taken from a deposit", name)
 		}
 	}

@@ -194,11 +194,9 @@ func (l *line) check() bool {
 	case l.Object != "":
 		return !record && !hasKey && l.Hash != nil
 	case l.Put != "":
-		_, known := depositedNamed(l.Put)
-		return l.Delete == "" && hasKey && known && (l.Value == nil || l.Raw == nil) && len(l.key()) > 0
+		return l.Delete == "" && hasKey && isDeposited(l.Put) && (l.Value == nil || l.Raw == nil) && len(l.key()) > 0
 	default:
-		_, known := depositedNamed(l.Delete)
-		return hasKey && known && l.Value == nil && l.Raw == nil && len(l.key()) > 0
+		return hasKey && isDeposited(l.Delete) && l.Value == nil && l.Raw == nil && len(l.key()) > 0
 	}
 }
 

@@ -32,8 +32,8 @@ func asns(first, last uint32, name, rfc string) Special {
 	return Special{inr.OfAS(first, last), name, rfc}
 }
 
-// specials is what IANA's IPv4, IPv6 and AS number special-purpose registries do not call globally reachable, those that were
-// deprecated included, and the multicast blocks, with entries left out that lie within another one here.
+// specials is what IANA's IPv4, IPv6 and AS number special-purpose registries do not call globally reachable, with
+// those that are no longer in use, and the multicast blocks, with entries left out that lie within another one here.
 var specials = []Special{
 	block("0.0.0.0/8", "this network", "RFC 791, section 3.2"),
 	block("10.0.0.0/8", "private use", "RFC 1918"),

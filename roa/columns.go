@@ -31,7 +31,7 @@ var columnNames = map[column][]string{
 	prefixColumn:    {"prefix", "ipprefix", "ipv4prefix", "ipv6prefix", "roaprefix", "network", "route"},
 	addressColumn:   {"startaddress", "ipaddress", "address"},
 	lengthColumn:    {"cidrlength", "prefixlength", "length"},
-	originColumn:    {"asn", "as", "asid", "asnumber", "origin", "originas", "originasn", "originasnumber", "autonomoussystem"},
+	originColumn:    {"asn", "as", "asid", "asnumber", "origin", "originas", "originasn", "originasnumber", "autonomoussystem"}, //nolint:misspell // origin AS
 	maxLengthColumn: {"maxlength", "maxlen", "maximallength", "maximumlength", "maxprefixlength"},
 	commentColumn:   {"comment", "comments", "name", "roaname", "label", "description", "note"},
 	otherColumn: {

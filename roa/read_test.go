@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // said is a file as lines: "+" or "-", the VRP, and the comment.
 func said(f *roa.File) string {
 	var out []string
-	for i, r := range append(f.Add[:len(f.Add):len(f.Add)], f.Remove...) {
+	for i, r := range slices.Concat(f.Add, f.Remove) {
 		sign := "+"
 		if i >= len(f.Add) {
 			sign = "-"

@@ -53,8 +53,8 @@ func hasDuration(t reflect.Type, seen map[reflect.Type]bool) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		return hasDuration(t.Elem(), seen)
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if hasDuration(t.Field(i).Type, seen) {
+		for field := range t.Fields() {
+			if hasDuration(field.Type, seen) {
 				return true
 			}
 		}

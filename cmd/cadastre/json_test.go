@@ -58,8 +58,7 @@ func TestJSONNames(t *testing.T) {
 			if typ.PkgPath() == "time" || typ.PkgPath() == "net/netip" {
 				return
 			}
-			for i := range typ.NumField() {
-				field := typ.Field(i)
+			for field := range typ.Fields() {
 				name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 				switch {
 				case !field.IsExported() && !field.Anonymous || name == "-":

@@ -131,7 +131,7 @@ func (r *run) fitCache() error {
 					size += info.Size()
 				}
 			}
-			return nil //nolint:nilerr // what cannot be seen is not counted
+			return nil // what cannot be seen is not counted
 		})
 		if err != nil {
 			return fault.Wrap(err, "the cache cannot be read")

@@ -68,7 +68,7 @@ func newWalker(f *os.File) (*walker, error) {
 	var newest uint64
 	for id := range uint64(2) {
 		page := make([]byte, pageHeader+metaSize)
-		if _, err := f.ReadAt(page, int64(id)*w.pageSize); err != nil { //nolint:gosec // 0 or 1
+		if _, err := f.ReadAt(page, int64(id)*w.pageSize); err != nil {
 			return nil, errors.New("it is cut short")
 		}
 		m := page[pageHeader:]
@@ -82,7 +82,7 @@ func newWalker(f *os.File) (*walker, error) {
 			newest, w.root, w.pages = transaction, binary.LittleEndian.Uint64(m[16:]), binary.LittleEndian.Uint64(m[40:])
 		}
 	}
-	if size := uint64(info.Size()) / uint64(w.pageSize); w.pages > size { //nolint:gosec // sizes are positive
+	if size := uint64(info.Size()) / uint64(w.pageSize); w.pages > size {
 		return nil, fmt.Errorf("it is cut short: %d pages of %d", size, w.pages)
 	}
 	w.seen = make([]bool, w.pages)
@@ -201,7 +201,7 @@ func (w *walker) page(id uint64) ([]byte, error) {
 		return nil, fmt.Errorf("there is no page %d", id)
 	}
 	page := make([]byte, w.pageSize)
-	if _, err := w.file.ReadAt(page, int64(id)*w.pageSize); err != nil { //nolint:gosec // below the size of the file
+	if _, err := w.file.ReadAt(page, int64(id)*w.pageSize); err != nil {
 		return nil, err
 	}
 	more := uint64(binary.LittleEndian.Uint32(page[12:]))
@@ -215,8 +215,8 @@ func (w *walker) page(id uint64) ([]byte, error) {
 		w.seen[i] = true
 	}
 	if more > 0 {
-		page = make([]byte, int64(more+1)*w.pageSize)                        //nolint:gosec // below the size of the file
-		if _, err := w.file.ReadAt(page, int64(id)*w.pageSize); err != nil { //nolint:gosec // likewise
+		page = make([]byte, int64(more+1)*w.pageSize)
+		if _, err := w.file.ReadAt(page, int64(id)*w.pageSize); err != nil {
 			return nil, err
 		}
 	}

@@ -395,7 +395,7 @@ func (i *installation) says(ctx context.Context, report transferwire.Message) (t
 }
 
 // claim is a report that resources come from its registry, of somebody who has them there, with a route of AS666.
-func (i *installation) claim(n int, kind, to, under, resources string) (*transferwire.Source, error) {
+func (i *installation) claim(n int, kind, to, resources string) (*transferwire.Source, error) {
 	set, err := inr.Parse(resources)
 	if err != nil {
 		return nil, err
@@ -403,7 +403,7 @@ func (i *installation) claim(n int, kind, to, under, resources string) (*transfe
 	route := transferwire.Route{Prefix: netip.MustParsePrefix(resources), Origin: 666}
 	route.MaxLength = route.Prefix.Bits()
 	s := &transferwire.Source{
-		Ref: fmt.Sprintf("%s%010d", i.name, n), State: transferwire.Initiated, Kind: kind, From: i.name + "/x", FromRegistry: i.name, To: to, ToRegistry: "south", Under: under,
+		Ref: fmt.Sprintf("%s%010d", i.name, n), State: transferwire.Initiated, Kind: kind, From: i.name + "/x", FromRegistry: i.name, To: to, ToRegistry: "south", Under: "south",
 		Soak: time.Second, Legs: []transferwire.Leg{{Kind: "lir", Parts: []transferwire.Part{{Resources: set, Status: "allocated"}}}}, Staged: []transferwire.Route{route},
 	}
 	if to == "south" {
@@ -427,7 +427,7 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 	for _, kind := range []string{"handoff", "move", "takeover", "merger", "transfer"} {
 		for _, to := range []string{"south", "south/victim"} {
 			n++
-			c, err := w.claim(n, kind, to, "south", fmt.Sprintf("1.%d.0.0/16", n))
+			c, err := w.claim(n, kind, to, fmt.Sprintf("1.%d.0.0/16", n))
 			if err != nil {
 				return "", err
 			}
@@ -438,7 +438,7 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 		}
 	}
 	// space that somebody here has
-	c, err := w.claim(99, "handoff", "south/victim", "south", "102.18.0.0/16")
+	c, err := w.claim(99, "handoff", "south/victim", "102.18.0.0/16")
 	if err != nil {
 		return "", err
 	}
@@ -494,7 +494,7 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 			errs = append(errs, fmt.Errorf("who holds what was claimed may not transfer it: %s", said))
 		}
 	}
-	c, err = w.claim(100, "handoff", "south/victim", "south", "3.0.0.0/16")
+	c, err = w.claim(100, "handoff", "south/victim", "3.0.0.0/16")
 	if err != nil {
 		return "", err
 	}
@@ -511,7 +511,7 @@ func branching(ctx context.Context, s *stage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := w.claim(500, "handoff", "south/branches", "south", "2.0.0.0/8")
+	c, err := w.claim(500, "handoff", "south/branches", "2.0.0.0/8")
 	if err != nil {
 		return "", err
 	}
