@@ -9,7 +9,7 @@ var attacks = []attack{
 	{name: "forgeries", who: "a stranger", right: "what is not signed by the peer is not answered", beside: forging},
 
 	{name: "hang-ups", who: "a delegated CA", right: "what one asks for costs others no serials", beside: churning, known: "what delegated CAs ask for has no share of serials"},
-	{name: "places", who: "a delegated CA", right: "it publishes where it may, and nowhere else", beside: places, known: "a certificate may say that a CA publishes in our own module"},
+	{name: "places", who: "a delegated CA", right: "it publishes where it may, and nowhere else", beside: places},
 	{name: "replays", who: "whoever recorded messages", right: "no message is taken twice", beside: again},
 
 	{name: "replacements", who: "a publisher", right: "what it replaces counts", beside: replacing, known: "the memory that objects of 4 MB took is given back late"},

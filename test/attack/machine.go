@@ -83,16 +83,17 @@ func flipping(ctx context.Context, r *run, dir string) (string, error) {
 			return "", err
 		}
 	}
+	used := len(bytes.TrimRight(sane, "\x00")) // what follows is room for more
 	for i := range 16 {
 		damaged := bytes.Clone(sane)
 		for range 6 {
-			damaged[r.chance.IntN(len(damaged))] ^= 1 << r.chance.IntN(8)
+			damaged[r.chance.IntN(used)] ^= 1 << r.chance.IntN(8)
 		}
 		if err := try(fmt.Sprintf("random flips %d", i), damaged); err != nil {
 			return "", err
 		}
 	}
-	for _, part := range []int{0, 4096, len(sane) / 2} {
+	for _, part := range []int{0, 4096, used / 8192 * 4096} {
 		damaged := bytes.Clone(sane)
 		clear(damaged[part : part+4096])
 		if err := try(fmt.Sprintf("the page at %d is empty", part), damaged); err != nil {
