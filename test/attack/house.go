@@ -219,8 +219,8 @@ func (h *house) vrps(ctx context.Context) ([]string, error) {
 
 // status is what this program reads of 'cadastre status'.
 type status struct {
-	Frozen       any `json:"frozen"`
-	Authorities  int `json:"authorities"`
+	Frozen       string `json:"frozen"`
+	Authorities  int    `json:"authorities"`
 	Repositories map[string]struct {
 		Serial  uint64 `json:"serial"`
 		Objects int    `json:"objects"`
