@@ -1,11 +1,14 @@
 package ca
 
 import (
+	"slices"
+
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/setup"
 	"cadastre/internal/store"
 	"cadastre/rrdp"
+	"cadastre/rrdp/publisher"
 )
 
 // OutletRequest is the publisher_request of an organisation, for a publication server elsewhere (RFC 8183, section 5.2.3).
@@ -28,7 +31,7 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 	if err != nil {
 		return err
 	}
-	if setup.SamePlace(r.SIABase, e.policy.RsyncBase) {
+	if setup.SamePlace(r.SIABase, e.policy.RsyncBase) && !e.isOwnAnswer(r) {
 		return fault.New(fault.BadInput, "the sia_base %s is among this installation's own repositories, at %s: a server elsewhere has to give a place of its own", r.SIABase, e.policy.RsyncBase)
 	}
 	holder = holdings.Fold(holder)
@@ -65,6 +68,14 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 	e.sendSoon()
 	e.askSoon()
 	return nil
+}
+
+// isOwnAnswer tells whether a repository_response is one that this installation gave to a publisher of its own: an organisation may
+// publish here by RFC 8181, too.
+func (e *Engine) isOwnAnswer(r *setup.RepositoryResponse) bool {
+	return slices.ContainsFunc(e.publishers.Publishers(), func(p publisher.Info) bool {
+		return r.SIABase == p.Base && r.PublisherHandle == p.Handle && r.ServiceURI == e.policy.ServiceBase+"rfc8181/"+p.Handle
+	})
 }
 
 // LocalOutlet has an organisation's authorities publish in the repository of their registry again.

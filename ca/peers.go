@@ -112,6 +112,7 @@ type Outlet struct {
 type Roll struct {
 	Active   int           `json:"active"`            // the generation that issues
 	Next     int           `json:"next,omitempty"`    // the one that will; 0 where none is coming
+	Last     int           `json:"last,omitempty"`    // the highest that was to be next and was given up
 	Soak     time.Duration `json:"soak,omitempty"`    // how long Next is published before it issues
 	Staged   time.Time     `json:"staged,omitzero"`   // when Next was published
 	Switched time.Time     `json:"switched,omitzero"` // when Active began to issue

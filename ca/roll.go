@@ -257,7 +257,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 			}
 			n++
 			roll := *was
-			roll.Next, roll.Staged = 0, time.Time{}
+			roll.Last, roll.Next, roll.Staged = roll.Next, 0, time.Time{}
 			e.onCommit(func() {
 				e.peers.rolls[line] = &roll
 				e.touchBelow(holder)
@@ -281,7 +281,8 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 
 // nextGeneration is one that no authority of a line ever was.
 func (e *Engine) nextGeneration(line name) int {
-	next := e.peers.roll(line.line()).Active
+	roll := e.peers.roll(line.line())
+	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may just be being made
 	for _, authority := range e.issuedOf(line.holder) {
 		if n := parseName(authority); n.key == "" && n.source == line.source {
 			next = max(next, n.generation)
