@@ -39,7 +39,10 @@ func (c *chance) decision() {
 	case n < 7:
 		for _, p := range held.Prefixes() {
 			row := roa.Row{Prefix: p, Origin: uint32(37000 + c.IntN(3)), MaxLength: p.Bits()}
-			c.decided(c.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: who, Actor: "chance", Time: time.Now()}, Consent{}))
+			add := func(consent Consent) (*Effect, error) {
+				return c.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: who, Actor: "chance", Time: time.Now()}, consent)
+			}
+			c.decided(add(Consent{Code: code(c.house, add)}))
 		}
 	case n < 8:
 		if all := c.engine.book.Of(who); len(all) > 0 {

@@ -18,6 +18,8 @@ type source struct {
 	made     map[string]*Delegation // what earlier imports made, by recordKey
 	flight   inr.Set                // what is in transfers: it stays as it is
 	gone     map[string]inr.Set     // what others have by transfers that are over, by who had it: the file is behind
+	given    []inr.Set              // what an earlier file of the registry gave to somebody
+	caughtUp inr.Set                // all of that: no file is behind on it any more
 	wanted   []*Delegation          // what the file says, without the derived
 	lines    map[*Delegation]int
 	disputed inr.Set       // what it does not get, since another registry has it
@@ -59,6 +61,7 @@ func (d *draft) source(f *File, opt ImportOptions) (*source, error) {
 			s.remember(d.ledger.orgs[below].received)
 		}
 	}
+	s.caughtUp = inr.Sum(s.given...)
 	return s, nil
 }
 
@@ -66,6 +69,9 @@ func (s *source) remember(received []*Delegation) {
 	for _, x := range received {
 		if x.Imported() {
 			s.made[recordKey(x)] = x
+			if !x.derived() {
+				s.given = append(s.given, x.Resources)
+			}
 		}
 	}
 }
@@ -180,7 +186,7 @@ func (s *source) settled(x, old *Delegation) inr.Set {
 	if old != nil {
 		was = old.Resources
 	}
-	behind := s.gone[s.registry.Handle].Union(s.gone[x.From]).Union(s.gone[x.To])
+	behind := s.gone[s.registry.Handle].Union(s.gone[x.From]).Union(s.gone[x.To]).Minus(s.caughtUp)
 	return x.Resources.Minus(behind).Minus(s.flight).Union(was.Intersect(s.flight))
 }
 
