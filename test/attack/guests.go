@@ -49,25 +49,24 @@ func manyKeys(n int) ([]crypto.Signer, error) {
 	return keys, nil
 }
 
-// guest is a delegated CA that means no good, with a place to publish.
-func (s *stage) guest(ctx context.Context, name string) (*child, *publisher, error) {
-	_ = s.tell(ctx, "children", "remove", "north/mallory") // where an attack before did not come to its end
-	c, err := s.delegate(ctx, "north/mallory")
+// guest is the CA of a holder that means no good, with a place to publish.
+func (s *stage) guest(ctx context.Context, holder string) (*child, *publisher, error) {
+	c, err := s.delegate(ctx, "north/"+holder)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.register(ctx, name)
+	p, err := s.register(ctx, holder)
 	return c, p, err
 }
 
 // leave has the guest gone.
-func (s *stage) leave(ctx context.Context, name string) error {
-	return errors.Join(s.tell(ctx, "children", "remove", "north/mallory"), s.tell(ctx, "publishers", "remove", name))
+func (s *stage) leave(ctx context.Context, holder string) error {
+	return errors.Join(s.tell(ctx, "children", "remove", "north/"+holder), s.tell(ctx, "publishers", "remove", holder))
 }
 
 // churning has keys certified and hangs up, again and again: what is decided is signed and published for nobody.
 func churning(ctx context.Context, s *stage) (string, error) {
-	c, p, err := s.guest(ctx, "churner")
+	c, p, err := s.guest(ctx, "mallory")
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +112,7 @@ func churning(ctx context.Context, s *stage) (string, error) {
 	if crlAfter > crlBefore+2000 {
 		err = errors.New("the CRL of the registry grew: " + figures)
 	}
-	return figures, errors.Join(err, s.leave(ctx, "churner"))
+	return figures, errors.Join(err, s.leave(ctx, "mallory"))
 }
 
 // crlSize is how large the largest CRL in the repository is that honest clients read.
@@ -137,7 +136,7 @@ func (s *stage) crlSize(ctx context.Context) (largest int, err error) {
 
 // places asks for certificates that say to publish where others do, or nowhere.
 func places(ctx context.Context, s *stage) (string, error) {
-	c, p, err := s.guest(ctx, "placer")
+	c, p, err := s.guest(ctx, "trudy")
 	if err != nil {
 		return "", err
 	}
@@ -181,12 +180,12 @@ func places(ctx context.Context, s *stage) (string, error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("its own place: %w", err))
 	}
-	return fmt.Sprintf("%d places", len(bad)), errors.Join(append(errs, s.leave(ctx, "placer"))...)
+	return fmt.Sprintf("%d places", len(bad)), errors.Join(append(errs, s.leave(ctx, "trudy"))...)
 }
 
 // again sends messages that were sent before, within the second in which they were signed.
 func again(ctx context.Context, s *stage) (string, error) {
-	c, p, err := s.guest(ctx, "repeater")
+	c, p, err := s.guest(ctx, "oscar")
 	if err != nil {
 		return "", err
 	}
@@ -248,7 +247,7 @@ func again(ctx context.Context, s *stage) (string, error) {
 	if _, err := p.sendsQuery(ctx, older); !errors.Is(err, errTurnedAway) {
 		errs = append(errs, fmt.Errorf("a message that is older than one that was answered is taken: %w", orTaken(err)))
 	}
-	return "", errors.Join(append(errs, s.leave(ctx, "repeater"))...)
+	return "", errors.Join(append(errs, s.leave(ctx, "oscar"))...)
 }
 
 // orTaken is an error, or that there was none.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,8 +45,9 @@ const (
 	rsa2048    = "rsa-2048"
 )
 
-// holders are those below north, each with a /16 of its own and an AS number: holder i has 102.(16+i).0.0/16 and AS37100+i.
-var holders = []string{"baobab", "acacia", "marula", "kamba", "mallory", "boswellia", "sausage", "fever"}
+// holders are those below north, each with a /16 of its own and an AS number: holder i has 102.(16+i).0.0/16 and AS37100+i. The
+// last are attackers, who have no ROAs: each has shares of its own.
+var holders = []string{"baobab", "acacia", "marula", "kamba", "mallory", "boswellia", "sausage", "fever", "eve", "oscar", "trudy"}
 
 func blockOf(i int) string { return fmt.Sprintf("102.%d.0.0/16", 16+i) }
 
@@ -72,7 +74,7 @@ func (r *run) found(ctx context.Context, dir, algorithm string) (*house, error) 
 	var roas strings.Builder
 	roas.WriteString("prefix,origin,maxlength\n")
 	for i, name := range holders {
-		if name != "kamba" && name != "mallory" {
+		if !slices.Contains([]string{"kamba", "mallory", "eve", "oscar", "trudy"}, name) {
 			fmt.Fprintf(&roas, "%s,AS%d,\n", blockOf(i), 37100+i)
 		}
 	}

@@ -119,6 +119,16 @@ func (r *run) raise(ctx context.Context) (*stage, error) {
 	if s.validator, s.noLooks, err = r.newValidator(h, filepath.Join(r.dir, "stage", "validator")); err != nil {
 		return nil, err
 	}
+	err = process.Until(ctx, 20*time.Second, func() error {
+		err := s.reader.look(ctx)
+		if err == nil && s.reader.saw(s.authority.vrp).IsZero() {
+			err = errors.New("the honest publisher's ROA is not published")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	working, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.work(working)

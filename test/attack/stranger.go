@@ -259,7 +259,7 @@ func crowd(ctx context.Context, addresses, calls int, call func(i int, client *h
 
 // squatting sends bodies that do not end to handles that are known: one child's, so that another waits, and publishers'.
 func squatting(ctx context.Context, s *stage) (string, error) {
-	other, p, err := s.guest(ctx, "squatted")
+	other, p, err := s.guest(ctx, "eve")
 	if err != nil {
 		return "", err
 	}
@@ -300,7 +300,7 @@ func squatting(ctx context.Context, s *stage) (string, error) {
 	err = pause(ctx, 5*time.Second)
 	cancel()
 	all.Wait()
-	return fmt.Sprintf("18 bodies of 3 and 60 MiB that do not end, %d calls from 90 addresses at a child's handle", junk), errors.Join(err, s.leave(ctx, "squatted"))
+	return fmt.Sprintf("18 bodies of 3 and 60 MiB that do not end, %d calls from 90 addresses at a child's handle", junk), errors.Join(err, s.leave(ctx, "eve"))
 }
 
 // blocked is a reader from which nothing comes until its context ends.
