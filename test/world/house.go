@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/BurntSushi/toml"
+
 	"cadastre/test/internal/process"
 )
 
@@ -76,6 +78,9 @@ func (h *house) init(ctx context.Context, algorithm string) error {
 	if err != nil {
 		return err
 	}
+	if err := h.shortenSoak(); err != nil {
+		return err
+	}
 	tal, err := h.run(ctx, "tal")
 	if err != nil {
 		return err
@@ -89,6 +94,29 @@ func (h *house) init(ctx context.Context, algorithm string) error {
 	h.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
 	// both are public, and read by programs that are not root
 	return errors.Join(os.WriteFile(h.tal(), tal, 0o644), os.WriteFile(h.roots(), roots, 0o644))
+}
+
+// soak is how long what one repository says is to be seen before another builds on it. All is settled only when that is over; what
+// has to wait for readers is proven by 'make moves'.
+const soak = "1m"
+
+// shortenSoak changes the soak in what init wrote.
+func (h *house) shortenSoak() error {
+	path := filepath.Join(h.data, "config.toml")
+	var config map[string]any
+	if _, err := toml.DecodeFile(path, &config); err != nil {
+		return err
+	}
+	policy, ok := config["policy"].(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s has no [policy]", path)
+	}
+	policy["soak"] = soak
+	text, err := toml.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
 }
 
 // run runs one command on the data directory, or through its daemon. It fails with a *process.Exit unless the command says that
