@@ -154,9 +154,10 @@ func (f *firstOctets) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lengths reads lines of a number each, and charges it.
+// lengths reads lines of a number each, and charges it. Other lines, such as those that name what was deleted, count for nothing.
 type lengths struct {
 	line   int64
+	words  bool // the line is no number
 	charge func(octets int64) error
 }
 
@@ -164,12 +165,20 @@ func (l *lengths) Write(p []byte) (int, error) {
 	for _, b := range p {
 		switch {
 		case b == '\n':
-			if err := l.charge(l.line); err != nil {
+			octets, words := l.line, l.words
+			l.line, l.words = 0, false
+			if words {
+				continue
+			}
+			if err := l.charge(octets); err != nil {
 				return 0, err
 			}
-			l.line = 0
-		case b >= '0' && b <= '9' && l.line < 1<<50:
-			l.line = 10*l.line + int64(b-'0')
+		case b >= '0' && b <= '9':
+			if l.line < 1<<50 {
+				l.line = 10*l.line + int64(b-'0')
+			}
+		case b != ',': // between thousands
+			l.words = true
 		}
 	}
 	return len(p), nil
