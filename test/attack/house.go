@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
 	"cadastre/test/internal/localtls"
 	"cadastre/test/internal/process"
 )
@@ -118,22 +116,7 @@ func (h *house) configure() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(h.data(), "config.toml")
-	var config map[string]any
-	if _, err := toml.DecodeFile(path, &config); err != nil {
-		return err
-	}
-	config["tls"] = map[string]any{"certificate": certificate, "key": key}
-	policy, ok := config["policy"].(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s has no [policy]", path)
-	}
-	policy["notice"], policy["soak"], policy["pool"] = "5s", "5s", 64
-	text, err := toml.Marshal(config)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
+	return process.Configure(h.data(), map[string]any{"certificate": certificate, "key": key}, map[string]any{"notice": "5s", "soak": "5s", "pool": 64})
 }
 
 // foundAndServe makes an installation and starts its daemon.

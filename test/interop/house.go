@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
 	"cadastre/test/internal/localtls"
 	"cadastre/test/internal/process"
 )
@@ -97,22 +95,7 @@ func (h *house) configure() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(h.data(), "config.toml")
-	var config map[string]any
-	if _, err := toml.DecodeFile(path, &config); err != nil {
-		return err
-	}
-	config["tls"] = map[string]any{"certificate": certificate, "key": key}
-	policy, ok := config["policy"].(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s has no [policy]", path)
-	}
-	policy["notice"], policy["soak"] = brief, brief
-	text, err := toml.Marshal(config)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
+	return process.Configure(h.data(), map[string]any{"certificate": certificate, "key": key}, map[string]any{"notice": brief, "soak": brief})
 }
 
 func (h *house) awaitReady(ctx context.Context) error {

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
 	"cadastre/test/internal/localtls"
 	"cadastre/test/internal/process"
 )
@@ -74,11 +72,6 @@ func (h *house) configure() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(h.data(), "config.toml")
-	var config map[string]any
-	if _, err := toml.DecodeFile(path, &config); err != nil {
-		return err
-	}
 	roots, err := os.ReadFile(h.tls.Roots)
 	if err != nil {
 		return err
@@ -87,17 +80,7 @@ func (h *house) configure() error {
 	if err := os.WriteFile(filepath.Join(h.data(), "tls", "ca.pem"), roots, 0o644); err != nil {
 		return err
 	}
-	config["tls"] = map[string]any{"certificate": certificate, "key": key}
-	policy, ok := config["policy"].(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s has no [policy]", path)
-	}
-	policy["notice"], policy["soak"], policy["pool"] = h.soak.String(), h.soak.String(), pool
-	text, err := toml.Marshal(config)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
+	return process.Configure(h.data(), map[string]any{"certificate": certificate, "key": key}, map[string]any{"notice": h.soak.String(), "soak": h.soak.String(), "pool": pool})
 }
 
 // serve starts the daemon and waits until it serves.

@@ -16,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
 	"cadastre/test/internal/process"
 )
 
@@ -102,21 +100,7 @@ const soak = "1m"
 
 // shortenSoak changes the soak in what init wrote.
 func (h *house) shortenSoak() error {
-	path := filepath.Join(h.data, "config.toml")
-	var config map[string]any
-	if _, err := toml.DecodeFile(path, &config); err != nil {
-		return err
-	}
-	policy, ok := config["policy"].(map[string]any)
-	if !ok {
-		return fmt.Errorf("%s has no [policy]", path)
-	}
-	policy["soak"] = soak
-	text, err := toml.Marshal(config)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
+	return process.Configure(h.data, nil, map[string]any{"soak": soak})
 }
 
 // run runs one command on the data directory, or through its daemon. It fails with a *process.Exit unless the command says that
