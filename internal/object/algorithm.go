@@ -1,4 +1,4 @@
-// Package object builds the signed objects of the RPKI: certificates, CRLs, manifests and ROAs, one file for each, and
+// Package object builds the signed objects of the RPKI: certificates, CRLs, manifests, ROAs and ASPAs, one file for each, and
 // decides every byte of them. What it builds follows section 2 of each profile to the letter and nothing more; it reads
 // nothing. The code that checks the result is internal/validate, on purpose other code.
 //

@@ -26,7 +26,7 @@ var decoder = &librpki.DecoderConfig{ValidateStrict: false}
 // manifests serialises DecodeManifest, which counts in a global variable without a lock.
 var manifests sync.Mutex
 
-// Meaning is what an object was meant to say: a ROA, Manifest, Certificate or CRL.
+// Meaning is what an object was meant to say: a ROA, ASPA, Manifest, Certificate or CRL.
 type Meaning interface {
 	// differs decodes the object and says how it is not what was meant.
 	differs(der []byte) error

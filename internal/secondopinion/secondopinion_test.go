@@ -82,6 +82,35 @@ func TestROA(t *testing.T) {
 	}
 }
 
+func TestASPA(t *testing.T) {
+	a := object.ASPA{Place: place("a.asa"), Customer: 64500, Providers: []uint32{64510, 4294967295, 3}, NotBefore: start, NotAfter: end}
+	der, _, err := a.Sign(key(), key(), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meant := ASPA{64500, []uint32{3, 64510, 4294967295}}
+	if err := Check("rsync://h/m/a.asa", der, meant); err != nil {
+		t.Fatal(err)
+	}
+	broken := bytes.Clone(der)
+	broken[len(broken)-1] ^= 1
+	for name, c := range map[string]struct {
+		der  []byte
+		want Meaning
+		says string
+	}{
+		"customer":   {der, ASPA{64501, meant.Providers}, "AS64500 instead of AS64501"},
+		"providers":  {der, ASPA{64500, meant.Providers[1:]}, "providers"},
+		"none":       {der, ASPA{64500, []uint32{0}}, "providers"},
+		"signature":  {broken, meant, "signature"},
+		"a ROA":      {makeROA(t), meant, "content type"},
+		"as a ROA":   {der, meantROA(), "content type"},
+		"bytes more": {append(bytes.Clone(der), 0), meant, "no single DER element"},
+	} {
+		vetoed(t, name, Check("rsync://h/m/a.asa", c.der, c.want), c.says)
+	}
+}
+
 func TestManifest(t *testing.T) {
 	files := []object.File{{Name: "a.roa", Hash: sha256.Sum256([]byte("a"))}, {Name: "ca.crl", Hash: sha256.Sum256([]byte("b"))}}
 	m := object.Manifest{Place: place("ca.mft"), Number: 7, ThisUpdate: start, NextUpdate: end, Files: files}
@@ -243,7 +272,7 @@ func TestVectors(t *testing.T) {
 
 func TestGarbage(t *testing.T) {
 	for _, der := range [][]byte{nil, {0x30}, {0x30, 0x80}, []byte("garbage"), append(makeROA(t), 0)} {
-		for _, want := range []Meaning{ROA{}, Manifest{}, Certificate{}, CRL{}} {
+		for _, want := range []Meaning{ROA{}, ASPA{}, Manifest{}, Certificate{}, CRL{}} {
 			vetoed(t, "garbage", Check("rsync://h/m/x", der, want), "")
 		}
 	}
