@@ -7,14 +7,18 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"cadastre/ca"
@@ -79,9 +83,10 @@ func addressChange(g *global) *cobra.Command {
 			"new keys for all CAs but the trust anchor, checks that the VRPs are the same, and puts it in the place of the present one in one step.\n" +
 			"When it fails, nothing has changed. The directory of before is kept beside it. It needs the passphrases of the keys and of the trust\n" +
 			"anchor's key.\n\n" +
-			"While it runs nothing is served, and relying parties keep what they have. The trust anchor's key stays, so the old TAL leads to the new\n" +
-			"address as long as the old host name and port lead to this daemon; give out the new TAL ('cadastre tal') before they end. Without\n" +
-			"certificate in [tls], ca.pem is new too, and good for both host names.\n\n" +
+			"While it runs it serves what was published, at the old addresses, over RRDP and rsync; where it cannot, it says why and goes on. CAs\n" +
+			"elsewhere are asked to come again. Nothing is served before it has begun, and from its end until the daemon is started.\n\n" +
+			"The trust anchor's key stays, so the old TAL leads to the new address as long as the old host name and port lead to this daemon; give\n" +
+			"out the new TAL ('cadastre tal') before they end. Without certificate in [tls], ca.pem is new too, and good for both host names.\n\n" +
 			"CAs below parents elsewhere ask for a certificate with the new address when the daemon starts; until the parent has answered, their VRPs\n" +
 			"are missing. Children elsewhere get new certificates by themselves; give them the new service URI with 'children response'. It is\n" +
 			"refused while a transfer, a key roll or a move to another server is under way, and while publishers elsewhere have objects here, which\n" +
@@ -146,10 +151,19 @@ func (g *global) changeAddress(ctx context.Context, secrets *secretFlags) (_ *re
 	if done.Was == done.Now {
 		return nil, fault.New(fault.BadInput, "%s has the addresses that are published already (%s, %s); write the new ones there first", configPath(g.data), at.RRDPBase, at.RsyncBase)
 	}
-	before, err := g.movable(st, c, done)
+	was := *c // with the addresses that are published
+	was.RRDPBase, was.RsyncBase, was.Listen = at.RRDPBase, at.RsyncBase, c.listenedFor(at)
+	was.policy.RRDPBase, was.policy.RsyncBase = at.RRDPBase, at.RsyncBase
+	old, err := g.movable(st, &was, done)
 	if err != nil {
 		return nil, err
 	}
+	before, err := old.engine.VRPs()
+	if err != nil {
+		return nil, err
+	}
+	stop := old.serveMeanwhile(ctx, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	defer stop()
 	keys, anchor, _, err := secrets.read(false)
 	if err != nil {
 		return nil, err
@@ -180,15 +194,17 @@ func (g *global) changeAddress(ctx context.Context, secrets *secretFlags) (_ *re
 	if len(done.Missing) > 0 && len(done.Peers.Parents) == 0 {
 		return nil, fault.New(fault.Internal, "%d VRPs would be missing at the new address, the first is %s; nothing was changed", len(done.Missing), done.Missing[0])
 	}
+	if err := syncAll(next); err != nil {
+		return nil, err
+	}
+	stop() // what it serves is read from the directory that is about to have another name
 	done.Previous, err = exchange(g.data, next)
 	return done, err
 }
 
-// movable checks that the addresses may change now, and gives the VRPs that there are.
-func (g *global) movable(st *store.Bolt, c *config, done *readdressed) ([]string, error) {
-	old := c.policy
-	old.RRDPBase, old.RsyncBase = done.Was.RRDPBase, done.Was.RsyncBase
-	e, err := ca.Open(st, g.data, old, slog.New(slog.DiscardHandler))
+// movable opens the directory for the addresses that are published, and checks that they may change now.
+func (g *global) movable(st *store.Bolt, was *config, done *readdressed) (*house, error) {
+	e, err := ca.Open(st, g.data, was.policy, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +217,67 @@ func (g *global) movable(st *store.Bolt, c *config, done *readdressed) ([]string
 	if done.Peers, err = e.Peers(); err != nil {
 		return nil, err
 	}
-	return e.VRPs()
+	return &house{dir: g.data, config: was, store: st, engine: e}, nil
+}
+
+// listenedFor is where a daemon listened for former addresses: where config.toml says, but at the port of a former address where
+// the present one is reached at the port that is listened on, without anything between.
+func (c *config) listenedFor(was ca.Addresses) listenConfig {
+	former := func(listen, now, was string, usual int) string {
+		host, port, err := net.SplitHostPort(listen)
+		next, err1 := url.Parse(now)
+		last, err2 := url.Parse(was)
+		if errors.Join(err, err1, err2) != nil || port != strconv.Itoa(portOf(next, usual)) {
+			return listen
+		}
+		return net.JoinHostPort(host, strconv.Itoa(portOf(last, usual)))
+	}
+	l := c.Listen
+	l.HTTPS, l.Rsync = former(l.HTTPS, c.RRDPBase, was.RRDPBase, 443), former(l.Rsync, c.RsyncBase, was.RsyncBase, 873)
+	return l
+}
+
+// serveMeanwhile serves what is published, and nothing new, until the function that it gives is called. What cannot be served is told:
+// another program may serve it, or have the port.
+func (h *house) serveMeanwhile(ctx context.Context, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	if err := h.serveRRDP(ctx, group, log); err != nil {
+		log.Warn("RRDP is not served meanwhile", "address", h.config.RRDPBase, "why", err)
+	}
+	trees, err := h.openTrees(log)
+	if err == nil {
+		if err = trees.tryDaemon(); err != nil {
+			trees.close()
+		}
+	}
+	if err != nil {
+		log.Warn("rsync is not served meanwhile", "address", h.config.RsyncBase, "why", err)
+	}
+	served := err == nil
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := group.Wait(); err != nil {
+			log.Warn("RRDP was not served to the end", "address", h.config.RRDPBase, "why", err)
+		}
+		if served {
+			trees.close()
+		}
+	})
+}
+
+// serveRRDP serves what is published over RRDP, and asks peers to come again.
+func (h *house) serveRRDP(ctx context.Context, group *errgroup.Group, log *slog.Logger) error {
+	pair, err := newKeyPair(h.config, h.dir, log)
+	if err != nil {
+		return err
+	}
+	public, err := h.publicHandler(&doorway{})
+	if err != nil {
+		return err
+	}
+	_, err = h.servePublic(ctx, group, public, pair, log)
+	return err
 }
 
 // prepareDirectory copies to next what stays of the data directory.
@@ -268,11 +344,8 @@ func (g *global) issueAnew(ctx context.Context, c *config, next string, keys, an
 	return e.VRPs()
 }
 
-// exchange puts next in the place of data, in one step, and gives the name under which what was there is kept.
+// exchange puts next, which is on the disk, in the place of data, in one step, and gives the name under which what was there is kept.
 func exchange(data, next string) (string, error) {
-	if err := syncAll(next); err != nil {
-		return "", err
-	}
 	if err := unix.Renameat2(unix.AT_FDCWD, next, unix.AT_FDCWD, filepath.Clean(data), unix.RENAME_EXCHANGE); err != nil {
 		return "", fault.Wrap(err, "couldn't put %s in the place of %s, which must be a folder and neither a mount point nor a link; nothing was changed", next, data)
 	}

@@ -55,3 +55,17 @@ func TestConfigOfBefore(t *testing.T) {
 		t.Errorf("soak %s, notice %s, service base %s", c.policy.Soak, c.policy.Notice, c.policy.ServiceBase)
 	}
 }
+
+// TestListenedFor: former addresses are listened for at their own ports, unless something between maps ports.
+func TestListenedFor(t *testing.T) {
+	c := newConfig("rpki.example", 8443, 8873)
+	c.Listen.Rsync = ":10873"
+	was := ca.Addresses{RRDPBase: "https://old.example/rrdp/", RsyncBase: "rsync://old.example:9873/"}
+	if l := c.listenedFor(was); l.HTTPS != ":443" || l.Rsync != ":10873" {
+		t.Errorf("it listens on %+v", l)
+	}
+	c.Listen.Rsync = ""
+	if l := c.listenedFor(was); l.Rsync != "" {
+		t.Errorf("rsync, which is not served, listens on %s", l.Rsync)
+	}
+}

@@ -146,6 +146,7 @@ func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*config,
 	return c, c.check()
 }
 
+// portOf is the port that a URI names, or the usual one of its scheme.
 func portOf(u *url.URL, usual int) int {
 	if port, err := strconv.Atoi(u.Port()); err == nil {
 		return port

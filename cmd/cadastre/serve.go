@@ -240,14 +240,12 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", h.config.Listen.HTTPS)
-	if err != nil {
-		return listenFault("listen.https", h.config.Listen.HTTPS, err)
-	}
 	group, ctx := errgroup.WithContext(ctx)
-	server := front.New(public, h.config.Limits.front(), log)
+	server, err := h.servePublic(ctx, group, public, pair, log)
+	if err != nil {
+		return err
+	}
 	m.watchFront(server)
-	runFront(ctx, group, server, listener, &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
 	group.Go(func() error {
 		reloadAt(ctx, hangups, pair, log)
 		return nil
@@ -304,6 +302,17 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 		})
 	}
 	return group.Wait()
+}
+
+// servePublic serves what strangers reach until ctx ends.
+func (h *house) servePublic(ctx context.Context, group *errgroup.Group, public http.Handler, pair *keyPair, log *slog.Logger) (*front.Server, error) {
+	listener, err := net.Listen("tcp", h.config.Listen.HTTPS)
+	if err != nil {
+		return nil, listenFault("listen.https", h.config.Listen.HTTPS, err)
+	}
+	server := front.New(public, h.config.Limits.front(), log)
+	runFront(ctx, group, server, listener, &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	return server, nil
 }
 
 // reloadAt looks at the TLS certificate's files at each signal, until ctx ends.
