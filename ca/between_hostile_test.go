@@ -11,6 +11,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/transferwire"
 	"cadastre/moves"
@@ -22,6 +23,22 @@ func (p *pair) claim(ref, kind, resources string) *transferwire.Source {
 		Ref: ref, State: transferwire.Initiated, Kind: kind, From: "afrinic/x", FromRegistry: "afrinic", To: "ripe/evil", ToRegistry: "ripe", Under: "ripe",
 		Legs: []transferwire.Leg{{Kind: "lir", Parts: []transferwire.Part{{Resources: p.a.Set(resources), Status: "allocated"}}}},
 	}
+}
+
+// shown is the certificates of an organisation of an installation, with the proof that they are those of an installation.
+func (p *pair) shown(of *site, holder string, installation *site) []transferwire.Shown {
+	p.Helper()
+	identity, err := installation.Engine().Identity()
+	p.ok(err)
+	trust, err := envelope.ParseTrust(identity)
+	p.ok(err)
+	signed, err := of.Engine().SignAs(holder, transferwire.Statement(trust.KeyID()))
+	p.ok(err)
+	var list []transferwire.Shown
+	for _, s := range signed {
+		list = append(list, transferwire.Shown(s))
+	}
+	return list
 }
 
 func wireRoute(prefix string, origin uint32) transferwire.Route {
@@ -78,14 +95,26 @@ func TestProvenBeforeAccepted(t *testing.T) {
 	inPair(t, func(p *pair) {
 		p.policy("ripe", func(set *holdings.Policy) { set.Approval = holdings.ApproveNone })
 		l, _ := p.a.Ledger()
-		certificates := p.a.Engine().CertificatesOf("afrinic/x")
+		certificates := p.shown(p.a, "afrinic/x", p.a)
 		for i, c := range []struct {
 			kind, resources, says string
 			change                func(*transferwire.Source)
 		}{
-			{"move", "1.1.0.0/16", "a certificate for 1.1.0.0/16", func(*transferwire.Source) {}},
-			{"move", "1.2.0.0/16", "a certificate for 1.2.0.0/16", func(s *transferwire.Source) { s.Certificates = certificates }},
-			{"move", "41.0.0.0/16", "a certificate for 41.0.0.0/16", func(s *transferwire.Source) { s.Certificates = []string{"rsync://0.example/nothing.cer"} }},
+			{"move", "1.1.0.0/16", "a certificate of its own for 1.1.0.0/16", func(*transferwire.Source) {}},
+			{"move", "1.2.0.0/16", "a certificate of its own for 1.2.0.0/16", func(s *transferwire.Source) { s.Certificates = certificates }},
+			{"move", "41.0.0.0/16", "a certificate of its own for 41.0.0.0/16", func(s *transferwire.Source) {
+				s.Certificates = []transferwire.Shown{{URI: "rsync://0.example/nothing.cer"}}
+			}},
+			{"move", "41.0.0.0/16", "a certificate of its own for 41.0.0.0/16", func(s *transferwire.Source) { // that of another installation below one TAL
+				s.Certificates = []transferwire.Shown{{URI: certificates[0].URI}}
+			}},
+			{"move", "41.0.0.0/16", "a certificate of its own for 41.0.0.0/16", func(s *transferwire.Source) { // with the proof of that installation
+				s.Certificates = p.shown(p.a, "afrinic/x", p.b)
+			}},
+			{"move", "41.0.0.0/16", "a certificate of its own for 41.0.0.0/16", func(s *transferwire.Source) { // with a key of the claimant's
+				s.Certificates = p.shown(p.b, "ripe", p.a)
+				s.Certificates[0].URI = certificates[0].URI
+			}},
 			{"takeover", "41.0.0.0/24", "a ROA", func(s *transferwire.Source) {
 				s.Certificates, s.Carried = certificates, []transferwire.Route{wireRoute("41.0.0.0/24", 666)}
 			}},
@@ -257,7 +286,7 @@ func TestManyLegs(t *testing.T) {
 	inPair(t, func(p *pair) {
 		p.policy("ripe", func(set *holdings.Policy) { set.Approval = holdings.ApproveNone })
 		many := p.claim("aaaaaaaaaaaaaaaa", "transfer", "41.0.0.0/8")
-		many.Certificates = p.a.Engine().CertificatesOf("afrinic")
+		many.Certificates = p.shown(p.a, "afrinic", p.a)
 		for i := range 2000 {
 			at := netip.PrefixFrom(netip.AddrFrom4([4]byte{41, byte(i >> 8), byte(i), 0}), 24)
 			many.Legs = append(many.Legs, transferwire.Leg{Path: fmt.Sprintf("c%d", i), Kind: "enduser", Parts: []transferwire.Part{{Resources: p.a.Set(at.String()), Status: "assigned"}}})

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +56,9 @@ type pair struct {
 	intern func(r *http.Request, body []byte) ([]byte, bool) // sees each message; false loses it
 }
 
+// plainFolder is how folders are called that stand for what has a name from outside.
+var plainFolder = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 // inPair runs a test on two installations. The first has a holder with routes, which has delegated a part on.
 func inPair(t *testing.T, test func(p *pair)) {
 	t.Helper()
@@ -85,7 +90,10 @@ func inPair(t *testing.T, test func(p *pair)) {
 func (p *pair) open(s *site) {
 	s.mover = moves.New(s.Engine(), s.Dir(), slog.New(slog.DiscardHandler))
 	s.mover.HTTP = &http.Client{Transport: p}
-	s.mover.Look = func(_ context.Context, _, tal string, _ ...string) (*relying.Report, error) {
+	s.mover.Look = func(_ context.Context, dir, tal string, _ ...string) (*relying.Report, error) {
+		if !plainFolder.MatchString(filepath.Base(dir)) {
+			p.Errorf("what is seen is kept in %s, a folder that is called as somebody chose", dir)
+		}
 		for _, at := range []*site{p.a, p.b} {
 			if own, _ := at.Engine().TAL(); own == tal && !at.dark {
 				return at.Seen(), nil

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +19,20 @@ import (
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
 )
+
+// TestFoldersOfParents: no path is made of the name that a parent was given.
+func TestFoldersOfParents(t *testing.T) {
+	e := &Engine{dir: t.TempDir()}
+	seen := map[string]bool{}
+	for _, called := range []string{"apnic", "Apnic", "../../zz", "a/b", ""} {
+		dir := e.lookDir(called)
+		if folder := filepath.Base(dir); filepath.Dir(dir) != filepath.Join(e.dir, "watch") || len(folder) != 32 || strings.Trim(folder, "0123456789abcdef") != "" || seen[folder] {
+			t.Errorf("what the parent %q publishes is kept in %s", called, dir)
+		} else {
+			seen[folder] = true
+		}
+	}
+}
 
 // network is one without wires: who answers at a host.
 type network struct {

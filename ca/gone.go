@@ -166,7 +166,7 @@ func (e *Engine) forgetKeys(called string, failed bool) error {
 }
 
 func (e *Engine) lookDir(called string) string {
-	return filepath.Join(e.dir, "watch", "parent-"+called)
+	return filepath.Join(e.dir, "watch", relying.Folder("parent/"+called))
 }
 
 // lookAtParent is what the CA of a certificate publishes, as a relying party sees it.

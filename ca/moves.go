@@ -1,12 +1,16 @@
 package ca
 
 import (
+	"crypto"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/object"
 	"cadastre/roa"
 )
 
@@ -174,4 +178,38 @@ func (e *Engine) CertificatesOf(holder string) []string {
 		}
 	}
 	return uris
+}
+
+// Signed is what the key of a certificate signed.
+type Signed struct {
+	URI       string // where the certificate is published
+	Key       []byte // SubjectPublicKeyInfo, in DER
+	Signature []byte
+}
+
+// SignAs signs a statement with the key of each authority of an organisation that is certified and that we keep the key of. The statement is no
+// DER, so that it is nothing that the RPKI knows, and the same signature comes each time. The keys have to be open.
+func (e *Engine) SignAs(holder string, statement []byte) ([]Signed, error) {
+	var list []Signed
+	hash := sha256.Sum256(statement)
+	for _, authority := range e.issuedOf(holder) {
+		a := e.clockOf(authority)
+		if a == nil || a.awaits() || a.Delegated != nil {
+			continue
+		}
+		key, err := e.openKey(a)
+		if err != nil {
+			return nil, err
+		}
+		public, err := object.PublicKeyOf(key)
+		if err != nil {
+			return nil, err
+		}
+		signature, err := key.Sign(nil, hash[:], crypto.SHA256)
+		if err != nil {
+			return nil, fault.Wrap(err, "couldn't sign as %s", authority)
+		}
+		list = append(list, Signed{a.CertificateURI, public.Info, signature})
+	}
+	return list, nil
 }

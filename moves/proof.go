@@ -8,11 +8,13 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
+	"cadastre/internal/transferwire"
 	"cadastre/internal/validate"
 )
 
 // unproven is what of a transfer from another installation rests on its word alone, in words; empty where nothing does. It holds
-// what moves where a certificate that it names is valid for that below the trust anchor of its introduction, and is none of ours.
+// what moves where a certificate that it names is valid for that below the trust anchor of its introduction, is none of ours, and its key
+// speaks for the installation: below a trust anchor of several there are certificates of others, which anybody can name.
 // What its holder had authorised is what a ROA says there.
 func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	w, err := m.wordOf(t.Peer, t.Ref)
@@ -23,6 +25,14 @@ func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error
 	if said == nil {
 		return lacks("that "+t.Peer+" says where its certificate is", t.Peer), nil
 	}
+	p, err := m.peer(t.Peer)
+	if err != nil {
+		return lack{}, err
+	}
+	_, identity, err := handleOf(p.TrustAnchor)
+	if err != nil {
+		return lack{}, err
+	}
 	report, lacking := m.seeSource(ctx, t)
 	if report == nil {
 		return lacking, nil
@@ -30,13 +40,13 @@ func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error
 	m.saw(t, report)
 	theirs := m.notOurs(report)
 	rest := t.Resources
-	for _, uri := range said.Certificates {
-		if a := authorityAt(report, uri); a != nil && a.Depth > 0 && theirs(a) {
+	for _, shown := range said.Certificates {
+		if a := authorityAt(report, shown.URI); a != nil && a.Depth > 0 && theirs(a) && validate.SignedBy(a.SKI, shown.Key, shown.Signature, transferwire.Statement(identity.KeyID())) {
 			rest = rest.Minus(a.Resources)
 		}
 	}
 	if !rest.Empty() {
-		return lacks(fmt.Sprintf("that %s shows a certificate for %s below the trust anchor of its introduction", t.Peer, rest), t.Peer), nil
+		return lacks(fmt.Sprintf("that %s shows a certificate of its own for %s below the trust anchor of its introduction", t.Peer, rest), t.Peer), nil
 	}
 	if r := unauthorised(report, theirs, t.Carried); r != nil {
 		return lacks(fmt.Sprintf("that a ROA of %s authorises %s,AS%d up to /%d, which is to go along", t.Peer, r.Prefix, r.Origin, r.MaxLength), t.Peer), nil

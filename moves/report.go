@@ -35,24 +35,37 @@ func (m *Mover) report(id uint64) (transferwire.Message, error) {
 		}
 	}
 	if t.State == holdings.Initiated { // afterwards the recipient's side has seen them
-		source.Certificates, err = m.certificatesAbove(t.From)
+		source.Certificates, err = m.certificatesAbove(t.From, t.Peer)
 	}
 	return source, err
 }
 
-// certificatesAbove is where the certificates of an organisation and of those above it, below the root, are published: by them
-// others see that it has what it says. Of a CA elsewhere, which may publish nothing, those above it speak.
-func (m *Mover) certificatesAbove(holder string) ([]string, error) {
+// certificatesAbove is the certificates of an organisation and of those above it, below the root, with the proof for a peer that they
+// are ours: by them it sees that the organisation has what we say. Of a CA elsewhere those above it speak.
+func (m *Mover) certificatesAbove(holder, peer string) ([]transferwire.Shown, error) {
 	var above []string
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		above = slices.DeleteFunc(l.Above(holder), func(h string) bool { return h == l.Root() })
 		return nil
 	})
-	var uris []string
-	for _, h := range above {
-		uris = append(uris, m.engine.CertificatesOf(h)...)
+	if err != nil {
+		return nil, err
 	}
-	return uris[:min(len(uris), transferwire.MaxCertificates)], err
+	signer, err := m.engine.Signer(peer)
+	if err != nil {
+		return nil, err
+	}
+	var list []transferwire.Shown
+	for _, h := range above {
+		signed, err := m.engine.SignAs(h, transferwire.Statement(signer.KeyID()))
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range signed {
+			list = append(list, transferwire.Shown(s))
+		}
+	}
+	return list[:min(len(list), transferwire.MaxCertificates)], nil
 }
 
 func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transferwire.Source {

@@ -87,7 +87,7 @@ func (m *Mover) lookBelow(ctx context.Context, name, tal, roots string, s *sight
 	if look == nil {
 		look = m.engine.Relying
 	}
-	report, err := look(ctx, filepath.Join(m.dir, "sight", name), tal, roots)
+	report, err := look(ctx, filepath.Join(m.dir, "sight", relying.Folder(name)), tal, roots)
 	m.sights.mu.Lock()
 	s.looking, s.at, s.took, s.err = false, at, time.Since(at), err
 	if err == nil {

@@ -16,7 +16,7 @@ type kept struct{ dir string }
 // keptFor is after how long a pack that no run has used is removed. No manifest is good for as long.
 const keptFor = 60 * 24 * time.Hour
 
-func (k *kept) path(manifest string) string { return filepath.Join(k.dir, cacheName(manifest)) }
+func (k *kept) path(manifest string) string { return filepath.Join(k.dir, Folder(manifest)) }
 
 // previous is the objects of a CA's last good manifest, or nil. Its file is read when it is needed, and not kept open.
 func (k *kept) previous(manifest string) validate.Point {

@@ -42,7 +42,7 @@ func splitModule(uri string) (module, path string, ok bool) {
 }
 
 // folder is where the copy of a module is.
-func (r *rsyncer) folder(module string) string { return filepath.Join(r.dir, cacheName(module)) }
+func (r *rsyncer) folder(module string) string { return filepath.Join(r.dir, Folder(module)) }
 
 // copied tells whether a module was ever copied to its end. The file that says so is beside the copy.
 func (r *rsyncer) copied(module string) bool {

@@ -146,7 +146,7 @@ func (s *source) find(uri string, severity validate.Severity, rule, format strin
 
 // visitRRDP brings an RRDP repository up to date. Without rsync to turn to, an older copy is better than nothing.
 func (s *source) visitRRDP(ctx context.Context, v *visit, who account, notify string) {
-	r, err := openRepository(filepath.Join(s.cache, "rrdp", cacheName(notify)), notify, s.fetcher)
+	r, err := openRepository(filepath.Join(s.cache, "rrdp", Folder(notify)), notify, s.fetcher)
 	if err != nil {
 		s.find(notify, validate.Warning, ruleDamaged, "%v; it is fetched again", err)
 	}
@@ -282,7 +282,7 @@ func (s *source) finish() {
 	defer s.mu.Unlock()
 	used := map[string]bool{}
 	for uri := range s.visits {
-		used[cacheName(uri)] = true
+		used[Folder(uri)] = true
 	}
 	for _, folder := range []string{"rrdp", "rsync"} {
 		entries, _ := os.ReadDir(filepath.Join(s.cache, folder)) // what cannot be read is not removed

@@ -27,8 +27,9 @@ type cached struct {
 	Live    int64                   `json:"live"`   // bytes of the objects that are not replaced or withdrawn
 }
 
-// cacheName is the folder name for a URI: its hash, since a URI can hold what a file system does not like.
-func cacheName(uri string) string {
+// Folder is the name of the folder for what a URI, or a name that somebody chose, stands for: its hash, 32 hexadecimal digits. No path is
+// made of what is from outside.
+func Folder(uri string) string {
 	sum := sha256.Sum256([]byte(uri))
 	return hex.EncodeToString(sum[:16])
 }

@@ -81,5 +81,5 @@ func (s *source) fetchAnchor(ctx context.Context, uri string, overRsync bool) ([
 func hasKey(der, spki []byte) bool { return bytes.Contains(der, spki) }
 
 func (s *source) anchorFile(uri string) string {
-	return filepath.Join(s.cache, "ta", cacheName(uri)+".cer")
+	return filepath.Join(s.cache, "ta", Folder(uri)+".cer")
 }

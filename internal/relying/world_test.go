@@ -283,5 +283,5 @@ func (w *world) verify(o Options, prefixes ...string) *Report {
 
 // cached is the folder in the cache of the world's repository.
 func (w *world) cached() string {
-	return filepath.Join(w.cache, "cache", "rrdp", cacheName(w.notify()))
+	return filepath.Join(w.cache, "cache", "rrdp", Folder(w.notify()))
 }

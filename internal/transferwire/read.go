@@ -2,6 +2,7 @@ package transferwire
 
 import (
 	"bytes"
+	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -83,7 +84,9 @@ func readSource(r *wirexml.Reader, root *wirexml.Element) (*Source, error) {
 		case "staged":
 			s.Staged, err = readRoute(r, e, s.Staged)
 		case "certificate":
-			s.Certificates, err = readCertificate(r, e, s.Certificates)
+			shown := Shown{Key: octets(e, "key"), Signature: octets(e, "signature")}
+			shown.URI, err = readCertificate(r, e, len(s.Certificates))
+			s.Certificates = append(s.Certificates, shown)
 		}
 		return err
 	})
@@ -182,23 +185,37 @@ func readArrival(r *wirexml.Reader, e *wirexml.Element) (*Arrival, error) {
 			a.Offer, err = readBinary(r, c)
 			return err
 		}
-		a.Certificates, err = readCertificate(r, c, a.Certificates)
+		uri, err := readCertificate(r, c, len(a.Certificates))
+		a.Certificates = append(a.Certificates, uri)
 		return err
 	})
 	return a, err
 }
 
-// readCertificate adds where a certificate is published to those that came before.
-func readCertificate(r *wirexml.Reader, e *wirexml.Element, before []string) ([]string, error) {
+// readCertificate is where a certificate is published, of which so many came before.
+func readCertificate(r *wirexml.Reader, e *wirexml.Element, before int) (string, error) {
 	uri := e.URI("uri", maxURI, "rsync://")
-	if len(before) == MaxCertificates {
+	if before == MaxCertificates {
 		e.Fail("there are more than %d certificates", MaxCertificates)
 	}
 	err := e.Err()
 	if err == nil {
 		err = r.End(e)
 	}
-	return append(before, uri), err
+	return uri, err
+}
+
+// octets takes an attribute in base64; nil where it is not there.
+func octets(e *wirexml.Element, name string) []byte {
+	text, ok := e.Optional(name, base64.StdEncoding.EncodedLen(maxKey))
+	if !ok {
+		return nil
+	}
+	data, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(data) == 0 {
+		e.Fail("its attribute %s is not base64", name)
+	}
+	return data
 }
 
 // ordered is the elements that may be in another, in this order; each at most once but those of many.

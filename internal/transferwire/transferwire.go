@@ -11,6 +11,7 @@
 package transferwire
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -43,6 +44,7 @@ const (
 	maxLegs      = 2_000
 	maxParts     = 20_000
 	maxRoutes    = 20_000
+	maxKey       = 1 << 10 // a key, a signature; RSA with 4,096 bits has 550 octets
 	maxDuration  = 3650 * 24 * time.Hour
 )
 
@@ -79,7 +81,21 @@ type Source struct {
 	Legs               []Leg     // the donor's, then those of what it delegated on, each after the one above it
 	Carried            []Route   // what is authorised at the source and goes along, as of now
 	Staged             []Route   // what the recipient is to have authorised besides
-	Certificates       []string  // where those of the donor and of those above it are published, while it is initiated; rsync
+	Certificates       []Shown   // those of the donor and of those above it, while it is initiated
+}
+
+// Shown is a certificate that the source shows, and the proof that it is the source's own: a signature by the certificate's key
+// over the source's identity (Statement). Without it the certificate proves nothing, since anybody may name one.
+type Shown struct {
+	URI       string // where it is published; rsync
+	Key       []byte // SubjectPublicKeyInfo, in DER; nil without a proof
+	Signature []byte // as in certificates of its algorithm (RFC 7935); nil without a proof
+}
+
+// Statement is what the key of a certificate signs, as the message and not its hash, for the installation whose identity has this
+// subject key identifier. No signed object and no certificate begins like that, since those are DER.
+func Statement(identity []byte) []byte {
+	return fmt.Appendf(nil, "%s: the holder of this key is the installation %x", namespace, identity)
 }
 
 // Leg is what one organisation of the donor's side gives.

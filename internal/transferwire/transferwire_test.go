@@ -35,7 +35,7 @@ func aSource(t testing.TB) *Source {
 		},
 		Carried:      []Route{{Prefix: netip.MustParsePrefix("41.0.0.0/16"), MaxLength: 24, Origin: 65000}, {netip.MustParsePrefix("2c00::/32"), 32, 0, time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}},
 		Staged:       []Route{{Prefix: netip.MustParsePrefix("41.0.0.0/24"), MaxLength: 24, Origin: 4294967295}},
-		Certificates: []string{"rsync://h/m/x.cer", "rsync://h/m/afrinic.cer"},
+		Certificates: []Shown{{URI: "rsync://h/m/x.cer"}, {"rsync://h/m/afrinic.cer", []byte{1, 2}, []byte{3}}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package transferwire
 
 import (
+	"encoding/base64"
 	"strconv"
 	"time"
 
@@ -49,7 +50,13 @@ func (s *Source) XML() []byte {
 	for _, r := range s.Staged {
 		r.write(w, "staged")
 	}
-	writeCertificates(w, s.Certificates)
+	for _, c := range s.Certificates {
+		w.Tag("certificate")
+		w.Attr("uri", c.URI)
+		w.Optional("key", base64.StdEncoding.EncodeToString(c.Key))
+		w.Optional("signature", base64.StdEncoding.EncodeToString(c.Signature))
+		w.Empty()
+	}
 	w.Close("source")
 	return w.Bytes()
 }
@@ -97,20 +104,16 @@ func (r *Recipient) XML() []byte {
 		w.Optional("path", leg.Path)
 		w.Attr("holder", leg.Holder)
 		w.OpenLine()
-		writeCertificates(w, leg.Certificates)
+		for _, uri := range leg.Certificates {
+			w.Tag("certificate")
+			w.Attr("uri", uri)
+			w.Empty()
+		}
 		binary(w, "offer", leg.Offer)
 		w.Close("leg")
 	}
 	w.Close("recipient")
 	return w.Bytes()
-}
-
-func writeCertificates(w *wirexml.Writer, uris []string) {
-	for _, uri := range uris {
-		w.Tag("certificate")
-		w.Attr("uri", uri)
-		w.Empty()
-	}
 }
 
 // XML writes the introduction.

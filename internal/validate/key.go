@@ -140,3 +140,10 @@ func (s *signed) by(c *check, key *PublicKey, rule string) bool {
 	}
 	return true
 }
+
+// SignedBy tells whether a signature over a message is one by the key with this identifier (RFC 6487, section 4.8.2), which comes along
+// as a SubjectPublicKeyInfo in DER.
+func SignedBy(id [20]byte, spki, signature, message []byte) bool {
+	key, ok := parseKey(&check{suite: P256}, spki, false)
+	return ok && key.id == id && key.verify(sha256.Sum256(message), signature)
+}
