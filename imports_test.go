@@ -13,32 +13,59 @@ import (
 // is plumbing, and knows no room.
 var rooms = []string{"internal", "holdings", "roa", "keys", "rrdp", "rsync", "ca", "escrow", "moves", "api", "cmd"}
 
-// TestImports keeps the direction of imports that docs/architecture.md draws.
+// harnesses are packages that are there for tests alone, each with the last room that it may import. Tests of that room and of those
+// after it may import it.
+var harnesses = map[string]string{
+	"cadastre/internal/storetest":    "internal",
+	"cadastre/internal/relyingtest":  "rrdp",
+	"cadastre/internal/registrytest": "ca",
+}
+
+// TestImports keeps the direction of imports that docs/architecture.md draws, of tests too.
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Deps \" \"}}", "./...").Output()
+	const format = `{{.ImportPath}}|{{join .Deps " "}}|{{join .TestImports " "}} {{join .XTestImports " "}}`
+	out, err := exec.Command("go", "list", "-f", format, "./...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	packages := 0
+	packages, tests, harness := 0, 0, 0
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		words := strings.Fields(lines.Text())
-		room, ours := roomOf(words[0])
+		parts := strings.Split(lines.Text(), "|")
+		room, ours := roomOf(parts[0])
 		if !ours {
 			continue
 		}
 		packages++
-		for _, dependency := range words[1:] {
+		for _, dependency := range strings.Fields(parts[1]) {
 			if below, ours := roomOf(dependency); ours && below > room {
-				t.Errorf("%s imports %s, which comes after it", words[0], dependency)
+				t.Errorf("%s imports %s, which comes after it", parts[0], dependency)
+			}
+			if _, is := harnesses[dependency]; is && harnesses[parts[0]] == "" {
+				t.Errorf("%s imports %s, which is for tests", parts[0], dependency)
+			}
+		}
+		for _, dependency := range strings.Fields(parts[2]) {
+			below, ours := roomOf(dependency)
+			if ours && below > room {
+				t.Errorf("the tests of %s import %s, which comes after it", parts[0], dependency)
+			}
+			if ours {
+				tests++
+			}
+			if _, is := harnesses[dependency]; is {
+				harness++
 			}
 		}
 	}
-	if packages < len(rooms) {
-		t.Errorf("only %d packages were looked at", packages)
+	if packages < len(rooms) || tests < 10*len(rooms) || harness < len(harnesses) {
+		t.Errorf("only %d packages, %d imports of tests and %d of harnesses were looked at", packages, tests, harness)
 	}
 }
 
 func roomOf(path string) (room int, ours bool) {
+	if last, is := harnesses[path]; is {
+		return slices.Index(rooms, last), true
+	}
 	rest, ours := strings.CutPrefix(path, "cadastre/")
 	if !ours {
 		return 0, false

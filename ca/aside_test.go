@@ -32,7 +32,7 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		is.products["ghost.cer"] = Product{Name: "ghost.cer", Kind: CertificateProduct, Says: "nobody", Expires: time.Now().Add(year)}
 		h.intend("41.0.64.0/24,AS37009\n41.0.0.0/24,AS37008\n177.0.0.0/23,AS28005")
 		kindOf(h, h.engine.Settle(context.Background()), fault.Invalid, "other")
-		if got := h.reader.vrps(); !slices.Contains(got, "41.0.0.0/24,24,AS37008") || !slices.Contains(got, "177.0.0.0/23,23,AS28005") || slices.Contains(got, "41.0.64.0/24,24,AS37009") {
+		if got := h.reader.VRPs(); !slices.Contains(got, "41.0.0.0/24,24,AS37008") || !slices.Contains(got, "177.0.0.0/23,23,AS28005") || slices.Contains(got, "41.0.64.0/24,24,AS37009") {
 			h.Errorf("the VRPs are %v", got)
 		}
 		status, err := h.engine.Status()
@@ -41,21 +41,21 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 			h.Errorf("what is set aside is %+v", status.Waits)
 		}
 
-		h.reader.pause(true) // what other published ends, and there will be findings
+		h.reader.Pause(true) // what other published ends, and there will be findings
 		stop := h.run()
 		h.give("isp", "41.0.128.0/24")
 		h.intend("41.0.128.0/24,AS37007")
 		kindOf(h, h.engine.WaitIdle(context.Background()), fault.Invalid, "other")
-		refused := h.reader.refusals(fault.Invalid)
+		refused := h.reader.Refusals(fault.Invalid)
 		time.Sleep(10 * day)
-		if n := h.reader.refusals(fault.Invalid) - refused; n < 200 || n > 2*250 {
+		if n := h.reader.Refusals(fault.Invalid) - refused; n < 200 || n > 2*250 {
 			h.Errorf("in ten days the work of other was refused %d times, want its manifest and its ROAs once an hour", n)
 		}
-		h.reader.read("ten days without other") // fails nothing while it rests
-		if got := h.reader.vrps(); len(got) != 7 || !slices.Contains(got, "41.0.128.0/24,24,AS37007") {
+		h.reader.Read("ten days without other") // fails nothing while it rests
+		if got := h.reader.VRPs(); len(got) != 7 || !slices.Contains(got, "41.0.128.0/24,24,AS37007") {
 			h.Errorf("ten days later the VRPs are %v", got)
 		}
-		for _, f := range h.reader.last.Findings {
+		for _, f := range h.reader.Last().Findings {
 			if !strings.Contains(f.URI, is.Path) {
 				h.Errorf("others suffer: %s", f)
 			}
@@ -68,8 +68,8 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
-		h.reader.forgive()
-		h.reader.read("the end")
+		h.reader.Forgive()
+		h.reader.Read("the end")
 		h.complete()
 		if status, _ := h.engine.Status(); len(status.Waits) > 0 {
 			h.Errorf("this is still set aside: %v", status.Waits)
@@ -187,9 +187,9 @@ func TestFullDisk(t *testing.T) {
 		h.intend("41.0.64.0/24,AS37009\n177.0.0.0/23,AS28005")
 		err := h.engine.Settle(context.Background())
 		kindOf(h, err, fault.Storage, "afrinic", "no space left")
-		h.reader.read("a full disk")
-		if n := len(h.reader.vrps()); n != 5 && n != 6 {
-			h.Errorf("with a full disk the VRPs are %v", h.reader.vrps())
+		h.reader.Read("a full disk")
+		if n := len(h.reader.VRPs()); n != 5 && n != 6 {
+			h.Errorf("with a full disk the VRPs are %v", h.reader.VRPs())
 		}
 		must(h, os.Remove(full))
 		h.settle()
@@ -235,7 +235,7 @@ func TestDecisionsWhileItRuns(t *testing.T) {
 		}
 		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
-		h.reader.insist(h.wanted())
+		h.reader.Insist(h.wanted())
 		h.complete()
 		synctest.Wait()
 	})

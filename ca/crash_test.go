@@ -10,27 +10,8 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
-	"cadastre/internal/store"
+	"cadastre/internal/storetest"
 )
-
-// fragile is a store that can be made to fail, or to end the program, around a transaction.
-type fragile struct {
-	store.Store
-	before, after func() error
-}
-
-func (f *fragile) Update(expect store.Revision, fn func(store.Writer) error) (store.Revision, error) {
-	if f.before != nil {
-		if err := f.before(); err != nil {
-			return f.Revision(), err
-		}
-	}
-	at, err := f.Store.Update(expect, fn)
-	if err == nil && f.after != nil {
-		err = f.after()
-	}
-	return at, err
-}
 
 // killed is what a test panics with where the program would be killed.
 type killed struct{}
@@ -69,7 +50,7 @@ func TestKilledAroundEachTransaction(t *testing.T) {
 
 // killedAt tells whether the change came to its end before it could be killed.
 func killedAt(h *house, where string, n int) bool {
-	f := &fragile{Store: h.store}
+	f := &storetest.Fragile{Store: h.store}
 	h.store = f
 	h.reopen()
 	peopled(h)
@@ -80,9 +61,9 @@ func killedAt(h *house, where string, n int) bool {
 		return nil
 	}
 	if where == "before" {
-		f.before = kill
+		f.Before = kill
 	} else {
-		f.after = kill
+		f.After = kill
 	}
 	changes := []func(){
 		func() { h.take("isp", "41.0.0.0/19") },
@@ -99,18 +80,18 @@ func killedAt(h *house, where string, n int) bool {
 	for _, change := range changes {
 		if untilKilled(change) {
 			survived = false
-			f.before, f.after = nil, nil
+			f.Before, f.After = nil, nil
 			h.reopen()
-			h.reader.insist(h.wanted())
+			h.reader.Insist(h.wanted())
 			if where == "before" { // nobody was told that it is done
 				change()
 			}
 		}
 	}
-	f.before, f.after = nil, nil
+	f.Before, f.After = nil, nil
 	h.settle()
-	if n := len(h.reader.vrps()); n != 2 {
-		h.Errorf("%d VRPs at the end: %v", n, h.reader.vrps())
+	if n := len(h.reader.VRPs()); n != 2 {
+		h.Errorf("%d VRPs at the end: %v", n, h.reader.VRPs())
 	}
 	return survived
 }
@@ -149,20 +130,20 @@ func TestRestoredBackup(t *testing.T) {
 		kindOf(h, e.CheckHighWater(false), fault.Corrupt, "--restored", "revision")
 
 		h.restored = true
-		h.reader.insist(nil)
-		h.reader.pause(true) // until the new manifests are out, readers keep what they have
+		h.reader.Insist(nil)
+		h.reader.Pause(true) // until the new manifests are out, readers keep what they have
 		h.open(h.engine.vault, h.engine.anchor)
 		must(h, h.engine.Settle(context.Background()))
-		h.reader.forgive()
-		h.reader.read("the end of the restoration") // no manifest has a number that was published before
+		h.reader.Forgive()
+		h.reader.Read("the end of the restoration") // no manifest has a number that was published before
 		h.complete()
 		for name, repository := range h.engine.Repositories() {
 			if session, serial, _ := repository.Published(); session == was[name] || serial == 0 {
 				h.Errorf("%s is at serial %d of session %s, which was used before", name, serial, session)
 			}
 		}
-		if len(h.reader.vrps()) != 5 {
-			h.Errorf("the VRPs of the backup are %v", h.reader.vrps())
+		if len(h.reader.VRPs()) != 5 {
+			h.Errorf("the VRPs of the backup are %v", h.reader.VRPs())
 		}
 		h.restored = false
 		h.reopen() // now it is the newest state
@@ -201,24 +182,24 @@ func TestHighWaterMarkIsNeeded(t *testing.T) {
 // TestFailingStore: what cannot be stored is a clear error, changes nothing, and goes through the next time.
 func TestFailingStore(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
-		f := &fragile{Store: h.store}
+		f := &storetest.Fragile{Store: h.store}
 		h.store = f
 		h.reopen()
 		peopled(h)
 		full := func() error { return fault.New(fault.Storage, "the disk is full") }
-		f.before = full
+		f.Before = full
 		rows := h.engine.book.Len()
 		_, err := h.engine.Delegate(h.by(), lease(h, "other", "41.0.128.0/18"), Consent{})
 		kindOf(h, err, fault.Storage, "record the decision", "the disk is full")
 		if h.engine.book.Len() != rows || h.engine.ledger.Holding("other").Contains(resources(h, "41.0.128.0/18")) {
 			h.Error("what was not stored is there")
 		}
-		f.before = nil
+		f.Before = nil
 		h.give("other", "41.0.128.0/18")
 		h.intend("41.0.128.0/18,AS37002")
 		for n := range 6 { // the store fails from the n-th transaction on
 			left := n
-			f.before = func() error {
+			f.Before = func() error {
 				if left--; left < 0 {
 					return full()
 				}
@@ -228,10 +209,10 @@ func TestFailingStore(t *testing.T) {
 				kindOf(h, err, fault.Storage, "the disk is full")
 			}
 		}
-		f.before = nil
+		f.Before = nil
 		h.settle()
-		if len(h.reader.vrps()) != 6 {
-			h.Errorf("the VRPs are %v", h.reader.vrps())
+		if len(h.reader.VRPs()) != 6 {
+			h.Errorf("the VRPs are %v", h.reader.VRPs())
 		}
 	})
 }
@@ -241,7 +222,7 @@ func TestRunOutlastsAFailure(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
 		var left atomic.Int64 // transactions until the disk is full
 		left.Store(1 << 40)
-		h.store = &fragile{Store: h.store, before: func() error {
+		h.store = &storetest.Fragile{Store: h.store, Before: func() error {
 			if left.Add(-1) < 0 {
 				return fault.New(fault.Storage, "the disk is full")
 			}
@@ -255,7 +236,7 @@ func TestRunOutlastsAFailure(t *testing.T) {
 		kindOf(h, h.engine.WaitIdle(context.Background()), fault.Storage, "the disk is full")
 		time.Sleep(10 * time.Minute)
 		// twenty times by the timer, and once more for each that woke it: the decision, and the one who waits
-		if n := h.reader.refusals(fault.Storage); n < 10 || n > 23 {
+		if n := h.reader.Refusals(fault.Storage); n < 10 || n > 23 {
 			h.Errorf("in ten minutes it was tried %d times, want about twice a minute", n)
 		}
 		left.Store(1 << 40)

@@ -64,7 +64,7 @@ func TestImportedHoldingsBecomeVRPs(t *testing.T) {
 		h.settle()
 		h.intend("41.0.0.0/16,AS37000,18\n41.1.0.0/23,37001\n2c0f:f000::/32,AS37001,40\n200.0.0.0/16,AS27000\n177.0.0.0/16,AS28000")
 		h.settle()
-		if n := len(h.reader.vrps()); n != 5 {
+		if n := len(h.reader.VRPs()); n != 5 {
 			h.Errorf("%d VRPs, want 5", n)
 		}
 	})
@@ -88,7 +88,7 @@ func TestLossesParkAndComeBack(t *testing.T) {
 		h.imports(extended(h, "afrinic", 1, march))
 		h.intend("41.0.0.0/16,AS37000,24\n41.1.0.0/23,AS37001\n41.2.0.0/16,AS37001\n41.2.128.0/17,AS37009")
 		h.settle()
-		all := h.reader.vrps()
+		all := h.reader.VRPs()
 		// A3 is gone, and A1 has lost a /24 out of its /16
 		less := `
 			ZA|ipv4|41.0.0.0|1280|20050101|allocated|A1
@@ -101,7 +101,7 @@ func TestLossesParkAndComeBack(t *testing.T) {
 			h.Errorf("the effect of the losses is %+v", effect)
 		}
 		h.settle()
-		got := h.reader.vrps()
+		got := h.reader.VRPs()
 		for _, rest := range []string{"41.0.0.0/22,24,AS37000", "41.0.4.0/24,24,AS37000", "41.0.6.0/23,24,AS37000", "41.0.128.0/17,24,AS37000", "41.1.0.0/23,23,AS37001"} {
 			if !slices.Contains(got, rest) {
 				h.Errorf("%s is not authorised any more: %v", rest, got)
@@ -117,8 +117,8 @@ func TestLossesParkAndComeBack(t *testing.T) {
 		}
 		h.imports(extended(h, "afrinic", 3, march))
 		h.settle()
-		if !slices.Equal(h.reader.vrps(), all) {
-			h.Errorf("what came back is %v, and was %v", h.reader.vrps(), all)
+		if !slices.Equal(h.reader.VRPs(), all) {
+			h.Errorf("what came back is %v, and was %v", h.reader.VRPs(), all)
 		}
 	})
 }
@@ -141,10 +141,10 @@ func peopled(h *house) {
 func TestEndsCascade(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
 		peopled(h)
-		all := h.reader.vrps()
+		all := h.reader.VRPs()
 		h.take("isp", "41.0.0.0/19") // the shop's /20 is in it
 		h.settle()
-		if got := h.reader.vrps(); len(got) != len(all)-1 || !slices.Contains(got, "41.0.32.0/19,19,AS37000") || slices.Contains(got, "41.0.0.0/20,20,AS37001") {
+		if got := h.reader.VRPs(); len(got) != len(all)-1 || !slices.Contains(got, "41.0.32.0/19,19,AS37000") || slices.Contains(got, "41.0.0.0/20,20,AS37001") {
 			h.Errorf("after isp lost a /19: %v", got)
 		}
 		if is, _ := h.engine.issuedTo("shop"); is != nil {
@@ -154,7 +154,7 @@ func TestEndsCascade(t *testing.T) {
 			return h.engine.Return(h.by(), "rede", resources(h, "177.0.0.0/16"), c)
 		})}))
 		h.settle()
-		if got := h.reader.vrps(); !slices.Equal(got, []string{"41.0.32.0/19,19,AS37000", "41.0.64.0/18,18,AS37002"}) {
+		if got := h.reader.VRPs(); !slices.Equal(got, []string{"41.0.32.0/19,19,AS37000", "41.0.64.0/18,18,AS37002"}) {
 			h.Errorf("after rede returned all it had: %v", got)
 		}
 	})
@@ -178,20 +178,20 @@ func TestUntilComes(t *testing.T) {
 		h.intend("41.0.128.0/24,AS37005")
 		stop := h.run()
 		must(h, h.engine.WaitIdle(context.Background()))
-		if !slices.Contains(h.reader.vrps(), "41.0.128.0/24,24,AS37005") {
-			h.Fatalf("the lease has no effect: %v", h.reader.vrps())
+		if !slices.Contains(h.reader.VRPs(), "41.0.128.0/24,24,AS37005") {
+			h.Fatalf("the lease has no effect: %v", h.reader.VRPs())
 		}
-		h.reader.insist(map[string]bool{"41.0.0.0/18,18,AS37000": true, "41.0.64.0/18,18,AS37002": true, "177.0.0.0/16,16,AS28000": true, "177.0.0.0/24,24,AS28001": true, "41.0.0.0/20,20,AS37001": true})
+		h.reader.Insist(map[string]bool{"41.0.0.0/18,18,AS37000": true, "41.0.64.0/18,18,AS37002": true, "177.0.0.0/16,16,AS28000": true, "177.0.0.0/24,24,AS28001": true, "41.0.0.0/20,20,AS37001": true})
 		time.Sleep(time.Until(until) - time.Minute)
 		synctest.Wait()
-		if !slices.Contains(h.reader.vrps(), "41.0.128.0/24,24,AS37005") {
+		if !slices.Contains(h.reader.VRPs(), "41.0.128.0/24,24,AS37005") {
 			h.Error("the lease ended too early")
 		}
 		time.Sleep(2 * time.Minute)
 		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
-		if len(h.reader.vrps()) != 5 {
-			h.Errorf("a minute after the lease ended the VRPs are %v", h.reader.vrps())
+		if len(h.reader.VRPs()) != 5 {
+			h.Errorf("a minute after the lease ended the VRPs are %v", h.reader.VRPs())
 		}
 		h.complete()
 	})
@@ -209,7 +209,7 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 		time.Sleep(48 * time.Hour)
 		must(h, h.engine.WaitIdle(context.Background()))
 		h.complete()
-		if n := h.reader.refusals(fault.Refused); n < 12 || n > 14 {
+		if n := h.reader.Refusals(fault.Refused); n < 12 || n > 14 {
 			h.Errorf("in 12 hours the end was tried %d times, want once an hour", n)
 		}
 		expire := func(c Consent) (*Effect, error) { return h.engine.Expire(h.by(), c) }
@@ -237,7 +237,7 @@ func TestHeldEndHoldsUpNoOther(t *testing.T) {
 		}
 		stop := h.run()
 		defer stop()
-		h.reader.pause(true) // what ends by itself it takes for lost
+		h.reader.Pause(true) // what ends by itself it takes for lost
 		time.Sleep(37 * time.Hour)
 		must(h, h.engine.WaitIdle(context.Background()))
 		if got := h.engine.ledger.Holding("isp/small"); !got.Empty() {
@@ -287,19 +287,19 @@ func TestHoldersMoveToAnNIR(t *testing.T) {
 		h.settle()
 		h.imports(file(2, "BR")) // NIC.br and M1 grow in one decision, in two repositories
 		h.settle()
-		if got := h.reader.vrps(); slices.Contains(got, "200.7.0.0/16,16,AS27001") {
+		if got := h.reader.VRPs(); slices.Contains(got, "200.7.0.0/16,16,AS27001") {
 			h.Errorf("the holder that left keeps its VRP: %v", got)
 		}
 		h.intend("200.7.0.0/16,AS27001")
 		h.settle()
 		h.imports(file(3, "UY")) // the intents of both are there now: what goes with one comes with the other
 		h.settle()
-		if got := h.reader.vrps(); len(got) != 3 {
+		if got := h.reader.VRPs(); len(got) != 3 {
 			h.Errorf("the VRPs are %v", got)
 		}
 		h.imports(file(4, "BR"))
 		h.settle()
-		if got := h.reader.vrps(); len(got) != 3 {
+		if got := h.reader.VRPs(); len(got) != 3 {
 			h.Errorf("the VRPs are %v", got)
 		}
 	})
@@ -319,7 +319,7 @@ func TestManyROAsAtOnce(t *testing.T) {
 		h.settle()
 		h.give("other", "41.0.64.0/18")
 		h.settle()
-		if n := len(h.reader.vrps()); n != 5+2*batchKeys+20 {
+		if n := len(h.reader.VRPs()); n != 5+2*batchKeys+20 {
 			h.Errorf("%d VRPs are left", n)
 		}
 		h.take("other", "41.0.64.0/19")

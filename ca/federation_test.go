@@ -119,16 +119,14 @@ func federate(t *testing.T, test func(t *testing.T, f *federation)) {
 		f.below = newHouseWith(t, t.TempDir(), tenants+"\n# below", policy)
 		for _, h := range []*house{f.above, f.below} {
 			defer func() { h.close() }()
-			h.reader.rest = true // what hangs below another's anchor leads nowhere
+			h.reader.Pause(true) // what hangs below another's anchor leads nowhere
 			h.engine.Network = &http.Client{Transport: f.wires}
 		}
 		doors, err := f.above.engine.Doors(nil, nil)
 		must(t, err)
 		f.wires.at[aboveHost] = f.listening(doors)
 		f.below.engine.lookAt = func(ctx context.Context, _ string, issuer []byte) (*validate.Published, error) {
-			f.above.reader.mu.Lock()
-			defer f.above.reader.mu.Unlock()
-			published, findings := validate.Publication(ctx, issuer, f.above.reader, validate.Options{P256: true})
+			published, findings := f.above.reader.Publication(ctx, issuer)
 			if published == nil {
 				return nil, fault.New(fault.Invalid, "%v", findings)
 			}

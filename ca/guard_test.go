@@ -66,13 +66,13 @@ func TestRightClockGoesOn(t *testing.T) {
 		}()
 		synctest.Wait()
 		off.Store(int64(10 * time.Minute))
-		batches := h.reader.batches
+		batches := h.reader.Batches()
 		h.intend("41.0.64.0/24,AS37009")
 		kindOf(h, h.engine.WaitIdle(ctx), fault.Clock, "jumped")
 		if status, err := h.engine.Status(); err != nil || len(status.Waits) == 0 || status.Waits[0].Kind != ClockFrozen {
 			h.Errorf("the status is %+v, %v", status, err)
 		}
-		if h.reader.batches != batches {
+		if h.reader.Batches() != batches {
 			h.Error("something was signed by a clock that jumped")
 		}
 		off.Store(0)
@@ -103,7 +103,7 @@ func TestJumpFreezes(t *testing.T) {
 	jumped := &steadyClock{setForward(now, year)}
 	inHouse(t, forest, func(h *house) {
 		peopled(h)
-		batches := h.reader.batches
+		batches := h.reader.Batches()
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		jump := func(time.Time) error { return jumped.check(now) } // in the bubble there is no monotonic clock
@@ -116,13 +116,13 @@ func TestJumpFreezes(t *testing.T) {
 		if status, err := h.engine.Status(); err != nil || status.Frozen == "" || status.Settled {
 			h.Errorf("the status is %+v, %v", status, err)
 		}
-		if h.reader.batches != batches {
+		if h.reader.Batches() != batches {
 			h.Error("something was signed by a clock that jumped")
 		}
 		kindOf(h, h.engine.Settle(context.Background()), fault.Clock)
 		cancel()
 		must(h, <-done)
-		h.reader.read("the end of the jump")
+		h.reader.Read("the end of the jump")
 		h.reopen()
 		h.settle()
 	})
@@ -155,18 +155,18 @@ func TestLongOutage(t *testing.T) {
 			peopled(h)
 			h.seal()
 			time.Sleep(time.Duration(days) * day)
-			h.reader.pause(true) // what is stale is stale
+			h.reader.Pause(true) // what is stale is stale
 			h.open(h.engine.vault, h.engine.anchor)
 			h.give("isp", "41.0.128.0/18")
 			h.intend("41.0.128.0/18,AS37009")
 			if err := h.engine.Settle(context.Background()); err != nil {
 				h.Fatalf("%v\n%s", err, h.log)
 			}
-			h.reader.pause(false)
-			h.reader.read("the end of the outage")
+			h.reader.Pause(false)
+			h.reader.Read("the end of the outage")
 			h.complete()
-			if h.reader.refusals(fault.Invalid) > 0 {
-				h.Errorf("%d batches were refused:\n%s", h.reader.refusals(fault.Invalid), h.log)
+			if h.reader.Refusals(fault.Invalid) > 0 {
+				h.Errorf("%d batches were refused:\n%s", h.reader.Refusals(fault.Invalid), h.log)
 			}
 		})
 	}
@@ -196,11 +196,11 @@ func TestAnchorOffline(t *testing.T) {
 		if len(status.Waits) != 1 || status.Waits[0].Kind != AnchorNeeded || status.Settled {
 			h.Errorf("what waits is %v", status.Waits)
 		}
-		was := h.reader.numbers[anchorManifest(h)].Uint64()
+		was := h.reader.Number(anchorManifest(h)).Uint64()
 		h.seal()
 		h.open(vault, anchor)
 		h.settle()
-		if now := h.reader.numbers[anchorManifest(h)].Uint64(); now != was+1 {
+		if now := h.reader.Number(anchorManifest(h)).Uint64(); now != was+1 {
 			h.Errorf("with its key the anchor's manifest went from number %d to %d", was, now)
 		}
 		if status, _ := h.engine.Status(); len(status.Waits) > 0 {

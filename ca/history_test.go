@@ -89,7 +89,7 @@ func TestRandomHistories(t *testing.T) {
 				defer func() { h.close() }()
 				c := &chance{house: h, Rand: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // a dice
 				c.people = slices.DeleteFunc(h.engine.ledger.Organisations(), func(handle string) bool { return handle == "iana" })
-				h.reader.signed = func() {
+				h.reader.AfterBatch = func() {
 					if c.IntN(8) == 0 {
 						c.decision()
 					}
@@ -115,8 +115,8 @@ func TestRandomHistories(t *testing.T) {
 					must(t, h.engine.Settle(context.Background()))
 					h.complete()
 				}
-				if h.reader.reads < 12 {
-					t.Errorf("only %d serials were looked at", h.reader.reads)
+				if h.reader.Reads() < 12 {
+					t.Errorf("only %d serials were looked at", h.reader.Reads())
 				}
 			})
 		})

@@ -20,6 +20,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/object"
 	"cadastre/internal/relying/sandbox"
+	"cadastre/internal/relyingtest"
 	"cadastre/internal/store"
 	"cadastre/keys"
 	"cadastre/roa"
@@ -35,7 +36,7 @@ func testPolicy() Policy {
 	return p
 }
 
-// house is an installation with an engine, and a relying party that reads each serial as it comes out. It lives in a
+// house is the test registry of tests that need the inside of this package; all others have internal/registrytest. It is an installation with an engine, and a relying party that reads each serial as it comes out. It lives in a
 // bubble of testing/synctest, so that serials and manifests take no real time.
 type house struct {
 	rapid.TB
@@ -43,7 +44,7 @@ type house struct {
 	policy Policy
 	store  store.Store
 	engine *Engine
-	reader *reader
+	reader *relyingtest.Reader
 	log    *bytes.Buffer
 	seal   func() // ends the engine's pool
 
@@ -160,10 +161,10 @@ func (h *house) open(vault *keys.Vault, anchor crypto.Signer) {
 		e.pool.Wait()
 	}
 	if h.reader == nil {
-		h.reader = newReader(h, e)
+		h.reader = relyingtest.New(h, e.ledger.Root())
 	}
-	h.reader.engine, e.Observer = e, h.reader
-	h.reader.catchUp()
+	e.Observer = h.reader
+	h.reader.Follow(e, h.restored)
 }
 
 // reopen abandons the engine as a crash does, and starts another on the same store and directory.
@@ -196,12 +197,12 @@ func (h *house) settle() {
 // complete checks that the relying party reads exactly what ledger and book ask for, and what the engine says it issued.
 func (h *house) complete() {
 	h.Helper()
-	if h.reader.failed {
+	if h.reader.Failed() {
 		h.FailNow()
 	}
-	h.reader.orphans()
+	h.reader.Orphans()
 	h.recounted()
-	got, want := h.reader.vrps(), slices.Sorted(maps.Keys(h.wanted()))
+	got, want := h.reader.VRPs(), slices.Sorted(maps.Keys(h.wanted()))
 	if !slices.Equal(got, want) {
 		h.Fatalf("a validator finds the VRPs\n\t%s\nand should find\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
@@ -245,7 +246,7 @@ func (h *house) wanted() map[string]bool {
 func (h *house) decided(effect *Effect, err error) *Effect {
 	h.Helper()
 	must(h, err)
-	h.reader.insist(h.wanted())
+	h.reader.Insist(h.wanted())
 	return effect
 }
 

@@ -25,7 +25,7 @@ func TestRestoredWithDelegatedCA(t *testing.T) {
 		h.restored = true
 		h.reopen()
 		must(t, h.engine.Settle(context.Background()))
-		h.reader.rest = true
+		h.reader.Pause(true)
 		for range 3 {
 			wait, err := h.engine.Step(context.Background())
 			must(t, err)
@@ -51,7 +51,7 @@ func TestRequestThatSoaks(t *testing.T) {
 		d := newDelegated(h, "isp")
 		ctx, end := context.WithCancel(context.Background())
 		rounds, done := 0, make(chan error)
-		h.reader.rest = true
+		h.reader.Pause(true)
 		go func() {
 			done <- h.engine.run(ctx, func(time.Time) error {
 				if rounds++; rounds > 1000 {
@@ -127,6 +127,6 @@ func TestDamagedRecordIsSaid(t *testing.T) {
 		if err == nil {
 			t.Error("it is reckoned when the roll goes on although its record can't be read")
 		}
-		h.reader.rest = true
+		h.reader.Pause(true)
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
+	"cadastre/internal/relyingtest"
 	"cadastre/internal/shares"
 	"cadastre/internal/updown"
 )
@@ -38,7 +39,7 @@ func TestChildShare(t *testing.T) {
 			if _, now, _ := h.engine.Repositories()["afrinic"].Published(); now != serial {
 				t.Errorf("what was refused made serials %d to %d", serial, now)
 			}
-			if _, ok := e.ask(&updown.Issue{Class: treeClass, Request: e.request(farAway + "other/")}).(*updown.IssueResponse); !ok {
+			if _, ok := e.ask(&updown.Issue{Class: treeClass, Request: e.request(relyingtest.FarAway + "other/")}).(*updown.IssueResponse); !ok {
 				t.Error("another CA is refused")
 			}
 			if d.certified(d.list()) == "" {

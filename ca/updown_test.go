@@ -13,6 +13,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
+	"cadastre/internal/relyingtest"
 	"cadastre/internal/setup"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
@@ -131,14 +132,14 @@ func (d *delegated) refused(body updown.Body, status int) {
 func atWork(h *house, test func()) {
 	ctx, end := context.WithCancel(context.Background())
 	done := make(chan error)
-	h.reader.rest = true // what a delegated CA publishes is not there
+	h.reader.Pause(true) // what a delegated CA publishes is not there
 	go func() { done <- h.engine.run(ctx, func(time.Time) error { return nil }) }()
 	test()
 	end()
 	must(h, <-done)
 }
 
-const place = farAway + "isp/"
+const place = relyingtest.FarAway + "isp/"
 
 // TestDelegated: a delegated CA is certified for what its organisation holds, learns of all changes by its list, and has the
 // time of its notice to shed what is lost.

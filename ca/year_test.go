@@ -57,7 +57,7 @@ func (y years) pass(t *testing.T) {
 	h.intend(csv.String())
 	must(t, h.engine.Settle(context.Background()))
 	h.complete()
-	h.reader.pause(true)
+	h.reader.Pause(true)
 	stop := h.run()
 	ahead := policy.ManifestSlack - policy.Grid - time.Hour
 	end := time.Now().Add(time.Duration(y.days) * day)
@@ -68,10 +68,10 @@ func (y years) pass(t *testing.T) {
 			t.Errorf("on day %d something of %s ends in %s, and %s should always be left", hour/24, holder, time.Until(first), ahead)
 		}
 		if hour%(24*7) == 0 {
-			h.reader.pause(false)
-			h.reader.read(fmt.Sprintf("day %d", hour/24))
+			h.reader.Pause(false)
+			h.reader.Read(fmt.Sprintf("day %d", hour/24))
 			h.complete()
-			h.reader.pause(true)
+			h.reader.Pause(true)
 		}
 		if hour%(24*29) == 24*17 { // stopped, and started an hour later
 			stop()
@@ -83,10 +83,10 @@ func (y years) pass(t *testing.T) {
 	}
 	stop()
 	must(t, h.engine.Settle(context.Background()))
-	h.reader.pause(false)
-	h.reader.read("the end")
+	h.reader.Pause(false)
+	h.reader.Read("the end")
 	h.complete()
-	if n := len(h.reader.refused); n > 0 {
-		t.Errorf("something was refused: %v\n%s", h.reader.refused, h.log)
+	if n := h.reader.Refusals(); n > 0 {
+		t.Errorf("something was refused\n%s", h.log)
 	}
 }

@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"context"
@@ -151,7 +151,7 @@ func TestAnAssertionHoldsUpNobody(t *testing.T) {
 			t.Fatalf("%+v", answer)
 		}
 		p.keep = nil
-		own := initiated(p.b.House, p.b.mover, moves.Request{
+		own := initiated(p.b.Registry, p.b.mover, moves.Request{
 			Kind: holdings.Takeover, From: "ripe/old", To: "ripe/new", Under: "ripe", Resources: p.b.Set("80.1.128.0/17"), Soak: transferSoak,
 		})
 		p.until(func() bool { return p.b.at(own.Ref).State == holdings.Finalised })

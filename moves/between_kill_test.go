@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func (p *pair) killedAt(side, where string, n int) (survived bool) {
 		return nil
 	}
 	ref, began := "", false
-	fragile.Set(before, after)
+	fragile.Before, fragile.After = before, after
 	survived = true
 	revive := func() {
 		if !dead.Load() {
@@ -123,7 +123,7 @@ func (p *pair) killedAt(side, where string, n int) (survived bool) {
 			p.Fatal("two weeks were not enough", p.a.state(ref), p.b.state(ref))
 		}
 	}
-	fragile.Set(nil, nil)
+	fragile.Before, fragile.After = nil, nil
 	p.rest()
 	p.moved(ref)
 	return survived

@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/registrytest"
 	"cadastre/internal/relying"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
@@ -234,7 +235,7 @@ func TestHandoffRefusals(t *testing.T) {
 func TestHandoffWaitsForNoOthers(t *testing.T) {
 	inScene(t, func(s *scene) {
 		handoffScene(s)
-		s.Elsewhere("afrinic/e")
+		s.Delegate("afrinic/e")
 		s.Settle()
 		before := s.VRPs()
 		id := s.handOff(moves.HandoffRequest{Registry: "afrinic", To: "lacnic", Batch: 1, Soak: transferSoak})
@@ -260,8 +261,8 @@ func TestHandoffWaitsForNoOthers(t *testing.T) {
 func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
 	inScene(t, func(s *scene) {
 		handoffScene(s)
-		s.Elsewhere("afrinic/e")
-		s.Asks("afrinic/e")
+		s.Delegate("afrinic/e")
+		s.Ask("afrinic/e")
 		s.Settle()
 		before := s.VRPs()
 		theirs := validate.VRP{Prefix: netip.MustParsePrefix("41.4.0.0/16"), MaxLength: 16, ASN: 36015} // of the CA elsewhere
@@ -329,7 +330,7 @@ func deposit(s *scene, identity []byte) *moves.Estate {
 	st, err := store.Open(filepath.Join(filepath.Dir(s.Dir()), "elsewhere"), store.Options{Create: true, NoSync: true})
 	check(err)
 	defer func() { _ = st.Close() }()
-	tree, err := holdings.ParseTree([]byte(ca.Registries))
+	tree, err := holdings.ParseTree([]byte(registrytest.Registries))
 	check(err)
 	_, err = st.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, tree, "tester", time.Now()) })
 	check(err)
@@ -377,8 +378,8 @@ var deposited = []string{"41.0.0.0/16,20,AS36001", "41.1.0.0/16,16,AS36002", "41
 func TestHandoffFromEscrow(t *testing.T) {
 	for name, known := range map[string]bool{"known": true, "unknown": false} {
 		t.Run(name, func(t *testing.T) {
-			ca.InHouse(t, ca.Registries, soak, func(h *ca.House) {
-				s := &scene{House: h}
+			registrytest.Run(t, registrytest.Registries, soak, func(h *registrytest.Registry) {
+				s := &scene{Registry: h}
 				s.start()
 				s.Give("lacnic", "45.0.0.0/8")
 				if known {
@@ -388,7 +389,7 @@ func TestHandoffFromEscrow(t *testing.T) {
 				s.Give("lacnic/a", "45.1.0.0/16")
 				s.Intend("45.1.0.0/16,AS36099\n")
 				s.Enrol("lacnic/identity", "lacnic", holdings.LIR)
-				identity := s.Elsewhere("lacnic/identity")
+				identity := s.Delegate("lacnic/identity")
 				s.rest()
 				e := deposit(s, identity)
 				if !known { // it was one that this tree does not have

@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/registrytest"
 	"cadastre/internal/relying"
 	"cadastre/moves"
 	"cadastre/roa"
@@ -40,7 +41,7 @@ kind = "rir"
 
 // site is an installation with a mover and its door.
 type site struct {
-	*ca.House
+	*registrytest.Registry
 	name  string // of it at the other
 	mover *moves.Mover
 	door  http.Handler
@@ -62,8 +63,8 @@ var plainFolder = regexp.MustCompile(`^[0-9a-f]{32}$`)
 // inPair runs a test on two installations. The first has a holder with routes, which has delegated a part on.
 func inPair(t *testing.T, test func(p *pair)) {
 	t.Helper()
-	ca.InHouses(t, soak, func(h []*ca.House) {
-		p := &pair{T: t, a: &site{House: h[0], name: "north"}, b: &site{House: h[1], name: "south"}}
+	registrytest.RunSeveral(t, soak, func(h []*registrytest.Registry) {
+		p := &pair{T: t, a: &site{Registry: h[0], name: "north"}, b: &site{Registry: h[1], name: "south"}}
 		a, b := p.a, p.b
 		a.Give("afrinic", "41.0.0.0/8,AS36000-AS36999,2c00::/12")
 		a.Enrol("afrinic/x", "afrinic", holdings.LIR)
@@ -83,7 +84,7 @@ func inPair(t *testing.T, test func(p *pair)) {
 		p.rest()
 		p.keep = p.vrps()
 		test(p)
-	}, ca.Registries, elsewhere)
+	}, registrytest.Registries, elsewhere)
 }
 
 // open makes a mover of what is on disk.
@@ -164,7 +165,7 @@ func (p *pair) step() time.Duration {
 		synctest.Wait() // messages are carried beside
 		s.Insist()
 		s.Settle()
-		if s.House.Failed() {
+		if s.Registry.Failed() {
 			p.FailNow()
 		}
 	}
@@ -230,7 +231,7 @@ func (p *pair) begin(q moves.Request) (ref string) {
 		q.Kind = holdings.Portability
 	}
 	q.Peer, q.Soak = p.b.name, transferSoak
-	return initiated(p.a.House, p.a.mover, q).Ref
+	return initiated(p.a.Registry, p.a.mover, q).Ref
 }
 
 // at is a transfer as one side has it; nil where it knows of none.

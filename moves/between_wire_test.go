@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"bytes"

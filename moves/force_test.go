@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func TestForcedFromAHolderHere(t *testing.T) {
 	for kind, lost := range map[holdings.TransferKind][]string{holdings.Merger: {}, holdings.Market: {"41.0.16.0/20,20,AS36002"}} {
 		inScene(t, func(s *scene) {
 			s.Enrol("afrinic/z", "afrinic", holdings.LIR)
-			s.Elsewhere("afrinic/z")
+			s.Delegate("afrinic/z")
 			s.Settle()
 			s.mover.Look = func(context.Context, string, string, ...string) (*relying.Report, error) { return s.Seen(), nil }
 			id := s.begin(moves.Request{Kind: kind, From: "afrinic/a", To: "afrinic/z", Resources: s.Set("41.0.0.0/18")})

@@ -1,4 +1,4 @@
-package ca_test
+package moves_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/registrytest"
 	"cadastre/moves"
 	"cadastre/roa"
 )
@@ -21,13 +22,13 @@ const (
 
 // scene is a house with a mover.
 type scene struct {
-	*ca.House
+	*registrytest.Registry
 	mover *moves.Mover
 }
 
 func inScene(t *testing.T, test func(s *scene)) {
 	t.Helper()
-	ca.InHouse(t, ca.Registries, soak, func(h *ca.House) {
+	registrytest.Run(t, registrytest.Registries, soak, func(h *registrytest.Registry) {
 		h.Give("afrinic", "41.0.0.0/8,AS36000-36999,2c00::/12")
 		h.Give("lacnic", "45.0.0.0/8")
 		h.Give("nic.br", "45.0.0.0/12")
@@ -38,7 +39,7 @@ func inScene(t *testing.T, test func(s *scene)) {
 		h.Give("afrinic/b", "41.1.0.0/16")
 		h.Give("nic.br/x", "45.1.0.0/16")
 		h.Intend("41.0.0.0/16,AS36001,20\n41.0.16.0/20,AS36002\n41.0.128.0/17,AS36003\n41.1.0.0/16,AS36004\n45.1.0.0/16,AS36005\n2c00:1::/32,AS36001\n")
-		s := &scene{House: h}
+		s := &scene{Registry: h}
 		s.start()
 		s.rest()
 		test(s)
@@ -58,7 +59,7 @@ func (s *scene) step() time.Duration {
 	}
 	s.Insist()
 	s.Settle()
-	if s.House.Failed() {
+	if s.Registry.Failed() {
 		s.FailNow()
 	}
 	return wait
@@ -94,11 +95,11 @@ func (s *scene) begin(q moves.Request) uint64 {
 	if q.Soak == 0 {
 		q.Soak = transferSoak
 	}
-	return initiated(s.House, s.mover, q).ID
+	return initiated(s.Registry, s.mover, q).ID
 }
 
 // initiated begins a transfer as somebody does who looks at it first.
-func initiated(h *ca.House, m *moves.Mover, q moves.Request) holdings.Transfer {
+func initiated(h *registrytest.Registry, m *moves.Mover, q moves.Request) holdings.Transfer {
 	h.Helper()
 	looked, err := m.Initiate(h.By(), q, ca.Consent{DryRun: true})
 	if err != nil {
@@ -134,7 +135,7 @@ func TestMoveInsideARegistry(t *testing.T) {
 		if s.has("41.0.0.0/16,20,AS36001") {
 			t.Error("the whole is still authorised")
 		}
-		if got := s.Certified("afrinic/a"); got != "41.0.64.0/18,41.0.128.0/17,2c00:1::/32,AS36001" && s.House.Certified("afrinic/b") == "" {
+		if got := s.Certified("afrinic/a"); got != "41.0.64.0/18,41.0.128.0/17,2c00:1::/32,AS36001" && s.Registry.Certified("afrinic/b") == "" {
 			t.Error(got)
 		}
 	})
