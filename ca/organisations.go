@@ -28,7 +28,7 @@ func (e *Engine) Organisations(below string) ([]OrganisationStatus, error) {
 	var add func(handle string)
 	add = func(handle string) {
 		o, _ := e.ledger.Organisation(handle)
-		s := OrganisationStatus{Organisation: o, Depth: e.ledger.Depth(handle), Intents: len(e.book.Of(handle)), Elsewhere: e.peers.children[handle] != nil}
+		s := OrganisationStatus{Organisation: o, Depth: e.ledger.Depth(handle), Intents: e.book.Wants(handle), Elsewhere: e.peers.children[handle] != nil}
 		if o.Kind != holdings.Root {
 			s.Resources = e.ledger.Holding(handle).String()
 		}
@@ -57,8 +57,8 @@ func (e *Engine) RemoveOrganisation(by holdings.By, handle string) (*Effect, err
 // uses tells what an organisation without resources has still. The engine's mu is held.
 func (e *Engine) uses(handle string) error {
 	switch {
-	case len(e.book.Of(handle)) > 0:
-		return fault.New(fault.Conflict, "%s has %d intents; remove them first ('cadastre roa list --holder %s')", handle, len(e.book.Of(handle)), handle)
+	case e.book.Wants(handle) > 0:
+		return fault.New(fault.Conflict, "%s has %d intents; remove them first ('cadastre roa list --holder %s')", handle, e.book.Wants(handle), handle)
 	case e.peers.children[handle] != nil:
 		return fault.New(fault.Conflict, "%s has its CA elsewhere; 'cadastre children remove %s' first", handle, handle)
 	case anyOf(e.peers.parents, func(p *Parent) bool { return p.Holder == handle }):

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 
 	"cadastre/internal/store"
 )
@@ -16,12 +17,20 @@ import (
 // big-endian. It is append-only.
 var loggedIntentBucket = store.Declare("decision-intent", "holdings", store.Deposited)
 
-// IntentChange is an intent that a decision added or removed.
+// IntentChange is an intent that a decision added or removed: a ROA's or an ASPA's.
 type IntentChange struct {
 	Holder  string `json:"holder"`
 	Removed bool   `json:"removed,omitempty"`
-	Route
+	*Route         // a ROA's; nil else
+	ASPA    *ASPA  `json:"aspa,omitempty"`
 	Comment string `json:"comment,omitempty"`
+}
+
+// ASPA is the providers of a customer AS, ascending; 0 alone: it has none.
+type ASPA struct {
+	Customer  uint32    `json:"customer_asid"`
+	Providers []uint32  `json:"providers"`
+	Until     time.Time `json:"until,omitzero"` // when it ends by itself; zero: never
 }
 
 // IntentSummary says in a decision's record how many intents it changed. The changes stand in records of their own, so that the
@@ -29,6 +38,7 @@ type IntentChange struct {
 type IntentSummary struct {
 	Added   int    `json:"added"`
 	Removed int    `json:"removed"`
+	ASPAs   int    `json:"aspas,omitempty"` // of both
 	Holders int    `json:"holders"`
 	Records int    `json:"records"` // how many records the changes stand in
 	SHA256  string `json:"sha256"`  // of these records, one after another
@@ -71,6 +81,9 @@ func summary(changes []IntentChange) IntentSummary {
 	holders := map[string]bool{}
 	for _, c := range changes {
 		holders[c.Holder] = true
+		if c.ASPA != nil {
+			s.ASPAs++
+		}
 		if c.Removed {
 			s.Removed++
 		} else {

@@ -33,7 +33,11 @@ func (l *Ledger) Tell(r store.Reader, d Decision) (Told, error) {
 		}
 	}
 	if d.Intents.Added+d.Intents.Removed > toldOneByOne {
-		told.Did = append(told.Did, fmt.Sprintf("%d ROAs added and %d removed, of %s", d.Intents.Added, d.Intents.Removed, number(d.Intents.Holders, "holder")))
+		what := "ROAs"
+		if d.Intents.ASPAs > 0 {
+			what = "ROAs and ASPAs"
+		}
+		told.Did = append(told.Did, fmt.Sprintf("%d %s added and %d removed, of %s", d.Intents.Added, what, d.Intents.Removed, number(d.Intents.Holders, "holder")))
 		return told, nil
 	}
 	for c, err := range IntentChanges(r, d.ID) {
@@ -45,15 +49,26 @@ func (l *Ledger) Tell(r store.Reader, d Decision) (Told, error) {
 	return told, nil
 }
 
-// String is "ROA 192.0.2.0/24,24,AS64496 of acme added".
+// String is "ROA 192.0.2.0/24,24,AS64496 of acme added", or "ASPA AS64496 => AS64500, AS64501 of acme added".
 func (c IntentChange) String() string {
 	did := "added"
 	if c.Removed {
 		did = "removed"
 	}
-	text := fmt.Sprintf("ROA %s,%d,AS%d of %s %s", c.Prefix, c.MaxLength, c.Origin, c.Holder, did)
-	if !c.Until.IsZero() && !c.Removed {
-		text += ", until " + c.Until.Format(time.RFC3339)
+	var text string
+	var until time.Time
+	switch {
+	case c.Route != nil:
+		text, until = fmt.Sprintf("ROA %s,%d,AS%d", c.Prefix, c.MaxLength, c.Origin), c.Until
+	case c.ASPA != nil:
+		text, until = fmt.Sprintf("ASPA AS%d => AS%d", c.ASPA.Customer, c.ASPA.Providers[0]), c.ASPA.Until
+		for _, p := range c.ASPA.Providers[1:] {
+			text += fmt.Sprintf(", AS%d", p)
+		}
+	}
+	text += fmt.Sprintf(" of %s %s", c.Holder, did)
+	if !until.IsZero() && !c.Removed {
+		text += ", until " + until.Format(time.RFC3339)
 	}
 	if c.Comment != "" {
 		text += fmt.Sprintf(" (%s)", c.Comment)

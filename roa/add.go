@@ -47,7 +47,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	lines := fault.NewLines(opt.File)
 	var typed error // the first error of a row without a line
 	var taken []Row
-	fresh, wanted, replaced := map[string]int{}, map[VRP]bool{}, map[string]bool{}
+	taking, wanted, replaced := b.roas.Taking(), map[VRP]bool{}, map[string]bool{}
 	for _, row := range rows {
 		wanted[row.VRP()] = true
 	}
@@ -63,15 +63,15 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 		default:
 			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Actor, Added: opt.Time.UTC(), Until: row.Until}
 			taken = append(taken, row)
-			has, there := b.find(in)
+			has, there := b.roas.Find(in)
 			if there && in.Comment == "" {
 				in.Comment = has.Comment
 			}
 			if there && in.Until.IsZero() && row.Line > 0 && has.Transfer == 0 {
 				in.Until = has.Until // files say nothing of ends; who types it again wants it for good
 			}
-			b.take(in, out, fresh, there && (in.Comment != has.Comment || !in.Until.IsZero() && !in.Until.Equal(has.Until)))
-			out.Warnings = append(out.Warnings, b.beside(in, wanted, replaced, opt, out)...)
+			taking.Take(in, there && (in.Comment != has.Comment || !in.Until.IsZero() && !in.Until.Equal(has.Until)))
+			out.Warnings = append(out.Warnings, b.beside(in, wanted, replaced, opt, taking)...)
 			if text := over(l, in); text != "" {
 				out.Over = append(out.Over, text)
 			}
@@ -83,6 +83,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
+	out.Added, out.Removed, out.Duplicates = taking.Added, taking.Removed, taking.Duplicates
 	for _, row := range taken {
 		out.Warnings = append(out.Warnings, b.disavowed(l, row)...)
 	}
@@ -170,15 +171,15 @@ func (b *Book) Remove(intents []Intent) (*Outcome, error) {
 	seen := map[string]bool{}
 	for _, in := range intents {
 		in.Holder = holdings.Fold(in.Holder)
-		at, found := slices.BinarySearchFunc(b.of[in.Holder], in, compareIntents)
+		has, there := b.roas.Find(in)
 		switch {
-		case !found:
+		case !there:
 			return nil, fault.New(fault.NotFound, "there is no intent %s", in)
-		case seen[string(in.key())]:
+		case seen[string(in.Key())]:
 			out.Duplicates++
 		default:
-			seen[string(in.key())] = true
-			out.Removed = append(out.Removed, b.of[in.Holder][at])
+			seen[string(in.Key())] = true
+			out.Removed = append(out.Removed, has)
 		}
 	}
 	return out, nil

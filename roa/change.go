@@ -8,6 +8,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 )
 
 // Change resolves what a file wants added and removed, all of it or nothing. What it has both added and removed stays. It fails as Add
@@ -27,10 +28,10 @@ func (b *Book) Change(l *holdings.Ledger, f *File, opt Options) (*Outcome, error
 	}
 	has := map[string]bool{}
 	for _, in := range out.Removed {
-		has[string(in.key())] = true
+		has[string(in.Key())] = true
 	}
 	for _, in := range ends.Removed {
-		if !has[string(in.key())] {
+		if !has[string(in.Key())] {
 			out.Removed = append(out.Removed, in)
 		}
 	}
@@ -79,7 +80,7 @@ func (b *Book) named(l *holdings.Ledger, f *File, opt Options) ([]Intent, error)
 
 // having appends a holder's intent that a row names, if it has it.
 func (b *Book) having(list []Intent, holder string, row Row) []Intent {
-	if in, ok := b.find(Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin}); ok {
+	if in, ok := b.roas.Find(Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin}); ok {
 		list = append(list, in)
 	}
 	return list
@@ -87,14 +88,14 @@ func (b *Book) having(list []Intent, holder string, row Row) []Intent {
 
 // beside looks at what a holder has for the same prefix and AS with another maxLength: the wider one rules. With Replace the new one
 // takes its place.
-func (b *Book) beside(in Intent, wanted map[VRP]bool, replaced map[string]bool, opt Options, out *Outcome) []Warning {
+func (b *Book) beside(in Intent, wanted map[VRP]bool, replaced map[string]bool, opt Options, taking *intents.Taking[Intent]) []Warning {
 	var found []Warning
 	for _, other := range b.ofPrefix(in.Holder, in.Prefix) {
 		switch {
 		case other.Origin != in.Origin || other.MaxLength == in.MaxLength || wanted[other.VRP()]:
 		case opt.Replace:
-			if key := string(other.key()); !replaced[key] {
-				replaced[key], out.Removed = true, append(out.Removed, other)
+			if key := string(other.Key()); !replaced[key] {
+				replaced[key], taking.Removed = true, append(taking.Removed, other)
 			}
 		case other.MaxLength > in.MaxLength:
 			found = append(found, Warning{Text: fmt.Sprintf("%s is there too, and the wider one rules: %s changes nothing beside it; --replace puts it in its place", other, in.VRP())})

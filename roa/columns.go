@@ -2,8 +2,6 @@ package roa
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,8 +59,20 @@ func unknownName(what, name string) error {
 	return fault.New(fault.BadInput, "the %s %q is not known; use prefix, asn, maxlength and comment, and leave out what is none of these", what, name)
 }
 
-// columns is what each column says, by a header; nil where there is no header.
+// columns is what each column says, by a header.
 type columns []column
+
+// header reads the names of columns; nil where the fields are none.
+func header(fields []string) (func([]string) (Row, error), error) {
+	if !isHeader(fields) {
+		return nil, nil
+	}
+	named, err := newColumns(fields)
+	if err != nil {
+		return nil, err
+	}
+	return named.row, nil
+}
 
 // newColumns reads a header.
 func newColumns(fields []string) (columns, error) {
@@ -92,9 +102,6 @@ var usual = columns{prefixColumn, originColumn, maxLengthColumn, commentColumn}
 
 // row reads the fields of a line.
 func (h columns) row(fields []string) (Row, error) {
-	if h == nil {
-		return bareRow(fields)
-	}
 	if len(fields) > len(h) && len(fields) <= len(usual) && slices.Equal(h, usual[:len(h)]) {
 		return ParseRow(fields...)
 	}
@@ -145,82 +152,6 @@ func bareRow(fields []string) (Row, error) {
 }
 
 func isAS(text string) bool { return len(text) > 2 && strings.EqualFold(text[:2], "AS") }
-
-// listNames is the members of an object that are lists of ROAs, as columnOf knows names: those to add, and those to remove.
-var listNames = map[string]bool{"roas": false, "vrps": false, "routes": false, "added": false, "removed": true, "deleted": true}
-
-// otherMembers is what else such objects have.
-var otherMembers = []string{
-	"metadata", "routerKeys", "bgpsec_keys", "aspas", "provider_authorizations", "providerAuthorizations", "ifMatch", "entityTag", "lastUpdated",
-	"nonfunc_cas", "generated", "generatedTime",
-}
-
-// json reads a list of ROAs, or an object with such lists.
-func (r *reader) json(in io.Reader) error {
-	r.unit = "entry"
-	d := json.NewDecoder(in)
-	first, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if first == json.Delim('[') {
-		err = r.list(d, false)
-	} else {
-		err = r.members(d)
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fault.New(fault.BadInput, "more follows the end of the JSON")
-	}
-	return nil
-}
-
-func (r *reader) members(d *json.Decoder) error {
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		text, _ := name.(string)
-		if remove, ok := listNames[text]; ok {
-			if open, err := d.Token(); err != nil || open != json.Delim('[') {
-				return fault.New(fault.BadInput, "%q is no list", text)
-			}
-			if err := r.list(d, remove); err != nil {
-				return err
-			}
-			continue
-		}
-		if !slices.Contains(otherMembers, text) {
-			return fault.New(fault.BadInput, "the member %q is not known; use roas, added or removed", text)
-		}
-		var skipped json.RawMessage
-		if err := d.Decode(&skipped); err != nil {
-			return err
-		}
-	}
-	_, err := d.Token() // the closing brace
-	return err
-}
-
-// list reads ROAs until the end of the list.
-func (r *reader) list(d *json.Decoder, remove bool) error {
-	for d.More() {
-		r.number++
-		var object map[string]json.RawMessage
-		if err := d.Decode(&object); err != nil {
-			return err
-		}
-		row, err := objectRow(object)
-		if err := r.take(row, remove, err); err != nil {
-			return err
-		}
-	}
-	_, err := d.Token() // the closing bracket
-	return err
-}
 
 // objectRow reads a ROA. Numbers may be quoted.
 func objectRow(object map[string]json.RawMessage) (Row, error) {

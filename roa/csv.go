@@ -20,41 +20,6 @@ type Row struct {
 	Line      int       // in its file, 0 when it came from none
 }
 
-// split takes a line of CSV (RFC 4180) apart. Unlike encoding/csv it allows spaces around quotes, as spreadsheets and
-// people write them.
-func split(text string) ([]string, error) {
-	var fields []string
-	for more := true; more; {
-		text = strings.TrimLeft(text, " \t")
-		if !strings.HasPrefix(text, `"`) {
-			var field string
-			field, text, more = strings.Cut(text, ",")
-			fields = append(fields, strings.TrimSpace(field))
-			continue
-		}
-		field, rest, closed := unquote(text[1:])
-		rest = strings.TrimLeft(rest, " \t")
-		if !closed || rest != "" && rest[0] != ',' {
-			return nil, fault.New(fault.BadInput, "a quote is not closed, or more follows it before the comma")
-		}
-		fields = append(fields, strings.TrimSpace(field))
-		_, text, more = strings.Cut(rest, ",")
-	}
-	return fields, nil
-}
-
-// unquote is the text up to the closing quote, in which two quotes stand for one, and what follows it.
-func unquote(text string) (field, rest string, closed bool) {
-	for {
-		before, after, found := strings.Cut(text, `"`)
-		field += before
-		if !found || !strings.HasPrefix(after, `"`) {
-			return field, after, found
-		}
-		field, text = field+`"`, after[1:]
-	}
-}
-
 // isHeader tells whether fields are names of columns: one of them is known or says prefix, and none is a prefix; or there is no digit in
 // them, as there is in every prefix and AS number.
 func isHeader(fields []string) bool {

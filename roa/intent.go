@@ -8,7 +8,6 @@
 package roa
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -37,13 +36,20 @@ func (in Intent) String() string { return fmt.Sprintf("%s for %s", in.VRP(), in.
 // VRP is what the intent authorises while all of its prefix is held.
 func (in Intent) VRP() VRP { return VRP{in.Prefix, in.MaxLength, in.Origin} }
 
-// compareIntents orders intents of one holder as the store does: by prefix, length, maxLength and origin.
-func compareIntents(a, b Intent) int {
-	return cmp.Or(cmp.Compare(a.Holder, b.Holder), a.VRP().Compare(b.VRP()))
-}
+// Owner is the holder.
+func (in Intent) Owner() string { return in.Holder }
 
-// key is the intent's key in the store: holder, 0, then numbers that sort as compareIntents does.
-func (in Intent) key() []byte {
+// Ends is when it ends by itself; zero: never.
+func (in Intent) Ends() time.Time { return in.Until }
+
+// BroughtBy is the transfer that brought it; 0: none did.
+func (in Intent) BroughtBy() uint64 { return in.Transfer }
+
+// Compare orders the intents of a holder by prefix, length, maxLength and origin.
+func (in Intent) Compare(other Intent) int { return in.VRP().Compare(other.VRP()) }
+
+// Key is the holder, 0, then numbers that sort as Compare does.
+func (in Intent) Key() []byte {
 	key := append([]byte(in.Holder), 0, byte(in.Prefix.Addr().BitLen()))
 	key = append(key, in.Prefix.Addr().AsSlice()...)
 	key = append(key, byte(in.Prefix.Bits()), byte(in.MaxLength)) // both are at most 128

@@ -6,6 +6,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 )
 
 // Along is what the donor's side had authorised of what a leg of a transfer brings: the leg's donor and, with the first leg,
@@ -28,7 +29,7 @@ func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg)
 	}
 	var routes []holdings.Route
 	for _, handle := range donors {
-		for _, in := range b.of[handle] {
+		for _, in := range b.Of(handle) {
 			routes = append(routes, Carried(in, leg.Resources)...)
 		}
 	}
@@ -65,4 +66,4 @@ func Joined(routes []holdings.Route) []holdings.Route {
 }
 
 // Outlasts tells whether what ends at one time ends after what ends at another; zero is never.
-func Outlasts(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
+func Outlasts(a, b time.Time) bool { return intents.Outlasts(a, b) }

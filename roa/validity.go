@@ -172,7 +172,7 @@ func (b *Book) Covering(l *holdings.Ledger, p netip.Prefix) []VRP {
 
 // ofPrefix is the intents of a holder for a prefix, in order.
 func (b *Book) ofPrefix(holder string, p netip.Prefix) []Intent {
-	list := b.of[holder]
+	list := b.Of(holder)
 	first, _ := slices.BinarySearchFunc(list, p, comparePrefix)
 	last := first
 	for last < len(list) && list[last].Prefix == p {
