@@ -90,7 +90,7 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	if err != nil {
 		return nil, lack{}, err
 	}
-	report, err := m.see(ctx, ownSight, tal, "", t.When(string(holdings.Accepted)))
+	report, err := m.see(ctx, ownAnchor, tal, "", t.When(string(holdings.Accepted)))
 	switch {
 	case err != nil:
 		return nil, nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again

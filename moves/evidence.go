@@ -141,20 +141,20 @@ func keep(w store.Writer, key []byte, value any) error {
 
 // saw remembers what a transfer was judged by.
 func (m *Mover) saw(t *holdings.Transfer, report *relying.Report) {
-	m.sights.mu.Lock()
-	defer m.sights.mu.Unlock()
-	if m.sights.judged == nil {
-		m.sights.judged = map[uint64]*relying.Report{}
+	m.observed.mu.Lock()
+	defer m.observed.mu.Unlock()
+	if m.observed.judged == nil {
+		m.observed.judged = map[uint64]*relying.Report{}
 	}
-	m.sights.judged[t.ID] = report
+	m.observed.judged[t.ID] = report
 }
 
 // keepLook keeps what a transfer was last judged by, before the step that follows from it. A step that is tried again
 // replaces it.
 func (m *Mover) keepLook(t *holdings.Transfer) error {
-	m.sights.mu.Lock()
-	report := m.sights.judged[t.ID]
-	m.sights.mu.Unlock()
+	m.observed.mu.Lock()
+	report := m.observed.judged[t.ID]
+	m.observed.mu.Unlock()
 	if report == nil {
 		return nil // all of it is here, and the fact of the step says what was published
 	}

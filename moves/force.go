@@ -124,7 +124,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		since = accepted
 	}
 	// a look goes on when who asked has his answer
-	report, err := m.see(context.WithoutCancel(ctx), ownSight, tal, "", since)
+	report, err := m.see(context.WithoutCancel(ctx), ownAnchor, tal, "", since)
 	if err == nil && report == nil {
 		err = fault.New(fault.Busy, "nobody has looked of late at what is published, and that has begun now; ask again in a few seconds")
 	}

@@ -26,11 +26,11 @@ import (
 
 // Mover carries the transfers of one installation.
 type Mover struct {
-	engine *ca.Engine
-	dir    string
-	log    *slog.Logger
-	wake   chan struct{}
-	sights sights
+	engine   *ca.Engine
+	dir      string
+	log      *slog.Logger
+	wake     chan struct{}
+	observed observations
 
 	errands    errands // looks and calls that are under way
 	contacts   contacts
@@ -113,7 +113,7 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if len(open) == 0 {
-		m.lookNoMore()
+		m.forgetObservations()
 	}
 	now := time.Now()
 	next, ready := now.Add(time.Hour), due{}

@@ -16,84 +16,104 @@ import (
 // PEM, that it trusts besides the system's.
 type Look func(ctx context.Context, dir, tal string, roots ...string) (*relying.Report, error)
 
-// lookAgain is how old what a relying party of ours saw may be before it looks again, and lookShare that it rests for so many
-// times as long as a look takes.
+// A relying party of ours looks again when its last look began lookAgain ago, and lookShare times as long as that look took: so it
+// looks for a fifth of the time at most, however much a peer publishes. A look that began before what is asked about has nothing to
+// say of it, and the next one need not wait for its share. But one look of two has to: whatever peers do, and however often, to
+// look takes no more than a third of the time.
 const (
 	lookAgain = 10 * time.Second
 	lookShare = 5
 )
 
-// sights is what our relying party saw below each trust anchor that a transfer depends on. It looks beside all else: a
+// observations is what our relying party saw below each trust anchor that a transfer depends on. It looks beside all else: a
 // repository that hangs delays the transfers that need it and no others.
-type sights struct {
-	mu   sync.Mutex
-	seen map[string]*sight // by name
+type observations struct {
+	mu sync.Mutex
+	of map[string]*observation // by name
 	// judged is what each transfer was last judged by, where that is not all here.
 	judged map[uint64]*relying.Report
 }
 
-type sight struct {
+// observation is the newest look below a trust anchor.
+type observation struct {
 	looking bool
-	at      time.Time // when it began to look
+	at      time.Time // when it began
 	took    time.Duration
+	early   bool // it did not wait for its share
 	report  *relying.Report
 	err     error
 }
 
-// ownSight is the name of what is below our own trust anchor; that of others is the name of their installation.
-const ownSight = "own"
-
-// see is what is published below a trust anchor, as of a look that began after since; nil while there is none, and the
-// reason of the last that failed. Roots are TLS authorities, in PEM, that are trusted besides. It never waits.
-func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Time) (*relying.Report, error) {
-	m.sights.mu.Lock()
-	defer m.sights.mu.Unlock()
-	if m.sights.seen == nil {
-		m.sights.seen = map[string]*sight{}
+// due tells whether to look now for what happened since some time, and whether that is before the share of the last look is over.
+func (o *observation) due(since, now time.Time) (due, early bool) {
+	rested := now.Sub(o.at)
+	switch {
+	case o.looking || rested <= lookAgain:
+		return false, false
+	case rested > lookShare*o.took:
+		return true, false
 	}
-	s := m.sights.seen[name]
-	if s == nil {
-		s = &sight{}
-		m.sights.seen[name] = s
-	}
-	if !s.looking && time.Since(s.at) > max(lookAgain, lookShare*s.took) {
-		s.looking = true
-		m.errands.begin(func() { m.lookBelow(ctx, name, tal, roots, s) })
-	}
-	if s.report != nil && s.report.At.Before(since) {
-		return nil, nil
-	}
-	return s.report, s.err
+	return !o.early && o.at.Before(since), true
 }
 
-// lookNoMore removes what looks have cached, while no transfer is under way that would need them.
-func (m *Mover) lookNoMore() {
-	m.sights.mu.Lock()
-	defer m.sights.mu.Unlock()
-	for _, s := range m.sights.seen {
-		if s.looking {
+// ownAnchor is the name of what is below our own trust anchor; that of others is the name of their installation.
+const ownAnchor = "own"
+
+// see is what is published below a trust anchor, as of a look that began after since; nil while there is none, and the
+// reason of the last look if it failed. Roots are TLS authorities, in PEM, that are trusted besides. It never waits.
+func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Time) (*relying.Report, error) {
+	m.observed.mu.Lock()
+	defer m.observed.mu.Unlock()
+	if m.observed.of == nil {
+		m.observed.of = map[string]*observation{}
+	}
+	o := m.observed.of[name]
+	if o == nil {
+		o = &observation{}
+		m.observed.of[name] = o
+	}
+	if due, early := o.due(since, time.Now()); due {
+		o.looking, o.early = true, early
+		m.errands.begin(func() { m.observe(ctx, name, tal, roots, o) })
+	}
+	if o.report != nil && o.report.At.Before(since) {
+		return nil, o.err
+	}
+	return o.report, o.err
+}
+
+// forgetObservations removes what looks have cached, while no transfer is under way that would need them.
+func (m *Mover) forgetObservations() {
+	m.observed.mu.Lock()
+	defer m.observed.mu.Unlock()
+	for _, o := range m.observed.of {
+		if o.looking {
 			return
 		}
 	}
-	m.sights.seen = nil
-	if err := os.RemoveAll(filepath.Join(m.dir, "sight")); err != nil {
+	m.observed.of = nil
+	if err := os.RemoveAll(filepath.Join(m.dir, cacheDir)); err != nil {
 		m.log.Warn("what looks at other repositories left in the data directory cannot be removed", "error", err)
 	}
 }
 
-func (m *Mover) lookBelow(ctx context.Context, name, tal, roots string, s *sight) {
+// cacheDir is where looks cache what they fetched, below the data directory.
+const cacheDir = "sight"
+
+// observe looks once at what is published below a trust anchor.
+func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observation) {
 	at := time.Now()
 	look := m.Look
 	if look == nil {
 		look = m.engine.Relying
 	}
-	report, err := look(ctx, filepath.Join(m.dir, "sight", relying.Folder(name)), tal, roots)
-	m.sights.mu.Lock()
-	s.looking, s.at, s.took, s.err = false, at, time.Since(at), err
+	report, err := look(ctx, filepath.Join(m.dir, cacheDir, relying.Folder(name)), tal, roots)
+	m.observed.mu.Lock()
+	o.looking, o.at, o.took, o.err = false, at, time.Since(at), err
 	if err == nil {
-		s.report = report
+		o.report = report
 	}
-	m.sights.mu.Unlock()
+	m.observed.mu.Unlock()
 	m.poke()
 }
 
@@ -161,7 +181,7 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	if err != nil {
 		return lack{}, err
 	}
-	report, err := m.see(ctx, ownSight, tal, "", t.When(string(holdings.Accepted)))
+	report, err := m.see(ctx, ownAnchor, tal, "", t.When(string(holdings.Accepted)))
 	switch {
 	case err != nil:
 		return nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again
