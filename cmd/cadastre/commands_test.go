@@ -195,7 +195,7 @@ func doAtLast(ts *testscript.TestScript, _ bool, _ []string) {
 // themselves: becomes ' active ' cadastre keys show acme.
 func doBecomes(ts *testscript.TestScript, neg bool, args []string) {
 	wanted := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
 		if wanted.MatchString(ts.ReadFile("stdout")) != neg {
 			return
@@ -302,7 +302,7 @@ func doDaemon(ts *testscript.TestScript, _ bool, args []string) {
 			if exitStatus(err) != 0 {
 				ts.Fatalf("the daemon did not end well: %v\n%s", err, ts.ReadFile("daemon.log"))
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			ts.Fatalf("the daemon does not end")
 		}
 	case "crash":
@@ -335,7 +335,7 @@ func (d *daemonOf) start(ts *testscript.TestScript, flags []string) {
 	d.cmd, d.ended = cmd, make(chan error, 1)
 	go func() { d.ended <- cmd.Wait() }()
 	socket := filepath.Join(ts.Getenv("CADASTRE_DATA"), "cadastre.sock")
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {
 			_ = c.Close()
 			return

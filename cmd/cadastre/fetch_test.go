@@ -34,7 +34,7 @@ func get(url string, authority []byte) (body []byte, status int, err error) {
 	roots.AppendCertsFromPEM(authority)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := http.Client{Transport: transport, Timeout: time.Minute}
 	answer, err := client.Get(url)
 	if err != nil {
 		return nil, 0, err

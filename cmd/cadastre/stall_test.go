@@ -20,7 +20,7 @@ func doStall(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Defer(func() { _ = c.Close() })
 		secured := tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // a stranger does not care
-		ts.Check(c.SetDeadline(time.Now().Add(10 * time.Second)))
+		ts.Check(c.SetDeadline(time.Now().Add(time.Minute)))
 		_, err = fmt.Fprintf(secured, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n", args[1], args[2])
 		ts.Check(err)
 	}

@@ -36,7 +36,7 @@ func following(t *testing.T, o Options) func() Step {
 		select {
 		case s := <-steps:
 			return s
-		case <-time.After(30 * time.Second):
+		case <-time.After(3 * time.Minute):
 			t.Fatal("no step comes")
 			return Step{}
 		}

@@ -33,7 +33,7 @@ func (h *house) release() {
 // queued waits until n changes wait for the next group.
 func (h *house) queued(t tester, n int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(2 * time.Minute); ; {
 		h.queue.mu.Lock()
 		waiting := len(h.queue.waiting)
 		h.queue.mu.Unlock()
