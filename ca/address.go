@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
@@ -40,7 +41,7 @@ func PublishedAt(st store.Store) (at Addresses, err error) {
 }
 
 func readAddresses(r store.Reader) (*Addresses, error) {
-	was, err := get[Addresses](r, engineBucket, addressesKey)
+	was, err := store.Value[Addresses](r, engineBucket, addressesKey)
 	if err == nil && was == nil {
 		err = fault.New(fault.Corrupt, "the store does not say for which addresses its objects were issued: it was made by an older version, or is damaged; restore it from a backup")
 	}
@@ -80,12 +81,12 @@ func (e *Engine) CheckMovable() error {
 			return fault.New(fault.Conflict, "transfer %d is under way: let it end or cancel it first ('cadastre transfer list --open')", t.ID)
 		}
 	}
-	for _, o := range e.peers.outlets {
+	for _, o := range e.peers.Remotes() {
 		if !o.Left {
 			return fault.New(fault.Conflict, "%s publishes at %s: bring it home first with 'cadastre repository local %s'", o.Holder, o.Base, o.Holder)
 		}
 	}
-	for line, roll := range e.peers.rolls {
+	for line, roll := range e.rolls {
 		if roll.Next != 0 {
 			return fault.New(fault.Conflict, "the key of %s is being rolled: wait for its end ('cadastre keys show %s')", line, parseName(line).holder)
 		}
@@ -107,7 +108,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 		return err
 	}
 	_, err = st.Update(store.Any, func(w store.Writer) error {
-		anchor, err := get[Authority](w, authorityBucket, []byte(AnchorName))
+		anchor, err := store.Value[Authority](w, authorityBucket, []byte(AnchorName))
 		if err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 				return err
 			}
 		}
-		if err := forgetCertified(w); err != nil {
+		if err := federation.ForgetCertified(w); err != nil {
 			return err
 		}
 		if err := publisher.Rebase(w, was.RsyncBase, policy.RsyncBase); err != nil {
@@ -157,10 +158,10 @@ func reanchor(w store.Writer, policy *Policy, a *Authority, key crypto.Signer, n
 	if err := w.Put(engineBucket, anchorKey, der); err != nil {
 		return err
 	}
-	if err := put(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
+	if err := store.PutValue(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
 		return err
 	}
-	return put(w, authorityBucket, []byte(AnchorName), a)
+	return store.PutValue(w, authorityBucket, []byte(AnchorName), a)
 }
 
 // empty removes all that is in a bucket.
@@ -199,10 +200,10 @@ func (e *Engine) Peers() (Peers, error) {
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	for _, c := range e.peers.children {
+	for _, c := range e.peers.Children() {
 		p.Children = append(p.Children, c.Holder)
 	}
-	for _, q := range e.peers.parents {
+	for _, q := range e.peers.Parents() {
 		if !q.Removed {
 			p.Parents = append(p.Parents, q.Name)
 		}

@@ -98,13 +98,13 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 				return err
 			}
 		}
-		if err := put(w, engineBucket, []byte(identityName), peersKnow); err != nil {
+		if err := store.PutValue(w, engineBucket, []byte(identityName), peersKnow); err != nil {
 			return err
 		}
-		if err := put(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
+		if err := store.PutValue(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
 			return err
 		}
-		return put(w, authorityBucket, []byte(AnchorName), anchor)
+		return store.PutValue(w, authorityBucket, []byte(AnchorName), anchor)
 	})
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/inr"
 	"cadastre/internal/updown"
 )
@@ -51,8 +52,8 @@ func (a *appetite) take(now time.Time, shares ...ration) bool {
 
 // afford tells a delegated CA to come again that has used up its share. What it asks for because its organisation's holding is
 // another than its certificate says costs it nothing: that is not its own doing. The engine's mu is held.
-func (e *Engine) afford(holder string, key *ChildKey) error {
-	is, was := e.clockOf(key.Authority), e.peers.key(key.Authority)
+func (e *Engine) afford(holder string, key *federation.ChildKey) error {
+	is, was := e.clockOf(key.Authority), e.peers.Key(key.Authority)
 	if is != nil && was != nil && was.Place == key.Place && sameLimit(was.Limit, key.Limit) && !is.Certified.Equal(key.Granted) {
 		return nil
 	}

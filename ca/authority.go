@@ -2,11 +2,10 @@ package ca
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"math/big"
 	"time"
 
-	"cadastre/internal/fault"
+	"cadastre/federation"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/store"
@@ -41,7 +40,7 @@ type Authority struct {
 	Base       string               `json:",omitempty"` // of another's repository: the folder that is ours there
 	Notify     string               `json:",omitempty"` // of another's repository: its notification file
 	Path       string               // its folder there
-	Delegated  *Delegated           `json:",omitempty"` // where it publishes, when its key is not ours
+	Delegated  *federation.Place    `json:",omitempty"` // where it publishes, when its key is not ours
 	KeyID      object.KeyIdentifier // of its key
 	KeyInfo    []byte               // SubjectPublicKeyInfo
 	Subject    []byte               `json:",omitempty"` // its name in its certificate, DER, where a parent outside the tree chose it
@@ -71,13 +70,6 @@ type Growth struct {
 
 // outside stands for the issuer of what a parent outside the tree certified.
 const outside = "#outside"
-
-// Delegated is where a delegated CA publishes, as its request for a certificate said (RFC 6487, section 4.8.8.1).
-type Delegated struct {
-	Repository string // caRepository, rsync
-	Manifest   string // rpkiManifest, rsync
-	Notify     string // rpkiNotify, https; may be empty
-}
 
 // ProductKind says what a product is.
 type ProductKind string
@@ -160,55 +152,16 @@ func (p *Policy) anchorURI() string { return p.RsyncBase + "ta/ta.cer" }
 
 func within(authority, name string) []byte { return []byte(authority + "\x00" + name) }
 
-func put(w store.Writer, bucket store.Bucket, key []byte, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return w.Put(bucket, key, text)
-}
-
-func get[T any](r store.Reader, bucket store.Bucket, key []byte) (*T, error) {
-	text, err := r.Get(bucket, key)
-	if text == nil || err != nil {
-		return nil, err
-	}
-	return decoded[T](text, bucket, key)
-}
-
-func decoded[T any](text []byte, bucket store.Bucket, key []byte) (*T, error) {
-	value := new(T)
-	if err := json.Unmarshal(text, value); err != nil {
-		return nil, fault.New(fault.Corrupt, "the record %q in %q of the store is damaged (%w): restore it from a backup", key, bucket, err)
-	}
-	return value, nil
-}
-
-// each decodes the values of a bucket whose keys begin with prefix, in the order of the keys.
-func each[T any](r store.Reader, bucket store.Bucket, prefix []byte, take func(key string, value *T)) error {
-	for record, err := range r.Scan(bucket, prefix) {
-		if err != nil {
-			return err
-		}
-		value, err := decoded[T](record.Value, bucket, record.Key)
-		if err != nil {
-			return err
-		}
-		take(string(record.Key), value)
-	}
-	return nil
-}
-
 // readIssued reads all that is kept of an authority; nil where there is none.
 func readIssued(r store.Reader, authority string) (*issued, error) {
-	a, err := get[Authority](r, authorityBucket, []byte(authority))
+	a, err := store.Value[Authority](r, authorityBucket, []byte(authority))
 	if a == nil || err != nil {
 		return nil, err
 	}
 	in := &issued{Authority: *a, products: map[string]Product{}}
-	err = each(r, productBucket, within(authority, ""), func(_ string, p *Product) { in.products[p.Name] = *p })
+	err = store.EachValue(r, productBucket, within(authority, ""), func(_ string, p *Product) { in.products[p.Name] = *p })
 	if err == nil {
-		err = each(r, revokedBucket, within(authority, ""), func(_ string, rev *Revocation) { in.revoked = append(in.revoked, *rev) })
+		err = store.EachValue(r, revokedBucket, within(authority, ""), func(_ string, rev *Revocation) { in.revoked = append(in.revoked, *rev) })
 	}
 	if err != nil {
 		return nil, err

@@ -77,17 +77,7 @@ func loadBrake(st store.Store) (*brake, error) {
 			return err
 		}
 		b.secret = slices.Clone(secret)
-		for record, err := range r.Scan(brakeBucket, nil) {
-			if err != nil {
-				return err
-			}
-			t, err := decoded[taken](record.Value, brakeBucket, record.Key)
-			if err != nil {
-				return err
-			}
-			b.recent = append(b.recent, *t)
-		}
-		return nil
+		return store.EachValue(r, brakeBucket, nil, func(_ string, t *taken) { b.recent = append(b.recent, *t) })
 	})
 	if err == nil && len(b.secret) == 0 {
 		err = fault.New(fault.Corrupt, "the store has no secret for the codes of plans: an older version of the program wrote it; use that version, or make a new data directory with 'cadastre init'")
@@ -136,7 +126,7 @@ func (b *brake) write(w store.Writer, o *holdings.Outcome, losses []loss, window
 	if len(losses) == 0 || window <= 0 {
 		return nil
 	}
-	return put(w, brakeBucket, binary.BigEndian.AppendUint64(nil, o.Decision.ID), taken{o.Decision.ID, o.Decision.Time, losses})
+	return store.PutValue(w, brakeBucket, binary.BigEndian.AppendUint64(nil, o.Decision.ID), taken{o.Decision.ID, o.Decision.Time, losses})
 }
 
 // apply notes a decision that was written and made so: what it took away, and what there is of those whose share it changed. The

@@ -3,12 +3,12 @@ package ca
 import (
 	"strings"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/internal/setup"
-	"cadastre/internal/store"
 )
 
 // maxDepth is how many organisations may be above one with a delegated CA. Relying parties follow chains of at least 20
@@ -36,10 +36,14 @@ func (e *Engine) OfferChild(by holdings.By, holder string, trustAnchor []byte) (
 		return nil, err
 	}
 	holder = holdings.Fold(holder)
-	err := e.changePeers(func(w store.Writer) error {
+	err := e.changePeers(func(w *federation.Tx) error {
 		o, ok := e.ledger.Organisation(holder)
 		handle := wireHandle(holder)
-		switch other, taken := e.peers.handles[handle]; {
+		other, taken := "", false
+		if c := e.peers.ChildByHandle(handle); c != nil {
+			other, taken = c.Holder, true
+		}
+		switch {
 		case !ok:
 			return fault.New(fault.NotFound, "there is no organisation %q", holder)
 		case o.Kind == holdings.Root:
@@ -51,10 +55,10 @@ func (e *Engine) OfferChild(by holdings.By, holder string, trustAnchor []byte) (
 		case e.ledger.Depth(holder) > maxDepth:
 			return fault.New(fault.BadInput, "%s is %d organisations below the root; a delegated CA may be at most %d below", holder, e.ledger.Depth(holder), maxDepth)
 		}
-		if err := e.met(w, peerName("child", holder)); err != nil {
+		if err := e.met(w, federation.PeerName("child", holder)); err != nil {
 			return err
 		}
-		return e.putChild(w, &Child{Holder: holder, Handle: handle, TrustAnchor: trustAnchor, Added: by.Time.UTC()})
+		return w.PutChild(&federation.Child{Holder: holder, Handle: handle, TrustAnchor: trustAnchor, Added: by.Time.UTC()})
 	})
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func (e *Engine) UpdateChild(by holdings.By, holder string, request []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
-	err = e.changeChild(holder, func(c *Child) { c.TrustAnchor = q.TrustAnchor })
+	err = e.changeChild(holder, func(c *federation.Child) { c.TrustAnchor = q.TrustAnchor })
 	if err != nil {
 		return nil, err
 	}
@@ -87,25 +91,25 @@ func (e *Engine) UpdateChild(by holdings.By, holder string, request []byte) ([]b
 
 // ResetChild forgets when a delegated CA signed its last message, so that one whose clock was wrong is heard again.
 func (e *Engine) ResetChild(_ holdings.By, holder string) error {
-	return e.changeChild(holder, func(c *Child) { c.Heard = peer.Heard{} })
+	return e.changeChild(holder, func(c *federation.Child) { c.Heard = peer.Heard{} })
 }
 
 // changeChild replaces a child's record.
-func (e *Engine) changeChild(holder string, change func(*Child)) error {
-	return e.changePeers(func(w store.Writer) error {
+func (e *Engine) changeChild(holder string, change func(*federation.Child)) error {
+	return e.changePeers(func(w *federation.Tx) error {
 		was, err := e.child(holder)
 		if err != nil {
 			return err
 		}
 		c := *was
 		change(&c)
-		return e.putChild(w, &c)
+		return w.PutChild(&c)
 	})
 }
 
 // child is the delegated CA of an organisation. The engine's mu is held.
-func (e *Engine) child(holder string) (*Child, error) {
-	if c := e.peers.children[holdings.Fold(holder)]; c != nil {
+func (e *Engine) child(holder string) (*federation.Child, error) {
+	if c := e.peers.Child(holdings.Fold(holder)); c != nil {
 		return c, nil
 	}
 	return nil, fault.New(fault.NotFound, "%q has no delegated CA; 'cadastre children list' shows those that there are", holder)
@@ -113,25 +117,15 @@ func (e *Engine) child(holder string) (*Child, error) {
 
 // RemoveChild ends a delegated CA: its certificates are revoked, and the organisation's authorities are here again.
 func (e *Engine) RemoveChild(by holdings.By, holder string) error {
-	err := e.changePeers(func(w store.Writer) error {
+	err := e.changePeers(func(w *federation.Tx) error {
 		c, err := e.child(holder)
 		if err != nil {
 			return err
 		}
-		for _, key := range e.peers.keys[c.Holder] {
-			if err := e.deleteKey(w, key); err != nil {
-				return err
-			}
-		}
-		if err := w.Delete(childBucket, []byte(c.Holder)); err != nil {
+		if err := w.DeleteChild(c); err != nil {
 			return err
 		}
-		if err := e.learns(w, peerName("child", c.Holder), false); err != nil {
-			return err
-		}
-		e.onCommit(func() { e.peers.dropChild(c) })
-		e.onCommit(func() { e.touch(c.Holder) })
-		return nil
+		return w.SetKnows(federation.PeerName("child", c.Holder), false)
 	})
 	if err == nil {
 		e.log.Info("a delegated CA is ended", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
@@ -158,41 +152,17 @@ func (e *Engine) ChildResponse(holder string) ([]byte, error) {
 	}).XML(), nil
 }
 
-// The following are used within changePeers.
-
-func (e *Engine) putChild(w store.Writer, c *Child) error {
-	e.onCommit(func() { e.peers.setChild(c) })
-	e.onCommit(func() { e.touch(c.Holder) })
-	return put(w, childBucket, []byte(c.Holder), c)
-}
-
-func (e *Engine) putKey(w store.Writer, k *ChildKey) error {
-	e.onCommit(func() { e.peers.setKey(k) })
-	e.onCommit(func() { e.touch(parseName(k.Authority).holder) })
-	return put(w, childKeyBucket, []byte(k.Authority), k)
-}
-
-func (e *Engine) deleteKey(w store.Writer, k *ChildKey) error {
-	e.onCommit(func() { e.peers.dropKey(k) })
-	e.onCommit(func() { e.touch(parseName(k.Authority).holder) })
-	return w.Delete(childKeyBucket, []byte(k.Authority))
-}
-
-// changePeers makes a change of what is kept of peers, in one transaction, and wakes the engine. What it registers with
-// onCommit is done in memory when the transaction has committed.
-func (e *Engine) changePeers(change func(w store.Writer) error) error {
+// changePeers makes a change of what is kept of peers, in one transaction, and wakes the engine.
+func (e *Engine) changePeers(change func(w *federation.Tx) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.committed = nil
-	_, err := e.store.Update(store.Any, change)
-	if err == nil {
-		for _, do := range e.committed {
-			do()
-		}
-		e.poke()
+	touched, err := e.peers.Change(e.store, e.ledger, change)
+	if err != nil {
+		return err
 	}
-	e.committed = nil
-	return err
+	for _, holder := range touched {
+		e.touch(holder)
+	}
+	e.poke()
+	return nil
 }
-
-func (e *Engine) onCommit(do func()) { e.committed = append(e.committed, do) }

@@ -160,10 +160,10 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 				return err
 			}
 		}
-		if err := put(w, engineBucket, stepKey, e.step); err != nil {
+		if err := store.PutValue(w, engineBucket, stepKey, e.step); err != nil {
 			return err
 		}
-		return put(w, engineBucket, clockKey, b.now)
+		return store.PutValue(w, engineBucket, clockKey, b.now)
 	})
 	if err != nil {
 		return fault.Wrap(err, "couldn't commit")
@@ -234,7 +234,7 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 	if c.gone {
 		return e.erase(w, a)
 	}
-	if err := put(w, authorityBucket, []byte(a.Name), a); err != nil {
+	if err := store.PutValue(w, authorityBucket, []byte(a.Name), a); err != nil {
 		return err
 	}
 	for _, p := range c.removed {
@@ -243,12 +243,12 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 		}
 	}
 	for _, p := range c.added {
-		if err := put(w, productBucket, within(a.Name, p.Name), p); err != nil {
+		if err := store.PutValue(w, productBucket, within(a.Name, p.Name), p); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.revoked {
-		if err := put(w, revokedBucket, within(a.Name, string(r.Serial.Bytes())), r); err != nil {
+		if err := store.PutValue(w, revokedBucket, within(a.Name, string(r.Serial.Bytes())), r); err != nil {
 			return err
 		}
 	}
@@ -270,7 +270,7 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 // forgetRevocations drops those that no CRL has to list any more because the certificates have ended.
 func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 	var past [][]byte
-	err := each(w, revokedBucket, within(authority, ""), func(key string, r *Revocation) {
+	err := store.EachValue(w, revokedBucket, within(authority, ""), func(key string, r *Revocation) {
 		if !r.Expires.After(now) {
 			past = append(past, []byte(key))
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
@@ -36,13 +37,13 @@ func (e *Engine) Signer(registry string) (*envelope.Signer, error) {
 	if signer == nil {
 		return nil, fault.New(fault.Internal, "a message is to be signed before the keys are open")
 	}
-	return e.signers(peerName("registry", registry))[0], nil
+	return e.signers(federation.PeerName("registry", registry))[0], nil
 }
 
 // Call sends a message to another installation, by our name for it, as that knows us, and gives the reply. It fails as
 // peer.Client does.
 func (e *Engine) Call(ctx context.Context, registry string, client *peer.Client, text []byte) ([]byte, error) {
-	return e.callPeer(ctx, peerName("registry", registry), client, text)
+	return e.callPeer(ctx, federation.PeerName("registry", registry), client, text)
 }
 
 // Introduction is the certificate of the identity that introductions to other installations have: the next, where there is one.
@@ -80,7 +81,7 @@ func (e *Engine) ParentsOf(holder string) []string {
 	var names []string
 	for _, name := range e.parentNames() {
 		e.mu.RLock()
-		if p := e.peers.parents[name]; p != nil && p.Holder == holder && !p.Removed {
+		if p := e.peers.Parent(name); p != nil && p.Holder == holder && !p.Removed {
 			names = append(names, name)
 		}
 		e.mu.RUnlock()

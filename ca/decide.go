@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -162,10 +163,8 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 		}
 	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
-		for _, n := range notices {
-			if err := put(w, noticeBucket, []byte(n.Holder), n); err != nil {
-				return err
-			}
+		if err := federation.WriteNotices(w, notices); err != nil {
+			return err
 		}
 		if err := writeFacts(w, facts); err != nil {
 			return err
@@ -189,9 +188,7 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 	e.ledger.Apply(o)
 	e.book.Apply(intents)
 	e.brake.apply(e, o, intents, losses)
-	for _, n := range notices {
-		e.peers.notices[n.Holder] = n
-	}
+	e.peers.GiveNotices(notices)
 	for holder := range o.After {
 		e.touch(holder)
 	}
@@ -224,17 +221,17 @@ func (e *Engine) openAdded(registries []string, decision uint64) error {
 
 // noticesOf is the time that an outcome gives to delegated CAs that lose something by it. What they lost before and still
 // have time for is among it. The engine's mu is held.
-func (e *Engine) noticesOf(o *holdings.Outcome) []*Notice {
-	var notices []*Notice
+func (e *Engine) noticesOf(o *holdings.Outcome) []*federation.Notice {
+	var notices []*federation.Notice
 	for holder, now := range o.After {
 		lost := o.Before[holder].Minus(now)
-		if lost.Empty() || len(e.peers.keys[holder]) == 0 || e.policy.Notice <= 0 {
+		if lost.Empty() || len(e.peers.Keys(holder)) == 0 || e.policy.Notice <= 0 {
 			continue
 		}
-		if was := e.peers.notices[holder]; was != nil {
+		if was := e.peers.Notice(holder); was != nil {
 			lost = lost.Union(was.Lost)
 		}
-		notices = append(notices, &Notice{Holder: holder, Lost: lost, Until: o.Decision.Time.Add(e.policy.Notice)})
+		notices = append(notices, &federation.Notice{Holder: holder, Lost: lost, Until: o.Decision.Time.Add(e.policy.Notice)})
 	}
 	return notices
 }

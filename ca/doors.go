@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
@@ -49,7 +50,7 @@ func (e *Engine) Doors(trace *peer.Tracer, refused func(handle, why string)) (ht
 
 func (e *Engine) findChild(handle string) (*peer.Caller, bool) {
 	e.mu.RLock()
-	c := e.peers.children[e.peers.handles[handle]]
+	c := e.peers.ChildByHandle(handle)
 	e.mu.RUnlock()
 	if c == nil {
 		return nil, false
@@ -58,13 +59,13 @@ func (e *Engine) findChild(handle string) (*peer.Caller, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return &peer.Caller{Handle: handle, Trust: trust, Heard: c.Heard, Self: e.signers(peerName("child", c.Holder))[0]}, true
+	return &peer.Caller{Handle: handle, Trust: trust, Heard: c.Heard, Self: e.signers(federation.PeerName("child", c.Holder))[0]}, true
 }
 
 func (e *Engine) findPublisher(handle string) (*peer.Caller, bool) {
 	caller, known := e.publishers.Find(handle)
 	if known {
-		caller.Self = e.signers(peerName("publisher", handle))[0]
+		caller.Self = e.signers(federation.PeerName("publisher", handle))[0]
 	}
 	return caller, known
 }
@@ -145,7 +146,7 @@ func (e *Engine) AddPublisher(ctx context.Context, handle, registry string, requ
 	if _, err := e.publishers.Add(ctx, publisher.Registration{Handle: handle, Registry: registry, TrustAnchor: q.TrustAnchor}); err != nil {
 		return nil, err
 	}
-	if err := e.changePeers(func(w store.Writer) error { return e.met(w, peerName("publisher", handle)) }); err != nil {
+	if err := e.changePeers(func(w *federation.Tx) error { return e.met(w, federation.PeerName("publisher", handle)) }); err != nil {
 		return nil, err
 	}
 	return e.PublisherResponse(handle)
@@ -189,7 +190,7 @@ func (e *Engine) RemovePublisher(ctx context.Context, handle string) error {
 	if err := e.publishers.Remove(ctx, handle); err != nil {
 		return err
 	}
-	return e.changePeers(func(w store.Writer) error { return e.learns(w, peerName("publisher", handle), false) })
+	return e.changePeers(func(w *federation.Tx) error { return w.SetKnows(federation.PeerName("publisher", handle), false) })
 }
 
 // Publishers lists who publishes here.

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -65,10 +66,10 @@ type Engine struct {
 	agenda         agenda // how far the plan that is carried out has come
 	aside          map[string]*waiting
 	later          map[string]putOff // organisations that a plan put off
-	peers          *peers
+	peers          *federation.Peers
+	rolls          rolls
 	brake          *brake
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
-	committed      []func()         // what a change of peers does in memory when it has committed
 
 	knownMu  sync.Mutex // guards what follows; may be taken while mu is held, not the other way
 	known    map[string]*issued
@@ -155,7 +156,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
 		}
-		if step, err := get[Step](r, engineBucket, stepKey); err != nil {
+		if step, err := store.Value[Step](r, engineBucket, stepKey); err != nil {
 			return err
 		} else if step != nil {
 			e.step = *step
@@ -163,7 +164,10 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if e.book, err = roa.Load(r); err != nil {
 			return err
 		}
-		e.peers, err = loadPeers(r)
+		if e.rolls, err = loadRolls(r); err != nil {
+			return err
+		}
+		e.peers, err = federation.Load(r)
 		return err
 	})
 	if err != nil {
@@ -202,7 +206,7 @@ func repositoryConfig(dir string, policy *Policy, registry string) rrdp.Config {
 // loadClocks reads every authority's record, without its products.
 func (e *Engine) loadClocks() error {
 	return e.store.View(func(r store.Reader) error {
-		return each(r, authorityBucket, nil, func(_ string, a *Authority) { e.setClock(a) })
+		return store.EachValue(r, authorityBucket, nil, func(_ string, a *Authority) { e.setClock(a) })
 	})
 }
 
@@ -354,13 +358,13 @@ func (e *Engine) newAuthority(text string) Authority {
 	defer e.mu.RUnlock()
 	n := parseName(text)
 	a := Authority{Name: text, Holder: n.holder, Issuer: e.parentOf(text), Repository: e.registryOf(n.holder)}
-	if key := e.peers.key(text); key != nil {
+	if key := e.peers.Key(text); key != nil {
 		place := key.Place
 		a.Delegated, a.KeyID, a.KeyInfo = &place, key.KeyID, key.KeyInfo
 		return a
 	}
 	a.Path = e.pathFor(n, a.Issuer)
-	if o := e.peers.outlet(n.holder); o != nil {
+	if o := e.peers.RemoteOf(n.holder); o != nil {
 		a.Repository, a.Base, a.Notify = o.Name, o.Base, o.Notify
 	}
 	return a
@@ -370,7 +374,7 @@ func (e *Engine) newAuthority(text string) Authority {
 // another place than theirs, for two issuers may not lead to one folder. The engine's mu is held.
 func (e *Engine) pathFor(n name, issuer string) string {
 	before := n
-	before.generation = e.peers.roll(n.line()).Active
+	before.generation = e.rolls.of(n.line()).Active
 	was, above := e.clockOf(before.String()), e.clockOf(issuer)
 	switch {
 	case was == nil:
@@ -386,10 +390,10 @@ func (e *Engine) pathFor(n name, issuer string) string {
 
 // placeAsked is where a delegated CA wants to publish, by its last request; nil where the key is ours. It takes the
 // engine's mu.
-func (e *Engine) placeAsked(authority string) *Delegated {
+func (e *Engine) placeAsked(authority string) *federation.Place {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	key := e.peers.key(authority)
+	key := e.peers.Key(authority)
 	if key == nil {
 		return nil
 	}
@@ -398,17 +402,17 @@ func (e *Engine) placeAsked(authority string) *Delegated {
 }
 
 // receivedFor is what a parent outside the tree certified for an authority. It takes the engine's mu.
-func (e *Engine) receivedFor(authority string) *Received {
+func (e *Engine) receivedFor(authority string) *federation.Received {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return e.peers.received(authority)
+	return e.peers.Received(authority)
 }
 
 // VRPs is what ROAs that are committed say, published or not: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
 func (e *Engine) VRPs() ([]string, error) {
 	var says []string
 	err := e.store.View(func(r store.Reader) error {
-		return each(r, productBucket, nil, func(_ string, p *Product) {
+		return store.EachValue(r, productBucket, nil, func(_ string, p *Product) {
 			if p.Kind == ROAProduct {
 				says = append(says, p.Says)
 			}

@@ -150,7 +150,7 @@ func (e *Engine) roasWithin(authority string, s inr.Set) ([]Product, error) {
 // writeFacts keeps facts, in the transaction of their decision.
 func writeFacts(w store.Writer, facts map[string]*Fact) error {
 	for key, f := range facts {
-		if err := put(w, EvidenceBucket, []byte(key), f); err != nil {
+		if err := store.PutValue(w, EvidenceBucket, []byte(key), f); err != nil {
 			return err
 		}
 	}

@@ -87,7 +87,7 @@ func (h *hung) still() bool {
 	}
 }
 
-func (f *federation) hung() *hung {
+func (f *federated) hung() *hung {
 	silent := &hung{came: make(chan struct{}, 1), gaveUp: make(chan struct{})}
 	f.wires.mu.Lock()
 	defer f.wires.mu.Unlock()
@@ -95,8 +95,8 @@ func (f *federation) hung() *hung {
 	return silent
 }
 
-// federation is two houses in one bubble of time. The first is the parent of an organisation of the second.
-type federation struct {
+// federated is two houses in one bubble of time. The first is the parent of an organisation of the second.
+type federated struct {
 	above, below *house
 	wires        *network
 	between      func(handle string, body updown.Body) updown.Body // answers in the first house's place, where it returns something
@@ -108,10 +108,10 @@ const (
 	hungHost  = "hung.example"
 )
 
-func federate(t *testing.T, test func(t *testing.T, f *federation)) {
+func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &federation{wires: &network{at: map[string]http.Handler{}}}
+		f := &federated{wires: &network{at: map[string]http.Handler{}}}
 		policy := testPolicy()
 		policy.ServiceBase = "https://" + aboveHost + "/"
 		f.above = newHouseWith(t, t.TempDir(), tenants, policy)
@@ -152,7 +152,7 @@ func federate(t *testing.T, test func(t *testing.T, f *federation)) {
 }
 
 // listening hands messages to the first house, unless between answers in its place.
-func (f *federation) listening(doors http.Handler) http.Handler {
+func (f *federated) listening(doors http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		message, err := io.ReadAll(r.Body)
 		must(f.above, err)
@@ -182,14 +182,14 @@ func (f *federation) listening(doors http.Handler) http.Handler {
 	})
 }
 
-func (f *federation) answers(between func(handle string, body updown.Body) updown.Body) {
+func (f *federated) answers(between func(handle string, body updown.Body) updown.Body) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.between = between
 }
 
 // introduce puts an organisation of the second house under the first, as isp there.
-func (f *federation) introduce(holder string) {
+func (f *federated) introduce(holder string) {
 	f.below.Helper()
 	request, err := f.below.engine.ParentRequest(holder)
 	must(f.below, err)
@@ -199,7 +199,7 @@ func (f *federation) introduce(holder string) {
 }
 
 // until waits until something is so, for no more than an hour.
-func (f *federation) until(what string, so func() bool) {
+func (f *federated) until(what string, so func() bool) {
 	f.below.Helper()
 	for range 3600 {
 		if so() {
@@ -210,7 +210,7 @@ func (f *federation) until(what string, so func() bool) {
 	f.below.Fatalf("%s: not within an hour", what)
 }
 
-func (f *federation) prints(vrp string) bool {
+func (f *federated) prints(vrp string) bool {
 	f.below.Helper()
 	said, err := f.below.engine.VRPs()
 	must(f.below, err)

@@ -6,12 +6,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/relying"
 	"cadastre/internal/relying/sandbox"
-	"cadastre/internal/store"
 	"cadastre/internal/validate"
 )
 
@@ -23,14 +23,14 @@ import (
 type doubtful struct {
 	source, authority string
 	issuer            []byte // certificate, DER
-	got               *Received
+	got               *federation.Received
 }
 
 // doubted tells whether a parent was removed, or does not name a class any more.
 func (e *Engine) doubted(called string) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	p := e.peers.parents[called]
+	p := e.peers.Parent(called)
 	if p == nil || p.Removed {
 		return p != nil
 	}
@@ -47,7 +47,7 @@ func (e *Engine) doubted(called string) bool {
 func (e *Engine) doubtfulOf(called string, failed bool) []doubtful {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	p := e.peers.parents[called]
+	p := e.peers.Parent(called)
 	if p == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 	var holder string
 	var given []string
 	now := time.Now()
-	err := e.noteParent("", called, func(p *Parent) (news bool) {
+	err := e.noteParent("", called, func(p *federation.Parent) (news bool) {
 		holder = p.Holder
 		for source, class := range p.Classes {
 			for authority, got := range class.Keys {
@@ -99,7 +99,7 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 					class.Keys[authority], news = &marked, true
 				}
 			}
-			if !class.Missing.IsZero() && !class.Entitled.Empty() && (now.Sub(class.Missing) > lostForGood || class.ended(now)) {
+			if !class.Missing.IsZero() && !class.Entitled.Empty() && (now.Sub(class.Missing) > lostForGood || classEnded(class, now)) {
 				class.Entitled, news = inr.Set{}, true
 				given = append(given, source)
 			}
@@ -123,13 +123,13 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 
 // isGone tells whether a certificate is not published by its issuer any more. A manifest that is older than the certificate
 // cannot tell.
-func (e *Engine) isGone(by *validate.Published, got *Received) bool {
+func (e *Engine) isGone(by *validate.Published, got *federation.Received) bool {
 	cert, _ := validate.ParseCertificate(got.Certificate, e.reading()...)
 	return cert != nil && by.Covers(got.URI) && !by.Since.Before(cert.NotBefore) && !by.Has(got.URI, cert, got.Certificate)
 }
 
-// ended tells whether all certificates of a class are past, or gone.
-func (c *Class) ended(now time.Time) bool {
+// classEnded tells whether all certificates of a class are past, or gone.
+func classEnded(c *federation.Class, now time.Time) bool {
 	for _, got := range c.Keys {
 		if now.Before(got.Expires) && !got.Gone {
 			return false
@@ -142,12 +142,12 @@ func (c *Class) ended(now time.Time) bool {
 // that was removed, and does not answer, may never have known others.
 func (e *Engine) forgetKeys(called string, failed bool) error {
 	list := e.goneOf(called)
-	return e.changePeers(func(w store.Writer) error {
-		p := e.peers.parents[called]
+	return e.changePeers(func(w *federation.Tx) error {
+		p := e.peers.Parent(called)
 		if p == nil {
 			return nil
 		}
-		p, n := p.clone(), 0
+		p, n := p.Clone(), 0
 		for _, g := range list {
 			class := p.Classes[g.source]
 			got := class.Keys[g.authority]
@@ -160,8 +160,8 @@ func (e *Engine) forgetKeys(called string, failed bool) error {
 		if n == 0 {
 			return nil
 		}
-		e.onCommit(func() { e.touch(p.Holder) })
-		return e.putParent(w, p)
+		w.Touch(p.Holder)
+		return w.PutParent(p)
 	})
 }
 

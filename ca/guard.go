@@ -87,7 +87,7 @@ func (e *Engine) plausible(now time.Time) error {
 // lastCommit is when the newest commit was made, zero before the first.
 func (e *Engine) lastCommit() (last time.Time, err error) {
 	err = e.store.View(func(r store.Reader) error {
-		at, err := get[time.Time](r, engineBucket, clockKey)
+		at, err := store.Value[time.Time](r, engineBucket, clockKey)
 		if at != nil {
 			last = *at
 		}
@@ -271,7 +271,7 @@ func (e *Engine) restart(lost uint64) error {
 			}
 			a.Number += lost
 			a.NextUpdate = time.Unix(0, 0).UTC() // due at once, with a number that every reader takes
-			if err := put(w, authorityBucket, []byte(holder), a); err != nil {
+			if err := store.PutValue(w, authorityBucket, []byte(holder), a); err != nil {
 				return err
 			}
 		}

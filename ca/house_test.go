@@ -213,7 +213,7 @@ func (h *house) complete() {
 	}
 	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		for _, holder := range l.Organisations() {
-			is, err := h.engine.issuedTo(name{holder: holder, generation: h.engine.peers.roll(holder).Active}.String())
+			is, err := h.engine.issuedTo(name{holder: holder, generation: h.engine.rolls.of(holder).Active}.String())
 			switch holding := l.Holding(holder); {
 			case err != nil:
 				return err

@@ -15,7 +15,7 @@ import (
 // TestHungPeersDelayNothing: while a parent and a publication server take messages and never answer, another parent is asked
 // and certifies, growth there is followed, and ROAs are published.
 func TestHungPeersDelayNothing(t *testing.T) {
-	federate(t, func(t *testing.T, f *federation) {
+	federate(t, func(t *testing.T, f *federated) {
 		_, identity, err := envelope.NewIdentity(time.Now())
 		must(t, err)
 		parent := f.hung()
@@ -54,7 +54,7 @@ func TestHungPeersDelayNothing(t *testing.T) {
 // TestAskedWhileAsked: what is decided while a parent is being asked is not forgotten until the next time that it would be
 // asked anyway.
 func TestAskedWhileAsked(t *testing.T) {
-	federate(t, func(t *testing.T, f *federation) {
+	federate(t, func(t *testing.T, f *federated) {
 		f.introduce("other")
 		f.until("the parent certifies", func() bool { return holdingOf(f.below, "other").String() == "41.0.0.0/16" })
 		asked, answer := make(chan struct{}, 1), make(chan *updown.ListResponse)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -23,9 +24,6 @@ const (
 	nextIdentity = "next identity"
 )
 
-// knowsBucket has the peers that know the next identity, by their names as peerName makes them.
-var knowsBucket = store.Declare("knows-next", "ca", store.Withheld("peers that know an identity that the successor does not have"))
-
 // identity is what the installation is known by to its peers, as their parent, child, publication server and publisher
 // (RFC 8183, section 5.1). It is not part of the RPKI.
 type identity struct {
@@ -33,10 +31,6 @@ type identity struct {
 	Sealed      []byte `json:"sealed_key"`
 	SealedAs    string `json:"sealed_as,omitempty"` // the name under which the key is sealed; identityName where there is none
 }
-
-// peerName names a peer among all: a child by its organisation, a publisher by its handle, a parent by our name for it, and a
-// server by the name of its mirror.
-func peerName(kind, of string) string { return kind + "/" + of }
 
 // newIdentity makes an identity whose key is sealed under a name that no other has.
 func newIdentity(vault *keys.Vault, now time.Time) (*identity, error) {
@@ -56,7 +50,7 @@ func fingerprint(certificate []byte) string {
 }
 
 func readIdentity(r store.Reader, called string) (*identity, error) {
-	return get[identity](r, engineBucket, []byte(called))
+	return store.Value[identity](r, engineBucket, []byte(called))
 }
 
 // Identity is the certificate of the installation's identity, DER: what its peers and its successor know it by.
@@ -119,7 +113,7 @@ func (e *Engine) openIdentity() error {
 		if now, err = newIdentity(e.vault, time.Now()); err != nil {
 			return err
 		}
-		_, err = e.store.Update(store.Any, func(w store.Writer) error { return put(w, engineBucket, []byte(identityName), now) })
+		_, err = e.store.Update(store.Any, func(w store.Writer) error { return store.PutValue(w, engineBucket, []byte(identityName), now) })
 	}
 	if err != nil {
 		return err
@@ -150,28 +144,18 @@ func (e *Engine) signers(peer string) []*envelope.Signer {
 	switch {
 	case e.nextSigner == nil:
 		return []*envelope.Signer{e.signer}
-	case e.peers.knows[peer]:
+	case e.peers.Knows(peer):
 		return []*envelope.Signer{e.nextSigner, e.signer}
 	}
 	return []*envelope.Signer{e.signer, e.nextSigner}
 }
 
-// learns notes whether a peer knows the next identity. It is used within changePeers.
-func (e *Engine) learns(w store.Writer, peer string, knows bool) error {
-	if !knows {
-		e.onCommit(func() { delete(e.peers.knows, peer) })
-		return w.Delete(knowsBucket, []byte(peer))
-	}
-	e.onCommit(func() { e.peers.knows[peer] = true })
-	return put(w, knowsBucket, []byte(peer), true)
-}
-
 // met notes that a peer got to know us by a file that was just made for it. It is used within changePeers.
-func (e *Engine) met(w store.Writer, peer string) error {
+func (e *Engine) met(w *federation.Tx, peer string) error {
 	if next, err := readIdentity(w, nextIdentity); err != nil || next == nil {
 		return err
 	}
-	return e.learns(w, peer, true)
+	return w.SetKnows(peer, true)
 }
 
 // RenewIdentity makes an identity that is to replace the one in use (RFC 8183, section 5.1). From then on files for peers
@@ -188,12 +172,12 @@ func (e *Engine) RenewIdentity(by holdings.By) error {
 	if err != nil {
 		return err
 	}
-	err = e.changePeers(func(w store.Writer) error {
+	err = e.changePeers(func(w *federation.Tx) error {
 		if next, err := readIdentity(w, nextIdentity); err != nil || next != nil {
 			return cmp.Or[error](err, fault.New(fault.Conflict, "a new identity waits already; see who knows it with 'cadastre identity show', and end with 'cadastre identity activate --all'"))
 		}
-		e.onCommit(func() { e.nextSigner = signer })
-		return put(w, engineBucket, []byte(nextIdentity), made)
+		w.OnCommit(func() { e.nextSigner = signer })
+		return store.PutValue(w, engineBucket, []byte(nextIdentity), made)
 	})
 	if err == nil {
 		e.log.Info("a new identity is made", "identity", fingerprint(made.Certificate), "actor", by.Actor, "reason", by.Reason)
@@ -214,17 +198,17 @@ func (e *Engine) ActivateIdentity(by holdings.By, peers []string) error {
 		if kind == "child" {
 			of = holdings.Fold(of)
 		}
-		named = append(named, peerName(kind, of))
-		if _, there := all[peerName(kind, of)]; !there || kind != "child" && kind != "publisher" {
+		named = append(named, federation.PeerName(kind, of))
+		if _, there := all[federation.PeerName(kind, of)]; !there || kind != "child" && kind != "publisher" {
 			return fault.New(fault.NotFound, "%q is no child/HANDLE nor publisher/HANDLE of those that 'cadastre identity show' lists; parents, servers and registries elsewhere are found out by themselves", peer)
 		}
 	}
-	err = e.changePeers(func(w store.Writer) error {
+	err = e.changePeers(func(w *federation.Tx) error {
 		if err := e.mustHaveNext(w); err != nil {
 			return err
 		}
 		for _, peer := range named {
-			if err := e.learns(w, peer, true); err != nil {
+			if err := w.SetKnows(peer, true); err != nil {
 				return err
 			}
 		}
@@ -257,7 +241,7 @@ func (e *Engine) ReplaceIdentity(by holdings.By, force bool) error {
 		}
 	}
 	slices.Sort(deaf)
-	err = e.changePeers(func(w store.Writer) error {
+	err = e.changePeers(func(w *federation.Tx) error {
 		if err := e.mustHaveNext(w); err != nil {
 			return err
 		}
@@ -268,13 +252,10 @@ func (e *Engine) ReplaceIdentity(by holdings.By, force bool) error {
 		if err != nil {
 			return err
 		}
-		for peer := range e.peers.knows {
-			if err := w.Delete(knowsBucket, []byte(peer)); err != nil {
-				return err
-			}
+		if err := w.ForgetKnows(); err != nil {
+			return err
 		}
-		e.onCommit(func() {
-			clear(e.peers.knows)
+		w.OnCommit(func() {
 			if e.nextSigner != nil {
 				e.signer, e.nextSigner = e.nextSigner, nil
 			}
@@ -282,7 +263,7 @@ func (e *Engine) ReplaceIdentity(by holdings.By, force bool) error {
 		if err := w.Delete(engineBucket, []byte(nextIdentity)); err != nil {
 			return err
 		}
-		return put(w, engineBucket, []byte(identityName), next)
+		return store.PutValue(w, engineBucket, []byte(identityName), next)
 	})
 	if err == nil {
 		e.log.Info("the identity is replaced", "actor", by.Actor, "reason", by.Reason)
@@ -304,23 +285,23 @@ func (e *Engine) peersThatKnow() (map[string]bool, error) {
 	defer e.mu.RUnlock()
 	all := map[string]bool{}
 	for _, name := range registries {
-		all[peerName("registry", name)] = e.peers.knows[peerName("registry", name)]
+		all[federation.PeerName("registry", name)] = e.peers.Knows(federation.PeerName("registry", name))
 	}
-	for holder := range e.peers.children {
-		all[peerName("child", holder)] = e.peers.knows[peerName("child", holder)]
+	for _, c := range e.peers.Children() {
+		all[federation.PeerName("child", c.Holder)] = e.peers.Knows(federation.PeerName("child", c.Holder))
 	}
 	for _, p := range publishers {
-		all[peerName("publisher", p.Handle)] = e.peers.knows[peerName("publisher", p.Handle)]
+		all[federation.PeerName("publisher", p.Handle)] = e.peers.Knows(federation.PeerName("publisher", p.Handle))
 	}
-	for called := range e.peers.parents {
-		all[peerName("parent", called)] = e.peers.knows[peerName("parent", called)]
+	for _, p := range e.peers.Parents() {
+		all[federation.PeerName("parent", p.Name)] = e.peers.Knows(federation.PeerName("parent", p.Name))
 	}
-	for _, o := range e.peers.outlets {
+	for _, o := range e.peers.Remotes() {
 		if o.Left {
 			continue
 		}
-		knows, more := all[peerName("server", o.Holder)]
-		all[peerName("server", o.Holder)] = e.peers.knows[peerName("server", o.Name)] && (knows || !more)
+		knows, more := all[federation.PeerName("server", o.Holder)]
+		all[federation.PeerName("server", o.Holder)] = e.peers.Knows(federation.PeerName("server", o.Name)) && (knows || !more)
 	}
 	return all, nil
 }
@@ -377,19 +358,19 @@ func (e *Engine) warnOfIdentities(now time.Time) {
 		return
 	}
 	for _, p := range publishers {
-		warn(peerName("publisher", p.Handle), p.TrustAnchor, "ask it for a new publisher_request, for 'cadastre publishers update'")
+		warn(federation.PeerName("publisher", p.Handle), p.TrustAnchor, "ask it for a new publisher_request, for 'cadastre publishers update'")
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	for holder, c := range e.peers.children {
-		warn(peerName("child", holder), c.TrustAnchor, "ask it for a new child_request, for 'cadastre children update'")
+	for _, c := range e.peers.Children() {
+		warn(federation.PeerName("child", c.Holder), c.TrustAnchor, "ask it for a new child_request, for 'cadastre children update'")
 	}
-	for called, p := range e.peers.parents {
-		warn(peerName("parent", called), p.TrustAnchor, "ask it for a new parent_response, for 'cadastre parents update'")
+	for _, p := range e.peers.Parents() {
+		warn(federation.PeerName("parent", p.Name), p.TrustAnchor, "ask it for a new parent_response, for 'cadastre parents update'")
 	}
-	for _, o := range e.peers.outlets {
+	for _, o := range e.peers.Remotes() {
 		if !o.Left {
-			warn(peerName("server", o.Holder), o.TrustAnchor, "ask it for a new repository_response, for 'cadastre repository configure'")
+			warn(federation.PeerName("server", o.Holder), o.TrustAnchor, "ask it for a new repository_response, for 'cadastre repository configure'")
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
@@ -295,7 +296,7 @@ func (b *batcher) release(c *change, p Product) {
 }
 
 // adopt takes up the certificate that a parent outside the tree issued.
-func (b *batcher) adopt(c *change, got *Received) {
+func (b *batcher) adopt(c *change, got *federation.Received) {
 	own := &c.next.Authority
 	own.names(got.Resources, b.now, b.now.Add(-b.policy.Soak))
 	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
@@ -336,7 +337,7 @@ func (b *batcher) end(c *change) {
 
 // certify issues a certificate for what an authority is to name; one that replaces another has its name, and the other is
 // revoked. Place is where a delegated CA publishes, as it asked last.
-func (b *batcher) certify(c, child *change, place *Delegated, l Lifetime) {
+func (b *batcher) certify(c, child *change, place *federation.Place, l Lifetime) {
 	sub := &child.next.Authority
 	if place != nil {
 		sub.Delegated = place

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"cadastre/federation"
 	"cadastre/internal/store"
 	"cadastre/rrdp"
 )
@@ -34,7 +35,7 @@ func mirrorConfig(dir, name string) rrdp.Config {
 // openMirrors opens the mirrors of all outlets.
 func openMirrors(e *Engine) (*mirrors, error) {
 	m := &mirrors{byName: map[string]*rrdp.Repository{}, byBase: map[string]string{}}
-	for _, o := range e.peers.outlets {
+	for _, o := range e.peers.Remotes() {
 		if err := m.open(e.store, e.dir, o, e.log); err != nil {
 			return nil, err
 		}
@@ -42,7 +43,7 @@ func openMirrors(e *Engine) (*mirrors, error) {
 	return m, nil
 }
 
-func (m *mirrors) open(st store.Store, dir string, o *Outlet, log *slog.Logger) error {
+func (m *mirrors) open(st store.Store, dir string, o *federation.Remote, log *slog.Logger) error {
 	repository, err := openRepository(st, mirrorConfig(dir, o.Name), log)
 	if err != nil {
 		return err

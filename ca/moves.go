@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -29,8 +30,8 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	line := name{holder: holder}
-	line.generation = e.peers.roll(line.String()).Active
-	s := Standing{Delegated: e.peers.children[holder] != nil}
+	line.generation = e.rolls.of(line.String()).Active
+	s := Standing{Delegated: e.peers.Child(holder) != nil}
 	authority := line.String()
 	if s.Delegated {
 		key := e.certifiedKey(holder, resources)
@@ -98,7 +99,8 @@ func (e *Engine) unsent(a *Authority) bool { return a.Base != "" && e.mirrors.un
 // certifiedKey is the key of a delegated CA that is certified for some resources; empty where none is. The engine's mu is held.
 func (e *Engine) certifiedKey(holder string, resources inr.Set) string {
 	var names []string
-	for authority := range e.peers.keys[holder] {
+	for _, key := range e.peers.Keys(holder) {
+		authority := key.Authority
 		if a := e.clockOf(authority); a != nil && a.Certified.Contains(resources) {
 			names = append(names, authority)
 		}
@@ -124,8 +126,8 @@ func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, holder := range holders {
-		rest := Rest{Holder: holder, Delegated: e.peers.children[holder] != nil} // returned only with what is missing
-		if notice := e.peers.notices[holder]; notice != nil {
+		rest := Rest{Holder: holder, Delegated: e.peers.Child(holder) != nil} // returned only with what is missing
+		if notice := e.peers.Notice(holder); notice != nil {
 			rest.Notice = notice.Until
 		}
 		for _, authority := range e.issuedOf(holder) {
@@ -149,22 +151,22 @@ func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 }
 
 // Delegated is the delegated CA of an organisation, if it has one.
-func (e *Engine) Delegated(holder string) (Child, bool) {
+func (e *Engine) Delegated(holder string) (federation.Child, bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if c := e.peers.children[holdings.Fold(holder)]; c != nil {
+	if c := e.peers.Child(holdings.Fold(holder)); c != nil {
 		return *c, true
 	}
-	return Child{}, false
+	return federation.Child{}, false
 }
 
 // DelegatedIdentities is the identities of all delegated CAs (RFC 8183), by organisation.
 func (e *Engine) DelegatedIdentities() map[string][]byte {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	identities := make(map[string][]byte, len(e.peers.children))
-	for holder, c := range e.peers.children {
-		identities[holder] = c.TrustAnchor
+	identities := make(map[string][]byte, len(e.peers.Children()))
+	for _, c := range e.peers.Children() {
+		identities[c.Holder] = c.TrustAnchor
 	}
 	return identities
 }

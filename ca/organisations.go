@@ -1,6 +1,9 @@
 package ca
 
 import (
+	"slices"
+
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 )
@@ -28,7 +31,7 @@ func (e *Engine) Organisations(below string) ([]OrganisationStatus, error) {
 	var add func(handle string)
 	add = func(handle string) {
 		o, _ := e.ledger.Organisation(handle)
-		s := OrganisationStatus{Organisation: o, Depth: e.ledger.Depth(handle), Intents: e.book.Wants(handle), Elsewhere: e.peers.children[handle] != nil}
+		s := OrganisationStatus{Organisation: o, Depth: e.ledger.Depth(handle), Intents: e.book.Wants(handle), Elsewhere: e.peers.Child(handle) != nil}
 		if o.Kind != holdings.Root {
 			s.Resources = e.ledger.Holding(handle).String()
 		}
@@ -59,11 +62,11 @@ func (e *Engine) uses(handle string) error {
 	switch {
 	case e.book.Wants(handle) > 0:
 		return fault.New(fault.Conflict, "%s has %d intents; remove them first ('cadastre roa list --holder %s')", handle, e.book.Wants(handle), handle)
-	case e.peers.children[handle] != nil:
+	case e.peers.Child(handle) != nil:
 		return fault.New(fault.Conflict, "%s has its CA elsewhere; 'cadastre children remove %s' first", handle, handle)
-	case anyOf(e.peers.parents, func(p *Parent) bool { return p.Holder == handle }):
+	case slices.ContainsFunc(e.peers.Parents(), func(p *federation.Parent) bool { return p.Holder == handle }):
 		return fault.New(fault.Conflict, "%s has a parent elsewhere; 'cadastre parents remove' it first", handle)
-	case anyOf(e.peers.outlets, func(o *Outlet) bool { return o.Holder == handle }):
+	case slices.ContainsFunc(e.peers.Remotes(), func(o *federation.Remote) bool { return o.Holder == handle }):
 		return fault.New(fault.Conflict, "%s publishes elsewhere; 'cadastre repository local %s' first", handle, handle)
 	case len(e.issuedOf(handle)) > 0 || e.dirty[handle]:
 		return fault.New(fault.Conflict, "what was certified for %s is being withdrawn; come again when 'cadastre status --wait' returns", handle)
@@ -72,13 +75,4 @@ func (e *Engine) uses(handle string) error {
 		return fault.New(fault.Conflict, "%s publishes here from elsewhere; 'cadastre publishers remove' it first", handle)
 	}
 	return nil
-}
-
-func anyOf[T any](all map[string]T, is func(T) bool) bool {
-	for _, one := range all {
-		if is(one) {
-			return true
-		}
-	}
-	return false
 }

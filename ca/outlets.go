@@ -3,10 +3,10 @@ package ca
 import (
 	"slices"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/setup"
-	"cadastre/internal/store"
 	"cadastre/rrdp"
 	"cadastre/rrdp/publisher"
 )
@@ -35,12 +35,12 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 		return fault.New(fault.BadInput, "the sia_base %s is among this installation's own repositories, at %s: a server elsewhere has to give a place of its own", r.SIABase, e.policy.RsyncBase)
 	}
 	holder = holdings.Fold(holder)
-	o := &Outlet{
+	o := &federation.Remote{
 		Name: mirrorName(r.SIABase), Holder: holder, ServiceURI: r.ServiceURI, PublisherHandle: r.PublisherHandle, Base: r.SIABase,
 		Notify: r.RRDPNotificationURI, TrustAnchor: r.TrustAnchor, Current: true,
 	}
-	err = e.changePeers(func(w store.Writer) error {
-		was := e.peers.outlets[o.Name]
+	err = e.changePeers(func(w *federation.Tx) error {
+		was := e.peers.Remote(o.Name)
 		switch _, ok := e.ledger.Organisation(holder); {
 		case !ok:
 			return fault.New(fault.NotFound, "there is no organisation %q", holder)
@@ -48,7 +48,7 @@ func (e *Engine) ConfigureOutlet(by holdings.By, holder string, response []byte)
 			return fault.New(fault.Conflict, "%s publishes at %s already; two cannot have one place", was.Holder, o.Base)
 		case was != nil && was.Current:
 			o.Heard = was.Heard
-			return e.putOutlet(w, o) // a new identity or address of the same place
+			return w.PutRemote(o) // a new identity or address of the same place
 		case was == nil:
 			if err := rrdp.Create(w, mirrorConfig(e.dir, o.Name)); err != nil {
 				return err
@@ -81,8 +81,8 @@ func (e *Engine) isOwnAnswer(r *setup.RepositoryResponse) bool {
 // LocalOutlet has an organisation's authorities publish in the repository of their registry again.
 func (e *Engine) LocalOutlet(by holdings.By, holder string) error {
 	holder = holdings.Fold(holder)
-	err := e.changePeers(func(w store.Writer) error {
-		if e.peers.outlet(holder) == nil {
+	err := e.changePeers(func(w *federation.Tx) error {
+		if e.peers.RemoteOf(holder) == nil {
 			return fault.New(fault.NotFound, "%q does not publish elsewhere; 'cadastre repository show' lists who does", holder)
 		}
 		return e.moveTo(w, holder, nil)
@@ -96,26 +96,18 @@ func (e *Engine) LocalOutlet(by holdings.By, holder string) error {
 
 // moveTo has new authorities of an organisation publish at an outlet, or here where it is nil, and begins to move those that
 // there are. It is used within changePeers.
-func (e *Engine) moveTo(w store.Writer, holder string, to *Outlet) error {
-	if was := e.peers.outlet(holder); was != nil {
+func (e *Engine) moveTo(w *federation.Tx, holder string, to *federation.Remote) error {
+	if was := e.peers.RemoteOf(holder); was != nil {
 		left := *was
 		left.Current = false
-		if err := e.putOutlet(w, &left); err != nil {
+		if err := w.PutRemote(&left); err != nil {
 			return err
 		}
 	}
 	if to != nil {
-		if err := e.putOutlet(w, to); err != nil {
+		if err := w.PutRemote(to); err != nil {
 			return err
 		}
 	}
 	return e.rollLines(w, holder, 0, true)
-}
-
-func (e *Engine) putOutlet(w store.Writer, o *Outlet) error {
-	e.onCommit(func() {
-		e.peers.outlets[o.Name] = o
-		e.touch(o.Holder)
-	})
-	return put(w, outletBucket, []byte(o.Name), o)
 }

@@ -30,7 +30,8 @@ func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
 		if lost.Empty() {
 			continue
 		}
-		for authority := range e.peers.keys[holder] {
+		for _, key := range e.peers.Keys(holder) {
+			authority := key.Authority
 			a := e.clockOf(authority)
 			if a == nil || !a.Certified.Overlaps(lost) {
 				continue

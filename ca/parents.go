@@ -1,15 +1,14 @@
 package ca
 
 import (
-	"maps"
 	"regexp"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/peer"
 	"cadastre/internal/setup"
-	"cadastre/internal/store"
 )
 
 var parentPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
@@ -47,7 +46,7 @@ func (e *Engine) AddParent(by holdings.By, holder, called string, response []byt
 		return err
 	}
 	holder = holdings.Fold(holder)
-	err = e.changePeers(func(w store.Writer) error {
+	err = e.changePeers(func(w *federation.Tx) error {
 		o, ok := e.ledger.Organisation(holder)
 		switch {
 		case !ok:
@@ -56,12 +55,12 @@ func (e *Engine) AddParent(by holdings.By, holder, called string, response []byt
 			return fault.New(fault.BadInput, "%s is the root, which has no parent", holder)
 		case !parentPattern.MatchString(called):
 			return fault.New(fault.BadInput, "%q is no name for a parent: use up to 40 small letters, digits and -", called)
-		case e.peers.parents[called] != nil:
-			return fault.New(fault.Conflict, "there is a parent %s already, of %s; choose another name", called, e.peers.parents[called].Holder)
+		case e.peers.Parent(called) != nil:
+			return fault.New(fault.Conflict, "there is a parent %s already, of %s; choose another name", called, e.peers.Parent(called).Holder)
 		}
-		return e.putParent(w, &Parent{
+		return w.PutParent(&federation.Parent{
 			Name: called, Holder: holder, ServiceURI: r.ServiceURI, ParentHandle: r.ParentHandle, ChildHandle: r.ChildHandle,
-			TrustAnchor: r.TrustAnchor, Classes: map[string]*Class{},
+			TrustAnchor: r.TrustAnchor, Classes: map[string]*federation.Class{},
 		})
 	})
 	if err == nil {
@@ -80,7 +79,7 @@ func (e *Engine) UpdateParent(by holdings.By, holder, called string, response []
 	if err != nil {
 		return err
 	}
-	err = e.changeParent(holder, called, func(p *Parent) {
+	err = e.changeParent(holder, called, func(p *federation.Parent) {
 		p.ServiceURI, p.ParentHandle, p.ChildHandle, p.TrustAnchor = r.ServiceURI, r.ParentHandle, r.ChildHandle, r.TrustAnchor
 		p.Heard = peer.Heard{}
 	})
@@ -95,7 +94,7 @@ func (e *Engine) UpdateParent(by holdings.By, holder, called string, response []
 // that is withdrawn, and then the parent is asked to revoke its certificates.
 func (e *Engine) RemoveParent(by holdings.By, holder, called string) error {
 	var sources []string
-	err := e.changeParent(holder, called, func(p *Parent) {
+	err := e.changeParent(holder, called, func(p *federation.Parent) {
 		p.Removed = true
 		for source, class := range p.Classes {
 			class.Entitled = inr.Set{}
@@ -115,47 +114,26 @@ func (e *Engine) RemoveParent(by holdings.By, holder, called string) error {
 }
 
 // changeParent replaces a parent's record, and has its organisation planned for. The classes are the new record's own.
-func (e *Engine) changeParent(holder, called string, change func(*Parent)) error {
-	return e.noteParent(holder, called, func(p *Parent) bool {
+func (e *Engine) changeParent(holder, called string, change func(*federation.Parent)) error {
+	return e.noteParent(holder, called, func(p *federation.Parent) bool {
 		change(p)
 		return true
 	})
 }
 
 // noteParent replaces a parent's record. Where change says that something follows from it, its organisation is planned for.
-func (e *Engine) noteParent(holder, called string, change func(*Parent) bool) error {
-	return e.changePeers(func(w store.Writer) error {
-		was := e.peers.parents[called]
+func (e *Engine) noteParent(holder, called string, change func(*federation.Parent) bool) error {
+	return e.changePeers(func(w *federation.Tx) error {
+		was := e.peers.Parent(called)
 		if was == nil || holder != "" && was.Holder != holdings.Fold(holder) {
 			return fault.New(fault.NotFound, "%s has no parent %q; 'cadastre parents list' shows those that there are", holdings.Fold(holder), called)
 		}
-		p := was.clone()
+		p := was.Clone()
 		if change(p) {
-			e.onCommit(func() { e.touch(p.Holder) })
+			w.Touch(p.Holder)
 		}
-		return e.putParent(w, p)
+		return w.PutParent(p)
 	})
-}
-
-func (p *Parent) clone() *Parent {
-	c := *p
-	c.Classes = make(map[string]*Class, len(p.Classes))
-	for source, class := range p.Classes {
-		k := *class
-		k.Keys, k.Created = maps.Clone(class.Keys), maps.Clone(class.Created)
-		c.Classes[source] = &k
-	}
-	return &c
-}
-
-func (e *Engine) putParent(w store.Writer, p *Parent) error {
-	e.onCommit(func() {
-		if was := e.peers.parents[p.Name]; was != nil {
-			e.peers.dropParent(was)
-		}
-		e.peers.setParent(p)
-	})
-	return put(w, parentBucket, []byte(p.Name), p)
 }
 
 // receive makes the ledger say what an organisation holds from a source: what the parent says, as far as it has certified
@@ -163,8 +141,8 @@ func (e *Engine) putParent(w store.Writer, p *Parent) error {
 func (e *Engine) receive(by holdings.By, holder, source string) error {
 	e.mu.RLock()
 	line := name{holder: holdings.Fold(holder), source: source}
-	line.generation = e.peers.roll(line.String()).Active
-	p := e.peers.parents[e.peers.classes[source]]
+	line.generation = e.rolls.of(line.String()).Active
+	p := e.peers.ParentOf(source)
 	var held inr.Set
 	if p != nil && p.Classes[source] != nil {
 		if got := p.Classes[source].Keys[line.String()]; got != nil {

@@ -82,9 +82,8 @@ func (e *Engine) Children() ([]ChildStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	list := []ChildStatus{}
-	for _, holder := range slices.Sorted(maps.Keys(e.peers.children)) {
-		c := e.peers.children[holder]
-		keys, err := e.keysOf(holder, func(n name) bool { return n.key != "" })
+	for _, c := range e.peers.Children() {
+		keys, err := e.keysOf(c.Holder, func(n name) bool { return n.key != "" })
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +91,7 @@ func (e *Engine) Children() ([]ChildStatus, error) {
 			Holder: c.Holder, Handle: c.Handle, Added: c.Added, Contact: c.Contact, Valid: c.Valid,
 			IdentityExpires: identityEnd(c.TrustAnchor), Keys: keys,
 		}
-		if notice := e.peers.notices[holder]; notice != nil {
+		if notice := e.peers.Notice(c.Holder); notice != nil {
 			s.Notice = notice.Until
 		}
 		list = append(list, s)
@@ -130,7 +129,7 @@ func (e *Engine) keysOf(holder string, wanted func(name) bool) ([]KeyStatus, err
 }
 
 func (e *Engine) keyStatus(n name, a *Authority) (KeyStatus, error) {
-	roll := e.peers.roll(n.line())
+	roll := e.rolls.of(n.line())
 	s := KeyStatus{
 		SKI: a.KeyID.String(), Class: className(n.source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
 		Expires: a.CertExpires, Repository: e.policy.place(a),
@@ -158,8 +157,7 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	list := []ParentStatus{}
-	for _, called := range slices.Sorted(maps.Keys(e.peers.parents)) {
-		p := e.peers.parents[called]
+	for _, p := range e.peers.Parents() {
 		if holder != "" && p.Holder != holdings.Fold(holder) {
 			continue
 		}
@@ -184,8 +182,7 @@ func (e *Engine) Outlets(holder string) ([]OutletStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	list := []OutletStatus{}
-	for _, called := range slices.Sorted(maps.Keys(e.peers.outlets)) {
-		o := e.peers.outlets[called]
+	for _, o := range e.peers.Remotes() {
 		if o.Left || holder != "" && o.Holder != holdings.Fold(holder) {
 			continue
 		}

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/updown"
 )
 
 // checkPlace says why a delegated CA cannot have a certificate that says it publishes at a place: a URI with a user's name in it,
 // or one in our own module, where nobody but our CAs and the publishers that are registered here can put anything.
-func (e *Engine) checkPlace(place Delegated) error {
+func (e *Engine) checkPlace(place federation.Place) error {
 	refused := func(why string) error {
 		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: why}
 	}

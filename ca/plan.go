@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -21,16 +22,16 @@ type view interface {
 	Entitled(authority string) inr.Set // what its certificate is to name; nothing: it is to end
 	// Authorised is what an authority's ROAs are to say while its certificate names no more than within.
 	Authorised(authority string, within inr.Set) []roa.VRP
-	Issued(authority string) *issued        // nil where there is none
-	Received(authority string) *Received    // what a parent outside the tree certified; nil where nothing is
-	Asked(authority string) *ChildKey       // what a delegated CA asked for; nil where the key is ours
-	Successor(authority string) string      // the generation that issues in its place; empty where it does itself, or is to
-	Holdback(authority string) time.Time    // a retired one withdraws nothing before this
-	Lingers(authority string) time.Duration // a retired one ends no sooner after what it signed has gone
-	Unsent(authority string) bool           // what it published last has not reached the server that it publishes at
-	Moving(authority string) bool           // it is part of a transfer
-	Offline(authority string) bool          // nothing can be signed with its key now
-	Aside(authority string) bool            // its work failed, and only its manifest is renewed until that is tried again
+	Issued(authority string) *issued                // nil where there is none
+	Received(authority string) *federation.Received // what a parent outside the tree certified; nil where nothing is
+	Asked(authority string) *federation.ChildKey    // what a delegated CA asked for; nil where the key is ours
+	Successor(authority string) string              // the generation that issues in its place; empty where it does itself, or is to
+	Holdback(authority string) time.Time            // a retired one withdraws nothing before this
+	Lingers(authority string) time.Duration         // a retired one ends no sooner after what it signed has gone
+	Unsent(authority string) bool                   // what it published last has not reached the server that it publishes at
+	Moving(authority string) bool                   // it is part of a transfer
+	Offline(authority string) bool                  // nothing can be signed with its key now
+	Aside(authority string) bool                    // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step says why a wave comes where it does.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
@@ -178,10 +179,10 @@ func (w *world) turn() (next time.Time) {
 	return next
 }
 
-func (w *world) Received(string) *Received { return nil }
-func (w *world) Asked(string) *ChildKey    { return nil }
-func (w *world) Holdback(string) time.Time { return time.Time{} }
-func (w *world) Unsent(string) bool        { return false }
+func (w *world) Received(string) *federation.Received { return nil }
+func (w *world) Asked(string) *federation.ChildKey    { return nil }
+func (w *world) Holdback(string) time.Time            { return time.Time{} }
+func (w *world) Unsent(string) bool                   { return false }
 
 func (w *world) Issued(holder string) *issued { return w.issued[holder] }
 func (w *world) Offline(holder string) bool   { return w.offline[holder] }

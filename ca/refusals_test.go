@@ -16,7 +16,7 @@ import (
 )
 
 // authorised has an organisation of the second house be certified by the first, with a ROA on that.
-func (f *federation) authorised() {
+func (f *federated) authorised() {
 	f.below.Helper()
 	f.introduce("other")
 	f.until("the parent certifies", func() bool { return holdingOf(f.below, "other").String() == "41.0.0.0/16" })
@@ -28,7 +28,7 @@ func (f *federation) authorised() {
 func TestRefusalsKeepProducts(t *testing.T) {
 	for _, status := range []int{updown.StatusIssueNoClass, updown.StatusIssueNoResources, updown.StatusIssueKeyUsed} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
-			federate(t, func(t *testing.T, f *federation) {
+			federate(t, func(t *testing.T, f *federated) {
 				f.authorised()
 				refused := 0
 				f.answers(func(_ string, body updown.Body) updown.Body {
@@ -69,7 +69,7 @@ func TestVanishedClass(t *testing.T) {
 		return &updown.Error{Status: updown.StatusIssueNoClass}
 	}
 	t.Run("seen", func(t *testing.T) {
-		federate(t, func(t *testing.T, f *federation) {
+		federate(t, func(t *testing.T, f *federated) {
 			f.authorised()
 			f.answers(nothing)
 			time.Sleep(3 * day)
@@ -82,7 +82,7 @@ func TestVanishedClass(t *testing.T) {
 		})
 	})
 	t.Run("named again", func(t *testing.T) {
-		federate(t, func(t *testing.T, f *federation) {
+		federate(t, func(t *testing.T, f *federated) {
 			f.authorised()
 			f.answers(nothing)
 			time.Sleep(day)
@@ -94,7 +94,7 @@ func TestVanishedClass(t *testing.T) {
 		})
 	})
 	t.Run("not seen", func(t *testing.T) {
-		federate(t, func(t *testing.T, f *federation) {
+		federate(t, func(t *testing.T, f *federated) {
 			f.authorised()
 			f.answers(nothing)
 			f.below.engine.lookAt = unseen
@@ -110,7 +110,7 @@ func TestVanishedClass(t *testing.T) {
 		})
 	})
 	t.Run("removed on both sides", func(t *testing.T) {
-		federate(t, func(t *testing.T, f *federation) {
+		federate(t, func(t *testing.T, f *federated) {
 			f.authorised()
 			must(t, f.above.engine.RemoveChild(f.above.by(), "isp")) // from now on it answers this child no more
 			must(t, f.below.engine.RemoveParent(f.below.by(), "other", "above"))

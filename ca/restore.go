@@ -3,6 +3,7 @@ package ca
 import (
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/store"
 	"cadastre/rrdp/publisher"
@@ -26,7 +27,7 @@ func Restore(st store.Store, dir string, policy Policy, from Restored, passphras
 		if err := from.Fill(w); err != nil {
 			return err
 		}
-		if err := forgetCertified(w); err != nil {
+		if err := federation.ForgetCertified(w); err != nil {
 			return err
 		}
 		if err := publisher.Rebase(w, from.RsyncBase, policy.RsyncBase); err != nil {
@@ -34,23 +35,4 @@ func Restore(st store.Store, dir string, policy Policy, from Restored, passphras
 		}
 		return holdings.Note(w, by)
 	})
-}
-
-// forgetCertified takes from the records of parents elsewhere what they had certified.
-func forgetCertified(w store.Writer) error {
-	var parents []*Parent
-	err := each(w, parentBucket, nil, func(_ string, p *Parent) { parents = append(parents, p) })
-	if err != nil {
-		return err
-	}
-	for _, p := range parents {
-		p.Refresh = time.Time{}
-		for _, class := range p.Classes {
-			class.Keys, class.Created = nil, nil
-		}
-		if err := put(w, parentBucket, []byte(p.Name), p); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package ca
 import (
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -13,14 +14,14 @@ import (
 func (e *Engine) turn(now time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var ended []*Notice
-	for _, notice := range e.peers.notices {
+	var ended []*federation.Notice
+	for _, notice := range e.peers.Notices() {
 		if !now.Before(notice.Until) {
 			ended = append(ended, notice)
 		}
 	}
 	rolled, view := map[string]*Roll{}, &ledgerView{Engine: e, now: now}
-	for line, roll := range e.peers.rolls {
+	for line, roll := range e.rolls {
 		if next := advanced(view, &e.policy, line, roll, now); next != nil {
 			rolled[line] = next
 			if next.Active != roll.Active {
@@ -32,13 +33,11 @@ func (e *Engine) turn(now time.Time) error {
 		return view.failure
 	}
 	_, err := e.store.Update(store.Any, func(w store.Writer) error {
-		for _, notice := range ended {
-			if err := w.Delete(noticeBucket, []byte(notice.Holder)); err != nil {
-				return err
-			}
+		if err := federation.EraseNotices(w, ended); err != nil {
+			return err
 		}
 		for line, roll := range rolled {
-			if err := put(w, rollBucket, []byte(line), roll); err != nil {
+			if err := store.PutValue(w, rollBucket, []byte(line), roll); err != nil {
 				return err
 			}
 		}
@@ -47,17 +46,17 @@ func (e *Engine) turn(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	e.peers.EndNotices(ended)
 	for _, notice := range ended {
-		delete(e.peers.notices, notice.Holder)
 		for holder := notice.Holder; holder != AnchorName; holder = e.above(holder) {
 			e.touch(holder)
 		}
 		e.log.Info("the time to shed what was lost is over", "organisation", notice.Holder)
 	}
 	for line, roll := range rolled {
-		e.peers.rolls[line] = roll
+		e.rolls[line] = roll
 		e.touchBelow(parseName(line).holder)
-		if len(e.peers.outlets) > 0 {
+		if len(e.peers.Remotes()) > 0 {
 			e.sendSoon()
 		}
 		e.log.Info("a key roll goes on", "authority", line, "active", roll.Active, "next", roll.Next)
@@ -141,7 +140,7 @@ func (e *Engine) follow(line name, was, now int, rolled map[string]*Roll) {
 	}
 	for _, child := range e.ledger.Children(line.holder) {
 		below := name{holder: child, source: line.source}
-		roll := e.peers.roll(below.String())
+		roll := e.rolls.of(below.String())
 		below.generation = roll.Active
 		if e.clockOf(below.String()) != nil && roll.Next == 0 {
 			roll.Next, roll.Soak, roll.Staged = e.nextGeneration(below), 0, time.Time{}
@@ -154,10 +153,10 @@ func (e *Engine) follow(line name, was, now int, rolled map[string]*Roll) {
 func (e *Engine) rollsAt() (time.Time, error) {
 	at := time.Time{}
 	view := &ledgerView{Engine: e, now: time.Now()}
-	for line, roll := range e.peers.rolls {
+	for line, roll := range e.rolls {
 		at = sooner(at, rollDue(view, &e.policy, line, roll, view.now))
 	}
-	for _, notice := range e.peers.notices {
+	for _, notice := range e.peers.Notices() {
 		at = sooner(at, notice.Until)
 	}
 	return at, view.failure
@@ -201,7 +200,7 @@ func (e *Engine) touchBelow(holder string) {
 // published, and after the soak issues in place of the old one. The RFC wants a day of it.
 func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) error {
 	holder = holdings.Fold(holder)
-	err := e.changePeers(func(w store.Writer) error {
+	err := e.changePeers(func(w *federation.Tx) error {
 		if _, ok := e.ledger.Organisation(holder); !ok {
 			return fault.New(fault.NotFound, "there is no organisation %q", holder)
 		}
@@ -215,11 +214,11 @@ func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) erro
 }
 
 // rollLines begins a next generation of each authority of an organisation. It is used within changePeers.
-func (e *Engine) rollLines(w store.Writer, holder string, soak time.Duration, move bool) error {
+func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, move bool) error {
 	n := 0
 	for _, authority := range e.issuedOf(holder) {
 		line := parseName(authority)
-		roll := e.peers.roll(line.line())
+		roll := e.rolls.of(line.line())
 		if line.key != "" || line.generation != roll.Active {
 			continue
 		}
@@ -231,11 +230,11 @@ func (e *Engine) rollLines(w store.Writer, holder string, soak time.Duration, mo
 		}
 		n++
 		roll.Next, roll.Soak, roll.Staged = e.nextGeneration(line), soak, time.Time{}
-		e.onCommit(func() {
-			e.peers.rolls[line.line()] = &roll
+		w.OnCommit(func() {
+			e.rolls[line.line()] = &roll
 			e.touchBelow(holder)
 		})
-		if err := put(w, rollBucket, []byte(line.line()), &roll); err != nil {
+		if err := store.PutValue(w, rollBucket, []byte(line.line()), &roll); err != nil {
 			return err
 		}
 	}
@@ -249,20 +248,20 @@ func (e *Engine) rollLines(w store.Writer, holder string, soak time.Duration, mo
 // ones go on. A move to another publication server ends so, too; new authorities go on to publish there until 'repository local'.
 func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 	holder = holdings.Fold(holder)
-	err := e.changePeers(func(w store.Writer) error {
+	err := e.changePeers(func(w *federation.Tx) error {
 		n := 0
-		for line, was := range e.peers.rolls {
+		for line, was := range e.rolls {
 			if parseName(line).holder != holder || was.Next == 0 {
 				continue
 			}
 			n++
 			roll := *was
 			roll.Last, roll.Next, roll.Staged = roll.Next, 0, time.Time{}
-			e.onCommit(func() {
-				e.peers.rolls[line] = &roll
+			w.OnCommit(func() {
+				e.rolls[line] = &roll
 				e.touchBelow(holder)
 			})
-			if err := put(w, rollBucket, []byte(line), &roll); err != nil {
+			if err := store.PutValue(w, rollBucket, []byte(line), &roll); err != nil {
 				return err
 			}
 		}
@@ -281,7 +280,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 
 // nextGeneration is one that no authority of a line ever was.
 func (e *Engine) nextGeneration(line name) int {
-	roll := e.peers.roll(line.line())
+	roll := e.rolls.of(line.line())
 	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may just be being made
 	for _, authority := range e.issuedOf(line.holder) {
 		if n := parseName(authority); n.key == "" && n.source == line.source {
@@ -294,17 +293,17 @@ func (e *Engine) nextGeneration(line name) int {
 // ActivateKey ends the soak of an organisation's key rolls: the next keys issue as soon as they are published.
 func (e *Engine) ActivateKey(by holdings.By, holder string) error {
 	holder = holdings.Fold(holder)
-	err := e.changePeers(func(w store.Writer) error {
+	err := e.changePeers(func(w *federation.Tx) error {
 		n := 0
-		for line, was := range e.peers.rolls {
+		for line, was := range e.rolls {
 			if parseName(line).holder != holder || was.Next == 0 {
 				continue
 			}
 			n++
 			roll := *was
 			roll.Soak = 0
-			e.onCommit(func() { e.peers.rolls[line] = &roll })
-			if err := put(w, rollBucket, []byte(line), &roll); err != nil {
+			w.OnCommit(func() { e.rolls[line] = &roll })
+			if err := store.PutValue(w, rollBucket, []byte(line), &roll); err != nil {
 				return err
 			}
 		}

@@ -9,11 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/internal/publication"
-	"cadastre/internal/store"
 	"cadastre/rrdp"
 )
 
@@ -94,22 +94,19 @@ func (e *Engine) SendStaged(ctx context.Context) error {
 
 // outletNames is the servers elsewhere that have, or are to have, something of ours.
 func (e *Engine) outletNames() []string {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
 	var names []string
-	for called, o := range e.peers.outlets {
+	for _, o := range e.peers.Remotes() {
 		if !o.Left {
-			names = append(names, called)
+			names = append(names, o.Name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 
 func (e *Engine) outletURI(called string) string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if o := e.peers.outlets[called]; o != nil {
+	if o := e.peers.Remote(called); o != nil {
 		return o.ServiceURI
 	}
 	return ""
@@ -224,17 +221,17 @@ func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
 		}
 		e.askSoon() // a key that is done may be revoked only now
 	}
-	return true, e.changePeers(func(w store.Writer) error {
-		o := e.peers.outlets[called]
+	return true, e.changePeers(func(w *federation.Tx) error {
+		o := e.peers.Remote(called)
 		if o == nil {
 			return nil
 		}
 		if !o.Current && len(has) == 0 && !e.publishesAt(called) {
 			left := *o
 			left.Left = true
-			return e.putOutlet(w, &left)
+			return w.PutRemote(&left)
 		}
-		e.onCommit(func() { e.touch(o.Holder) })
+		w.Touch(o.Holder)
 		return nil
 	})
 }
@@ -345,7 +342,7 @@ func (e *Engine) publishAt(ctx context.Context, called string, q *publication.Qu
 // askOutlet sends a query to a server elsewhere. An error that it reports is an error.
 func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Query) (*publication.Reply, error) {
 	e.mu.RLock()
-	o := e.peers.outlets[called]
+	o := e.peers.Remote(called)
 	e.mu.RUnlock()
 	if o == nil {
 		return nil, fault.New(fault.NotFound, "nothing is published at %s any more", called)
@@ -355,7 +352,7 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 		return nil, err
 	}
 	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, Heard: o.Heard, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
-	text, err := e.callPeer(ctx, peerName("server", called), &client, q.XML())
+	text, err := e.callPeer(ctx, federation.PeerName("server", called), &client, q.XML())
 	if err != nil {
 		return nil, err
 	}
@@ -363,15 +360,14 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	if err != nil {
 		return nil, err
 	}
-	err = e.changePeers(func(w store.Writer) error {
-		now := e.peers.outlets[called]
+	err = e.changePeers(func(w *federation.Tx) error {
+		now := e.peers.Remote(called)
 		if now == nil {
 			return nil
 		}
 		next := *now
 		next.Heard = client.Heard
-		e.onCommit(func() { e.peers.outlets[called] = &next })
-		return put(w, outletBucket, []byte(called), &next)
+		return w.NoteRemote(&next)
 	})
 	if err == nil && len(reply.Errors) > 0 {
 		first := reply.Errors[0]

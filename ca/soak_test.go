@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -67,9 +68,9 @@ func (a abroad) Parent(name string) string {
 	return a.world.Parent(name)
 }
 
-func (a abroad) Received(name string) *Received {
+func (a abroad) Received(name string) *federation.Received {
 	if is := a.issued[name]; name == "lacnic" {
-		return &Received{Resources: is.Certified, Serial: is.CertSerial, Expires: is.CertExpires}
+		return &federation.Received{Resources: is.Certified, Serial: is.CertSerial, Expires: is.CertExpires}
 	}
 	return nil
 }

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
 	"cadastre/internal/shares"
-	"cadastre/internal/store"
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
 )
@@ -38,7 +38,7 @@ func className(source string) string {
 // answer that says what is wrong with it, where something is.
 func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	e.mu.RLock()
-	c := e.peers.children[e.peers.handles[handle]]
+	c := e.peers.ChildByHandle(handle)
 	e.mu.RUnlock()
 	if c == nil {
 		return nil, fault.New(fault.NotFound, "there is no child %q", handle)
@@ -66,7 +66,7 @@ func (e *Engine) AnswerUpDown(ctx context.Context, handle string, content []byte
 
 // heard notes a message of a child, so that none that is older is answered, nor one that acts a second time.
 func (e *Engine) heard(holder string, stamp peer.Stamp, acts bool) error {
-	return e.changePeers(func(w store.Writer) error {
+	return e.changePeers(func(w *federation.Tx) error {
 		was, err := e.child(holder)
 		if err != nil {
 			return err
@@ -76,8 +76,7 @@ func (e *Engine) heard(holder string, stamp peer.Stamp, acts bool) error {
 		}
 		c := *was
 		c.Heard, c.Contact = was.With(stamp), time.Now().UTC()
-		e.onCommit(func() { e.peers.setChild(&c) })
-		return put(w, childBucket, []byte(c.Holder), &c)
+		return w.NoteChild(&c)
 	})
 }
 
@@ -134,7 +133,7 @@ func (e *Engine) passOn(holder string) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, source := range e.ledger.Sources(holder) {
-		if p := e.peers.parents[e.peers.classes[source]]; p != nil && time.Since(p.Refresh) > time.Minute {
+		if p := e.peers.ParentOf(source); p != nil && time.Since(p.Refresh) > time.Minute {
 			e.askSoon()
 		}
 	}
@@ -154,17 +153,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 	line := name{holder: holder, source: source}
 	issuer := e.clockOf(e.parentOf(line.String()))
 	lifetime := e.policy.lifetime(e.ledgerKind(holder))
-	keys := e.peers.keys[holder]
-	var names []string
-	for authority := range keys {
-		if parseName(authority).source == source {
-			names = append(names, authority)
-		}
-	}
-	limits := map[string]updown.Limit{}
-	for _, authority := range names {
-		limits[authority] = keys[authority].Limit
-	}
+	keys := e.peers.Keys(holder)
 	e.mu.RUnlock()
 	if resources.Empty() || issuer == nil || issuer.awaits() {
 		return nil, nil
@@ -177,10 +166,9 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 		Name: className(source), CertURLs: []string{issuer.CertificateURI}, Resources: resources, Issuer: certificate,
 		NotAfter: earlier(time.Now().Add(lifetime.Life), issuer.CertExpires).UTC().Truncate(time.Second),
 	}
-	slices.Sort(names)
-	for _, authority := range names {
-		is := e.clockOf(authority)
-		if is == nil {
+	for _, key := range keys {
+		is := e.clockOf(key.Authority)
+		if is == nil || parseName(key.Authority).source != source {
 			continue
 		}
 		// what was issued lives as long as it does until it is due: a child has nothing to ask before
@@ -191,7 +179,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 		if !ok {
 			return nil, fault.New(fault.Corrupt, "the certificate at %s is not there", is.CertificateURI)
 		}
-		class.Certificates = append(class.Certificates, updown.Issued{URLs: []string{is.CertificateURI}, Limit: limits[authority], Certificate: der})
+		class.Certificates = append(class.Certificates, updown.Issued{URLs: []string{is.CertificateURI}, Limit: key.Limit, Certificate: der})
 	}
 	return class, nil
 }
@@ -226,7 +214,7 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 	}
 	id := object.KeyIdentifier(request.Key.ID())
 	authority := name{holder: holder, source: source, key: id.String()}.String()
-	place := Delegated{request.Repository, request.Manifest, request.Notify}
+	place := federation.Place{Repository: request.Repository, Manifest: request.Manifest, Notify: request.Notify}
 	if err := e.checkPlace(place); err != nil {
 		return nil, err
 	}
@@ -238,19 +226,19 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 		return nil, err
 	}
 	due := e.isDue(holder, authority, source)
-	err = e.changePeers(func(w store.Writer) error {
-		key := &ChildKey{Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked, Place: place}
+	err = e.changePeers(func(w *federation.Tx) error {
+		key := &federation.ChildKey{Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked, Place: place}
 		key.Granted = limited(e.ledger.Via(holder, source), q.Limit)
 		if err := e.mayIssue(holder, key); err != nil {
 			return err
 		}
 		if due {
-			return e.putKey(w, key)
+			return w.PutKey(key)
 		}
 		if err := e.afford(holder, key); err != nil {
 			return err
 		}
-		return e.putKey(w, key)
+		return w.PutKey(key)
 	})
 	if err != nil {
 		return nil, err
@@ -301,7 +289,7 @@ func (e *Engine) isDue(holder, authority, source string) bool {
 func (e *Engine) spendOf(holder string, what shares.Resource) error {
 	e.mu.RLock()
 	who := shares.Principal{Kind: shares.Child, Name: holder}
-	if c := e.peers.children[holder]; c != nil {
+	if c := e.peers.Child(holder); c != nil {
 		who.Name = c.Handle
 	}
 	e.mu.RUnlock()
@@ -326,11 +314,11 @@ func limited(all inr.Set, limit updown.Limit) inr.Set {
 }
 
 // mayIssue tells why a key cannot be certified. The engine's mu is held.
-func (e *Engine) mayIssue(holder string, key *ChildKey) error {
+func (e *Engine) mayIssue(holder string, key *federation.ChildKey) error {
 	if key.Granted.Empty() {
 		return &updown.Error{Status: updown.StatusIssueNoResources}
 	}
-	if owner, used := e.peers.keyOwner[key.KeyID]; used && owner != key.Authority {
+	if owner := e.peers.KeyOwner(key.KeyID); owner != "" && owner != key.Authority {
 		return &updown.Error{Status: updown.StatusIssueKeyUsed}
 	}
 	e.knownMu.Lock()
@@ -340,8 +328,7 @@ func (e *Engine) mayIssue(holder string, key *ChildKey) error {
 			return &updown.Error{Status: updown.StatusIssueKeyUsed}
 		}
 	}
-	keys := e.peers.keys[holder]
-	if keys[key.Authority] == nil && len(keys) >= maxChildKeys*len(e.ledger.Sources(holder)) {
+	if e.peers.Key(key.Authority) == nil && len(e.peers.Keys(holder)) >= maxChildKeys*len(e.ledger.Sources(holder)) {
 		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: "too many keys are certified; have one revoked first"}
 	}
 	return nil
@@ -357,12 +344,12 @@ func (e *Engine) revokeOf(ctx context.Context, holder string, q *updown.Revoke) 
 	if err := e.spendOf(holder, shares.Renewals); err != nil {
 		return nil, err
 	}
-	err = e.changePeers(func(w store.Writer) error {
-		key := e.peers.key(authority)
+	err = e.changePeers(func(w *federation.Tx) error {
+		key := e.peers.Key(authority)
 		if key == nil {
 			return &updown.Error{Status: updown.StatusRevokeNoKey}
 		}
-		return e.deleteKey(w, key)
+		return w.DeleteKey(key)
 	})
 	if err != nil {
 		return nil, err

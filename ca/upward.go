@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"maps"
 	"regexp"
 	"slices"
 	"sync"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -80,9 +80,11 @@ func (e *Engine) followParents(ctx context.Context) {
 }
 
 func (e *Engine) parentNames() []string {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return slices.Sorted(maps.Keys(e.peers.parents))
+	var names []string
+	for _, p := range e.peers.Parents() {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 // RefreshParents asks the parents of an organisation, or one of them, or all, what they certify, and has what follows done.
@@ -93,7 +95,7 @@ func (e *Engine) RefreshParents(ctx context.Context, holder, called string) erro
 	var asked []string
 	for _, one := range e.parentNames() {
 		e.mu.RLock()
-		p := e.peers.parents[one]
+		p := e.peers.Parent(one)
 		e.mu.RUnlock()
 		if p == nil || holder != "" && p.Holder != holdings.Fold(holder) || called != "" && one != called {
 			continue
@@ -160,7 +162,7 @@ func (e *Engine) talk(ctx context.Context, called string) error {
 // askParent sends a message to a parent and reads its answer. An error_response is an error.
 func (e *Engine) askParent(ctx context.Context, called string, body updown.Body) (updown.Body, error) {
 	e.mu.RLock()
-	p := e.peers.parents[called]
+	p := e.peers.Parent(called)
 	e.mu.RUnlock()
 	if p == nil {
 		return nil, fault.New(fault.NotFound, "there is no parent %q any more", called)
@@ -174,7 +176,7 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 		return nil, err
 	}
 	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, Heard: p.Heard, Trace: e.Trace, Name: called, HTTP: e.Network}
-	reply, err := e.callPeer(ctx, peerName("parent", called), &client, text)
+	reply, err := e.callPeer(ctx, federation.PeerName("parent", called), &client, text)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +187,7 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	if m.Sender != p.ParentHandle || m.Recipient != p.ChildHandle {
 		return nil, fault.New(fault.BadInput, "the parent %s answered as %q to %q, and is %q to %q", called, m.Sender, m.Recipient, p.ParentHandle, p.ChildHandle)
 	}
-	err = e.noteParent("", called, func(p *Parent) bool {
+	err = e.noteParent("", called, func(p *federation.Parent) bool {
 		p.Heard, p.Refresh = client.Heard, time.Now().UTC()
 		return false
 	})
@@ -206,7 +208,7 @@ func (e *Engine) callPeer(ctx context.Context, called string, client *peer.Clien
 			e.mu.RLock()
 			knows := self == e.nextSigner
 			e.mu.RUnlock()
-			return again, e.changePeers(func(w store.Writer) error { return e.learns(w, called, knows) })
+			return again, e.changePeers(func(w *federation.Tx) error { return w.SetKnows(called, knows) })
 		case failed == nil:
 			return again, nil
 		case i == 0:
@@ -242,7 +244,7 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 	var sources []string
 	var holder string
 	left := 0 // classes that are more than may be
-	err := e.noteParent("", called, func(p *Parent) (news bool) {
+	err := e.noteParent("", called, func(p *federation.Parent) (news bool) {
 		holder = p.Holder
 		listed := map[string]bool{}
 		for _, c := range list.Classes {
@@ -254,7 +256,7 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 					left++
 					continue
 				}
-				class = &Class{Name: c.Name, Keys: map[string]*Received{}, Created: map[string][]byte{}}
+				class = &federation.Class{Name: c.Name, Keys: map[string]*federation.Received{}, Created: map[string][]byte{}}
 				p.Classes[source] = class
 			}
 			class.Missing, class.Issuer = time.Time{}, c.Issuer
@@ -296,7 +298,7 @@ func byParent(called string) holdings.By {
 }
 
 // reissued takes from a list a certificate that the parent made anew by itself, as in its own key roll.
-func (e *Engine) reissued(class *Class, issued updown.Issued) (news bool) {
+func (e *Engine) reissued(class *federation.Class, issued updown.Issued) (news bool) {
 	cert, _ := validate.ParseCertificate(issued.Certificate, e.reading()...)
 	if cert == nil || len(issued.URLs) == 0 {
 		return false
@@ -310,8 +312,8 @@ func (e *Engine) reissued(class *Class, issued updown.Issued) (news bool) {
 	return news
 }
 
-func newReceived(issued updown.Issued, cert *validate.Certificate) *Received {
-	return &Received{
+func newReceived(issued updown.Issued, cert *validate.Certificate) *federation.Received {
+	return &federation.Received{
 		URI: issued.URLs[0], Certificate: issued.Certificate, Resources: cert.Resources.Set, Subject: cert.Subject,
 		Serial: cert.Serial.Int(), Expires: cert.NotAfter,
 	}
@@ -319,7 +321,7 @@ func newReceived(issued updown.Issued, cert *validate.Certificate) *Received {
 
 // successor is a received certificate in the place of another, which stays at hand until the authority takes up the new one.
 // The engine's mu is held.
-func (e *Engine) successor(authority string, was, now *Received) *Received {
+func (e *Engine) successor(authority string, was, now *federation.Received) *federation.Received {
 	if was == nil {
 		return now
 	}
@@ -354,12 +356,12 @@ func (e *Engine) actOn(ctx context.Context, called string, list *updown.ListResp
 func (e *Engine) wantedOf(called, source string) []string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	p := e.peers.parents[called]
+	p := e.peers.Parent(called)
 	if p == nil || p.Removed || p.Classes[source] == nil || p.Classes[source].Entitled.Empty() {
 		return nil
 	}
 	line := name{holder: p.Holder, source: source}
-	roll := e.peers.roll(line.String())
+	roll := e.rolls.of(line.String())
 	line.generation = roll.Active
 	wanted := []string{line.String()}
 	if roll.Next != 0 {
@@ -410,7 +412,7 @@ func (e *Engine) certified(ctx context.Context, called, source, authority string
 	if err != nil {
 		return false, fault.Wrap(err, "the certificate that the parent %s issued cannot be used", called)
 	}
-	err = e.changeParent("", called, func(p *Parent) {
+	err = e.changeParent("", called, func(p *federation.Parent) {
 		if class := p.Classes[source]; class != nil {
 			class.Keys[authority] = e.successor(authority, class.Keys[authority], newReceived(issued, cert))
 		}
@@ -468,25 +470,25 @@ func (e *Engine) begin(called, source, authority string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = e.changePeers(func(w store.Writer) error {
-		p := e.peers.parents[called]
+	err = e.changePeers(func(w *federation.Tx) error {
+		p := e.peers.Parent(called)
 		if p == nil || p.Classes[source] == nil {
 			return fault.New(fault.NotFound, "there is no class %s any more", source)
 		}
-		p = p.clone()
+		p = p.Clone()
 		p.Classes[source].Created[authority] = public.ID[:]
-		e.onCommit(func() {
+		w.OnCommit(func() {
 			e.knownMu.Lock()
 			defer e.knownMu.Unlock()
 			e.setClock(&a)
 		})
-		if err := put(w, authorityBucket, []byte(authority), &a); err != nil {
+		if err := store.PutValue(w, authorityBucket, []byte(authority), &a); err != nil {
 			return err
 		}
 		if err := w.Put(keyBucket, []byte(a.KeyID.String()), sealed); err != nil {
 			return err
 		}
-		return e.putParent(w, p)
+		return w.PutParent(p)
 	})
 	return &a, err
 }
@@ -533,7 +535,7 @@ type gone struct {
 func (e *Engine) goneOf(called string) []gone {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	p := e.peers.parents[called]
+	p := e.peers.Parent(called)
 	if p == nil {
 		return nil
 	}
@@ -552,7 +554,7 @@ func (e *Engine) goneOf(called string) []gone {
 func (e *Engine) givesUp(set []string) bool {
 	return slices.ContainsFunc(e.parentNames(), func(called string) bool {
 		e.mu.RLock()
-		p := e.peers.parents[called]
+		p := e.peers.Parent(called)
 		e.mu.RUnlock()
 		return p != nil && slices.Contains(set, p.Holder) && len(e.goneOf(called)) > 0
 	})
@@ -571,7 +573,7 @@ func (e *Engine) isDone(authority string) bool {
 	if len(is.products) > 0 || e.mirrors.unsent(is.Repository) {
 		return false
 	}
-	if roll := e.peers.roll(n.line()); roll.retired(n.generation) { // and who has its folder from before needs it no more
+	if roll := e.rolls.of(n.line()); roll.retired(n.generation) { // and who has its folder from before needs it no more
 		return !time.Now().Before(is.Shed.Add(max(roll.Soak, e.policy.Soak)))
 	}
 	return e.ledger.Via(n.holder, n.source).Empty() && e.nothingGiven(n)
@@ -579,7 +581,7 @@ func (e *Engine) isDone(authority string) bool {
 
 // nothingGiven tells whether a parent gives an organisation nothing of a class any more. The engine's mu is held.
 func (e *Engine) nothingGiven(n name) bool {
-	p := e.peers.parents[e.peers.classes[n.source]]
+	p := e.peers.ParentOf(n.source)
 	return p == nil || p.Classes[n.source] == nil || p.Classes[n.source].Entitled.Empty()
 }
 
@@ -593,7 +595,7 @@ func (e *Engine) revokeAt(ctx context.Context, called string, g gone) error {
 	if err != nil {
 		return err
 	}
-	return e.changeParent("", called, func(p *Parent) {
+	return e.changeParent("", called, func(p *federation.Parent) {
 		delete(p.Classes[g.source].Created, g.authority)
 		delete(p.Classes[g.source].Keys, g.authority)
 	})
@@ -601,8 +603,8 @@ func (e *Engine) revokeAt(ctx context.Context, called string, g gone) error {
 
 // forgetParent drops a parent that is to be removed once all of its keys are revoked, and classes that are gone.
 func (e *Engine) forgetParent(called string) error {
-	return e.changePeers(func(w store.Writer) error {
-		p := e.peers.parents[called]
+	return e.changePeers(func(w *federation.Tx) error {
+		p := e.peers.Parent(called)
 		if p == nil {
 			return nil
 		}
@@ -614,7 +616,6 @@ func (e *Engine) forgetParent(called string) error {
 				return nil
 			}
 		}
-		e.onCommit(func() { e.peers.dropParent(p) })
-		return w.Delete(parentBucket, []byte(called))
+		return w.DeleteParent(called)
 	})
 }

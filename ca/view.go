@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -24,7 +25,7 @@ func (v *ledgerView) Authorities(holder string) []string {
 	names := map[string]bool{}
 	for _, source := range v.ledger.Sources(holder) {
 		line := name{holder: holder, source: source}
-		roll := v.peers.roll(line.String())
+		roll := v.rolls.of(line.String())
 		line.generation = roll.Active
 		names[line.String()] = true
 		if roll.Next != 0 {
@@ -32,7 +33,8 @@ func (v *ledgerView) Authorities(holder string) []string {
 			names[line.String()] = true
 		}
 	}
-	for authority := range v.peers.keys[holder] {
+	for _, key := range v.peers.Keys(holder) {
+		authority := key.Authority
 		names[authority] = true
 	}
 	for _, authority := range v.issuedOf(holder) {
@@ -65,7 +67,7 @@ func (v *ledgerView) Entitled(authority string) inr.Set {
 		return inr.Set{}
 	}
 	if kept := v.keptBelow(n); !kept.Empty() {
-		n.generation = v.peers.roll(n.line()).Active // which has certified it; the next is to take it over
+		n.generation = v.rolls.of(n.line()).Active // which has certified it; the next is to take it over
 		if is := v.Issued(n.String()); is != nil {
 			via = via.Union(kept.Intersect(is.Certified))
 		}
@@ -76,11 +78,11 @@ func (v *ledgerView) Entitled(authority string) inr.Set {
 // entitledKey is what a delegated CA's key may be certified for: what it had granted when it asked last, as far as its
 // organisation holds it or lost it within the time of its notice.
 func (v *ledgerView) entitledKey(n name, via inr.Set) inr.Set {
-	key := v.peers.key(n.String())
+	key := v.peers.Key(n.String())
 	if key == nil {
 		return inr.Set{}
 	}
-	if notice := v.peers.notices[n.holder]; notice != nil && v.now.Before(notice.Until) {
+	if notice := v.peers.Notice(n.holder); notice != nil && v.now.Before(notice.Until) {
 		via = via.Union(notice.Lost)
 	}
 	return key.Granted.Intersect(via)
@@ -89,11 +91,13 @@ func (v *ledgerView) entitledKey(n name, via inr.Set) inr.Set {
 // keptBelow is what certificates of delegated CAs below an authority still name for the time of their notice.
 func (v *ledgerView) keptBelow(above name) inr.Set {
 	var kept []inr.Set
-	for holder, notice := range v.peers.notices {
+	for _, notice := range v.peers.Notices() {
+		holder := notice.Holder
 		if !v.now.Before(notice.Until) || !v.isAbove(above.holder, holder) {
 			continue
 		}
-		for authority := range v.peers.keys[holder] {
+		for _, key := range v.peers.Keys(holder) {
+			authority := key.Authority
 			if is := v.Issued(authority); is != nil && parseName(authority).source == above.source {
 				kept = append(kept, is.Certified.Intersect(notice.Lost))
 			}
@@ -105,12 +109,12 @@ func (v *ledgerView) keptBelow(above name) inr.Set {
 // certifiesItself tells whether an organisation has authorities here: where it has a delegated CA, only as long as there is
 // something that needs one, intents or organisations below it.
 func (e *Engine) certifiesItself(holder string) bool {
-	return e.peers.children[holder] == nil || len(e.book.Of(holder)) > 0 || len(e.ledger.Children(holder)) > 0
+	return e.peers.Child(holder) == nil || len(e.book.Of(holder)) > 0 || len(e.ledger.Children(holder)) > 0
 }
 
 func (v *ledgerView) Authorised(authority string, within inr.Set) []roa.VRP {
 	n := parseName(authority)
-	if n.key != "" || n.generation != v.peers.roll(n.line()).Active {
+	if n.key != "" || n.generation != v.rolls.of(n.line()).Active {
 		return nil
 	}
 	via := v.ledger.Via(n.holder, n.source).Intersect(within)
@@ -130,12 +134,14 @@ func (v *ledgerView) Issued(authority string) *issued {
 	return is
 }
 
-func (v *ledgerView) Received(authority string) *Received { return v.peers.received(authority) }
-func (v *ledgerView) Asked(authority string) *ChildKey    { return v.peers.key(authority) }
+func (v *ledgerView) Received(authority string) *federation.Received {
+	return v.peers.Received(authority)
+}
+func (v *ledgerView) Asked(authority string) *federation.ChildKey { return v.peers.Key(authority) }
 
 func (v *ledgerView) Successor(authority string) string {
 	n := parseName(authority)
-	roll := v.peers.roll(n.line())
+	roll := v.rolls.of(n.line())
 	if n.key != "" || !roll.retired(n.generation) {
 		return ""
 	}
@@ -147,7 +153,7 @@ func (v *ledgerView) Successor(authority string) string {
 // until its objects have arrived there and readers have had the time to see them.
 func (v *ledgerView) Holdback(authority string) time.Time {
 	n := parseName(authority)
-	roll := v.peers.roll(n.line())
+	roll := v.rolls.of(n.line())
 	n.generation = roll.Active
 	old, active := v.Issued(authority), v.Issued(n.String())
 	switch {
@@ -163,7 +169,7 @@ func (v *ledgerView) Holdback(authority string) time.Time {
 // was published before it issued. Who can't reach the repository meanwhile goes on with what it has of before. Who has the next key
 // issue at once wants the old one gone.
 func (v *ledgerView) Lingers(authority string) time.Duration {
-	return v.peers.roll(parseName(authority).line()).Soak
+	return v.rolls.of(parseName(authority).line()).Soak
 }
 
 func (v *ledgerView) Unsent(authority string) bool {
@@ -189,13 +195,13 @@ func (e *Engine) parentOf(authority string) string {
 		return AnchorName
 	}
 	above := name{holder: o.Parent, source: n.source}
-	above.generation = e.peers.roll(above.String()).Active
+	above.generation = e.rolls.of(above.String()).Active
 	return above.String()
 }
 
 // sourcedAt is the organisation that has a source outside the tree.
 func (e *Engine) sourcedAt(source string) string {
-	if p := e.peers.parents[e.peers.classes[source]]; p != nil {
+	if p := e.peers.ParentOf(source); p != nil {
 		return p.Holder
 	}
 	return e.ledger.SourcedAt(source)
@@ -230,7 +236,7 @@ func (e *Engine) ledgerKind(holder string) holdings.Kind {
 // hold may rest on other sources now, although it is the same.
 func (e *Engine) touch(holder string) {
 	e.dirty[holder] = true
-	if len(e.peers.classes) > 0 {
+	if e.peers.HasSources() {
 		for _, child := range e.ledger.Children(holder) {
 			e.touch(child)
 		}

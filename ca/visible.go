@@ -67,7 +67,7 @@ func (e *Engine) PublishedVRPs() ([]string, error) {
 	s, says := e.visible(), []string{}
 	err := e.store.View(func(r store.Reader) error {
 		var names []string
-		if err := each(r, authorityBucket, nil, func(name string, _ *Authority) { names = append(names, name) }); err != nil {
+		if err := store.EachValue(r, authorityBucket, nil, func(name string, _ *Authority) { names = append(names, name) }); err != nil {
 			return err
 		}
 		for _, name := range names {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 )
@@ -136,22 +137,22 @@ func (e *Engine) waitsOfSoak(now time.Time) (list []Wait) {
 
 // waitsOfPeers is what servers, parents and delegated CAs elsewhere have to do. The engine's mu is held.
 func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
-	for _, called := range slices.Sorted(maps.Keys(e.peers.outlets)) {
-		if o := e.peers.outlets[called]; !o.Left && e.mirrors.unsent(o.Name) {
+	for _, o := range e.peers.Remotes() {
+		if !o.Left && e.mirrors.unsent(o.Name) {
 			list = append(list, Wait{Kind: ServerBehind, Of: o.Holder, Error: e.said.of("outlet " + o.Name)})
 		}
 	}
-	for _, called := range slices.Sorted(maps.Keys(e.peers.parents)) {
-		p := e.peers.parents[called]
+	for _, p := range e.peers.Parents() {
 		if !p.Removed && slices.ContainsFunc(e.issuedOf(p.Holder), func(name string) bool { a := e.clockOf(name); return a != nil && a.awaits() }) {
 			list = append(list, Wait{Kind: ParentSilent, Of: p.Holder, Error: e.said.of("parent " + p.Name)})
 		}
 	}
-	for _, holder := range slices.Sorted(maps.Keys(e.peers.children)) {
+	for _, c := range e.peers.Children() {
+		holder := c.Holder
 		if more := e.unasked(holder); !more.Empty() {
-			list = append(list, Wait{Kind: ChildSilent, Of: holder, Resources: more, Since: e.peers.children[holder].Contact})
+			list = append(list, Wait{Kind: ChildSilent, Of: holder, Resources: more, Since: c.Contact})
 		}
-		if notice := e.peers.notices[holder]; notice != nil && now.Before(notice.Until) {
+		if notice := e.peers.Notice(holder); notice != nil && now.Before(notice.Until) {
 			if kept := e.unshed(holder, notice); !kept.Empty() {
 				list = append(list, Wait{Kind: ChildSheds, Of: holder, Resources: kept, Until: notice.Until.UTC()})
 			}
@@ -163,7 +164,7 @@ func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
 // unasked is what a delegated CA may have certified and has not asked for. One that asked for less than all knows what it wants.
 func (e *Engine) unasked(holder string) inr.Set {
 	var granted []inr.Set
-	for _, key := range e.peers.keys[holder] {
+	for _, key := range e.peers.Keys(holder) {
 		if key.Limit.AS != nil || key.Limit.IPv4 != nil || key.Limit.IPv6 != nil {
 			return inr.Set{}
 		}
@@ -173,9 +174,10 @@ func (e *Engine) unasked(holder string) inr.Set {
 }
 
 // unshed is what certificates of a delegated CA still name of what its organisation lost.
-func (e *Engine) unshed(holder string, notice *Notice) inr.Set {
+func (e *Engine) unshed(holder string, notice *federation.Notice) inr.Set {
 	var kept []inr.Set
-	for authority := range e.peers.keys[holder] {
+	for _, key := range e.peers.Keys(holder) {
+		authority := key.Authority
 		if a := e.clockOf(authority); a != nil {
 			kept = append(kept, a.Certified.Intersect(notice.Lost))
 		}

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/relying"
 	"cadastre/internal/relying/sandbox"
-	"cadastre/internal/store"
 )
 
 const (
@@ -30,10 +30,7 @@ func (e *Engine) watchChildren(ctx context.Context) {
 			return
 		}
 		e.warnOfIdentities(time.Now())
-		e.mu.RLock()
-		children := len(e.peers.children)
-		e.mu.RUnlock()
-		if children > 0 && e.frozen.err() == nil {
+		if len(e.peers.Children()) > 0 && e.frozen.err() == nil {
 			seen, err := e.look(ctx)
 			if err == nil {
 				err = e.judgeChildren(seen, time.Now())
@@ -75,9 +72,9 @@ func (e *Engine) delegated(seen map[string]bool) map[string]bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	some := map[string]bool{}
-	for _, keys := range e.peers.keys {
-		for authority := range keys {
-			if a := e.clockOf(authority); a != nil && seen[a.CertificateURI] {
+	for _, c := range e.peers.Children() {
+		for _, key := range e.peers.Keys(c.Holder) {
+			if a := e.clockOf(key.Authority); a != nil && seen[a.CertificateURI] {
 				some[a.CertificateURI] = true
 			}
 		}
@@ -118,15 +115,14 @@ func exists(path string) bool {
 // certificates of those revoked that have not for all of the policy's silence. Where the CA above one was not seen either,
 // nothing can be said of it.
 func (e *Engine) judgeChildren(seen map[string]bool, now time.Time) error {
-	return e.changePeers(func(w store.Writer) error {
-		for holder, was := range e.peers.children {
-			c := *was
+	return e.changePeers(func(w *federation.Tx) error {
+		for _, was := range e.peers.Children() {
+			c, holder := *was, was.Holder
 			valid, judged := e.publishes(holder, seen)
 			switch silent := now.Sub(later(c.Valid, c.Added)); {
 			case valid:
 				c.Valid = now.UTC()
-				e.onCommit(func() { e.peers.setChild(&c) })
-				if err := put(w, childBucket, []byte(holder), &c); err != nil {
+				if err := w.NoteChild(&c); err != nil {
 					return err
 				}
 			case !judged || silent < e.policy.Silence/3:
@@ -135,8 +131,8 @@ func (e *Engine) judgeChildren(seen map[string]bool, now time.Time) error {
 					"days", int(silent/day), "revoked_after_days", int(e.policy.Silence/day))
 			default:
 				e.log.Error("a delegated CA has had no valid manifest and CRL for too long; its certificates are revoked, and it may ask for new ones", "organisation", holder, "days", int(silent/day))
-				for _, key := range e.peers.keys[holder] {
-					if err := e.deleteKey(w, key); err != nil {
+				for _, key := range e.peers.Keys(holder) {
+					if err := w.DeleteKey(key); err != nil {
 						return err
 					}
 				}
@@ -149,7 +145,8 @@ func (e *Engine) judgeChildren(seen map[string]bool, now time.Time) error {
 // publishes tells whether any key of a delegated CA has a valid manifest and CRL, and whether that could be seen. The
 // engine's mu is held.
 func (e *Engine) publishes(holder string, seen map[string]bool) (valid, judged bool) {
-	for authority := range e.peers.keys[holder] {
+	for _, key := range e.peers.Keys(holder) {
+		authority := key.Authority
 		a := e.clockOf(authority)
 		if a == nil {
 			continue

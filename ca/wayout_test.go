@@ -16,7 +16,7 @@ import (
 // TestWayOut: an organisation whose publication server takes nothing can be brought home, moved to another server, and its key roll
 // given up, at any time.
 func TestWayOut(t *testing.T) {
-	federate(t, func(t *testing.T, f *federation) {
+	federate(t, func(t *testing.T, f *federated) {
 		_, identity, err := envelope.NewIdentity(time.Now())
 		must(t, err)
 		configure := func(base string) error {
@@ -34,7 +34,7 @@ func TestWayOut(t *testing.T) {
 			e := f.below.engine
 			e.mu.RLock()
 			defer e.mu.RUnlock()
-			for line, roll := range e.peers.rolls {
+			for line, roll := range e.rolls {
 				next = next || parseName(line).holder == "isp" && roll.Next != 0
 			}
 			return next
@@ -71,7 +71,7 @@ func TestWayOut(t *testing.T) {
 
 // TestManyClasses: a parent that names hundreds of resource classes makes as many authorities as may be, and those that are known go on.
 func TestManyClasses(t *testing.T) {
-	federate(t, func(t *testing.T, f *federation) {
+	federate(t, func(t *testing.T, f *federated) {
 		f.introduce("other")
 		f.until("the parent certifies", func() bool { return holdingOf(f.below, "other").String() == "41.0.0.0/16" })
 		list := &updown.ListResponse{}
@@ -81,7 +81,7 @@ func TestManyClasses(t *testing.T) {
 		must(t, f.below.engine.takeList("above", list))
 		f.below.engine.mu.RLock()
 		defer f.below.engine.mu.RUnlock()
-		classes := f.below.engine.peers.parents["above"].Classes
+		classes := f.below.engine.peers.Parent("above").Classes
 		if len(classes) != f.below.engine.policy.ParentClasses || classes[sourceName("above", treeClass)] == nil {
 			t.Errorf("%d classes are known", len(classes))
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cadastre/ca"
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -21,9 +22,9 @@ type State struct {
 
 	Ledger   *holdings.Ledger
 	Book     *roa.Book
-	Children []ca.Child    // delegated CAs, by organisation
-	Keys     []ca.ChildKey // theirs
-	Parents  []ca.Parent   // elsewhere, by name
+	Children []federation.Child    // delegated CAs, by organisation
+	Keys     []federation.ChildKey // theirs
+	Parents  []federation.Parent   // elsewhere, by name
 
 	Publishers int // how many are registered
 
@@ -88,14 +89,14 @@ func (s *State) load() (err error) {
 			return damaged("there are intents of %q, and no such organisation", holder)
 		}
 	}
-	if s.Children, err = values[ca.Child](s.contents, "child"); err != nil {
+	if s.Children, err = values[federation.Child](s.contents, "child"); err != nil {
 		return err
 	}
-	if s.Keys, err = values[ca.ChildKey](s.contents, "child-key"); err != nil {
+	if s.Keys, err = values[federation.ChildKey](s.contents, "child-key"); err != nil {
 		return err
 	}
 	s.Publishers = len(s.contents.buckets["publisher"])
-	s.Parents, err = values[ca.Parent](s.contents, "parent")
+	s.Parents, err = values[federation.Parent](s.contents, "parent")
 	return err
 }
 

@@ -1,0 +1,414 @@
+// Package federation is all that speaks with CAs and servers elsewhere: delegated CAs below us and parents above us
+// (RFC 6492), those who publish here and servers where we publish (RFC 8181), and the identity that they know us by
+// (RFC 8183).
+//
+// It keeps what it knows of them. What an authority issues, and when, is not its business: it asks the room above.
+package federation
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"cadastre/holdings"
+	"cadastre/internal/object"
+	"cadastre/internal/store"
+)
+
+// Peers is what is kept of CAs and servers elsewhere. A record is replaced, never changed, so who has got one may go on to read
+// it. It is changed by a Tx alone. It is safe for concurrent use.
+type Peers struct {
+	mu       sync.RWMutex
+	children map[string]*Child               // by organisation
+	handles  map[string]string               // organisations by the child's handle
+	keys     map[string]map[string]*ChildKey // by organisation and authority
+	keyOwner map[object.KeyIdentifier]string // authorities by their keys
+	notices  map[string]*Notice              // by organisation
+	parents  map[string]*Parent              // by name
+	sources  map[string]string               // names of parents by source
+	remotes  map[string]*Remote              // by the mirror's name
+	knows    map[string]bool                 // by PeerName: who knows the identity that is to replace ours
+}
+
+// Load reads what a store has of peers.
+func Load(r store.Reader) (*Peers, error) {
+	p := &Peers{
+		children: map[string]*Child{}, handles: map[string]string{}, keys: map[string]map[string]*ChildKey{},
+		keyOwner: map[object.KeyIdentifier]string{}, notices: map[string]*Notice{}, parents: map[string]*Parent{},
+		sources: map[string]string{}, remotes: map[string]*Remote{}, knows: map[string]bool{},
+	}
+	return p, cmp.Or(
+		store.EachValue(r, childBucket, nil, func(_ string, c *Child) { p.setChild(c) }),
+		store.EachValue(r, childKeyBucket, nil, func(_ string, k *ChildKey) { p.setKey(k) }),
+		store.EachValue(r, noticeBucket, nil, func(holder string, n *Notice) { p.notices[holder] = n }),
+		store.EachValue(r, parentBucket, nil, func(_ string, q *Parent) { p.setParent(q) }),
+		store.EachValue(r, remoteBucket, nil, func(name string, o *Remote) { p.remotes[name] = o }),
+		store.EachValue(r, knowsBucket, nil, func(peer string, yes *bool) { p.knows[peer] = *yes }),
+	)
+}
+
+// Child is the delegated CA of an organisation; nil where it has none.
+func (p *Peers) Child(holder string) *Child {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.children[holder]
+}
+
+// ChildByHandle is the delegated CA that messages call so; nil where there is none.
+func (p *Peers) ChildByHandle(handle string) *Child {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.children[p.handles[handle]]
+}
+
+// Children is all delegated CAs, by organisation.
+func (p *Peers) Children() []*Child {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return sorted(p.children)
+}
+
+// Key is a delegated CA's key, by the name of its authority; nil where the key is ours.
+func (p *Peers) Key(authority string) *ChildKey {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.keys[holderOf(authority)][authority]
+}
+
+// Keys is the keys of an organisation's delegated CA, by the names of their authorities.
+func (p *Peers) Keys(holder string) []*ChildKey {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if len(p.keys[holder]) == 0 {
+		return nil
+	}
+	return sorted(p.keys[holder])
+}
+
+// KeyOwner is the name of the authority that a delegated CA's key is of, empty where no delegated CA has such a key.
+func (p *Peers) KeyOwner(key object.KeyIdentifier) string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.keyOwner[key]
+}
+
+// Notice is the time that the delegated CA of an organisation has to shed what was lost; nil where it has nothing to shed.
+func (p *Peers) Notice(holder string) *Notice {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.notices[holder]
+}
+
+// Notices is all of them, by organisation.
+func (p *Peers) Notices() []*Notice {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if len(p.notices) == 0 {
+		return nil
+	}
+	return sorted(p.notices)
+}
+
+// Parent is the parent elsewhere of a name; nil where there is none.
+func (p *Peers) Parent(called string) *Parent {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.parents[called]
+}
+
+// ParentOf is the parent elsewhere that has a source as a resource class; nil where there is none.
+func (p *Peers) ParentOf(source string) *Parent {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.parents[p.sources[source]]
+}
+
+// Parents is all parents elsewhere, by name.
+func (p *Peers) Parents() []*Parent {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return sorted(p.parents)
+}
+
+// HasSources tells whether any parent elsewhere has a resource class for us.
+func (p *Peers) HasSources() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.sources) > 0
+}
+
+// Received is what a parent elsewhere certified for an authority; nil where it did not, or has no such parent.
+func (p *Peers) Received(authority string) *Received {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	source := sourceOf(authority)
+	if parent := p.parents[p.sources[source]]; parent != nil {
+		return parent.Classes[source].Keys[authority]
+	}
+	return nil
+}
+
+// Remote is a remote repository, by the name of its mirror; nil where there is none.
+func (p *Peers) Remote(called string) *Remote {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.remotes[called]
+}
+
+// Remotes is all remote repositories, by the names of their mirrors.
+func (p *Peers) Remotes() []*Remote {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return sorted(p.remotes)
+}
+
+// RemoteOf is where an organisation publishes; nil for the repository of its registry.
+func (p *Peers) RemoteOf(holder string) *Remote {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, o := range p.remotes {
+		if o.Holder == holder && o.Current {
+			return o
+		}
+	}
+	return nil
+}
+
+// Knows tells whether a peer, by its PeerName, knows the identity that is to replace ours.
+func (p *Peers) Knows(peer string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.knows[peer]
+}
+
+func sorted[T any](all map[string]T) []T {
+	list := make([]T, 0, len(all))
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, all[key])
+	}
+	return list
+}
+
+// holderOf is the organisation in the name of an authority, and sourceOf the source: what follows "#".
+func holderOf(authority string) string {
+	if end := strings.IndexAny(authority, "#~!"); end > 0 {
+		return authority[:end]
+	}
+	return authority
+}
+
+func sourceOf(authority string) string {
+	line, _, _ := strings.Cut(authority, "!")
+	line, _, _ = strings.Cut(line, "~")
+	_, source, _ := strings.Cut(line, "#")
+	return source
+}
+
+func (p *Peers) setChild(c *Child) { p.children[c.Holder], p.handles[c.Handle] = c, c.Holder }
+
+func (p *Peers) setKey(k *ChildKey) {
+	holder := holderOf(k.Authority)
+	if p.keys[holder] == nil {
+		p.keys[holder] = map[string]*ChildKey{}
+	}
+	p.keys[holder][k.Authority] = k
+	p.keyOwner[k.KeyID] = k.Authority
+}
+
+func (p *Peers) dropKey(k *ChildKey) {
+	holder := holderOf(k.Authority)
+	delete(p.keyOwner, k.KeyID)
+	if delete(p.keys[holder], k.Authority); len(p.keys[holder]) == 0 {
+		delete(p.keys, holder)
+	}
+}
+
+func (p *Peers) setParent(q *Parent) {
+	p.dropParent(q.Name)
+	p.parents[q.Name] = q
+	for source := range q.Classes {
+		p.sources[source] = q.Name
+	}
+}
+
+func (p *Peers) dropParent(called string) {
+	was := p.parents[called]
+	if was == nil {
+		return
+	}
+	delete(p.parents, called)
+	for source := range was.Classes {
+		delete(p.sources, source)
+	}
+}
+
+// Tx is one transaction that changes what is kept of peers. Each change is in the store when the transaction has committed, and
+// only then in Peers.
+type Tx struct {
+	store.Writer
+	Ledger  *holdings.Ledger // as it is while the transaction goes on
+	peers   *Peers
+	apply   []func(*Peers)
+	after   []func()
+	touched []string
+}
+
+// Change makes a change of what is kept of peers in one transaction. It returns the organisations that are to be planned for.
+// The caller sees to it that the ledger stays as it is meanwhile, and that there is one such call at a time.
+func (p *Peers) Change(st store.Store, ledger *holdings.Ledger, change func(*Tx) error) (touched []string, err error) {
+	var tx *Tx
+	_, err = st.Update(store.Any, func(w store.Writer) error {
+		tx = &Tx{Writer: w, Ledger: ledger, peers: p}
+		return change(tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	for _, do := range tx.apply {
+		do(p)
+	}
+	p.mu.Unlock()
+	for _, do := range tx.after {
+		do()
+	}
+	return tx.touched, nil
+}
+
+// OnCommit has something else done in memory once the transaction has committed.
+func (tx *Tx) OnCommit(do func()) { tx.after = append(tx.after, do) }
+
+// Touch has an organisation planned for once the transaction has committed.
+func (tx *Tx) Touch(holder string) { tx.touched = append(tx.touched, holder) }
+
+func (tx *Tx) put(bucket store.Bucket, key string, value any, apply func(*Peers)) error {
+	tx.apply = append(tx.apply, apply)
+	return store.PutValue(tx, bucket, []byte(key), value)
+}
+
+func (tx *Tx) delete(bucket store.Bucket, key string, apply func(*Peers)) error {
+	tx.apply = append(tx.apply, apply)
+	return tx.Delete(bucket, []byte(key))
+}
+
+// NoteChild keeps a delegated CA.
+func (tx *Tx) NoteChild(c *Child) error {
+	return tx.put(childBucket, c.Holder, c, func(p *Peers) { p.setChild(c) })
+}
+
+// PutChild keeps a delegated CA, and has its organisation planned for.
+func (tx *Tx) PutChild(c *Child) error {
+	tx.Touch(c.Holder)
+	return tx.NoteChild(c)
+}
+
+// DeleteChild forgets a delegated CA with all of its keys, and has its organisation planned for.
+func (tx *Tx) DeleteChild(c *Child) error {
+	for _, key := range tx.peers.Keys(c.Holder) {
+		if err := tx.DeleteKey(key); err != nil {
+			return err
+		}
+	}
+	tx.Touch(c.Holder)
+	return tx.delete(childBucket, c.Holder, func(p *Peers) {
+		delete(p.children, c.Holder)
+		delete(p.handles, c.Handle)
+	})
+}
+
+// PutKey keeps a delegated CA's key, and has its organisation planned for.
+func (tx *Tx) PutKey(k *ChildKey) error {
+	tx.Touch(holderOf(k.Authority))
+	return tx.put(childKeyBucket, k.Authority, k, func(p *Peers) { p.setKey(k) })
+}
+
+// DeleteKey forgets a delegated CA's key, and has its organisation planned for.
+func (tx *Tx) DeleteKey(k *ChildKey) error {
+	tx.Touch(holderOf(k.Authority))
+	return tx.delete(childKeyBucket, k.Authority, func(p *Peers) { p.dropKey(k) })
+}
+
+// PutParent keeps a parent elsewhere.
+func (tx *Tx) PutParent(q *Parent) error {
+	return tx.put(parentBucket, q.Name, q, func(p *Peers) { p.setParent(q) })
+}
+
+// DeleteParent forgets a parent elsewhere.
+func (tx *Tx) DeleteParent(called string) error {
+	return tx.delete(parentBucket, called, func(p *Peers) { p.dropParent(called) })
+}
+
+// NoteRemote keeps a remote repository.
+func (tx *Tx) NoteRemote(o *Remote) error {
+	return tx.put(remoteBucket, o.Name, o, func(p *Peers) { p.remotes[o.Name] = o })
+}
+
+// PutRemote keeps a remote repository, and has its organisation planned for.
+func (tx *Tx) PutRemote(o *Remote) error {
+	tx.Touch(o.Holder)
+	return tx.NoteRemote(o)
+}
+
+// SetKnows notes whether a peer, by its PeerName, knows the identity that is to replace ours.
+func (tx *Tx) SetKnows(peer string, knows bool) error {
+	if !knows {
+		return tx.delete(knowsBucket, peer, func(p *Peers) { delete(p.knows, peer) })
+	}
+	return tx.put(knowsBucket, peer, true, func(p *Peers) { p.knows[peer] = true })
+}
+
+// ForgetKnows forgets which peers know the identity that is to replace ours.
+func (tx *Tx) ForgetKnows() error {
+	tx.peers.mu.RLock()
+	all := slices.Collect(maps.Keys(tx.peers.knows))
+	tx.peers.mu.RUnlock()
+	for _, peer := range all {
+		if err := tx.SetKnows(peer, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Notices are part of decisions, which have a transaction of their own: it writes them, and Give and End are called when it
+// has committed.
+
+// WriteNotices writes notices.
+func WriteNotices(w store.Writer, notices []*Notice) error {
+	for _, n := range notices {
+		if err := store.PutValue(w, noticeBucket, []byte(n.Holder), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EraseNotices removes notices from the store.
+func EraseNotices(w store.Writer, notices []*Notice) error {
+	for _, n := range notices {
+		if err := w.Delete(noticeBucket, []byte(n.Holder)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GiveNotices keeps notices that are written.
+func (p *Peers) GiveNotices(notices []*Notice) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range notices {
+		p.notices[n.Holder] = n
+	}
+}
+
+// EndNotices forgets notices that are erased.
+func (p *Peers) EndNotices(notices []*Notice) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range notices {
+		delete(p.notices, n.Holder)
+	}
+}
