@@ -74,22 +74,22 @@ const seemedDue = time.Hour
 func (e *Engine) due(now time.Time) (holders []string, next time.Time) {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	for name := range e.dues.until(now) {
+	for name := range e.deadlines.Until(now) {
 		own := e.clocks[name]
 		at := e.clocks.dueAt(&e.policy, name, !e.offline(own.Issuer))
 		switch {
 		case e.offline(name) || at.IsZero():
-			e.dues.set(name, now.Add(seemedDue))
+			e.deadlines.Set(name, now.Add(seemedDue))
 		case e.aside[own.Holder] != nil:
-			e.dues.set(name, now.Add(time.Minute)) // what it waits for is below
+			e.deadlines.Set(name, now.Add(time.Minute)) // what it waits for is below
 		case now.Before(at):
-			e.dues.set(name, at)
+			e.deadlines.Set(name, at)
 		default:
 			holders = append(holders, own.Holder)
 		}
 	}
 	if len(holders) == 0 {
-		next = e.dues.next()
+		next = e.deadlines.Next()
 	}
 	note := func(holder string, at time.Time) {
 		if !now.Before(at) {

@@ -21,6 +21,7 @@ import (
 
 	"cadastre/federation"
 	"cadastre/holdings"
+	"cadastre/internal/due"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
@@ -71,12 +72,12 @@ type Engine struct {
 	brake          *brake
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 
-	knownMu  sync.Mutex // guards what follows; may be taken while mu is held, not the other way
-	known    map[string]*issued
-	clocks   clocks
-	dues     dues
-	issuedAt map[string][]string // by organisation: its authorities, sorted
-	borders  map[string]string   // by the URI of its certificate: an authority that is another's, or has its certificate from another
+	knownMu   sync.Mutex // guards what follows; may be taken while mu is held, not the other way
+	known     map[string]*issued
+	clocks    clocks
+	deadlines due.Queue[string]   // by authority: a time before which nothing of it falls due
+	issuedAt  map[string][]string // by organisation: its authorities, sorted
+	borders   map[string]string   // by the URI of its certificate: an authority that is another's, or has its certificate from another
 
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
@@ -86,12 +87,12 @@ type Engine struct {
 	Shares     shares.All   // what peers may use up; set before Doors
 	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
 	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
-	ask        chan struct{} // parents outside the tree are to be asked
+	ask        due.Signal // parents outside the tree are to be asked
 	askers     askers
-	sending    pulse         // beats after each call on a server elsewhere
-	stepped    pulse         // beats after each round
-	send       chan struct{} // something is staged for a server elsewhere
-	said       said          // what peers and servers elsewhere said that went wrong last
+	sending    pulse      // beats after each call on a server elsewhere
+	stepped    pulse      // beats after each round
+	send       due.Signal // something is staged for a server elsewhere
+	said       said       // what peers and servers elsewhere said that went wrong last
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
@@ -136,7 +137,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
 		known: map[string]*issued{}, clocks: clocks{}, issuedAt: map[string][]string{}, borders: map[string]string{},
 		later: map[string]putOff{}, wake: make(chan struct{}, 1),
-		ask: make(chan struct{}, 1), send: make(chan struct{}, 1),
+		ask: due.NewSignal(), send: due.NewSignal(),
 	}
 	e.lookAt = e.lookAtParent
 	err := st.View(func(r store.Reader) error {
@@ -225,7 +226,7 @@ func (e *Engine) setClock(a *Authority) {
 	}
 	own := clock{*a, e.ledgerKind(a.Holder)}
 	e.clocks[a.Name] = own
-	e.dues.set(a.Name, e.policy.notBefore(&own))
+	e.deadlines.Set(a.Name, e.policy.notBefore(&own))
 }
 
 func (e *Engine) dropClock(name string) {
@@ -239,7 +240,7 @@ func (e *Engine) dropClock(name string) {
 	}
 	delete(e.borders, a.CertificateURI)
 	delete(e.clocks, name)
-	e.dues.set(name, time.Time{})
+	e.deadlines.Set(name, time.Time{})
 }
 
 // issuedOf is the names of an organisation's authorities that there are.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cadastre/federation"
+	"cadastre/internal/due"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
@@ -24,12 +25,7 @@ const (
 )
 
 // sendSoon has what is staged for servers elsewhere sent now.
-func (e *Engine) sendSoon() {
-	select {
-	case e.send <- struct{}{}:
-	default:
-	}
-}
+func (e *Engine) sendSoon() { e.send.Send() }
 
 // sender is what is known of one server elsewhere.
 type sender struct {
@@ -55,15 +51,15 @@ func (s *senders) get(called string) *sender {
 // followOutlets sends what is staged for servers elsewhere until ctx ends.
 func (e *Engine) followOutlets(ctx context.Context) {
 	known := senders{of: map[string]*sender{}}
-	(&rounds{
-		names: e.outletNames, again: sendAgain, latest: sendLatest, news: e.send,
-		due: func(called string, begun time.Time, _ bool) time.Time {
+	(&due.Poller{
+		Names: e.outletNames, Backoff: due.Backoff{First: sendAgain, Most: sendLatest}, News: e.send,
+		Due: func(called string, begun time.Time, _ bool) time.Time {
 			if e.mirrors.unsent(called) {
 				return time.Time{}
 			}
 			return begun.Add(lookAgain)
 		},
-		call: func(ctx context.Context, called string) error {
+		Call: func(ctx context.Context, called string) error {
 			s := known.get(called)
 			err := e.sendTo(ctx, called, s)
 			if err != nil {
@@ -75,7 +71,7 @@ func (e *Engine) followOutlets(ctx context.Context) {
 			}
 			return err
 		},
-	}).run(ctx)
+	}).Run(ctx)
 }
 
 // SendStaged brings servers elsewhere what they do not have yet, with one try each. It is for who does not run the engine.

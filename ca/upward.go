@@ -12,6 +12,7 @@ import (
 
 	"cadastre/federation"
 	"cadastre/holdings"
+	"cadastre/internal/due"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -59,24 +60,19 @@ func (a *askers) lock(parent string) *sync.Mutex {
 }
 
 // askSoon has all parents asked now.
-func (e *Engine) askSoon() {
-	select {
-	case e.ask <- struct{}{}:
-	default:
-	}
-}
+func (e *Engine) askSoon() { e.ask.Send() }
 
 // followParents asks the parents outside the tree what they certify until ctx ends.
 func (e *Engine) followParents(ctx context.Context) {
-	(&rounds{
-		names: e.parentNames, call: e.refresh, again: askAgain, latest: askLatest, news: e.ask,
-		due: func(_ string, begun time.Time, news bool) time.Time {
+	(&due.Poller{
+		Names: e.parentNames, Call: e.refresh, Backoff: due.Backoff{First: askAgain, Most: askLatest}, News: e.ask,
+		Due: func(_ string, begun time.Time, news bool) time.Time {
 			if news {
 				return time.Time{}
 			}
 			return begun.Add(askEvery)
 		},
-	}).run(ctx)
+	}).Run(ctx)
 }
 
 func (e *Engine) parentNames() []string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cadastre/federation"
+	"cadastre/internal/due"
 	"cadastre/internal/fault"
 	"cadastre/internal/relying"
 	"cadastre/internal/relying/sandbox"
@@ -21,16 +22,20 @@ const (
 // watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends. It
 // says too whose identity nears its end.
 func (e *Engine) watchChildren(ctx context.Context) {
-	timer := time.NewTimer(watchFirst)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		e.warnOfIdentities(time.Now())
-		if len(e.peers.Children()) > 0 && e.frozen.err() == nil {
+	started := time.Now()
+	(&due.Poller{
+		Names: due.One, Backoff: due.Backoff{First: watchEvery, Most: watchEvery},
+		Due: func(_ string, begun time.Time, _ bool) time.Time {
+			if begun.IsZero() {
+				return started.Add(watchFirst)
+			}
+			return begun.Add(watchEvery)
+		},
+		Call: func(ctx context.Context, _ string) error {
+			e.warnOfIdentities(time.Now())
+			if len(e.peers.Children()) == 0 || e.frozen.err() != nil {
+				return nil
+			}
 			seen, err := e.look(ctx)
 			if err == nil {
 				err = e.judgeChildren(seen, time.Now())
@@ -38,9 +43,9 @@ func (e *Engine) watchChildren(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				e.log.Error("couldn't look at what delegated CAs publish; it will be tried again tomorrow", "error", err)
 			}
-		}
-		timer.Reset(watchEvery)
-	}
+			return err
+		},
+	}).Run(ctx)
 }
 
 // look is the certificates, by URI, below our trust anchor whose CAs have a valid manifest and CRL.

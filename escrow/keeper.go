@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cadastre/ca"
+	"cadastre/internal/due"
 )
 
 // How often deposits are made by themselves, and how soon again after one failed.
@@ -28,35 +29,35 @@ type Keeper struct {
 // Run makes deposits until ctx ends: a full one each day and an incremental one each hour. One that fails is logged and
 // tried again; nothing else waits for it.
 func (k *Keeper) Run(ctx context.Context) error {
-	var failed time.Time
-	for {
-		due, full := k.due()
-		if again := failed.Add(retryAfter); !failed.IsZero() && again.After(due) {
-			due = again
-		}
-		timer := time.NewTimer(time.Until(due))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-		}
-		failed = time.Time{}
-		d, err := Deposit(ctx, k.Engine, Options{Folder: k.Folder, Recipient: k.Recipient, Full: full})
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was interrupted, and the next start makes it
-		}
-		switch {
-		case err != nil:
-			failed = time.Now()
-			k.Log.Error("couldn't make a deposit in escrow; it will be tried again", "folder", k.Folder, "error", err)
-			if k.Failed != nil {
-				k.Failed()
-			}
-		default:
-			k.Log.Info("a deposit is in escrow", "file", d.File, "records", d.Puts+d.Deletes, "objects", d.Objects)
-		}
+	(&due.Poller{
+		Names: due.One, Backoff: due.Backoff{First: retryAfter, Most: retryAfter}, Call: k.deposit,
+		Due: func(string, time.Time, bool) time.Time {
+			at, _ := k.due()
+			return at
+		},
+	}).Run(ctx)
+	return nil
+}
+
+// deposit makes a deposit, unless somebody else has made it meanwhile.
+func (k *Keeper) deposit(ctx context.Context, _ string) error {
+	at, full := k.due()
+	if time.Now().Before(at) {
+		return nil
 	}
+	d, err := Deposit(ctx, k.Engine, Options{Folder: k.Folder, Recipient: k.Recipient, Full: full})
+	switch {
+	case ctx.Err() != nil:
+		return err // it was interrupted, and the next start makes it
+	case err != nil:
+		k.Log.Error("couldn't make a deposit in escrow; it will be tried again", "folder", k.Folder, "error", err)
+		if k.Failed != nil {
+			k.Failed()
+		}
+		return err
+	}
+	k.Log.Info("a deposit is in escrow", "file", d.File, "records", d.Puts+d.Deletes, "objects", d.Objects)
+	return nil
 }
 
 // due is when the next deposit is, and whether it is a full one.

@@ -25,7 +25,7 @@ func (s *Server) Run(ctx context.Context) {
 			return
 		}
 		wait := 24 * time.Hour
-		if next, any := s.attention.next(); any {
+		if next := s.attention.next(); !next.IsZero() {
 			wait = time.Until(next)
 		}
 		if !sleep(ctx, wait, s.attention.wake) {

@@ -1,4 +1,4 @@
-package ca
+package due
 
 import (
 	"fmt"
@@ -10,13 +10,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestDues: whatever is set, put off and taken out, those whose time has come are found, and the soonest time is the soonest.
-func TestDues(t *testing.T) {
+var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+// TestQueue: whatever is set, put off and taken out, those whose time has come are found, and the soonest time is the soonest.
+func TestQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var d dues
+		var d Queue[string]
 		model := map[string]time.Time{}
 		set := func(name string, at time.Time) {
-			d.set(name, at)
+			d.Set(name, at)
 			if model[name] = at; at.IsZero() {
 				delete(model, name)
 			}
@@ -30,14 +32,22 @@ func TestDues(t *testing.T) {
 			return noon.Add(time.Duration(minute) * time.Minute)
 		})
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			if rapid.Bool().Draw(t, "set") {
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0, 1:
 				set(name.Draw(t, "whose"), at.Draw(t, "at"))
+				continue
+			case 2:
+				what, at := name.Draw(t, "whose"), noon.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "minute"))*time.Minute)
+				d.Bring(what, at)
+				if was, known := model[what]; !known || at.Before(was) {
+					model[what] = at
+				}
 				continue
 			}
 			now := noon.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "now")) * time.Minute)
 			want := slices.DeleteFunc(slices.Sorted(maps.Keys(model)), func(name string) bool { return model[name].After(now) })
 			found, stop := map[string]bool{}, rapid.IntRange(0, 8).Draw(t, "stop")
-			for name := range d.until(now) {
+			for name := range d.Until(now) {
 				if found[name] = true; stop == len(found) {
 					break
 				}
@@ -56,7 +66,7 @@ func TestDues(t *testing.T) {
 					next = at
 				}
 			}
-			if got := d.next(); !got.Equal(next) {
+			if got := d.Next(); !got.Equal(next) {
 				t.Fatalf("the soonest is %s, and it says %s", next, got)
 			}
 		}
