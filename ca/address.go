@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -88,7 +89,7 @@ func (e *Engine) CheckMovable() error {
 	}
 	for line, roll := range e.rolls {
 		if roll.Next != 0 {
-			return fault.New(fault.Conflict, "the key of %s is being rolled: wait for its end ('cadastre keys show %s')", line, parseName(line).holder)
+			return fault.New(fault.Conflict, "the key of %s is being rolled: wait for its end ('cadastre keys show %s')", line, line.Holder)
 		}
 	}
 	return nil
@@ -108,7 +109,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 		return err
 	}
 	_, err = st.Update(store.Any, func(w store.Writer) error {
-		anchor, err := store.Value[Authority](w, authorityBucket, []byte(AnchorName))
+		anchor, err := store.Value[issued.Authority](w, issued.Authorities, []byte(issued.AnchorHolder))
 		if err != nil {
 			return err
 		}
@@ -116,7 +117,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 		if err != nil {
 			return err
 		}
-		for _, bucket := range []store.Bucket{authorityBucket, productBucket, revokedBucket, keyBucket, rollBucket} {
+		for _, bucket := range []store.Bucket{issued.Authorities, issued.Products, issued.Revoked, issued.Keys, rollBucket} {
 			if err := empty(w, bucket); err != nil {
 				return err
 			}
@@ -148,7 +149,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 }
 
 // reanchor makes the trust anchor's certificate anew for the addresses of policy. Its manifests are numbered on.
-func reanchor(w store.Writer, policy *Policy, a *Authority, key crypto.Signer, now time.Time) error {
+func reanchor(w store.Writer, policy *Policy, a *issued.Authority, key crypto.Signer, now time.Time) error {
 	a.CertificateURI, a.CertSerial, a.CertExpires = policy.anchorURI(), object.NewSerial(), now.Add(anchorLife.Life).UTC().Truncate(time.Second)
 	a.ThisUpdate, a.NextUpdate, a.ManifestSerial, a.Shed = time.Time{}, time.Time{}, nil, time.Time{}
 	der, err := policy.anchorCertificate(a, key, now)
@@ -161,7 +162,7 @@ func reanchor(w store.Writer, policy *Policy, a *Authority, key crypto.Signer, n
 	if err := store.PutValue(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
 		return err
 	}
-	return store.PutValue(w, authorityBucket, []byte(AnchorName), a)
+	return store.PutValue(w, issued.Authorities, []byte(issued.AnchorHolder), a)
 }
 
 // empty removes all that is in a bucket.

@@ -88,13 +88,13 @@ func (a *agenda) count(dirty, backlog map[string]bool) int {
 func (u *update) concerns() []string {
 	var holders []string
 	if u.Create || u.Adopt || u.End || len(u.Authorise)+len(u.Withdraw)+len(u.Release) > 0 || len(u.Certify)+len(u.Revoke) == 0 {
-		holders = append(holders, parseName(u.Name).holder)
+		holders = append(holders, u.Name.Holder)
 	}
 	for _, c := range u.Certify {
-		holders = append(holders, parseName(c.Name).holder)
+		holders = append(holders, c.Name.Holder)
 	}
 	for _, name := range u.Revoke {
-		holders = append(holders, parseName(name).holder)
+		holders = append(holders, name.Holder)
 	}
 	return holders
 }

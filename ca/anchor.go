@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -104,14 +105,14 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 		if err := store.PutValue(w, engineBucket, addressesKey, policy.Addresses()); err != nil {
 			return err
 		}
-		return store.PutValue(w, authorityBucket, []byte(AnchorName), anchor)
+		return store.PutValue(w, issued.Authorities, []byte(issued.AnchorHolder), anchor)
 	})
 	return err
 }
 
 // newAnchor makes the trust anchor's key and certificate. It holds everything, so that it never has to change with
 // what anyone below it holds.
-func newAnchor(policy *Policy, installation string, tree []holdings.Organisation, passphrase []byte, now time.Time) (*Authority, []byte, []byte, error) {
+func newAnchor(policy *Policy, installation string, tree []holdings.Organisation, passphrase []byte, now time.Time) (*issued.Authority, []byte, []byte, error) {
 	root := slices.IndexFunc(tree, func(o holdings.Organisation) bool { return o.Kind == holdings.Root })
 	if root < 0 {
 		return nil, nil, nil, fault.New(fault.BadInput, "the tree has no organisation of kind root; name one, such as iana")
@@ -136,8 +137,8 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	a := &Authority{
-		Name: AnchorName, Holder: AnchorName, Issuer: AnchorName, Repository: tree[root].Handle, Path: pathOf(installation, AnchorName),
+	a := &issued.Authority{
+		Name: issued.Anchor, Holder: issued.AnchorHolder, Issuer: issued.Anchor, Repository: tree[root].Handle, Path: pathOf(installation, issued.AnchorHolder),
 		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.anchorURI(),
 		CertSerial: object.NewSerial(), CertExpires: now.Add(anchorLife.Life),
 	}
@@ -146,10 +147,10 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 }
 
 // anchorCertificate is the trust anchor's self-signed certificate, DER.
-func (p *Policy) anchorCertificate(a *Authority, key crypto.Signer, now time.Time) ([]byte, error) {
+func (p *Policy) anchorCertificate(a *issued.Authority, key crypto.Signer, now time.Time) ([]byte, error) {
 	certificate := object.Certificate{
-		Serial: a.CertSerial, Issuer: a.KeyID, Key: a.publicKey(), NotBefore: now.Add(-backdate), NotAfter: a.CertExpires, Resources: a.Certified,
-		Repository: p.place(a), Manifest: p.place(a) + a.manifestName(), Notify: p.notify(a.Repository),
+		Serial: a.CertSerial, Issuer: a.KeyID, Key: a.PublicKey(), NotBefore: now.Add(-backdate), NotAfter: a.CertExpires, Resources: a.Certified,
+		Repository: p.place(a), Manifest: p.place(a) + a.ManifestName(), Notify: p.notify(a.Repository),
 	}
 	return certificate.Sign(key)
 }
@@ -161,9 +162,9 @@ func (e *Engine) Anchor() ([]byte, error) {
 
 // TAL is the trust anchor locator that validators are given (RFC 8630).
 func (e *Engine) TAL() (string, error) {
-	a, err := e.issuedTo(AnchorName)
+	a, err := e.issuedTo(issued.Anchor)
 	if err != nil {
 		return "", err
 	}
-	return object.TAL{URIs: []string{e.policy.AnchorURL, e.policy.anchorURI()}, Key: a.publicKey()}.Text(), nil
+	return object.TAL{URIs: []string{e.policy.AnchorURL, e.policy.anchorURI()}, Key: a.PublicKey()}.Text(), nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/updown"
 )
 
@@ -51,9 +52,9 @@ func TestGreedyDelegatedCA(t *testing.T) {
 			if took := time.Since(begun); took > 3*time.Second {
 				t.Errorf("another holder's change took %s to be published", took)
 			}
-			is, err := h.engine.issuedTo("afrinic")
+			is, err := h.engine.issuedTo(issued.Parse("afrinic"))
 			must(t, err)
-			if n := len(is.revoked); n > 3*childBurst {
+			if n := len(is.Revoked); n > 3*childBurst {
 				t.Errorf("the CRL lists %d certificates", n)
 			}
 			d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusScheduled)

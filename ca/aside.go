@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/fault"
 )
 
@@ -68,7 +69,7 @@ func (e *Engine) takeApart(ctx context.Context, parts [][]update, cause error) (
 // parts cuts a batch into the smallest batches that make sense by themselves: a certificate with the new authority that it
 // is for, or all that one authority does with its ROAs.
 func parts(updates []update) [][]update {
-	made := map[string]update{}
+	made := map[issued.Name]update{}
 	for _, u := range updates {
 		if u.Create {
 			made[u.Name] = u
@@ -84,7 +85,7 @@ func parts(updates []update) [][]update {
 			out = append(out, part)
 		}
 		for _, name := range u.Revoke {
-			out = append(out, []update{{Name: u.Name, Revoke: []string{name}}})
+			out = append(out, []update{{Name: u.Name, Revoke: []issued.Name{name}}})
 		}
 		if own := u; !u.Create && (len(u.Authorise)+len(u.Withdraw) > 0 || len(u.Certify)+len(u.Revoke) == 0) {
 			own.Certify, own.Revoke = nil, nil
@@ -98,11 +99,11 @@ func parts(updates []update) [][]update {
 func about(part []update) string {
 	switch u := part[0]; {
 	case len(u.Certify) > 0:
-		return parseName(u.Certify[0].Name).holder
+		return u.Certify[0].Name.Holder
 	case len(u.Revoke) > 0:
-		return parseName(u.Revoke[0]).holder
+		return u.Revoke[0].Holder
 	default:
-		return parseName(u.Name).holder
+		return u.Name.Holder
 	}
 }
 

@@ -14,9 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
+	"cadastre/internal/payload"
 	"cadastre/keys"
 	"cadastre/roa"
 )
@@ -26,10 +28,10 @@ import (
 func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
 		peopled(h)
-		is, err := h.engine.issuedTo("other")
+		is, err := h.engine.issuedTo(issued.Parse("other"))
 		must(h, err)
 		// its manifests list, from now on, what is not there
-		is.products["ghost.cer"] = Product{Name: "ghost.cer", Kind: CertificateProduct, Says: "nobody", Expires: time.Now().Add(year)}
+		is.Products["ghost.cer"] = issued.Product{Name: "ghost.cer", Says: issued.Parse("nobody"), Expires: time.Now().Add(year)}
 		h.intend("41.0.64.0/24,AS37009\n41.0.0.0/24,AS37008\n177.0.0.0/23,AS28005")
 		kindOf(h, h.engine.Settle(context.Background()), fault.Invalid, "other")
 		if got := h.reader.VRPs(); !slices.Contains(got, "41.0.0.0/24,24,AS37008") || !slices.Contains(got, "177.0.0.0/23,23,AS28005") || slices.Contains(got, "41.0.64.0/24,24,AS37009") {
@@ -62,8 +64,8 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		}
 
 		stop()
-		is, _ = h.engine.issuedTo("other")
-		delete(is.products, "ghost.cer")
+		is, _ = h.engine.issuedTo(issued.Parse("other"))
+		delete(is.Products, "ghost.cer")
 		stop = h.run()
 		time.Sleep(2 * time.Hour)
 		must(h, h.engine.WaitIdle(context.Background()))
@@ -98,7 +100,7 @@ func TestAKeyMadeTwice(t *testing.T) {
 		peopled(h)
 		h.take("other", "41.0.64.0/18")
 		h.settle()
-		isp, err := h.engine.issuedTo("isp")
+		isp, err := h.engine.issuedTo(issued.Parse("isp"))
 		must(h, err)
 		key, err := h.engine.openKey(&isp.Authority)
 		must(h, err)
@@ -111,7 +113,7 @@ func TestAKeyMadeTwice(t *testing.T) {
 		h.seal = func() { cancel(); h.engine.pool.Wait() }
 		h.give("other", "41.0.64.0/18")
 		kindOf(h, h.engine.Settle(context.Background()), fault.Internal, "isp")
-		if now := h.engine.clockOf("isp"); h.engine.clockOf("other") != nil || now.CertSerial.Cmp(isp.CertSerial) != 0 {
+		if now := h.engine.clockOf(issued.Parse("isp")); h.engine.clockOf(issued.Parse("other")) != nil || now.CertSerial.Cmp(isp.CertSerial) != 0 {
 			h.Error("the certificate of isp has been replaced")
 		}
 		stop := h.run()
@@ -123,12 +125,13 @@ func TestAKeyMadeTwice(t *testing.T) {
 }
 
 func TestPartsOfABatch(t *testing.T) {
-	vrps := []roa.VRP{{ASN: 1}, {ASN: 2}}
+	vrps := payload.List([]roa.VRP{{ASN: 1}, {ASN: 2}})
+	n := issued.Parse
 	updates := []update{
-		{Name: "isp", Certify: []certify{{Name: "new"}, {Name: "shop"}}, Revoke: []string{"old"}},
-		{Name: "new", Create: true, Authorise: vrps},
-		{Name: "other", Authorise: vrps, Withdraw: []string{"a.roa"}},
-		{Name: "rede"},
+		{Name: n("isp"), Certify: []certify{{Name: n("new")}, {Name: n("shop")}}, Revoke: []issued.Name{n("old")}},
+		{Name: n("new"), Create: true, Authorise: vrps},
+		{Name: n("other"), Authorise: vrps, Withdraw: []string{"a.roa"}},
+		{Name: n("rede")},
 	}
 	want := []struct {
 		about string
@@ -156,7 +159,7 @@ func TestPlanForWhatWaits(t *testing.T) {
 	v := furnished(t)
 	v.take("isp", "41.0.0.0/19")
 	v.give("other", "41.0.0.0/19")
-	v.aside = map[string]bool{"isp": true}
+	v.aside = map[issued.Name]bool{issued.Parse("isp"): true}
 	want := []string{"grow 3: afrinic certifies other (41.0.0.0/19, 41.0.64.0/18)", "authorise 0: shop withdraws 1", "shrink 4: isp revokes shop"}
 	if got := outline(v.plan()); !slices.Equal(got, want) {
 		t.Errorf("with isp set aside the plan is\n\t%s", strings.Join(got, "\n\t"))
@@ -169,7 +172,7 @@ func TestPlanForWhatWaits(t *testing.T) {
 	v = newVillage(t)
 	v.give("afrinic", "41.0.0.0/16")
 	v.give("isp", "41.0.0.0/18")
-	v.offline = map[string]bool{AnchorName: true}
+	v.offline = map[issued.Name]bool{issued.Anchor: true}
 	if got := outline(v.plan()); len(got) > 0 {
 		t.Errorf("with the anchor offline from the first the plan is %v", got)
 	}

@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/kinds"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
+	"cadastre/internal/payload"
 	"cadastre/internal/validate"
-	"cadastre/roa"
 )
 
 // validation is how the gate looks at what we sign: as strictly as it can.
@@ -49,32 +50,18 @@ func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*va
 		return nil, fault.New(fault.Invalid, "what would be published is not valid, so it is not published: %s", firstFindings(verdict.Findings))
 	}
 	for uri, c := range byURI {
-		if found, meant := textOf(verdict.VRPs[uri]), c.meant(); !slices.Equal(found, meant) {
-			return nil, fault.New(fault.Invalid, "what would be published for %s says %d VRPs where %d are meant, so it is not published", c.next.Name, len(found), len(meant))
+		for _, kind := range kinds.Table {
+			if found, meant := kind.Found(verdict, uri), c.meant(kind.Name); !slices.Equal(found, meant) {
+				return nil, fault.New(fault.Invalid, "what would be published for %s has %d payloads of %ss where %d are meant, so it is not published", c.next.Name, len(found), kind.Title, len(meant))
+			}
 		}
 	}
 	return verdict, nil
 }
 
-// meant is the VRPs of an authority's ROAs as text, sorted, each once.
-func (c *change) meant() []string {
-	var says []string
-	for _, p := range c.next.products {
-		if p.Kind == ROAProduct {
-			says = append(says, p.Says)
-		}
-	}
-	slices.Sort(says)
-	return slices.Compact(says)
-}
-
-func textOf(vrps []validate.VRP) []string {
-	var says []string
-	for _, v := range vrps {
-		says = append(says, roa.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}.String())
-	}
-	slices.Sort(says)
-	return slices.Compact(says)
+// meant is the payloads of an authority's objects of a kind as text, sorted, each once.
+func (c *change) meant(kind payload.Kind) []string {
+	return payload.Texts(slices.DeleteFunc(c.next.Payloads(), func(p payload.Payload) bool { return p.Kind() != kind }))
 }
 
 func firstFindings(findings []validate.Finding) string {

@@ -3,13 +3,14 @@ package ca
 import (
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 )
 
 // manifestDue is when an authority's manifest and CRL are to be made anew. It is zero, which is never, while they last as
 // long as the authority's certificate, since it is then the issuer's turn first, and where it makes none: its key is
 // elsewhere, or it has no certificate yet.
-func (p *Policy) manifestDue(a *Authority) time.Time {
+func (p *Policy) manifestDue(a *issued.Authority) time.Time {
 	if a.NextUpdate.IsZero() || !a.NextUpdate.Before(a.CertExpires) {
 		return time.Time{}
 	}
@@ -29,21 +30,21 @@ func (l Lifetime) dueAt(expires, issuerExpires time.Time) time.Time {
 
 // clock is what the scheduler knows of one authority.
 type clock struct {
-	Authority
+	issued.Authority
 	kind holdings.Kind
 }
 
 // clocks is every authority's. The earliest end over all of them is that over every chain of the tree, since each
 // chain is made of authorities and their products.
-type clocks map[string]clock
+type clocks map[issued.Name]clock
 
 // dueAt is when something of an authority is to be made anew: its manifest, a ROA, or, if its issuer can sign, its
 // certificate.
-func (c clocks) dueAt(p *Policy, name string, issuerSigns bool) time.Time {
+func (c clocks) dueAt(p *Policy, name issued.Name, issuerSigns bool) time.Time {
 	own := c[name]
 	at := p.manifestDue(&own.Authority)
-	if !own.FirstROA.IsZero() {
-		at = sooner(at, p.ROA.dueAt(own.FirstROA, own.CertExpires))
+	if !own.FirstObject.IsZero() {
+		at = sooner(at, p.ROA.dueAt(own.FirstObject, own.CertExpires))
 	}
 	if issuer, ok := c[own.Issuer]; ok && own.Issuer != name && issuerSigns {
 		at = sooner(at, p.lifetime(own.kind).dueAt(own.CertExpires, issuer.CertExpires))
@@ -54,17 +55,17 @@ func (c clocks) dueAt(p *Policy, name string, issuerSigns bool) time.Time {
 // notBefore is a time before which nothing of an authority falls due, whatever its issuer does.
 func (p *Policy) notBefore(own *clock) time.Time {
 	at := p.manifestDue(&own.Authority)
-	if !own.FirstROA.IsZero() {
-		at = sooner(at, p.ROA.dueAt(own.FirstROA, own.CertExpires))
+	if !own.FirstObject.IsZero() {
+		at = sooner(at, p.ROA.dueAt(own.FirstObject, own.CertExpires))
 	}
-	if own.Issuer != "" && own.Issuer != own.Name && !own.CertExpires.IsZero() {
+	if !own.Issuer.IsZero() && own.Issuer != own.Name && !own.CertExpires.IsZero() {
 		at = sooner(at, own.CertExpires.Add(-p.lifetime(own.kind).Lead))
 	}
 	return at
 }
 
 // offline tells whether nothing can be signed with an authority's key.
-func (e *Engine) offline(holder string) bool { return holder == AnchorName && e.anchor == nil }
+func (e *Engine) offline(name issued.Name) bool { return name == issued.Anchor && e.anchor == nil }
 
 // seemedDue is when something that seemed due and was not is looked at anew.
 const seemedDue = time.Hour
@@ -139,12 +140,12 @@ func later(a, b time.Time) time.Time {
 }
 
 // first is when the first thing in the whole tree ends to be valid, and whose it is.
-func (c clocks) first() (at time.Time, holder string) {
+func (c clocks) first() (at time.Time, whose issued.Name) {
 	for name, own := range c {
 		end := sooner(own.NextUpdate, own.CertExpires)
-		if end = sooner(end, own.FirstROA); !end.IsZero() && (at.IsZero() || end.Before(at)) {
-			at, holder = end, name
+		if end = sooner(end, own.FirstObject); !end.IsZero() && (at.IsZero() || end.Before(at)) {
+			at, whose = end, name
 		}
 	}
-	return at, holder
+	return at, whose
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
 	"cadastre/rrdp"
@@ -45,8 +46,8 @@ func (e *Engine) Hash(uri string) ([sha256.Size]byte, bool) {
 type candidate struct {
 	engine  *Engine
 	files   map[string][]byte
-	changed map[string]*Authority // by the URI of its certificate
-	moved   map[string]bool       // URIs at which an authority's certificate is no more
+	changed map[string]*issued.Authority // by the URI of its certificate
+	moved   map[string]bool              // URIs at which an authority's certificate is no more
 }
 
 func (c candidate) Get(uri string) ([]byte, bool) {
@@ -61,14 +62,14 @@ func (e *Engine) Root(uri string) ([]byte, bool) {
 	e.knownMu.Lock()
 	a, ok := e.clocks[e.borders[uri]]
 	e.knownMu.Unlock()
-	if !ok || a.Issuer != outside {
+	if !ok || a.Issuer != issued.Outside {
 		return nil, false
 	}
 	return e.taken(&a.Authority)
 }
 
 // taken is the certificate that an authority has from outside the tree.
-func (e *Engine) taken(a *Authority) ([]byte, bool) {
+func (e *Engine) taken(a *issued.Authority) ([]byte, bool) {
 	got := e.receivedFor(a.Name)
 	switch {
 	case got == nil:
@@ -85,7 +86,7 @@ func (e *Engine) roots() []string {
 	defer e.knownMu.Unlock()
 	var uris []string
 	for uri, name := range e.borders {
-		if e.clocks[name].Issuer == outside {
+		if e.clocks[name].Issuer == issued.Outside {
 			uris = append(uris, uri)
 		}
 	}
@@ -100,7 +101,7 @@ func (e *Engine) Foreign(uri string) bool {
 }
 
 func (c candidate) Root(uri string) ([]byte, bool) {
-	if a := c.changed[uri]; a != nil && a.Issuer == outside {
+	if a := c.changed[uri]; a != nil && a.Issuer == issued.Outside {
 		return c.engine.taken(a)
 	}
 	if c.moved[uri] {
@@ -124,7 +125,7 @@ func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
 }
 
 // certifiedAt is where an authority's certificate is, empty where there is no such authority.
-func (e *Engine) certifiedAt(name string) string {
+func (e *Engine) certifiedAt(name issued.Name) string {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
 	return e.clocks[name].CertificateURI
@@ -134,7 +135,7 @@ func (e *Engine) certifiedAt(name string) string {
 // and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
 // serial is closed in the same transaction.
 func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
-	files, changed, moved := map[string][]byte{}, map[string]*Authority{}, map[string]bool{}
+	files, changed, moved := map[string][]byte{}, map[string]*issued.Authority{}, map[string]bool{}
 	for name, c := range b.changes {
 		if was := e.certifiedAt(name); was != "" && (c.gone || was != c.next.CertificateURI) {
 			moved[was] = true
@@ -155,7 +156,7 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 		return err
 	}
 	err = e.commitBatches(prepared, func(w store.Writer) error {
-		for _, name := range slices.Sorted(maps.Keys(b.changes)) {
+		for _, name := range slices.SortedFunc(maps.Keys(b.changes), issued.Name.Compare) {
 			if err := e.write(w, b.changes[name], b.now); err != nil {
 				return err
 			}
@@ -234,21 +235,21 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 	if c.gone {
 		return e.erase(w, a)
 	}
-	if err := store.PutValue(w, authorityBucket, []byte(a.Name), a); err != nil {
+	if err := issued.Put(w, a); err != nil {
 		return err
 	}
 	for _, p := range c.removed {
-		if err := w.Delete(productBucket, within(a.Name, p.Name)); err != nil {
+		if err := w.Delete(issued.Products, issued.Within(a.Name, p.Name)); err != nil {
 			return err
 		}
 	}
 	for _, p := range c.added {
-		if err := store.PutValue(w, productBucket, within(a.Name, p.Name), p); err != nil {
+		if err := store.PutValue(w, issued.Products, issued.Within(a.Name, p.Name), p); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.revoked {
-		if err := store.PutValue(w, revokedBucket, within(a.Name, string(r.Serial.Bytes())), r); err != nil {
+		if err := store.PutValue(w, issued.Revoked, issued.Within(a.Name, string(r.Serial.Bytes())), r); err != nil {
 			return err
 		}
 	}
@@ -264,13 +265,13 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return w.Put(keyBucket, []byte(a.KeyID.String()), sealed)
+	return w.Put(issued.Keys, []byte(a.KeyID.String()), sealed)
 }
 
 // forgetRevocations drops those that no CRL has to list any more because the certificates have ended.
-func forgetRevocations(w store.Writer, authority string, now time.Time) error {
+func forgetRevocations(w store.Writer, authority issued.Name, now time.Time) error {
 	var past [][]byte
-	err := store.EachValue(w, revokedBucket, within(authority, ""), func(key string, r *Revocation) {
+	err := store.EachValue(w, issued.Revoked, issued.Within(authority, ""), func(key string, r *issued.Revocation) {
 		if !r.Expires.After(now) {
 			past = append(past, []byte(key))
 		}
@@ -279,7 +280,7 @@ func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 		return err
 	}
 	for _, key := range past {
-		if err := w.Delete(revokedBucket, key); err != nil {
+		if err := w.Delete(issued.Revoked, key); err != nil {
 			return err
 		}
 	}
@@ -287,10 +288,10 @@ func forgetRevocations(w store.Writer, authority string, now time.Time) error {
 }
 
 // erase takes an authority and everything of it out of the store, its key included.
-func (e *Engine) erase(w store.Writer, a *Authority) error {
-	for _, bucket := range []store.Bucket{productBucket, revokedBucket} {
+func (e *Engine) erase(w store.Writer, a *issued.Authority) error {
+	for _, bucket := range []store.Bucket{issued.Products, issued.Revoked} {
 		var keys [][]byte
-		for record, err := range w.Scan(bucket, within(a.Name, "")) {
+		for record, err := range w.Scan(bucket, issued.Within(a.Name, "")) {
 			if err != nil {
 				return err
 			}
@@ -302,10 +303,10 @@ func (e *Engine) erase(w store.Writer, a *Authority) error {
 			}
 		}
 	}
-	if err := w.Delete(keyBucket, []byte(a.KeyID.String())); err != nil {
+	if err := w.Delete(issued.Keys, []byte(a.KeyID.String())); err != nil {
 		return err
 	}
-	return w.Delete(authorityBucket, []byte(a.Name))
+	return w.Delete(issued.Authorities, []byte(a.Name.String()))
 }
 
 // remember keeps what was committed where plans and clocks look for it.

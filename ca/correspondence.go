@@ -73,7 +73,7 @@ func (e *Engine) Owns(uri string) bool {
 	}
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	return e.borders[uri] != ""
+	return !e.borders[uri].IsZero()
 }
 
 // ParentsOf is the names of the parents outside the tree that an organisation has, sorted.

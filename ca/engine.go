@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/due"
@@ -73,11 +74,11 @@ type Engine struct {
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 
 	knownMu   sync.Mutex // guards what follows; may be taken while mu is held, not the other way
-	known     map[string]*issued
+	known     map[issued.Name]*issued.Records
 	clocks    clocks
-	deadlines due.Queue[string]   // by authority: a time before which nothing of it falls due
-	issuedAt  map[string][]string // by organisation: its authorities, sorted
-	borders   map[string]string   // by the URI of its certificate: an authority that is another's, or has its certificate from another
+	deadlines due.Queue[issued.Name]   // a time before which nothing of an authority falls due
+	issuedAt  map[string][]issued.Name // by organisation: its authorities, sorted
+	borders   map[string]issued.Name   // by the URI of its certificate: an authority that is another's, or has its certificate from another
 
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
@@ -135,7 +136,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
 		repositories: map[string]*rrdp.Repository{},
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
-		known: map[string]*issued{}, clocks: clocks{}, issuedAt: map[string][]string{}, borders: map[string]string{},
+		known: map[issued.Name]*issued.Records{}, clocks: clocks{}, issuedAt: map[string][]issued.Name{}, borders: map[string]issued.Name{},
 		later: map[string]putOff{}, wake: make(chan struct{}, 1),
 		ask: due.NewSignal(), send: due.NewSignal(),
 	}
@@ -186,7 +187,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 			return nil, err
 		}
 	}
-	e.backlog[AnchorName] = true
+	e.backlog[issued.AnchorHolder] = true
 	if e.mirrors, err = openMirrors(e); err != nil {
 		return nil, err
 	}
@@ -207,21 +208,21 @@ func repositoryConfig(dir string, policy *Policy, registry string) rrdp.Config {
 // loadClocks reads every authority's record, without its products.
 func (e *Engine) loadClocks() error {
 	return e.store.View(func(r store.Reader) error {
-		return store.EachValue(r, authorityBucket, nil, func(_ string, a *Authority) { e.setClock(a) })
+		return store.EachValue(r, issued.Authorities, nil, func(_ string, a *issued.Authority) { e.setClock(a) })
 	})
 }
 
 // setClock notes an authority's record where plans and clocks look for it. The engine's mu and knownMu are held, or nobody
 // else has the engine yet.
-func (e *Engine) setClock(a *Authority) {
+func (e *Engine) setClock(a *issued.Authority) {
 	if was, exists := e.clocks[a.Name]; exists {
 		delete(e.borders, was.CertificateURI)
 	} else {
 		names := e.issuedAt[a.Holder]
-		at, _ := slices.BinarySearch(names, a.Name)
+		at, _ := slices.BinarySearchFunc(names, a.Name, issued.Name.Compare)
 		e.issuedAt[a.Holder] = slices.Insert(slices.Clone(names), at, a.Name)
 	}
-	if (a.Delegated != nil || a.Issuer == outside) && !a.awaits() {
+	if (a.Delegated != nil || a.Issuer == issued.Outside) && !a.Awaits() {
 		e.borders[a.CertificateURI] = a.Name
 	}
 	own := clock{*a, e.ledgerKind(a.Holder)}
@@ -229,12 +230,12 @@ func (e *Engine) setClock(a *Authority) {
 	e.deadlines.Set(a.Name, e.policy.notBefore(&own))
 }
 
-func (e *Engine) dropClock(name string) {
+func (e *Engine) dropClock(name issued.Name) {
 	a, exists := e.clocks[name]
 	if !exists {
 		return
 	}
-	names := slices.DeleteFunc(slices.Clone(e.issuedAt[a.Holder]), func(n string) bool { return n == name })
+	names := slices.DeleteFunc(slices.Clone(e.issuedAt[a.Holder]), func(n issued.Name) bool { return n == name })
 	if e.issuedAt[a.Holder] = names; len(names) == 0 {
 		delete(e.issuedAt, a.Holder)
 	}
@@ -244,7 +245,7 @@ func (e *Engine) dropClock(name string) {
 }
 
 // issuedOf is the names of an organisation's authorities that there are.
-func (e *Engine) issuedOf(holder string) []string {
+func (e *Engine) issuedOf(holder string) []issued.Name {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
 	return e.issuedAt[holder]
@@ -296,18 +297,18 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 }
 
 // sealKey and openKey keep the keys of authorities. The trust anchor's is not among them.
-func (e *Engine) sealKey(a *Authority, key crypto.Signer) ([]byte, error) {
+func (e *Engine) sealKey(a *issued.Authority, key crypto.Signer) ([]byte, error) {
 	return e.vault.Seal(a.KeyID.String(), key)
 }
 
-func (e *Engine) openKey(a *Authority) (crypto.Signer, error) {
-	if a.Holder == AnchorName {
+func (e *Engine) openKey(a *issued.Authority) (crypto.Signer, error) {
+	if a.Holder == issued.AnchorHolder {
 		if e.anchor == nil {
 			return nil, fault.New(fault.Secret, "the trust anchor has work to do and is offline: start with --anchor-passphrase-file")
 		}
 		return e.anchor, nil
 	}
-	sealed, err := e.read(keyBucket, []byte(a.KeyID.String()))
+	sealed, err := e.read(issued.Keys, []byte(a.KeyID.String()))
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +316,7 @@ func (e *Engine) openKey(a *Authority) (crypto.Signer, error) {
 }
 
 // issuedTo is all that is kept of an authority, nil where there is none.
-func (e *Engine) issuedTo(authority string) (*issued, error) {
+func (e *Engine) issuedTo(authority issued.Name) (*issued.Records, error) {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
 	if is := e.known[authority]; is != nil {
@@ -324,9 +325,9 @@ func (e *Engine) issuedTo(authority string) (*issued, error) {
 	if _, exists := e.clocks[authority]; !exists {
 		return nil, nil
 	}
-	var is *issued
+	var is *issued.Records
 	err := e.store.View(func(r store.Reader) (err error) {
-		is, err = readIssued(r, authority)
+		is, err = issued.Read(r, authority)
 		return err
 	})
 	if is != nil {
@@ -354,18 +355,17 @@ func (e *Engine) kindOf(holder string) holdings.Kind {
 
 // newAuthority is the record of an authority that is to be: where it stands and publishes, and the key of one whose key is
 // elsewhere. It takes the engine's mu.
-func (e *Engine) newAuthority(text string) Authority {
+func (e *Engine) newAuthority(n issued.Name) issued.Authority {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	n := parseName(text)
-	a := Authority{Name: text, Holder: n.holder, Issuer: e.parentOf(text), Repository: e.registryOf(n.holder)}
-	if key := e.peers.Key(text); key != nil {
+	a := issued.Authority{Name: n, Holder: n.Holder, Issuer: e.parentOf(n), Repository: e.registryOf(n.Holder)}
+	if key := e.peers.Key(n); key != nil {
 		place := key.Place
 		a.Delegated, a.KeyID, a.KeyInfo = &place, key.KeyID, key.KeyInfo
 		return a
 	}
 	a.Path = e.pathFor(n, a.Issuer)
-	if o := e.peers.RemoteOf(n.holder); o != nil {
+	if o := e.peers.RemoteOf(n.Holder); o != nil {
 		a.Repository, a.Base, a.Notify = o.Name, o.Base, o.Notify
 	}
 	return a
@@ -373,13 +373,11 @@ func (e *Engine) newAuthority(text string) Authority {
 
 // pathFor is the folder of a new authority: that of the generation before it (RFC 6489), unless its issuer publishes in
 // another place than theirs, for two issuers may not lead to one folder. The engine's mu is held.
-func (e *Engine) pathFor(n name, issuer string) string {
-	before := n
-	before.generation = e.rolls.of(n.line()).Active
-	was, above := e.clockOf(before.String()), e.clockOf(issuer)
+func (e *Engine) pathFor(n, issuer issued.Name) string {
+	was, above := e.clockOf(n.At(e.rolls.of(n.Line()).Active)), e.clockOf(issuer)
 	switch {
 	case was == nil:
-		return pathOf(e.installation, n.line())
+		return pathOf(e.installation, n.Line().String())
 	case was.Issuer == issuer || above == nil:
 		return was.Path
 	}
@@ -391,7 +389,7 @@ func (e *Engine) pathFor(n name, issuer string) string {
 
 // placeAsked is where a delegated CA wants to publish, by its last request; nil where the key is ours. It takes the
 // engine's mu.
-func (e *Engine) placeAsked(authority string) *federation.Place {
+func (e *Engine) placeAsked(authority issued.Name) *issued.Place {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	key := e.peers.Key(authority)
@@ -403,7 +401,7 @@ func (e *Engine) placeAsked(authority string) *federation.Place {
 }
 
 // receivedFor is what a parent outside the tree certified for an authority. It takes the engine's mu.
-func (e *Engine) receivedFor(authority string) *federation.Received {
+func (e *Engine) receivedFor(authority issued.Name) *federation.Received {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.peers.Received(authority)
@@ -413,9 +411,9 @@ func (e *Engine) receivedFor(authority string) *federation.Received {
 func (e *Engine) VRPs() ([]string, error) {
 	var says []string
 	err := e.store.View(func(r store.Reader) error {
-		return store.EachValue(r, productBucket, nil, func(_ string, p *Product) {
-			if p.Kind == ROAProduct {
-				says = append(says, p.Says)
+		return store.EachValue(r, issued.Products, nil, func(_ string, p *issued.Product) {
+			if vrp, is := p.Says.(roa.VRP); is {
+				says = append(says, vrp.String())
 			}
 		})
 	})

@@ -1,16 +1,19 @@
 package ca
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/payload"
 	"cadastre/internal/store"
+	"cadastre/roa"
 )
 
 // EvidenceBucket keeps what is evidence of transfers: facts under 'f', the transfer's number and the decision's, both
@@ -91,23 +94,24 @@ func (e *Engine) factsOf(o *holdings.Outcome) (map[string]*Fact, error) {
 func (e *Engine) factsAbout(f *Fact, t *holdings.Transfer, side, holder string) error {
 	for _, authority := range e.issuedOf(holder) {
 		a := e.clockOf(authority)
-		if a == nil || a.awaits() || !a.Certified.Overlaps(t.Resources) {
+		if a == nil || a.Awaits() || !a.Certified.Overlaps(t.Resources) {
 			continue
 		}
 		about := AuthorityOfFact{
-			Side: side, Name: authority, Resources: a.Certified.Intersect(t.Resources), Delegated: a.Delegated != nil, Published: !e.pending(a),
+			Side: side, Name: authority.String(), Resources: a.Certified.Intersect(t.Resources), Delegated: a.Delegated != nil, Published: !e.pending(a),
 			Objects: []ObjectOfFact{e.objectOfFact("certificate", a.CertificateURI, "")},
 		}
 		if a.Delegated == nil {
-			about.Objects = append(about.Objects, e.objectOfFact("manifest", e.policy.manifestURI(a), ""), e.objectOfFact("crl", e.policy.place(a)+a.crlName(), ""))
-			roas, err := e.roasWithin(authority, t.Resources)
+			about.Objects = append(about.Objects, e.objectOfFact("manifest", e.policy.manifestURI(a), ""), e.objectOfFact("crl", e.policy.place(a)+a.CRLName(), ""))
+			objects, err := e.objectsWithin(authority, t.Resources)
 			if err != nil {
 				return err
 			}
-			for _, p := range roas {
-				about.Objects = append(about.Objects, e.objectOfFact("roa", e.policy.place(a)+p.Name, p.Says))
-				if about.Published {
-					f.VRPs = append(f.VRPs, p.Says)
+			for _, p := range objects {
+				says, _ := p.Payload()
+				about.Objects = append(about.Objects, e.objectOfFact(string(says.Kind()), e.policy.place(a)+p.Name, says.String()))
+				if about.Published && says.Kind() == roa.Kind {
+					f.VRPs = append(f.VRPs, says.String())
 				}
 			}
 		}
@@ -124,27 +128,29 @@ func (e *Engine) objectOfFact(kind, uri, says string) ObjectOfFact {
 	return o
 }
 
-// roasWithin is an authority's ROAs for prefixes that overlap a set, sorted by what they say. A registry has none, and is not
-// looked through: what it issued is in proportion to the registry.
-func (e *Engine) roasWithin(authority string, s inr.Set) ([]Product, error) {
+// objectsWithin is an authority's signed objects whose payloads rest on resources that overlap a set, sorted by kind and what
+// they say. A registry has none, and is not looked through: what it issued is in proportion to the registry.
+func (e *Engine) objectsWithin(authority issued.Name, s inr.Set) ([]issued.Product, error) {
 	a := e.clockOf(authority)
-	if a.ROAs == 0 {
+	if a.Objects == 0 {
 		return nil, nil
 	}
 	is, err := e.issuedTo(authority)
 	if err != nil || is == nil {
 		return nil, err
 	}
-	var roas []Product
-	for _, p := range is.products {
-		text, _, _ := strings.Cut(p.Says, ",")
-		prefix, err := netip.ParsePrefix(text)
-		if p.Kind == ROAProduct && err == nil && s.Overlaps(inr.OfPrefix(prefix)) {
-			roas = append(roas, p)
+	var objects []issued.Product
+	for _, p := range is.Products {
+		if says, is := p.Payload(); is && s.Overlaps(says.Resources()) {
+			objects = append(objects, p)
 		}
 	}
-	slices.SortFunc(roas, func(a, b Product) int { return strings.Compare(a.Says+"\x00"+a.Name, b.Says+"\x00"+b.Name) })
-	return roas, nil
+	slices.SortFunc(objects, func(a, b issued.Product) int {
+		x, _ := a.Payload()
+		y, _ := b.Payload()
+		return cmp.Or(payload.Compare(x, y), strings.Compare(a.Name, b.Name))
+	})
+	return objects, nil
 }
 
 // writeFacts keeps facts, in the transaction of their decision.

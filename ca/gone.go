@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -21,9 +22,10 @@ import (
 
 // doubtful is a key that a parent certified and may not know any more.
 type doubtful struct {
-	source, authority string
-	issuer            []byte // certificate, DER
-	got               *federation.Received
+	source    string
+	authority issued.Name
+	issuer    []byte // certificate, DER
+	got       *federation.Received
 }
 
 // doubted tells whether a parent was removed, or does not name a class any more.
@@ -74,7 +76,7 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 	}
 	doubts := e.doubtfulOf(called, failed)
 	seen := map[string]*validate.Published{}
-	gone := map[string]bool{}
+	gone := map[issued.Name]bool{}
 	for _, d := range doubts {
 		published, looked := seen[string(d.issuer)]
 		if !looked {

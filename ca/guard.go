@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
@@ -264,14 +265,14 @@ func (e *Engine) restart(lost uint64) error {
 				return err
 			}
 		}
-		for holder, c := range e.clocks {
+		for _, c := range e.clocks {
 			a := c.Authority
 			if a.NextUpdate.IsZero() {
 				continue // it makes no manifests here: its key is elsewhere, or it has no certificate yet
 			}
 			a.Number += lost
 			a.NextUpdate = time.Unix(0, 0).UTC() // due at once, with a number that every reader takes
-			if err := store.PutValue(w, authorityBucket, []byte(holder), a); err != nil {
+			if err := issued.Put(w, &a); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/fault"
 )
 
@@ -210,9 +211,9 @@ func TestAnchorOffline(t *testing.T) {
 }
 
 func anchorManifest(h *house) string {
-	is, err := h.engine.issuedTo(AnchorName)
+	is, err := h.engine.issuedTo(issued.Anchor)
 	must(h, err)
-	return h.policy.place(&is.Authority) + is.manifestName()
+	return h.policy.place(&is.Authority) + is.ManifestName()
 }
 
 // TestAnchorOfflineFromTheFirst: nothing can be issued before the anchor has certified the root, and status says so.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/inr"
 	"cadastre/roa"
 )
@@ -56,7 +57,7 @@ func (c *chance) decision() {
 	default: // a sibling gets it
 		c.take(who, held.String())
 		for _, sibling := range c.people {
-			if sibling != who && c.engine.parentOf(sibling) == c.engine.parentOf(who) {
+			if sibling != who && c.engine.above(sibling) == c.engine.above(who) {
 				c.give(sibling, held.String())
 				return
 			}
@@ -67,12 +68,12 @@ func (c *chance) decision() {
 // delegate gives one and all above it what they lack of some resources, from the top down.
 func (c *chance) delegate(to string, what inr.Set) {
 	var chain []string
-	for up := to; up != AnchorName; up = c.engine.parentOf(up) {
+	for up := to; up != issued.AnchorHolder; up = c.engine.above(up) {
 		chain = append(chain, up)
 	}
 	slices.Reverse(chain)
 	for _, handle := range chain[1:] {
-		if lacking := what.Minus(c.engine.ledger.Holding(handle)).Intersect(c.engine.ledger.Free(c.engine.parentOf(handle))); !lacking.Empty() {
+		if lacking := what.Minus(c.engine.ledger.Holding(handle)).Intersect(c.engine.ledger.Free(c.engine.above(handle))); !lacking.Empty() {
 			c.give(handle, lacking.String())
 		}
 	}

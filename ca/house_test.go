@@ -17,6 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/object"
 	"cadastre/internal/relying/sandbox"
@@ -213,7 +214,7 @@ func (h *house) complete() {
 	}
 	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		for _, holder := range l.Organisations() {
-			is, err := h.engine.issuedTo(name{holder: holder, generation: h.engine.rolls.of(holder).Active}.String())
+			is, err := h.engine.issuedTo(h.engine.active(issued.Name{Holder: holder}))
 			switch holding := l.Holding(holder); {
 			case err != nil:
 				return err

@@ -12,34 +12,35 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
+	"cadastre/ca/kinds"
 	"cadastre/federation"
 	"cadastre/internal/fault"
-	"cadastre/internal/inr"
 	"cadastre/internal/object"
-	"cadastre/roa"
+	"cadastre/internal/payload"
 )
 
 // change is what becomes of one authority in a batch: its record and products, first as they were when the batch was
 // signed and, once it is closed, as they will be. A change with gone set ends the authority.
 type change struct {
-	next      *issued
+	next      *issued.Records
 	key       crypto.Signer // the authority's own
 	created   bool
 	gone      bool
 	certified bool // its certificate is a new one
-	shed      bool // it gave one below it less, or withdrew a ROA
+	shed      bool // it gave one below it less, or withdrew a signed object
 	touched   bool // it makes a new CRL and manifest
 
-	added   []Product
-	removed []Product
-	revoked []Revocation
+	added   []issued.Product
+	removed []issued.Product
+	revoked []issued.Revocation
 	files   map[string][]byte // by URI; nil for what is withdrawn
 }
 
 // batch is changes that become visible together.
 type batch struct {
 	now     time.Time
-	changes map[string]*change // by name
+	changes map[issued.Name]*change
 }
 
 // batcher makes one batch: it signs, and touches no state.
@@ -60,7 +61,7 @@ type signed struct {
 // sign signs the certificates and ROAs that the updates ask for. It can run beside the closing and committing of the
 // batch before it.
 func (e *Engine) sign(ctx context.Context, updates []update, now time.Time) (*signed, error) {
-	b := &batcher{batch: &batch{now: now, changes: map[string]*change{}}, policy: &e.policy}
+	b := &batcher{batch: &batch{now: now, changes: map[issued.Name]*change{}}, policy: &e.policy}
 	stock, err := e.oneTimeKeys(ctx, updates)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (e *Engine) sign(ctx context.Context, updates []update, now time.Time) (*si
 // stored when it returns.
 func (s *signed) close(ctx context.Context, e *Engine) (*batch, error) {
 	var tasks []func() error
-	for _, name := range slices.Sorted(maps.Keys(s.changes)) {
+	for _, name := range slices.SortedFunc(maps.Keys(s.changes), issued.Name.Compare) {
 		c := s.changes[name]
 		if err := c.rebase(e, s.now); err != nil {
 			return nil, err
@@ -121,7 +122,7 @@ func (c *change) rebase(e *Engine, at time.Time) error {
 	if c.shed {
 		now.Shed = at
 	}
-	c.next = &issued{Authority: now, products: is.products, revoked: is.revoked}
+	c.next = &issued.Records{Authority: now, Products: is.Products, Revoked: is.Revoked}
 	return nil
 }
 
@@ -145,7 +146,7 @@ func (e *Engine) oneTimeKeys(ctx context.Context, updates []update) (*stock, err
 func keysFor(updates []update) int {
 	n := 0
 	for _, u := range updates {
-		if parseName(u.Name).key != "" {
+		if u.Name.Key != "" {
 			continue
 		}
 		n += 1 + len(u.Authorise)
@@ -196,7 +197,7 @@ func inParallel(tasks []func() error) error {
 }
 
 // change is the change of an authority that exists, or is being made in this batch.
-func (b *batcher) change(e *Engine, name string) (*change, error) {
+func (b *batcher) change(e *Engine, name issued.Name) (*change, error) {
 	if c := b.changes[name]; c != nil {
 		return c, nil
 	}
@@ -207,15 +208,15 @@ func (b *batcher) change(e *Engine, name string) (*change, error) {
 	if is == nil {
 		return nil, fault.New(fault.Conflict, "the authority %s is no more", name)
 	}
-	next := &issued{Authority: is.Authority, products: is.products, revoked: is.revoked}
+	next := &issued.Records{Authority: is.Authority, Products: is.Products, Revoked: is.Revoked}
 	c := &change{next: next, files: map[string][]byte{}}
 	b.changes[name] = c
 	return c, nil
 }
 
 // create begins a new authority: with a key of the stock, or with that which a delegated CA asked to have certified.
-func (b *batcher) create(e *Engine, name string, stock *stock) error {
-	next := &issued{Authority: e.newAuthority(name)}
+func (b *batcher) create(e *Engine, name issued.Name, stock *stock) error {
+	next := &issued.Records{Authority: e.newAuthority(name)}
 	c := &change{next: next, created: true, files: map[string][]byte{}}
 	if next.Delegated == nil {
 		c.key = stock.next()
@@ -249,12 +250,15 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 		b.adopt(c, e.receivedFor(u.Name))
 	}
 	for _, file := range u.Withdraw {
-		c.shed = c.shed || c.next.products[file].Kind == ROAProduct
-		b.withdraw(c, c.next.products[file])
+		product := c.next.Products[file]
+		if _, is := product.Payload(); is {
+			c.shed = true
+		}
+		b.withdraw(c, product)
 	}
 	for _, file := range u.Release {
 		c.shed = true
-		b.release(c, c.next.products[file])
+		b.release(c, c.next.Products[file])
 	}
 	for _, name := range u.Revoke {
 		if err := b.revoke(e, c, name); err != nil {
@@ -273,24 +277,26 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 		if !child.created && !order.Resources.Contains(child.next.Certified) {
 			c.shed = true
 		}
-		child.next.names(order.Resources, b.now, known)
-		b.certify(c, child, e.placeAsked(order.Name), b.policy.lifetime(e.kindOf(child.next.Holder)))
+		child.next.Names(order.Resources, b.now, known)
+		if err := b.certify(c, child, e.placeAsked(order.Name), b.policy.lifetime(e.kindOf(child.next.Holder))); err != nil {
+			return err
+		}
 	}
-	for _, vrp := range u.Authorise {
+	for _, says := range u.Authorise {
 		oneTime := stock.next()
-		b.tasks = append(b.tasks, func() error { return b.authorise(c, vrp, oneTime) })
+		b.tasks = append(b.tasks, func() error { return b.authorise(c, says, oneTime) })
 	}
 	return nil
 }
 
 // withdraw takes a product out of the manifest and puts it on the CRL.
-func (b *batcher) withdraw(c *change, p Product) {
+func (b *batcher) withdraw(c *change, p issued.Product) {
 	b.release(c, p)
 	c.files[b.policy.place(&c.next.Authority)+p.Name] = nil
 }
 
 // release does so with a product whose file is another authority's from now on.
-func (b *batcher) release(c *change, p Product) {
+func (b *batcher) release(c *change, p issued.Product) {
 	c.removed = append(c.removed, p)
 	b.revokeSerial(c, p.Serial, p.Expires)
 }
@@ -298,57 +304,54 @@ func (b *batcher) release(c *change, p Product) {
 // adopt takes up the certificate that a parent outside the tree issued.
 func (b *batcher) adopt(c *change, got *federation.Received) {
 	own := &c.next.Authority
-	own.names(got.Resources, b.now, b.now.Add(-b.policy.Soak))
+	own.Names(got.Resources, b.now, b.now.Add(-b.policy.Soak))
 	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
-	own.Issuer, own.Subject, own.Certificated = outside, got.Subject, b.now
+	own.Issuer, own.Subject, own.Certificated = issued.Outside, got.Subject, b.now
 	c.certified = true
 }
 
 func (b *batcher) revokeSerial(c *change, serial *big.Int, expires time.Time) {
 	if serial != nil && expires.After(b.now) {
-		c.revoked = append(c.revoked, Revocation{Serial: serial, At: b.now, Expires: expires})
+		c.revoked = append(c.revoked, issued.Revocation{Serial: serial, At: b.now, Expires: expires})
 	}
 }
 
 // revoke ends an authority below c: its certificate is revoked, and all that it published withdrawn.
-func (b *batcher) revoke(e *Engine, c *change, name string) error {
+func (b *batcher) revoke(e *Engine, c *change, name issued.Name) error {
 	child, err := b.change(e, name)
 	if err != nil {
 		return err
 	}
 	b.end(child)
-	b.withdraw(c, c.next.products[child.next.certificateName()])
+	b.withdraw(c, c.next.Products[child.next.CertificateName()])
 	return nil
 }
 
 // end withdraws all that an authority published. What a delegated CA published is its own business.
 func (b *batcher) end(c *change) {
 	c.gone, c.touched = true, false
-	if c.next.Delegated != nil || c.next.awaits() {
+	if c.next.Delegated != nil || c.next.Awaits() {
 		return
 	}
 	place := b.policy.place(&c.next.Authority)
-	for name := range c.next.products {
+	for name := range c.next.Products {
 		c.files[place+name] = nil
 	}
-	c.files[place+c.next.manifestName()] = nil
-	c.files[place+c.next.crlName()] = nil
+	c.files[place+c.next.ManifestName()] = nil
+	c.files[place+c.next.CRLName()] = nil
 }
 
 // certify issues a certificate for what an authority is to name; one that replaces another has its name, and the other is
 // revoked. Place is where a delegated CA publishes, as it asked last.
-func (b *batcher) certify(c, child *change, place *federation.Place, l Lifetime) {
+func (b *batcher) certify(c, child *change, place *issued.Place, l Lifetime) error {
 	sub := &child.next.Authority
 	if place != nil {
 		sub.Delegated = place
 	}
-	name := sub.certificateName()
-	if old, replaces := c.next.products[name]; replaces {
+	name := sub.CertificateName()
+	if old, replaces := c.next.Products[name]; replaces {
 		if old.Says != sub.Name { // a source of chance that repeats itself; the next key is another
-			b.tasks = append(b.tasks, func() error {
-				return fault.New(fault.Internal, "the key that was made for %s is that of %s, whose certificate would be replaced", sub.Name, old.Says)
-			})
-			return
+			return fault.New(fault.Internal, "the key that was made for %s is that of %s, whose certificate would be replaced", sub.Name, old.Says)
 		}
 		b.revokeSerial(c, old.Serial, old.Expires)
 	}
@@ -359,9 +362,9 @@ func (b *batcher) certify(c, child *change, place *federation.Place, l Lifetime)
 	sub.Issuer, sub.Certificated = own.Name, b.now
 	child.certified = true
 	certificate := object.Certificate{
-		Serial: serial, Issuer: own.KeyID, IssuerName: own.Subject, Key: sub.publicKey(),
+		Serial: serial, Issuer: own.KeyID, IssuerName: own.Subject, Key: sub.PublicKey(),
 		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: sub.Certified,
-		CRL: b.policy.place(own) + own.crlName(), Issued: own.CertificateURI,
+		CRL: b.policy.place(own) + own.CRLName(), Issued: own.CertificateURI,
 		Repository: b.policy.place(sub), Manifest: b.policy.manifestURI(sub), Notify: b.policy.notifyOf(sub),
 	}
 	b.tasks = append(b.tasks, func() error {
@@ -372,59 +375,42 @@ func (b *batcher) certify(c, child *change, place *federation.Place, l Lifetime)
 		if err := vetoCertificate(sub.CertificateURI, der, &certificate); err != nil {
 			return err
 		}
-		b.add(c, der, Product{Name: name, Kind: CertificateProduct, Serial: serial, Expires: ends, Says: sub.Name})
+		b.add(c, der, issued.Product{Name: name, Serial: serial, Expires: ends, Says: sub.Name})
 		return nil
 	})
+	return nil
 }
 
-// names notes what an authority's certificate names from now on, and what it named before, which readers may hold still: what it
-// got until a time, they all know.
-func (a *Authority) names(resources inr.Set, now, known time.Time) {
-	var grown []Growth
-	for _, g := range a.Grown {
-		if g.At.After(known) {
-			grown = append(grown, Growth{g.At, g.Before.Intersect(resources)})
-		}
+// authorise issues the signed object of a payload.
+func (b *batcher) authorise(c *change, says payload.Payload, oneTime crypto.Signer) error {
+	kind, err := kinds.Of(says.Kind())
+	if err != nil {
+		return err
 	}
-	if !a.Certified.Empty() && !a.Certified.Contains(resources) {
-		grown = append(grown, Growth{now, a.Certified.Intersect(resources)})
-	}
-	a.Grown = grown
-	a.Certified = resources
-}
-
-// authorise issues the ROA of one VRP.
-func (b *batcher) authorise(c *change, vrp roa.VRP, oneTime crypto.Signer) error {
 	key, err := object.PublicKeyOf(oneTime)
 	if err != nil {
 		return err
 	}
 	own := &c.next.Authority
-	name := key.ID.FileName() + ".roa" // a new name for each issuance (RFC 6481, section 2.2)
-	statement := object.ROA{
-		Place:     b.place(own, name),
-		ASN:       vrp.ASN,
-		Prefixes:  []object.ROAPrefix{{Prefix: vrp.Prefix, MaxLength: vrp.MaxLength}},
-		NotBefore: b.now.Add(-backdate), NotAfter: earlier(b.now.Add(b.policy.ROA.Life), own.CertExpires),
-	}
-	der, serial, err := statement.Sign(c.key, oneTime, b.now)
+	name := key.ID.FileName() + kind.Extension // a new name for each issuance (RFC 6481, section 2.2)
+	ends := earlier(b.now.Add(b.policy.ROA.Life), own.CertExpires)
+	der, serial, err := kind.Sign(says, kinds.Order{
+		Place: b.place(own, name), NotBefore: b.now.Add(-backdate), NotAfter: ends, Issuer: c.key, OneTime: oneTime, At: b.now,
+	})
 	if err != nil {
 		return err
 	}
-	if err := vetoROA(statement.Object, der, &statement); err != nil {
-		return err
-	}
-	b.add(c, der, Product{Name: name, Kind: ROAProduct, Serial: serial, Expires: statement.NotAfter, Says: vrp.String()})
+	b.add(c, der, issued.Product{Name: name, Serial: serial, Expires: ends, Says: says})
 	return nil
 }
 
-func (b *batcher) place(a *Authority, name string) object.Place {
+func (b *batcher) place(a *issued.Authority, name string) object.Place {
 	place := b.policy.place(a)
-	return object.Place{Issuer: a.KeyID, IssuerName: a.Subject, CRL: place + a.crlName(), Issued: a.CertificateURI, Object: place + name}
+	return object.Place{Issuer: a.KeyID, IssuerName: a.Subject, CRL: place + a.CRLName(), Issued: a.CertificateURI, Object: place + name}
 }
 
 // add notes what a task made.
-func (b *batcher) add(c *change, der []byte, p Product) {
+func (b *batcher) add(c *change, der []byte, p issued.Product) {
 	p.Hash = sha256.Sum256(der)
 	uri := b.policy.place(&c.next.Authority) + p.Name
 	b.mu.Lock()
@@ -469,7 +455,7 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	next := earlier(b.now.Add(life), own.CertExpires)
 
 	crl := object.CRL{Issuer: own.KeyID, IssuerName: own.Subject, Number: number, ThisUpdate: this, NextUpdate: next}
-	for _, r := range c.next.revoked {
+	for _, r := range c.next.Revoked {
 		crl.Revoked = append(crl.Revoked, object.Revoked{Serial: r.Serial, At: r.At})
 	}
 	list, err := crl.Sign(c.key)
@@ -477,12 +463,12 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 		return err
 	}
 	place := b.policy.place(own)
-	if err := vetoCRL(place+own.crlName(), list, &crl); err != nil {
+	if err := vetoCRL(place+own.CRLName(), list, &crl); err != nil {
 		return err
 	}
-	manifest := object.Manifest{Place: b.place(own, own.manifestName()), Number: number, ThisUpdate: this, NextUpdate: next}
-	manifest.Files = append(manifest.Files, object.File{Name: own.crlName(), Hash: sha256.Sum256(list)})
-	for _, p := range c.next.products {
+	manifest := object.Manifest{Place: b.place(own, own.ManifestName()), Number: number, ThisUpdate: this, NextUpdate: next}
+	manifest.Files = append(manifest.Files, object.File{Name: own.CRLName(), Hash: sha256.Sum256(list)})
+	for _, p := range c.next.Products {
 		manifest.Files = append(manifest.Files, object.File{Name: p.Name, Hash: p.Hash})
 	}
 	slices.SortFunc(manifest.Files, func(a, b object.File) int { return cmp.Compare(a.Name, b.Name) })
@@ -493,7 +479,7 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	if err := vetoManifest(manifest.Object, der, &manifest); err != nil {
 		return err
 	}
-	c.files[place+own.crlName()], c.files[place+own.manifestName()] = list, der
+	c.files[place+own.CRLName()], c.files[place+own.ManifestName()] = list, der
 	own.Number, own.ThisUpdate, own.NextUpdate, own.ManifestSerial = number, this, next, serial
 	return nil
 }
@@ -502,31 +488,31 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 func (b *batcher) replaceManifest(c *change) {
 	before := len(c.revoked)
 	b.revokeSerial(c, c.next.ManifestSerial, c.next.NextUpdate)
-	c.next.revoked = append(c.next.revoked, c.revoked[before:]...)
+	c.next.Revoked = append(c.next.Revoked, c.revoked[before:]...)
 }
 
 // settle computes the products and revocations as they will be. What it starts from is shared and left alone.
 func (c *change) settle(now time.Time) {
-	products := make(map[string]Product, len(c.next.products)+len(c.added))
-	maps.Copy(products, c.next.products)
+	products := make(map[string]issued.Product, len(c.next.Products)+len(c.added))
+	maps.Copy(products, c.next.Products)
 	for _, p := range c.removed {
 		delete(products, p.Name)
 	}
 	for _, p := range c.added {
 		products[p.Name] = p
 	}
-	revoked := make([]Revocation, 0, len(c.next.revoked)+len(c.revoked)+1)
-	for _, r := range slices.Concat(c.next.revoked, c.revoked) {
+	revoked := make([]issued.Revocation, 0, len(c.next.Revoked)+len(c.revoked)+1)
+	for _, r := range slices.Concat(c.next.Revoked, c.revoked) {
 		if r.Expires.After(now) {
 			revoked = append(revoked, r)
 		}
 	}
-	c.next.products, c.next.revoked = products, revoked
-	c.next.ROAs, c.next.FirstROA = 0, time.Time{}
+	c.next.Products, c.next.Revoked = products, revoked
+	c.next.Objects, c.next.FirstObject = 0, time.Time{}
 	for _, p := range products {
-		if p.Kind == ROAProduct {
-			c.next.ROAs++
-			c.next.FirstROA = sooner(p.Expires, c.next.FirstROA)
+		if _, is := p.Payload(); is {
+			c.next.Objects++
+			c.next.FirstObject = sooner(p.Expires, c.next.FirstObject)
 		}
 	}
 }

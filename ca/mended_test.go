@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
@@ -115,7 +116,7 @@ func TestDamagedRecordIsSaid(t *testing.T) {
 		h.settle()
 		clear(h.engine.known)
 		_, err := h.store.Update(store.Any, func(w store.Writer) error {
-			return w.Put(productBucket, within("isp~1", "x.roa"), []byte("{"))
+			return w.Put(issued.Products, issued.Within(issued.Parse("isp~1"), "x.roa"), []byte("{"))
 		})
 		must(t, err)
 		if _, err := h.engine.Keys("isp"); err == nil {

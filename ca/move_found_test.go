@@ -3,10 +3,12 @@ package ca
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/roa"
 )
@@ -80,7 +82,7 @@ func TestWhatTheModelFound(t *testing.T) {
 			if _, err := m.work(batchKeys); err != nil {
 				return err
 			}
-			if named := v.issued["rede"].Certified; !named.Contains(away.resources) {
+			if named := v.issued[issued.Parse("rede")].Certified; !named.Contains(away.resources) {
 				t.Fatalf("the certificate shrank at once, to %s", named)
 			}
 			return m.carryThrough(&deal{kind: holdings.Merger, donor: v, taker: v, from: "vizinho", to: "rede", resources: resources(t, "177.0.64.0-177.0.255.255")})
@@ -94,7 +96,7 @@ func TestWhatTheModelFound(t *testing.T) {
 				return err
 			}
 			on := &deal{kind: holdings.Market, donor: d.donor, taker: d.taker, from: "other", to: "rede", resources: d.resources}
-			on.staged = []roa.VRP{vrpOf("41.0.32.0/20,20,AS37000")}
+			on.staged = []roa.VRP{{Prefix: netip.MustParsePrefix("41.0.32.0/20"), MaxLength: 20, ASN: 37000}}
 			if err := m.carryThrough(on); err != nil {
 				return err
 			}
@@ -211,9 +213,9 @@ func TestKeyRollsWait(t *testing.T) {
 		v.must(v.execute(v.plan(), batchKeys))
 		v.turn()
 		v.turn()
-		v.aside = map[string]bool{v.active("isp"): true}
+		v.aside = map[issued.Name]bool{v.active("isp"): true}
 		v.must(v.execute(v.plan(), batchKeys))
-		if got := v.read(v.snapshot()).vrps; v.active("isp") != "isp~1" || !maps.Equal(got, before) {
+		if got := v.read(v.snapshot()).vrps; v.active("isp") != issued.Parse("isp~1") || !maps.Equal(got, before) {
 			t.Errorf("%s is active, and the VRPs are %v", v.active("isp"), got)
 		}
 		v.aside = nil
@@ -229,8 +231,8 @@ func TestKeyRollsWait(t *testing.T) {
 		v.intend("isp", "102.0.0.0/17", "AS37000")
 		v.turn()
 		v.settle(batchKeys)
-		if v.active("iana") != "iana~1" || v.issued["iana"] != nil {
-			t.Errorf("%s is active, and the key before: %v", v.active("iana"), v.issued["iana"])
+		if v.active("iana") != issued.Parse("iana~1") || v.issued[issued.Parse("iana")] != nil {
+			t.Errorf("%s is active, and the key before: %v", v.active("iana"), v.issued[issued.Parse("iana")])
 		}
 	})
 	t.Run("what one below says instead", func(t *testing.T) {

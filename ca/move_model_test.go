@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -51,7 +52,7 @@ type mutation struct {
 	blind      bool                          // finalised before it is
 	mirrorless bool                          // nothing of what was agreed is brought
 	unstaged   bool                          // next keys issue as soon as they are certified
-	forget     func(*issued)                 // what is forgotten of an authority
+	forget     func(*issued.Records)         // what is forgotten of an authority
 	midway     func(m *model, d *deal) error // something happens while a transfer soaks
 }
 
@@ -95,10 +96,10 @@ func (m *model) begin() error {
 }
 
 func (v *village) level(name string) int {
-	if name == AnchorName {
+	if name == issued.AnchorHolder {
 		return -1
 	}
-	return v.Depth(name)
+	return v.Ledger.Depth(name)
 }
 
 // blinkered is a world as a planner with a mutation sees it.
@@ -107,7 +108,7 @@ type blinkered struct {
 	mutation
 }
 
-func (b blinkered) Moving(name string) bool { return !b.together && b.world.Moving(name) }
+func (b blinkered) Moving(name issued.Name) bool { return !b.together && b.world.Moving(name) }
 
 // work plans in all installations and carries out the plans, of each at most so many batches. It tells whether anything was
 // left to do.
@@ -140,8 +141,10 @@ func (m *model) work(atMost int) (busy bool, err error) {
 					}
 				}
 				for _, u := range updates {
-					m.watch.see(v.world, u.Name)
-					m.watch.see(v.world, u.Revoke...)
+					m.watch.see(v.world, u.Name.Holder)
+					for _, name := range u.Revoke {
+						m.watch.see(v.world, name.Holder)
+					}
 				}
 				if err := m.look(); err != nil {
 					return false, fmt.Errorf("in wave %s %d: %w", w.Step, w.Depth, err)
@@ -219,7 +222,7 @@ func (m *model) progress() error {
 func (m *model) stands(d *deal) bool {
 	v := d.taker
 	for _, leg := range v.Transfer(d.ids[v]).Legs {
-		for at := v.active(leg.To); at != AnchorName; at = v.Parent(at) {
+		for at := v.active(leg.To); at != issued.Anchor; at = v.Parent(at) {
 			if is := v.issued[at]; is == nil || !is.Certified.Contains(leg.Resources) {
 				return false
 			}
@@ -229,8 +232,8 @@ func (m *model) stands(d *deal) bool {
 		says, _ := roa.Authorised(in, v.Holding(in.Holder))
 		for _, vrp := range says {
 			is := v.issued[v.active(in.Holder)]
-			said := func(name string) bool { return is.products[name].Says == vrp.String() }
-			if !m.mutation.mirrorless && !slices.ContainsFunc(roaNames(is), said) {
+			said := func(name string) bool { return is.Products[name].Says == issued.Says(vrp) }
+			if !m.mutation.mirrorless && !slices.ContainsFunc(is.ObjectNames(), said) {
 				return false
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/roa"
 )
@@ -60,7 +61,7 @@ func routeOf(prefix string, origin uint32) announcement {
 func everyRoute(v *village) []announcement {
 	var routes []announcement
 	for _, holder := range v.Organisations() {
-		for _, vrp := range v.Authorised(v.active(holder), v.Holding(holder)) {
+		for _, vrp := range v.vrps(holder) {
 			routes = append(routes, announcement{vrp.Prefix, vrp.ASN})
 			if vrp.MaxLength > vrp.Prefix.Bits() {
 				routes = append(routes, announcement{netip.PrefixFrom(vrp.Prefix.Addr(), vrp.MaxLength), vrp.ASN})
@@ -134,8 +135,8 @@ func TestWrongMovesAreSeen(t *testing.T) {
 		{"plans know of no soak", staircase, mutation{unsoaked: true}, true},
 		{"finalised at once when it is published", staircase, mutation{hasty: true}, true},
 		{"a repository is one point", landing, mutation{together: true}, true},
-		{"what grew is passed on at once", staircase, mutation{forget: func(is *issued) { is.Grown = nil }}, true},
-		{"what is above shrinks at once", staircase, mutation{forget: func(is *issued) { is.Shed = time.Time{} }}, true},
+		{"what grew is passed on at once", staircase, mutation{forget: func(is *issued.Records) { is.Grown = nil }}, true},
+		{"what is above shrinks at once", staircase, mutation{forget: func(is *issued.Records) { is.Shed = time.Time{} }}, true},
 		{"a covering AS0 in flight", staircase, mutation{midway: covering("lacnic", "41.0.192.0/21", "AS0")}, true},
 		{"a covering ROA in flight", staircase, mutation{midway: covering("nic.br", "41.0.192.0/21", "AS28000")}, true},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/roa"
 )
@@ -28,7 +29,7 @@ func drawDeal(t *rapid.T, m *model, regions []*region) (*deal, holdings.Organisa
 	}
 	recipient := holdings.Organisation{}
 	if _, enrolled := there.Organisation(d.to); enrolled && rapid.IntRange(0, 4).Draw(t, "new") == 0 {
-		recipient = holdings.Organisation{Handle: fmt.Sprintf("%s-%d", d.to, len(m.deals)), Parent: parseName(there.Parent(d.to)).holder, Kind: there.Kind(d.to)}
+		recipient = holdings.Organisation{Handle: fmt.Sprintf("%s-%d", d.to, len(m.deals)), Parent: there.above(d.to), Kind: there.Kind(issued.Name{Holder: d.to})}
 		d.to = recipient.Handle
 	}
 	d.resources = here.Holding(d.from)
@@ -94,7 +95,7 @@ func (m *model) runs(t *rapid.T, regions []*region) {
 			v := rapid.SampledFrom(m.villages).Draw(t, "roller's")
 			holder := rapid.SampledFrom(v.Organisations()).Draw(t, "who rolls")
 			soak := m.watch.soak * time.Duration(rapid.IntRange(0, 2).Draw(t, "staged for"))
-			if !v.Kind(holder).IsRegistry() { // in one repository it is for who asks to say
+			if !v.Kind(issued.Name{Holder: holder}).IsRegistry() { // in one repository it is for who asks to say
 				soak = max(soak, m.watch.soak)
 			}
 			if v.roll(holder, soak) {

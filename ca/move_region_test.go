@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -93,7 +94,7 @@ func drawRegion(t *rapid.T, first int) *region {
 
 // meet notes who is there.
 func (r *region) meet() {
-	r.people = slices.DeleteFunc(r.Organisations(), func(handle string) bool { return r.Kind(handle).IsRegistry() })
+	r.people = slices.DeleteFunc(r.Organisations(), func(handle string) bool { return r.Kind(issued.Name{Holder: handle}).IsRegistry() })
 }
 
 // units is some of the 64 parts of a block, with an AS number for each.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/inr"
 	"cadastre/roa"
 )
@@ -51,21 +52,22 @@ func newWatch(soak time.Duration, seed uint64, worlds ...*world) *watch {
 }
 
 // signer names an authority's key and folder. One that ended and came again has another key.
-func (o *watch) signer(w *world, authority string) signer {
-	return signer{fmt.Sprintf("%d:%s", slices.Index(o.worlds, w), parseName(authority).holder), fmt.Sprintf("%x", w.issued[authority].KeyID[16:])}
+func (o *watch) signer(w *world, authority issued.Name) signer {
+	return signer{fmt.Sprintf("%d:%s", slices.Index(o.worlds, w), authority.Holder), fmt.Sprintf("%x", w.issued[authority].KeyID[16:])}
 }
 
-// see notes what the folders of some authorities show now.
-func (o *watch) see(w *world, authorities ...string) {
-	for _, name := range authorities {
-		holder, s := parseName(name).holder, shown{}
+// see notes what the folders of some organisations show now.
+func (o *watch) see(w *world, holders ...string) {
+	for _, holder := range holders {
+		s := shown{}
 		for _, authority := range w.have(holder) {
 			l := &listed{certificates: map[signer]inr.Set{}}
-			for _, p := range w.issued[authority].products {
-				if p.Kind == CertificateProduct {
-					l.certificates[o.signer(w, p.Says)] = w.issued[p.Says].Certified
-				} else {
-					l.roas = append(l.roas, vrpOf(p.Says))
+			for _, p := range w.issued[authority].Products {
+				switch says := p.Says.(type) {
+				case issued.Name:
+					l.certificates[o.signer(w, says)] = w.issued[says].Certified
+				case roa.VRP:
+					l.roas = append(l.roas, says)
 				}
 			}
 			l.roas = roa.Unique(l.roas)
@@ -191,7 +193,7 @@ func (o *watch) vrps(state map[string]shown) []roa.VRP {
 		}
 	}
 	for _, w := range o.worlds {
-		walk(o.signer(w, AnchorName), inr.Everything())
+		walk(o.signer(w, issued.Anchor), inr.Everything())
 	}
 	return roa.Unique(vrps)
 }

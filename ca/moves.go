@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -29,13 +30,11 @@ type Standing struct {
 func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Standing, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	line := name{holder: holder}
-	line.generation = e.rolls.of(line.String()).Active
 	s := Standing{Delegated: e.peers.Child(holder) != nil}
-	authority := line.String()
+	authority := e.active(issued.Name{Holder: holder})
 	if s.Delegated {
 		key := e.certifiedKey(holder, resources)
-		if key == "" {
+		if key.IsZero() {
 			s.Missing = fmt.Sprintf("the CA of %s elsewhere has not had %s certified", holder, resources)
 			return s, nil
 		}
@@ -47,13 +46,13 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 		s.Repository, s.Manifest, s.Notify = a.Delegated.Repository, a.Delegated.Manifest, a.Delegated.Notify
 		authority = e.parentOf(key)
 	}
-	for at := authority; at != AnchorName; at = e.parentOf(at) {
-		if at == outside {
+	for at := authority; at != issued.Anchor; at = e.parentOf(at) {
+		if at == issued.Outside {
 			break
 		}
 		is := e.clockOf(at)
 		switch {
-		case is == nil || is.awaits() || !is.Certified.Contains(resources):
+		case is == nil || is.Awaits() || !is.Certified.Contains(resources):
 			s.Missing = fmt.Sprintf("%s has no certificate for %s yet", at, resources)
 		case s.Pending == "" && e.pending(is):
 			s.Pending = fmt.Sprintf("what %s signed is not published yet", at)
@@ -69,14 +68,14 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 	if err != nil {
 		return s, err
 	}
-	said := map[string]bool{}
-	for _, p := range is.products {
-		if p.Kind == ROAProduct {
-			said[p.Says] = true
+	said := map[roa.VRP]bool{}
+	for _, p := range is.Products {
+		if vrp, is := p.Says.(roa.VRP); is {
+			said[vrp] = true
 		}
 	}
 	for _, v := range vrps {
-		if !said[v.String()] {
+		if !said[v] {
 			s.Missing = fmt.Sprintf("%s has no ROA for %s yet", holder, v)
 			return s, nil
 		}
@@ -85,7 +84,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 }
 
 // pending tells whether the repository that an authority publishes in has something that readers can't see yet.
-func (e *Engine) pending(a *Authority) bool {
+func (e *Engine) pending(a *issued.Authority) bool {
 	if a.Base != "" {
 		return e.unsent(a)
 	}
@@ -94,11 +93,13 @@ func (e *Engine) pending(a *Authority) bool {
 }
 
 // unsent tells whether an authority publishes at the server of another, and something of there has not reached it.
-func (e *Engine) unsent(a *Authority) bool { return a.Base != "" && e.mirrors.unsent(a.Repository) }
+func (e *Engine) unsent(a *issued.Authority) bool {
+	return a.Base != "" && e.mirrors.unsent(a.Repository)
+}
 
-// certifiedKey is the key of a delegated CA that is certified for some resources; empty where none is. The engine's mu is held.
-func (e *Engine) certifiedKey(holder string, resources inr.Set) string {
-	var names []string
+// certifiedKey is the key of a delegated CA that is certified for some resources; nobody's name where none is. The engine's mu is held.
+func (e *Engine) certifiedKey(holder string, resources inr.Set) issued.Name {
+	var names []issued.Name
 	for _, key := range e.peers.Keys(holder) {
 		authority := key.Authority
 		if a := e.clockOf(authority); a != nil && a.Certified.Contains(resources) {
@@ -106,10 +107,9 @@ func (e *Engine) certifiedKey(holder string, resources inr.Set) string {
 		}
 	}
 	if len(names) == 0 {
-		return ""
+		return issued.Name{}
 	}
-	slices.Sort(names)
-	return names[0]
+	return slices.MinFunc(names, issued.Name.Compare)
 }
 
 // Rest is what is still certified of what was lost: nothing where Missing is empty.
@@ -132,10 +132,10 @@ func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 		}
 		for _, authority := range e.issuedOf(holder) {
 			a := e.clockOf(authority)
-			if a == nil || a.awaits() || a.Issuer == outside {
+			if a == nil || a.Awaits() || a.Issuer == issued.Outside {
 				continue
 			}
-			over := a.Certified.Intersect(resources.Minus(e.ledger.Via(holder, parseName(authority).source)))
+			over := a.Certified.Intersect(resources.Minus(e.ledger.Via(holder, authority.Source)))
 			switch {
 			case !over.Empty():
 				rest.Missing = fmt.Sprintf("the certificate of %s names %s still", authority, over)
@@ -175,7 +175,7 @@ func (e *Engine) DelegatedIdentities() map[string][]byte {
 func (e *Engine) CertificatesOf(holder string) []string {
 	var uris []string
 	for _, authority := range e.issuedOf(holder) {
-		if a := e.clockOf(authority); a != nil && !a.awaits() {
+		if a := e.clockOf(authority); a != nil && !a.Awaits() {
 			uris = append(uris, a.CertificateURI)
 		}
 	}
@@ -196,7 +196,7 @@ func (e *Engine) SignAs(holder string, statement []byte) ([]Signed, error) {
 	hash := sha256.Sum256(statement)
 	for _, authority := range e.issuedOf(holder) {
 		a := e.clockOf(authority)
-		if a == nil || a.awaits() || a.Delegated != nil {
+		if a == nil || a.Awaits() || a.Delegated != nil {
 			continue
 		}
 		key, err := e.openKey(a)

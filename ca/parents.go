@@ -3,6 +3,7 @@ package ca
 import (
 	"regexp"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -140,12 +141,11 @@ func (e *Engine) noteParent(holder, called string, change func(*federation.Paren
 // it to the key that issues.
 func (e *Engine) receive(by holdings.By, holder, source string) error {
 	e.mu.RLock()
-	line := name{holder: holdings.Fold(holder), source: source}
-	line.generation = e.rolls.of(line.String()).Active
+	line := e.active(issued.Name{Holder: holdings.Fold(holder), Source: source})
 	p := e.peers.ParentOf(source)
 	var held inr.Set
 	if p != nil && p.Classes[source] != nil {
-		if got := p.Classes[source].Keys[line.String()]; got != nil {
+		if got := p.Classes[source].Keys[line]; got != nil {
 			held = got.Resources.Intersect(p.Classes[source].Entitled)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
@@ -86,9 +87,9 @@ func (e *Engine) AnchorNeededBy() time.Time {
 	e.mu.RUnlock()
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	at := e.clocks[AnchorName].NextUpdate
+	at := e.clocks[issued.Anchor].NextUpdate
 	for _, name := range e.issuedAt[root] {
-		if c := e.clocks[name]; c.Issuer == AnchorName {
+		if c := e.clocks[name]; c.Issuer == issued.Anchor {
 			at = sooner(at, c.CertExpires)
 		}
 	}

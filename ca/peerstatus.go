@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -83,7 +84,7 @@ func (e *Engine) Children() ([]ChildStatus, error) {
 	defer e.mu.RUnlock()
 	list := []ChildStatus{}
 	for _, c := range e.peers.Children() {
-		keys, err := e.keysOf(c.Holder, func(n name) bool { return n.key != "" })
+		keys, err := e.keysOf(c.Holder, func(n issued.Name) bool { return n.Key != "" })
 		if err != nil {
 			return nil, err
 		}
@@ -107,14 +108,14 @@ func (e *Engine) Keys(holder string) ([]KeyStatus, error) {
 	if !ok {
 		return nil, fault.New(fault.NotFound, "there is no organisation %q", holder)
 	}
-	return e.keysOf(o.Handle, func(n name) bool { return n.key == "" })
+	return e.keysOf(o.Handle, func(n issued.Name) bool { return n.Key == "" })
 }
 
 // keysOf is the status of those of an organisation's authorities that are wanted. The engine's mu is held.
-func (e *Engine) keysOf(holder string, wanted func(name) bool) ([]KeyStatus, error) {
+func (e *Engine) keysOf(holder string, wanted func(issued.Name) bool) ([]KeyStatus, error) {
 	keys := []KeyStatus{}
 	for _, authority := range e.issuedOf(holder) {
-		n := parseName(authority)
+		n := authority
 		a := e.clockOf(authority)
 		if a == nil || !wanted(n) { // a batch that is committed meanwhile may end it
 			continue
@@ -128,24 +129,24 @@ func (e *Engine) keysOf(holder string, wanted func(name) bool) ([]KeyStatus, err
 	return keys, nil
 }
 
-func (e *Engine) keyStatus(n name, a *Authority) (KeyStatus, error) {
-	roll := e.rolls.of(n.line())
+func (e *Engine) keyStatus(n issued.Name, a *issued.Authority) (KeyStatus, error) {
+	roll := e.rolls.of(n.Line())
 	s := KeyStatus{
-		SKI: a.KeyID.String(), Class: className(n.source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
+		SKI: a.KeyID.String(), Class: className(n.Source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
 		Expires: a.CertExpires, Repository: e.policy.place(a),
 	}
 	switch {
-	case n.key != "":
+	case n.Key != "":
 		s.State = "delegated"
-	case a.awaits():
+	case a.Awaits():
 		s.State = "waiting"
-	case roll.retired(n.generation):
+	case roll.retired(n.Generation):
 		s.State = "retired"
-	case n.generation != roll.Active:
+	case n.Generation != roll.Active:
 		s.State = "next"
 		if now := time.Now(); !roll.Staged.IsZero() {
 			view := &ledgerView{Engine: e, now: now}
-			s.Issues = later(switchAt(view, &e.policy, n.line(), &roll, now), now).UTC().Truncate(time.Second)
+			s.Issues = later(switchAt(view, &e.policy, n.Line(), &roll, now), now).UTC().Truncate(time.Second)
 			return s, view.failure
 		}
 	}
@@ -166,7 +167,7 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 			Refreshed: p.Refresh, IdentityExpires: identityEnd(p.TrustAnchor), Error: e.said.of("parent " + p.Name), Classes: []ClassStatus{},
 		}
 		for _, source := range slices.Sorted(maps.Keys(p.Classes)) {
-			keys, err := e.keysOf(p.Holder, func(n name) bool { return n.source == source && n.key == "" })
+			keys, err := e.keysOf(p.Holder, func(n issued.Name) bool { return n.Source == source && n.Key == "" })
 			if err != nil {
 				return nil, err
 			}

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"cadastre/federation"
+	"cadastre/ca/issued"
 	"cadastre/internal/updown"
 )
 
 // checkPlace says why a delegated CA cannot have a certificate that says it publishes at a place: a URI with a user's name in it,
 // or one in our own module, where nobody but our CAs and the publishers that are registered here can put anything.
-func (e *Engine) checkPlace(place federation.Place) error {
+func (e *Engine) checkPlace(place issued.Place) error {
 	refused := func(why string) error {
 		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: why}
 	}
@@ -59,7 +59,7 @@ func sameServer(a, b string) bool {
 
 // awaitNextSecond waits until a certificate of an authority can be told from the one that it has: both say in whole seconds when
 // they were made.
-func (e *Engine) awaitNextSecond(ctx context.Context, authority string) error {
+func (e *Engine) awaitNextSecond(ctx context.Context, authority issued.Name) error {
 	is := e.clockOf(authority)
 	if is == nil {
 		return nil

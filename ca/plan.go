@@ -6,32 +6,33 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
-	"cadastre/roa"
+	"cadastre/internal/payload"
 )
 
 // view is what a plan is made from: who holds what, what they want authorised, and what is issued. It does not change
-// while the plan is made. Authorities go by their names.
+// while the plan is made.
 type view interface {
-	Authorities(holder string) []string // those that an organisation has or is to have
-	Parent(authority string) string     // the issuing authority, AnchorName for the root's, or outside
-	Depth(authority string) int
-	Kind(authority string) holdings.Kind
-	Entitled(authority string) inr.Set // what its certificate is to name; nothing: it is to end
-	// Authorised is what an authority's ROAs are to say while its certificate names no more than within.
-	Authorised(authority string, within inr.Set) []roa.VRP
-	Issued(authority string) *issued                // nil where there is none
-	Received(authority string) *federation.Received // what a parent outside the tree certified; nil where nothing is
-	Asked(authority string) *federation.ChildKey    // what a delegated CA asked for; nil where the key is ours
-	Successor(authority string) string              // the generation that issues in its place; empty where it does itself, or is to
-	Holdback(authority string) time.Time            // a retired one withdraws nothing before this
-	Lingers(authority string) time.Duration         // a retired one ends no sooner after what it signed has gone
-	Unsent(authority string) bool                   // what it published last has not reached the server that it publishes at
-	Moving(authority string) bool                   // it is part of a transfer
-	Offline(authority string) bool                  // nothing can be signed with its key now
-	Aside(authority string) bool                    // its work failed, and only its manifest is renewed until that is tried again
+	Authorities(holder string) []issued.Name  // those that an organisation has or is to have
+	Parent(authority issued.Name) issued.Name // the issuing authority, issued.Anchor for the root's, or outside
+	Depth(authority issued.Name) int
+	Kind(authority issued.Name) holdings.Kind
+	Entitled(authority issued.Name) inr.Set // what its certificate is to name; nothing: it is to end
+	// Authorised is what an authority's signed objects are to say while its certificate names no more than within.
+	Authorised(authority issued.Name, within inr.Set) []payload.Payload
+	Issued(authority issued.Name) *issued.Records        // nil where there is none
+	Received(authority issued.Name) *federation.Received // what a parent outside the tree certified; nil where nothing is
+	Asked(authority issued.Name) *federation.ChildKey    // what a delegated CA asked for; nil where the key is ours
+	Successor(authority issued.Name) issued.Name         // the generation that issues in its place; empty where it does itself, or is to
+	Holdback(authority issued.Name) time.Time            // a retired one withdraws nothing before this
+	Lingers(authority issued.Name) time.Duration         // a retired one ends no sooner after what it signed has gone
+	Unsent(authority issued.Name) bool                   // what it published last has not reached the server that it publishes at
+	Moving(authority issued.Name) bool                   // it is part of a transfer
+	Offline(authority issued.Name) bool                  // nothing can be signed with its key now
+	Aside(authority issued.Name) bool                    // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step says why a wave comes where it does.
@@ -59,20 +60,20 @@ type wave struct {
 
 // update is what one authority does in a wave. Whatever it is, a new CRL and manifest go with it.
 type update struct {
-	Name      string    // of the authority
-	Certify   []certify // certificates to issue to authorities below
-	Revoke    []string  // authorities below whose certificates are revoked and whose objects are withdrawn
-	Release   []string  // file names of certificates that another authority issues in their place from now on
-	Create    bool      // the authority itself is new
-	Adopt     bool      // it takes up what a parent outside the tree certified
-	End       bool      // it withdraws all that it published, and is no more
-	Authorise []roa.VRP // ROAs to issue
-	Withdraw  []string  // file names of ROAs to withdraw and revoke, and of certificates that another authority issued anew
+	Name      issued.Name       // of the authority
+	Certify   []certify         // certificates to issue to authorities below
+	Revoke    []issued.Name     // authorities below whose certificates are revoked and whose objects are withdrawn
+	Release   []string          // file names of certificates that another authority issues in their place from now on
+	Create    bool              // the authority itself is new
+	Adopt     bool              // it takes up what a parent outside the tree certified
+	End       bool              // it withdraws all that it published, and is no more
+	Authorise []payload.Payload // what signed objects to issue say
+	Withdraw  []string          // file names of signed objects to withdraw and revoke, and of certificates that another authority issued anew
 }
 
 // certify is one certificate to issue. A replacement keeps key and name.
 type certify struct {
-	Name      string // of the authority certified
+	Name      issued.Name // of the authority certified
 	Resources inr.Set
 }
 
@@ -82,7 +83,7 @@ type certify struct {
 //
 // The set must be closed: with an organisation come those of its ancestors and descendants that have work waiting.
 func plan(v view, policy *Policy, set []string, now time.Time) (waves []wave, later map[string]putOff) {
-	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[string]*update{}, later: map[string]putOff{}}
+	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[issued.Name]*update{}, later: map[string]putOff{}}
 	for _, holder := range set {
 		for _, name := range p.Authorities(holder) {
 			p.authority(name)
@@ -103,15 +104,15 @@ type planner struct {
 	view
 	policy *Policy
 	now    time.Time
-	waves  map[waveKey]map[string]*update
+	waves  map[waveKey]map[issued.Name]*update
 	later  map[string]putOff
 }
 
 // in is the update of an authority in a wave, made where there is none yet.
-func (p *planner) in(step Step, depth int, name string) *update {
+func (p *planner) in(step Step, depth int, name issued.Name) *update {
 	key := waveKey{step, depth}
 	if p.waves[key] == nil {
-		p.waves[key] = map[string]*update{}
+		p.waves[key] = map[issued.Name]*update{}
 	}
 	u := p.waves[key][name]
 	if u == nil {
@@ -121,13 +122,13 @@ func (p *planner) in(step Step, depth int, name string) *update {
 	return u
 }
 
-func (p *planner) authority(name string) {
+func (p *planner) authority(name issued.Name) {
 	depth := 0
-	if name != AnchorName {
+	if name != issued.Anchor {
 		depth = p.Depth(name) + 1
 	}
 	is := p.Issued(name)
-	if name == AnchorName || p.Aside(name) {
+	if name == issued.Anchor || p.Aside(name) {
 		if is != nil && p.due(p.policy.manifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
@@ -135,21 +136,21 @@ func (p *planner) authority(name string) {
 	}
 	parent, entitled := p.Parent(name), p.Entitled(name)
 	switch {
-	case parent == outside || is != nil && is.Issuer == outside: // the parent may be forgotten by now
+	case parent == issued.Outside || is != nil && is.Issuer == issued.Outside: // the parent may be forgotten by now
 		p.fromOutside(name, depth, is, entitled)
 	case is == nil && (entitled.Empty() || !p.certifies(parent)):
 	case is == nil:
 		p.create(name, parent, depth, entitled)
 	case entitled.Empty() || p.spent(name, is): // all that it published goes with its certificate, unless its issuer can't take that back now
 		issuer := cmp.Or(is.Issuer, parent)
-		if names := roaNames(is); len(names) > 0 && (p.Offline(issuer) || p.Aside(issuer)) {
+		if names := is.ObjectNames(); len(names) > 0 && (p.Offline(issuer) || p.Aside(issuer)) {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
 		up := p.in(Shrink, depth, issuer)
 		up.Revoke = append(up.Revoke, name)
 	case p.changesHands(name, parent, is):
 		p.changeOver(name, parent, depth, is)
-	case is.Issuer != "" && is.Issuer != parent && p.Issued(parent) != nil: // until it has a next generation in the new place
+	case !is.Issuer.IsZero() && is.Issuer != parent && p.Issued(parent) != nil: // until it has a next generation in the new place
 		p.existing(name, is.Issuer, depth, is, entitled)
 	default:
 		p.existing(name, parent, depth, is, entitled)
@@ -157,7 +158,7 @@ func (p *planner) authority(name string) {
 }
 
 // create is a new authority. Its certificate names what its issuer's may pass on by now.
-func (p *planner) create(name, parent string, depth int, entitled inr.Set) {
+func (p *planner) create(name, parent issued.Name, depth int, entitled inr.Set) {
 	given, at := p.first(name, parent, entitled)
 	if !at.IsZero() {
 		p.soaks(name, at)
@@ -176,12 +177,12 @@ func (p *planner) create(name, parent string, depth int, entitled inr.Set) {
 
 // fromOutside is an authority below a parent that is not in the tree. Its key is there before the plan knows of it, since
 // the parent had to be asked.
-func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.Set) {
+func (p *planner) fromOutside(name issued.Name, depth int, is *issued.Records, entitled inr.Set) {
 	got := p.Received(name)
 	switch {
 	case is == nil:
-	case (entitled.Empty() || p.spent(name, is)) && !is.awaits():
-		if names := roaNames(is); len(names) > 0 {
+	case (entitled.Empty() || p.spent(name, is)) && !is.Awaits():
+		if names := is.ObjectNames(); len(names) > 0 {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
 		if got == nil { // the parent has revoked it
@@ -189,10 +190,10 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 		} else if p.due(p.policy.manifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
-	case got == nil && is.awaits() && p.Parent(name) != outside: // nobody will certify it any more
+	case got == nil && is.Awaits() && p.Parent(name) != issued.Outside: // nobody will certify it any more
 		p.in(Shrink, depth, name).End = true
 	case got == nil:
-	case is.awaits():
+	case is.Awaits():
 		own := p.in(Create, depth, name)
 		own.Adopt, own.Authorise = true, p.Authorised(name, got.Resources)
 	case got.Serial.Cmp(is.CertSerial) != 0 && got.Resources.Contains(is.Certified):
@@ -202,15 +203,15 @@ func (p *planner) fromOutside(name string, depth int, is *issued, entitled inr.S
 		p.products(name, depth, is, entitled)
 		p.in(Shrink, depth, name).Adopt = true
 	default:
-		p.existing(name, outside, depth, is, entitled)
+		p.existing(name, issued.Outside, depth, is, entitled)
 	}
 }
 
 // changesHands tells whether an authority's certificate is to be issued by another generation of its issuer. Where that publishes in
 // another place, all that the authority signed says where its certificate was: one of ours has a next generation of its own then,
 // and this stays where it is until that has taken over.
-func (p *planner) changesHands(name, parent string, is *issued) bool {
-	if is.Issuer == "" || is.Issuer == parent || is.Issuer == outside {
+func (p *planner) changesHands(name, parent issued.Name, is *issued.Records) bool {
+	if is.Issuer.IsZero() || is.Issuer == parent || is.Issuer == issued.Outside {
 		return false
 	}
 	above := p.Issued(parent)
@@ -218,7 +219,7 @@ func (p *planner) changesHands(name, parent string, is *issued) bool {
 }
 
 // elsewhere tells whether an authority that there is publishes in another place than another one.
-func (p *planner) elsewhere(name string, than *issued) bool {
+func (p *planner) elsewhere(name issued.Name, than *issued.Records) bool {
 	is := p.Issued(name)
 	return is != nil && p.policy.place(&is.Authority) != p.policy.place(&than.Authority)
 }
@@ -226,12 +227,12 @@ func (p *planner) elsewhere(name string, than *issued) bool {
 // changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the file
 // changes hands. Else it is that of a delegated CA, which has both certificates for a while, and learns of the new one when it
 // asks. What else becomes of the certificate comes by the next plan.
-func (p *planner) changeOver(name, parent string, depth int, is *issued) {
+func (p *planner) changeOver(name, parent issued.Name, depth int, is *issued.Records) {
 	up := p.in(Switch, 0, parent)
 	up.Certify = append(up.Certify, certify{name, is.Certified})
 	if p.Issued(is.Issuer) != nil && !p.elsewhere(is.Issuer, p.Issued(parent)) {
 		from := p.in(Switch, 0, is.Issuer)
-		from.Release = append(from.Release, is.certificateName())
+		from.Release = append(from.Release, is.CertificateName())
 	}
 	if p.Asked(name) == nil {
 		p.products(name, depth, is, is.Certified)
@@ -239,7 +240,7 @@ func (p *planner) changeOver(name, parent string, depth int, is *issued) {
 	p.again(name, p.now)
 }
 
-func (p *planner) existing(name, parent string, depth int, is *issued, entitled inr.Set) {
+func (p *planner) existing(name, parent issued.Name, depth int, is *issued.Records, entitled inr.Set) {
 	will, at := p.will(parent, is, entitled)
 	if !at.IsZero() {
 		p.soaks(name, at)
@@ -252,7 +253,7 @@ func (p *planner) existing(name, parent string, depth int, is *issued, entitled 
 	if asked == nil {
 		p.products(name, depth, is, will)
 	}
-	if parent == outside {
+	if parent == issued.Outside {
 		return // its certificate is the parent's business
 	}
 	switch {
@@ -276,9 +277,9 @@ func (p *planner) existing(name, parent string, depth int, is *issued, entitled 
 
 // will is what an authority's certificate names after this plan's growth, and from when on it can name the rest; zero where there is
 // none.
-func (p *planner) will(parent string, is *issued, entitled inr.Set) (inr.Set, time.Time) {
+func (p *planner) will(parent issued.Name, is *issued.Records, entitled inr.Set) (inr.Set, time.Time) {
 	more := entitled.Minus(is.Certified)
-	if more.Empty() || parent == outside || p.changesHands(is.Name, parent, is) {
+	if more.Empty() || parent == issued.Outside || p.changesHands(is.Name, parent, is) {
 		return is.Certified, time.Time{}
 	}
 	given, at := p.given(more, parent)
@@ -286,11 +287,11 @@ func (p *planner) will(parent string, is *issued, entitled inr.Set) (inr.Set, ti
 }
 
 // products is what an authority's ROAs, and its manifest, need. Will is what its certificate names by then.
-func (p *planner) products(name string, depth int, is *issued, will inr.Set) {
-	var add []roa.VRP
+func (p *planner) products(name issued.Name, depth int, is *issued.Records, will inr.Set) {
+	var add []payload.Payload
 	var withdraw []string
-	if next := p.Successor(name); next == "" {
-		add, withdraw = p.roas(name, is, will)
+	if next := p.Successor(name); next.IsZero() {
+		add, withdraw = p.objects(name, is, will)
 	} else {
 		withdraw = append(p.taken(name, is, next), p.passedOn(name, is)...)
 		if at := p.Holdback(name); p.now.Before(at) {
@@ -311,17 +312,17 @@ func (p *planner) products(name string, depth int, is *issued, will inr.Set) {
 }
 
 // spent tells whether a retired authority is of no more use: what it signed has gone, for every reader.
-func (p *planner) spent(name string, is *issued) bool {
-	return p.Successor(name) != "" && len(is.products) == 0 && !p.now.Before(p.spentAt(name, is))
+func (p *planner) spent(name issued.Name, is *issued.Records) bool {
+	return !p.Successor(name).IsZero() && len(is.Products) == 0 && !p.now.Before(p.spentAt(name, is))
 }
 
-func (p *planner) spentAt(name string, is *issued) time.Time {
+func (p *planner) spentAt(name issued.Name, is *issued.Records) time.Time {
 	return later(p.Holdback(name), later(is.Shed.Add(p.Lingers(name)), p.shed(is)))
 }
 
-// taken is the ROAs of a retired authority that readers need no more: its successor says all that there is to say from this plan on,
+// taken is the signed objects of a retired authority that readers need no more: its successor says all that there is to say from this plan on,
 // and every reader can have its certificate for that.
-func (p *planner) taken(name string, is *issued, next string) (withdraw []string) {
+func (p *planner) taken(name issued.Name, is *issued.Records, next issued.Name) (withdraw []string) {
 	successor := p.Issued(next)
 	if successor == nil {
 		return nil
@@ -329,8 +330,9 @@ func (p *planner) taken(name string, is *issued, next string) (withdraw []string
 	will, _ := p.will(p.Parent(next), successor, p.Entitled(next))
 	authorised := p.Authorised(next, will)
 	readers, until := p.readersOf(next, successor, will)
-	for _, file := range roaNames(is) {
-		if needed(is.products[file].Says, authorised, readers) {
+	for _, file := range is.ObjectNames() {
+		product := is.Products[file]
+		if said, _ := product.Payload(); needed(said, authorised, readers) {
 			p.again(name, until)
 		} else {
 			withdraw = append(withdraw, file)
@@ -339,34 +341,35 @@ func (p *planner) taken(name string, is *issued, next string) (withdraw []string
 	return withdraw
 }
 
-// speaks tells whether an authority's ROAs say all that they are to by the end of this plan's Authorise step. It may be that its
+// speaks tells whether an authority's signed objects say all that they are to by the end of this plan's Authorise step. It may be that its
 // certificate changes hands first, or that its work failed.
-func (p *planner) speaks(name string) bool {
+func (p *planner) speaks(name issued.Name) bool {
 	is := p.Issued(name)
 	if is == nil {
 		return false
 	}
-	said := map[string]bool{}
-	for _, product := range is.products {
-		said[product.Says] = true
+	said := map[payload.Key]bool{}
+	for _, says := range is.Payloads() {
+		said[payload.ID(says)] = true
 	}
 	if own := p.waves[waveKey{Authorise, 0}][name]; own != nil {
-		for _, vrp := range own.Authorise {
-			said[vrp.String()] = true
+		for _, says := range own.Authorise {
+			said[payload.ID(says)] = true
 		}
 	}
 	will, _ := p.will(p.Parent(name), is, p.Entitled(name))
-	return !slices.ContainsFunc(p.Authorised(name, will), func(vrp roa.VRP) bool { return !said[vrp.String()] })
+	return !slices.ContainsFunc(p.Authorised(name, will), func(says payload.Payload) bool { return !said[payload.ID(says)] })
 }
 
 // passedOn is the certificates of a retired authority that another has issued anew.
-func (p *planner) passedOn(name string, is *issued) []string {
+func (p *planner) passedOn(name issued.Name, is *issued.Records) []string {
 	var names []string
-	for file, product := range is.products {
-		if product.Kind != CertificateProduct {
+	for file, product := range is.Products {
+		certified, is := product.Certifies()
+		if !is {
 			continue
 		}
-		if child := p.Issued(product.Says); child == nil || child.Issuer != name {
+		if child := p.Issued(certified); child == nil || child.Issuer != name {
 			names = append(names, file)
 		}
 	}
@@ -377,7 +380,7 @@ func (p *planner) passedOn(name string, is *issued) []string {
 // awaitSending leaves out that a certificate shrinks while what rests on it is not withdrawn at the server of another that
 // its authority publishes at. The authority is planned for again when that is done.
 func (p *planner) awaitSending() {
-	busy := map[string]bool{}
+	busy := map[issued.Name]bool{}
 	for key, updates := range p.waves {
 		for name := range updates {
 			busy[name] = busy[name] || key.step != Refresh
@@ -399,7 +402,7 @@ func (p *planner) awaitSending() {
 // awaitSwitch leaves out that the certificate of an authority shrinks or ends that takes up, by this plan, what another generation
 // had certified, and of those above it. What is below it shrinks first, by the next plan.
 func (p *planner) awaitSwitch() {
-	stays := map[string]bool{}
+	stays := map[issued.Name]bool{}
 	for name, u := range p.waves[waveKey{Switch, 0}] {
 		if len(u.Certify) == 0 {
 			continue
@@ -409,7 +412,7 @@ func (p *planner) awaitSwitch() {
 			name = is.Issuer
 		}
 	}
-	left := func(name string) bool {
+	left := func(name issued.Name) bool {
 		if stays[name] {
 			p.again(name, p.now)
 		}
@@ -427,49 +430,47 @@ func (p *planner) awaitSwitch() {
 }
 
 // certifies tells whether an authority can certify another one: it is there or comes with this plan, and so does its key.
-func (p *planner) certifies(name string) bool {
+func (p *planner) certifies(name issued.Name) bool {
 	switch {
 	case p.Offline(name):
 		return false
-	case name == AnchorName || p.Issued(name) != nil:
-		return name == AnchorName || !p.Issued(name).awaits()
-	case name == outside || p.Parent(name) == outside:
+	case name == issued.Anchor || p.Issued(name) != nil:
+		return name == issued.Anchor || !p.Issued(name).Awaits()
+	case name == issued.Outside || p.Parent(name) == issued.Outside:
 		return false
 	default:
 		return !p.Aside(name) && !p.Entitled(name).Empty() && p.certifies(p.Parent(name))
 	}
 }
 
-// roas compares the ROAs that are issued with those that are wanted, and with the clock. Of two that say the same one
-// goes. What growth has made superfluous goes when no reader has the certificate from before that any more.
-func (p *planner) roas(authority string, is *issued, will inr.Set) (add []roa.VRP, withdraw []string) {
+// objects compares the signed objects that are issued with the payloads that are wanted, and with the clock. Of two that say
+// the same one goes. What growth has made superfluous goes when no reader has the certificate from before that any more.
+func (p *planner) objects(authority issued.Name, is *issued.Records, will inr.Set) (add []payload.Payload, withdraw []string) {
 	authorised := p.Authorised(authority, will)
-	wanted := map[string]roa.VRP{}
-	for _, vrp := range authorised {
-		wanted[vrp.String()] = vrp
+	wanted := map[payload.Key]payload.Payload{}
+	for _, says := range authorised {
+		wanted[payload.ID(says)] = says
 	}
 	readers, until := p.readersOf(authority, is, will)
-	for _, name := range roaNames(is) {
-		product := is.products[name]
-		vrp, keep := wanted[product.Says]
+	for _, name := range is.ObjectNames() {
+		product := is.Products[name]
+		said, _ := product.Payload()
+		says, keep := wanted[payload.ID(said)]
 		switch {
-		case !keep && needed(product.Says, authorised, readers):
+		case !keep && needed(said, authorised, readers):
 			p.soaks(authority, until)
 		case !keep:
 			withdraw = append(withdraw, name)
 		case p.due(p.policy.ROA.dueAt(product.Expires, is.CertExpires)):
-			add, withdraw = append(add, vrp), append(withdraw, name)
+			add, withdraw = append(add, says), append(withdraw, name)
 		}
-		delete(wanted, product.Says)
+		delete(wanted, payload.ID(said))
 	}
-	for _, says := range slices.Sorted(maps.Keys(wanted)) {
-		add = append(add, wanted[says])
-	}
-	return add, withdraw
+	return append(add, slices.SortedFunc(maps.Values(wanted), payload.Compare)...), withdraw
 }
 
 // readersOf is what an authority's certificate names for readers who do not have the newest, and until when there are such.
-func (p *planner) readersOf(authority string, is *issued, will inr.Set) (readers []inr.Set, until time.Time) {
+func (p *planner) readersOf(authority issued.Name, is *issued.Records, will inr.Set) (readers []inr.Set, until time.Time) {
 	grows := !is.Certified.Contains(will)
 	base, until := p.soaked(authority, is, grows)
 	if !p.now.Before(until) {
@@ -485,41 +486,26 @@ func (p *planner) readersOf(authority string, is *issued, will inr.Set) (readers
 	return readers, until
 }
 
-// needed tells whether some reader has nothing in place of a ROA that is authorised as a part of another from now on: its
-// certificate is too small for that one, and no other that it can have says as much.
-func needed(says string, authorised []roa.VRP, readers []inr.Set) bool {
-	if len(readers) == 0 {
-		return false
-	}
-	v, err := roa.ParseVRP(says)
-	return err == nil && slices.ContainsFunc(readers, func(certified inr.Set) bool {
+// needed tells whether some reader has nothing in place of a signed object whose payload is authorised as a part of another
+// from now on: its certificate is too small for that one, and no other that it can have says as much.
+func needed(said payload.Payload, authorised []payload.Payload, readers []inr.Set) bool {
+	return len(readers) > 0 && slices.ContainsFunc(readers, func(certified inr.Set) bool {
 		part := false
-		for _, w := range authorised {
-			switch covers := w.ASN == v.ASN && w.Prefix.Bits() <= v.Prefix.Bits() && w.Prefix.Contains(v.Prefix.Addr()); {
-			case !covers:
-			case !certified.ContainsPrefix(w.Prefix):
+		for _, says := range authorised {
+			switch cover := says.Covers(said); {
+			case cover == payload.None:
+			case !certified.Contains(says.Resources()):
 				part = true
-			case w.MaxLength >= v.MaxLength:
+			case cover == payload.Whole:
 				return false
 			}
 		}
-		return part && certified.ContainsPrefix(v.Prefix)
+		return part && certified.Contains(said.Resources())
 	})
 }
 
-func roaNames(is *issued) []string {
-	var names []string
-	for name, product := range is.products {
-		if product.Kind == ROAProduct {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // certificateDue tells whether an authority's certificate nears its end and its issuer can give it a better one.
-func (p *planner) certificateDue(name, parent string, is *issued) bool {
+func (p *planner) certificateDue(name, parent issued.Name, is *issued.Records) bool {
 	issuer := p.Issued(parent)
 	return issuer != nil && p.due(p.policy.lifetime(p.Kind(name)).dueAt(is.CertExpires, issuer.CertExpires))
 }
@@ -530,28 +516,28 @@ func (p *planner) due(at time.Time) bool { return !at.IsZero() && !p.now.Before(
 // different repositories. What a retired authority said goes when its successor has said all that it is to, and not while that
 // can't.
 func (p *planner) handOver() {
-	issuers := map[string]int{} // by what the new ROAs say, those who issue one
+	issuers := map[payload.Key]int{} // by what the new objects are about, those who issue one
 	for _, updates := range p.waves {
 		for _, u := range updates {
-			for _, vrp := range u.Authorise {
-				issuers[vrp.String()]++
+			for _, says := range u.Authorise {
+				issuers[says.Key()]++
 			}
 		}
 	}
 	for name, u := range p.waves[waveKey{Authorise, 0}] {
 		next := p.Successor(name)
-		if next != "" && !p.speaks(next) {
+		if !next.IsZero() && !p.speaks(next) {
 			u.Withdraw = nil
 			p.again(name, p.now.Add(time.Second))
 			continue
 		}
-		own := map[string]bool{}
-		for _, vrp := range u.Authorise {
-			own[vrp.String()] = true
+		own := map[payload.Key]bool{}
+		for _, says := range u.Authorise {
+			own[says.Key()] = true
 		}
-		products, now := p.Issued(u.Name).products, u.Withdraw[:0:0]
+		products, now := p.Issued(u.Name).Products, u.Withdraw[:0:0]
 		for _, file := range u.Withdraw {
-			if says := products[file].Says; next == "" && (issuers[says] == 0 || own[says]) {
+			if next.IsZero() && !overtaken(products[file], issuers, own) {
 				now = append(now, file)
 				continue
 			}
@@ -560,6 +546,12 @@ func (p *planner) handOver() {
 		}
 		u.Withdraw = now
 	}
+}
+
+// overtaken tells whether another authority issues an object about what a product is about, and the product's own does not.
+func overtaken(product issued.Product, issuers map[payload.Key]int, own map[payload.Key]bool) bool {
+	said, is := product.Payload()
+	return is && issuers[said.Key()] > 0 && !own[said.Key()]
 }
 
 // What is refreshed comes first: after a long outage nothing else would be valid.
@@ -580,7 +572,7 @@ func (p *planner) ordered() []wave {
 	var out []wave
 	for _, key := range keys {
 		w := wave{Step: key.step, Depth: key.depth}
-		for _, name := range slices.Sorted(maps.Keys(p.waves[key])) {
+		for _, name := range slices.SortedFunc(maps.Keys(p.waves[key]), issued.Name.Compare) {
 			if u := p.waves[key][name]; !p.Offline(name) && (key.step != Shrink && key.step != Authorise || !u.idle()) {
 				w.Updates = append(w.Updates, *u)
 			}

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/payload"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -52,108 +54,106 @@ type world struct {
 	book   *roa.Book
 	policy Policy
 	now    time.Time
-	issued map[string]*issued
+	issued map[issued.Name]*issued.Records
 	names  int
 	sheets map[string]folders // what each repository has published
 	rolls  map[string]Roll    // by organisation
 
-	offline, aside map[string]bool
+	offline, aside map[issued.Name]bool
 }
 
 // folders is what one repository shows: the folder of each authority in it.
-type folders map[string]folder
+type folders map[issued.Name]folder
 
 // folder is what an authority's manifest lists. It is not changed once it is published.
 type folder struct {
-	certificates map[string]inr.Set // by the holder certified
-	roas         map[string]roa.VRP // by file name
+	certificates map[issued.Name]inr.Set // by the authority certified
+	roas         map[string]roa.VRP      // by file name
 }
 
 func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
-	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[string]*issued{}, sheets: map[string]folders{}, rolls: map[string]Roll{}}
+	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[issued.Name]*issued.Records{}, sheets: map[string]folders{}, rolls: map[string]Roll{}}
 	w.policy.Jitter, w.policy.Soak = 0, 0
-	w.issued[AnchorName] = &issued{
-		Authority: Authority{Name: AnchorName, Holder: AnchorName, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
-		products:  map[string]Product{},
+	w.issued[issued.Anchor] = &issued.Records{
+		Authority: issued.Authority{Name: issued.Anchor, Holder: issued.AnchorHolder, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
+		Products:  map[string]issued.Product{},
 	}
-	w.publish(AnchorName)
+	w.publish(issued.Anchor)
 	return w
 }
 
 // active is the authority of an organisation that issues.
-func (w *world) active(holder string) string {
-	return name{holder: holder, generation: w.rolls[holder].Active}.String()
+func (w *world) active(holder string) issued.Name {
+	return issued.Name{Holder: holder, Generation: w.rolls[holder].Active}
 }
 
-func (w *world) Parent(authority string) string {
-	if o, _ := w.Organisation(parseName(authority).holder); o.Parent != "" {
+func (w *world) Parent(authority issued.Name) issued.Name {
+	if o, _ := w.Organisation(authority.Holder); o.Parent != "" {
 		return w.active(o.Parent)
 	}
-	return AnchorName
+	return issued.Anchor
 }
 
-func (w *world) Kind(authority string) holdings.Kind {
-	o, _ := w.Organisation(parseName(authority).holder)
+func (w *world) Kind(authority issued.Name) holdings.Kind {
+	o, _ := w.Organisation(authority.Holder)
 	return o.Kind
 }
 
-func (w *world) Registry(authority string) string {
-	if authority == AnchorName {
+func (w *world) Registry(authority issued.Name) string {
+	if authority == issued.Anchor {
 		return w.Root()
 	}
-	return w.Ledger.Registry(parseName(authority).holder)
+	return w.Ledger.Registry(authority.Holder)
 }
 
-func (w *world) Depth(authority string) int { return w.Ledger.Depth(parseName(authority).holder) }
-func (w *world) Moving(authority string) bool {
-	return w.Ledger.Moving(parseName(authority).holder)
+func (w *world) Depth(authority issued.Name) int { return w.Ledger.Depth(authority.Holder) }
+func (w *world) Moving(authority issued.Name) bool {
+	return w.Ledger.Moving(authority.Holder)
 }
 
-func (w *world) Entitled(authority string) inr.Set {
-	held := w.Holding(parseName(authority).holder)
-	if is := w.issued[authority]; is != nil && w.Successor(authority) != "" {
+func (w *world) Entitled(authority issued.Name) inr.Set {
+	held := w.Holding(authority.Holder)
+	if is := w.issued[authority]; is != nil && !w.Successor(authority).IsZero() {
 		return is.Certified.Intersect(held)
 	}
 	return held
 }
 
-func (w *world) Authorised(authority string, within inr.Set) []roa.VRP {
-	holder := parseName(authority).holder
-	if authority != w.active(holder) {
+func (w *world) Authorised(authority issued.Name, within inr.Set) []payload.Payload {
+	if authority != w.active(authority.Holder) {
 		return nil
 	}
-	holding := w.Holding(holder).Intersect(within)
-	return roa.Unique(append(w.book.Ahead(holder, holding, w.Leaving(holder)), w.book.VRPs(holder, holding)...))
+	return w.book.Authorised(authority.Holder, w.Holding(authority.Holder).Intersect(within), w.Leaving(authority.Holder))
 }
 
-func (w *world) Authorities(holder string) []string {
-	n := name{holder: holder}
-	names := map[string]bool{w.active(holder): true}
-	if n.generation = w.rolls[holder].Next; n.generation != 0 {
-		names[n.String()] = true
+func (w *world) Authorities(holder string) []issued.Name {
+	n := issued.Name{Holder: holder}
+	names := map[issued.Name]bool{w.active(holder): true}
+	if n.Generation = w.rolls[holder].Next; n.Generation != 0 {
+		names[n] = true
 	}
 	for authority := range w.issued {
-		if parseName(authority).holder == holder {
+		if authority.Holder == holder {
 			names[authority] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	return slices.SortedFunc(maps.Keys(names), issued.Name.Compare)
 }
 
 // have is the authorities of an organisation that there are.
-func (w *world) have(holder string) []string {
-	return slices.DeleteFunc(w.Authorities(holder), func(authority string) bool { return w.issued[authority] == nil })
+func (w *world) have(holder string) []issued.Name {
+	return slices.DeleteFunc(w.Authorities(holder), func(authority issued.Name) bool { return w.issued[authority] == nil })
 }
 
-func (w *world) Successor(authority string) string {
-	if n := parseName(authority); w.rolls[n.holder].retired(n.generation) {
-		return w.active(n.holder)
+func (w *world) Successor(n issued.Name) issued.Name {
+	if w.rolls[n.Holder].retired(n.Generation) {
+		return w.active(n.Holder)
 	}
-	return ""
+	return issued.Name{}
 }
 
-func (w *world) Lingers(authority string) time.Duration {
-	return w.rolls[parseName(authority).holder].Soak
+func (w *world) Lingers(authority issued.Name) time.Duration {
+	return w.rolls[authority.Holder].Soak
 }
 
 // roll begins a key roll of an organisation, where it has a key and none is under way. It tells whether it did.
@@ -170,36 +170,36 @@ func (w *world) roll(holder string, soak time.Duration) bool {
 // turn has the key rolls go on that can, and says when the next may.
 func (w *world) turn() (next time.Time) {
 	for holder, roll := range w.rolls {
-		if on := advanced(w, &w.policy, holder, &roll, w.now); on != nil {
+		if on := advanced(w, &w.policy, issued.Name{Holder: holder}, &roll, w.now); on != nil {
 			w.rolls[holder] = *on
 		}
 		roll = w.rolls[holder]
-		next = sooner(rollDue(w, &w.policy, holder, &roll, w.now), next)
+		next = sooner(rollDue(w, &w.policy, issued.Name{Holder: holder}, &roll, w.now), next)
 	}
 	return next
 }
 
-func (w *world) Received(string) *federation.Received { return nil }
-func (w *world) Asked(string) *federation.ChildKey    { return nil }
-func (w *world) Holdback(string) time.Time            { return time.Time{} }
-func (w *world) Unsent(string) bool                   { return false }
+func (w *world) Received(issued.Name) *federation.Received { return nil }
+func (w *world) Asked(issued.Name) *federation.ChildKey    { return nil }
+func (w *world) Holdback(issued.Name) time.Time            { return time.Time{} }
+func (w *world) Unsent(issued.Name) bool                   { return false }
 
-func (w *world) Issued(holder string) *issued { return w.issued[holder] }
-func (w *world) Offline(holder string) bool   { return w.offline[holder] }
-func (w *world) Aside(holder string) bool     { return w.aside[holder] }
+func (w *world) Issued(name issued.Name) *issued.Records { return w.issued[name] }
+func (w *world) Offline(name issued.Name) bool           { return w.offline[name] }
+func (w *world) Aside(name issued.Name) bool             { return w.aside[name] }
 
 // all is every organisation and the trust anchor: the set that a start plans for.
-func (w *world) all() []string { return append([]string{AnchorName}, w.Organisations()...) }
+func (w *world) all() []string { return append([]string{issued.AnchorHolder}, w.Organisations()...) }
 
 // create makes the record of a new authority.
-func (w *world) create(authority string) {
+func (w *world) create(authority issued.Name) {
 	w.names++
 	key := object.KeyIdentifier{}
 	big.NewInt(int64(w.names)).FillBytes(key[:])
-	holder := parseName(authority).holder
-	w.issued[authority] = &issued{
-		Authority: Authority{Name: authority, Holder: holder, Path: holder, CertSerial: big.NewInt(1), Issuer: w.Parent(authority), Repository: w.Registry(authority), KeyID: key},
-		products:  map[string]Product{},
+	holder := authority.Holder
+	w.issued[authority] = &issued.Records{
+		Authority: issued.Authority{Name: authority, Holder: holder, Path: holder, CertSerial: big.NewInt(1), Issuer: w.Parent(authority), Repository: w.Registry(authority), KeyID: key},
+		Products:  map[string]issued.Product{},
 	}
 }
 
@@ -207,24 +207,25 @@ func (w *world) create(authority string) {
 func (w *world) do(u update) {
 	own := w.issued[u.Name]
 	for _, name := range u.Withdraw {
-		if own.products[name].Kind == ROAProduct {
+		product := own.Products[name]
+		if _, is := product.Payload(); is {
 			own.Shed = w.now
 		}
-		delete(own.products, name)
+		delete(own.Products, name)
 	}
-	for _, holder := range u.Revoke {
-		delete(own.products, w.issued[holder].certificateName())
-		delete(w.issued, holder)
-		w.publish(holder)
+	for _, name := range u.Revoke {
+		delete(own.Products, w.issued[name].CertificateName())
+		delete(w.issued, name)
+		w.publish(name)
 	}
 	for _, name := range u.Release {
-		delete(own.products, name)
+		delete(own.Products, name)
 		own.Shed = w.now
 	}
-	for _, vrp := range u.Authorise {
+	for _, says := range u.Authorise {
 		w.names++
 		name := fmt.Sprintf("%d.roa", w.names)
-		own.products[name] = Product{Name: name, Kind: ROAProduct, Says: vrp.String(), Expires: earlier(w.now.Add(w.policy.ROA.Life), own.CertExpires)}
+		own.Products[name] = issued.Product{Name: name, Says: says, Expires: earlier(w.now.Add(w.policy.ROA.Life), own.CertExpires)}
 	}
 	for _, order := range u.Certify {
 		w.certify(own, w.issued[order.Name], order)
@@ -235,7 +236,7 @@ func (w *world) do(u update) {
 	w.publish(u.Name)
 }
 
-func (w *world) certify(own, child *issued, order certify) {
+func (w *world) certify(own, child *issued.Records, order certify) {
 	if order.Resources.Empty() {
 		panic(fmt.Sprintf("%s certifies %s for nothing", own.Name, order.Name)) // RFC 6487, section 4.8.10
 	}
@@ -243,42 +244,35 @@ func (w *world) certify(own, child *issued, order certify) {
 		own.Shed = w.now
 	}
 	child.Issuer = own.Name
-	child.names(order.Resources, w.now, w.now.Add(-w.policy.Soak))
+	child.Names(order.Resources, w.now, w.now.Add(-w.policy.Soak))
 	child.CertExpires = earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
-	name := child.certificateName()
-	own.products[name] = Product{Name: name, Kind: CertificateProduct, Says: order.Name, Expires: child.CertExpires}
+	name := child.CertificateName()
+	own.Products[name] = issued.Product{Name: name, Says: order.Name, Expires: child.CertExpires}
 }
 
 // publish shows the folder of an authority as it is now. Readers keep what they had: the maps are new.
-func (w *world) publish(holder string) {
-	repository := w.Registry(holder)
+func (w *world) publish(name issued.Name) {
+	repository := w.Registry(name)
 	sheet := maps.Clone(w.sheets[repository])
 	if sheet == nil {
 		sheet = folders{}
 	}
 	w.sheets[repository] = sheet
-	is := w.issued[holder]
+	is := w.issued[name]
 	if is == nil {
-		delete(sheet, holder)
+		delete(sheet, name)
 		return
 	}
-	f := folder{map[string]inr.Set{}, map[string]roa.VRP{}}
-	for name, p := range is.products {
-		if p.Kind == CertificateProduct {
-			f.certificates[p.Says] = w.issued[p.Says].Certified
-			continue
+	f := folder{map[issued.Name]inr.Set{}, map[string]roa.VRP{}}
+	for file, p := range is.Products {
+		switch says := p.Says.(type) {
+		case issued.Name:
+			f.certificates[says] = w.issued[says].Certified
+		case roa.VRP:
+			f.roas[file] = says
 		}
-		f.roas[name] = vrpOf(p.Says)
 	}
-	sheet[holder] = f
-}
-
-func vrpOf(says string) roa.VRP {
-	v, err := roa.ParseVRP(says)
-	if err != nil {
-		panic(err)
-	}
-	return v
+	sheet[name] = f
 }
 
 // doBatch carries out a batch: new authorities are there for the certificates that others issue to them, as in issue.
@@ -299,17 +293,17 @@ func (w *world) snapshot() map[string]folders { return maps.Clone(w.sheets) }
 // reading is what a strict relying party makes of a state.
 type reading struct {
 	vrps     map[roa.VRP]bool
-	over     []string // certificates and ROAs that name more than their issuer has
-	missing  []string // authorities with a certificate and no folder
-	orphaned []string // folders that no certificate leads to
+	over     []string      // certificates and ROAs that name more than their issuer has
+	missing  []issued.Name // authorities with a certificate and no folder
+	orphaned []issued.Name // folders that no certificate leads to
 }
 
 // read walks from the trust anchor, as RFC 6487 has it: what exceeds its issuer is not valid, nor is anything below.
 func (w *world) read(state map[string]folders) reading {
 	r := reading{vrps: map[roa.VRP]bool{}}
-	seen := map[string]bool{}
-	var walk func(holder string, certified inr.Set)
-	walk = func(holder string, certified inr.Set) {
+	seen := map[issued.Name]bool{}
+	var walk func(holder issued.Name, certified inr.Set)
+	walk = func(holder issued.Name, certified inr.Set) {
 		seen[holder] = true
 		f, ok := state[w.Registry(holder)][holder]
 		if !ok {
@@ -332,22 +326,30 @@ func (w *world) read(state map[string]folders) reading {
 			walk(child, resources)
 		}
 	}
-	walk(AnchorName, inr.Everything())
+	walk(issued.Anchor, inr.Everything())
 	for _, sheet := range state {
-		for holder := range sheet {
-			if !seen[holder] {
-				r.orphaned = append(r.orphaned, holder)
+		for name := range sheet {
+			if !seen[name] {
+				r.orphaned = append(r.orphaned, name)
 			}
 		}
 	}
 	return r
 }
 
+// vrps is what an organisation has authorised.
+func (w *world) vrps(holder string) []roa.VRP {
+	return payload.Of[roa.VRP](w.Authorised(w.active(holder), w.Holding(holder)))
+}
+
+// above is the organisation directly above another one.
+func (w *world) above(holder string) string { return w.Parent(issued.Name{Holder: holder}).Holder }
+
 // wanted is the VRPs that ledger and book ask for.
 func (w *world) wanted() map[roa.VRP]bool {
 	vrps := map[roa.VRP]bool{}
 	for _, holder := range w.Organisations() {
-		for _, v := range w.Authorised(w.active(holder), w.Holding(holder)) {
+		for _, v := range w.vrps(holder) {
 			vrps[v] = true
 		}
 	}
@@ -379,7 +381,7 @@ func (w *world) execute(waves []wave, limit int) error {
 // publishedInOrder looks at the state after each repository that comes out, in the order of publishInOrder.
 func (w *world) publishedInOrder(before, now map[string]folders, step Step, keep map[roa.VRP]bool) error {
 	state := maps.Clone(before)
-	order := slices.SortedFunc(maps.Keys(now), func(a, b string) int { return w.Depth(b) - w.Depth(a) })
+	order := slices.SortedFunc(maps.Keys(now), func(a, b string) int { return w.Ledger.Depth(b) - w.Ledger.Depth(a) })
 	if step == Shrink {
 		slices.Reverse(order)
 	}

@@ -10,8 +10,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/payload"
 	"cadastre/roa"
 )
 
@@ -197,7 +199,7 @@ func outline(waves []wave) []string {
 	for _, w := range waves {
 		var parts []string
 		for _, u := range w.Updates {
-			said := u.Name
+			said := u.Name.String()
 			if u.Create {
 				said += " is new"
 			}
@@ -205,10 +207,10 @@ func outline(waves []wave) []string {
 				said += fmt.Sprintf(" certifies %s (%s)", c.Name, c.Resources)
 			}
 			for _, h := range u.Revoke {
-				said += " revokes " + h
+				said += " revokes " + h.String()
 			}
 			if len(u.Authorise) > 0 {
-				said += " authorises " + strings.Join(roa.Lines(u.Authorise), " ")
+				said += " authorises " + strings.Join(payload.Texts(u.Authorise), " ")
 			}
 			if len(u.Withdraw) > 0 {
 				said += fmt.Sprintf(" withdraws %d", len(u.Withdraw))
@@ -302,10 +304,10 @@ var situations = []struct {
 		v.now = v.now.Add(v.policy.Holder.Life - v.policy.Holder.Lead)
 		for _, is := range v.issued {
 			is.NextUpdate = v.now.Add(90 * day)
-			for name, p := range is.products {
-				if p.Kind == ROAProduct {
+			for name, p := range is.Products {
+				if _, signed := p.Payload(); signed {
 					p.Expires = is.CertExpires
-					is.products[name] = p
+					is.Products[name] = p
 				}
 			}
 		}
@@ -348,13 +350,13 @@ func (h *history) some(t *rapid.T) inr.Set {
 // delegate gives a chain of organisations, or one of them, some of what is not given yet.
 func (h *history) delegate(t *rapid.T) {
 	to, s := rapid.SampledFrom(h.people).Draw(t, "to"), h.some(t)
-	for depth := range h.Depth(to) + 1 {
+	for depth := range h.Ledger.Depth(to) + 1 {
 		up := to
-		for range h.Depth(to) - depth {
-			up = h.Parent(up)
+		for range h.Ledger.Depth(to) - depth {
+			up = h.above(up)
 		}
 		if rapid.IntRange(0, 3).Draw(t, "skip") > 0 {
-			want := s.Minus(h.Holding(up)).Intersect(h.Free(h.Parent(up)))
+			want := s.Minus(h.Holding(up)).Intersect(h.Free(h.above(up)))
 			if up != h.Root() && !want.Empty() {
 				_ = h.decide(h.Delegate(h.by(), holdings.Delegation{To: up, Resources: want, Status: holdings.Allocated, Ground: "chance"}))
 			}
@@ -373,7 +375,7 @@ func (h *history) end(t *rapid.T) {
 func (h *history) move(t *rapid.T) {
 	from, to := rapid.SampledFrom(h.people).Draw(t, "from"), rapid.SampledFrom(h.people).Draw(t, "to")
 	s := h.some(t).Intersect(h.Holding(from))
-	if s.Empty() || from == to || h.Parent(from) != h.Parent(to) {
+	if s.Empty() || from == to || h.above(from) != h.above(to) {
 		return
 	}
 	h.must(h.decide(h.Return(h.by(), from, s)))
@@ -404,7 +406,7 @@ func (h *history) rolls(t *rapid.T) {
 // passes lets time go by, so that some of what is issued is renewed along with the rest.
 func (h *history) passes(t *rapid.T) {
 	h.now = h.now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "days")) * day)
-	h.issued[AnchorName].NextUpdate = h.now.Add(90 * day)
+	h.issued[issued.Anchor].NextUpdate = h.now.Add(90 * day)
 }
 
 func newHistory(t *rapid.T) *history {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/object"
 )
@@ -94,14 +95,14 @@ func (p *Policy) lifetime(kind holdings.Kind) Lifetime {
 }
 
 // manifestLife is how long the manifest numbered n of an authority lives: a little more or less for each.
-func (p *Policy) manifestLife(authority string, n uint64) (life, slack time.Duration) {
-	if authority == AnchorName {
+func (p *Policy) manifestLife(authority issued.Name, n uint64) (life, slack time.Duration) {
+	if authority == issued.Anchor {
 		return p.AnchorManifestLife, p.AnchorManifestSlack
 	}
 	if p.Jitter <= 0 {
 		return p.ManifestLife, p.ManifestSlack
 	}
-	h := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(authority), n))
+	h := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(authority.String()), n))
 	jitter := time.Duration(binary.BigEndian.Uint64(h[:8]) % uint64(p.Jitter))
 	return p.ManifestLife + jitter.Truncate(time.Second), p.ManifestSlack
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/rrdp"
 )
 
@@ -71,7 +72,7 @@ func (e *Engine) onOneChain(a, b string) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	above := func(low, high string) bool {
-		for low != AnchorName && low != high {
+		for low != issued.AnchorHolder && low != high {
 			low = e.above(low)
 		}
 		return low == high
@@ -80,7 +81,7 @@ func (e *Engine) onOneChain(a, b string) bool {
 }
 
 // repositoryOf is the repository in which an authority publishes or, before it is there, will.
-func (e *Engine) repositoryOf(authority string) string {
+func (e *Engine) repositoryOf(authority issued.Name) string {
 	e.knownMu.Lock()
 	a, exists := e.clocks[authority]
 	e.knownMu.Unlock()

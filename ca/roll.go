@@ -3,6 +3,7 @@ package ca
 import (
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -20,12 +21,12 @@ func (e *Engine) turn(now time.Time) error {
 			ended = append(ended, notice)
 		}
 	}
-	rolled, view := map[string]*Roll{}, &ledgerView{Engine: e, now: now}
+	rolled, view := map[issued.Name]*Roll{}, &ledgerView{Engine: e, now: now}
 	for line, roll := range e.rolls {
 		if next := advanced(view, &e.policy, line, roll, now); next != nil {
 			rolled[line] = next
 			if next.Active != roll.Active {
-				e.follow(parseName(line), roll.Active, next.Active, rolled)
+				e.follow(line, roll.Active, next.Active, rolled)
 			}
 		}
 	}
@@ -37,7 +38,7 @@ func (e *Engine) turn(now time.Time) error {
 			return err
 		}
 		for line, roll := range rolled {
-			if err := store.PutValue(w, rollBucket, []byte(line), roll); err != nil {
+			if err := store.PutValue(w, rollBucket, []byte(line.String()), roll); err != nil {
 				return err
 			}
 		}
@@ -48,14 +49,14 @@ func (e *Engine) turn(now time.Time) error {
 	}
 	e.peers.EndNotices(ended)
 	for _, notice := range ended {
-		for holder := notice.Holder; holder != AnchorName; holder = e.above(holder) {
+		for holder := notice.Holder; holder != issued.AnchorHolder; holder = e.above(holder) {
 			e.touch(holder)
 		}
 		e.log.Info("the time to shed what was lost is over", "organisation", notice.Holder)
 	}
 	for line, roll := range rolled {
 		e.rolls[line] = roll
-		e.touchBelow(parseName(line).holder)
+		e.touchBelow(line.Holder)
 		if len(e.peers.Remotes()) > 0 {
 			e.sendSoon()
 		}
@@ -66,7 +67,7 @@ func (e *Engine) turn(now time.Time) error {
 
 // advanced is how a roll goes on at a time; nil where it does not. A next generation that is published is staged, and
 // after its soak it issues (RFC 6489, section 2).
-func advanced(v view, policy *Policy, line string, roll *Roll, now time.Time) *Roll {
+func advanced(v view, policy *Policy, line issued.Name, roll *Roll, now time.Time) *Roll {
 	if roll.Next == 0 {
 		return nil
 	}
@@ -76,7 +77,7 @@ func advanced(v view, policy *Policy, line string, roll *Roll, now time.Time) *R
 		next.Next, next.Staged = 0, time.Time{}
 		return &next
 	}
-	if is == nil || is.awaits() || is.Number == 0 || v.Unsent(is.Name) {
+	if is == nil || is.Awaits() || is.Number == 0 || v.Unsent(is.Name) {
 		return nil
 	}
 	next := *roll
@@ -94,7 +95,7 @@ func advanced(v view, policy *Policy, line string, roll *Roll, now time.Time) *R
 // switchAt is when a next generation that is staged may issue: after the roll's soak, and where it publishes in the old one's folder
 // and so replaces what is there, when every reader can have its certificate. It has to name, for every reader, what the old one has
 // certified and what is to stay, as far as they know that of the old one: it is looked at again later while it does not.
-func switchAt(v view, policy *Policy, line string, roll *Roll, now time.Time) time.Time {
+func switchAt(v view, policy *Policy, line issued.Name, roll *Roll, now time.Time) time.Time {
 	was, is := generations(v, line, roll)
 	at := roll.Staged.Add(roll.Soak)
 	if was == nil || is == nil {
@@ -109,8 +110,12 @@ func switchAt(v view, policy *Policy, line string, roll *Roll, now time.Time) ti
 	}
 	known, _ := p.soaked(was.Name, was, false)
 	names := []inr.Set{known.Intersect(v.Entitled(is.Name))}
-	for _, product := range was.products {
-		if child := v.Issued(product.Says); product.Kind == CertificateProduct && child != nil && child.Issuer == was.Name {
+	for _, product := range was.Products {
+		below, is := product.Certifies()
+		if !is {
+			continue
+		}
+		if child := v.Issued(below); child != nil && child.Issuer == was.Name {
 			names = append(names, child.Certified)
 		}
 	}
@@ -121,30 +126,23 @@ func switchAt(v view, policy *Policy, line string, roll *Roll, now time.Time) ti
 }
 
 // generations is the authority that issues and the one that is to, nil where there is none.
-func generations(v view, line string, roll *Roll) (active, next *issued) {
-	n := parseName(line)
-	n.generation = roll.Active
-	active = v.Issued(n.String())
-	n.generation = roll.Next
-	return active, v.Issued(n.String())
+func generations(v view, line issued.Name, roll *Roll) (active, next *issued.Records) {
+	return v.Issued(line.At(roll.Active)), v.Issued(line.At(roll.Next))
 }
 
 // follow has the authorities directly below one that takes over in another place begin a next generation of their own:
 // what they signed says where their certificates were. The engine's mu is held.
-func (e *Engine) follow(line name, was, now int, rolled map[string]*Roll) {
-	line.generation = was
-	old := e.clockOf(line.String())
-	line.generation = now
-	if active := e.clockOf(line.String()); old == nil || e.policy.place(old) == e.policy.place(active) {
+func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*Roll) {
+	old := e.clockOf(line.At(was))
+	if active := e.clockOf(line.At(now)); old == nil || e.policy.place(old) == e.policy.place(active) {
 		return
 	}
-	for _, child := range e.ledger.Children(line.holder) {
-		below := name{holder: child, source: line.source}
-		roll := e.rolls.of(below.String())
-		below.generation = roll.Active
-		if e.clockOf(below.String()) != nil && roll.Next == 0 {
+	for _, child := range e.ledger.Children(line.Holder) {
+		below := issued.Name{Holder: child, Source: line.Source}
+		roll := e.rolls.of(below)
+		if e.clockOf(below.At(roll.Active)) != nil && roll.Next == 0 {
 			roll.Next, roll.Soak, roll.Staged = e.nextGeneration(below), 0, time.Time{}
-			rolled[below.line()] = &roll
+			rolled[below] = &roll
 		}
 	}
 }
@@ -163,13 +161,13 @@ func (e *Engine) rollsAt() (time.Time, error) {
 }
 
 // rollDue is when a roll may go on by itself; zero where none is under way, or the next generation has yet to be certified.
-func rollDue(v view, policy *Policy, line string, roll *Roll, now time.Time) time.Time {
+func rollDue(v view, policy *Policy, line issued.Name, roll *Roll, now time.Time) time.Time {
 	if roll.Next == 0 {
 		return time.Time{}
 	}
 	soon := now.Add(time.Second)
 	switch was, is := generations(v, line, roll); {
-	case is == nil && was != nil || is != nil && is.awaits():
+	case is == nil && was != nil || is != nil && is.Awaits():
 		return time.Time{}
 	case roll.Staged.IsZero():
 		return soon // until it is published
@@ -179,7 +177,7 @@ func rollDue(v view, policy *Policy, line string, roll *Roll, now time.Time) tim
 }
 
 // clockOf is an authority's record, nil where there is none.
-func (e *Engine) clockOf(authority string) *Authority {
+func (e *Engine) clockOf(authority issued.Name) *issued.Authority {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
 	if c, exists := e.clocks[authority]; exists {
@@ -217,9 +215,9 @@ func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) erro
 func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, move bool) error {
 	n := 0
 	for _, authority := range e.issuedOf(holder) {
-		line := parseName(authority)
-		roll := e.rolls.of(line.line())
-		if line.key != "" || line.generation != roll.Active {
+		line := authority
+		roll := e.rolls.of(line.Line())
+		if line.Key != "" || line.Generation != roll.Active {
 			continue
 		}
 		if roll.Next != 0 {
@@ -231,10 +229,10 @@ func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, 
 		n++
 		roll.Next, roll.Soak, roll.Staged = e.nextGeneration(line), soak, time.Time{}
 		w.OnCommit(func() {
-			e.rolls[line.line()] = &roll
+			e.rolls[line.Line()] = &roll
 			e.touchBelow(holder)
 		})
-		if err := store.PutValue(w, rollBucket, []byte(line.line()), &roll); err != nil {
+		if err := store.PutValue(w, rollBucket, []byte(line.Line().String()), &roll); err != nil {
 			return err
 		}
 	}
@@ -251,7 +249,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 	err := e.changePeers(func(w *federation.Tx) error {
 		n := 0
 		for line, was := range e.rolls {
-			if parseName(line).holder != holder || was.Next == 0 {
+			if line.Holder != holder || was.Next == 0 {
 				continue
 			}
 			n++
@@ -261,7 +259,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 				e.rolls[line] = &roll
 				e.touchBelow(holder)
 			})
-			if err := store.PutValue(w, rollBucket, []byte(line), &roll); err != nil {
+			if err := store.PutValue(w, rollBucket, []byte(line.String()), &roll); err != nil {
 				return err
 			}
 		}
@@ -279,12 +277,12 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 }
 
 // nextGeneration is one that no authority of a line ever was.
-func (e *Engine) nextGeneration(line name) int {
-	roll := e.rolls.of(line.line())
+func (e *Engine) nextGeneration(line issued.Name) int {
+	roll := e.rolls.of(line.Line())
 	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may just be being made
-	for _, authority := range e.issuedOf(line.holder) {
-		if n := parseName(authority); n.key == "" && n.source == line.source {
-			next = max(next, n.generation)
+	for _, authority := range e.issuedOf(line.Holder) {
+		if n := authority; n.Key == "" && n.Source == line.Source {
+			next = max(next, n.Generation)
 		}
 	}
 	return next + 1
@@ -296,14 +294,14 @@ func (e *Engine) ActivateKey(by holdings.By, holder string) error {
 	err := e.changePeers(func(w *federation.Tx) error {
 		n := 0
 		for line, was := range e.rolls {
-			if parseName(line).holder != holder || was.Next == 0 {
+			if line.Holder != holder || was.Next == 0 {
 				continue
 			}
 			n++
 			roll := *was
 			roll.Soak = 0
 			w.OnCommit(func() { e.rolls[line] = &roll })
-			if err := store.PutValue(w, rollBucket, []byte(line), &roll); err != nil {
+			if err := store.PutValue(w, rollBucket, []byte(line.String()), &roll); err != nil {
 				return err
 			}
 		}

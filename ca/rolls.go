@@ -3,6 +3,7 @@ package ca
 import (
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/store"
 )
 
@@ -26,15 +27,15 @@ func (r Roll) retired(generation int) bool {
 }
 
 // rolls is how far each line of authorities has come. A record is replaced, never changed.
-type rolls map[string]*Roll
+type rolls map[issued.Name]*Roll
 
 func loadRolls(r store.Reader) (rolls, error) {
 	all := rolls{}
-	return all, store.EachValue(r, rollBucket, nil, func(line string, l *Roll) { all[line] = l })
+	return all, store.EachValue(r, rollBucket, nil, func(line string, l *Roll) { all[issued.Parse(line)] = l })
 }
 
 // of is how far a line of authorities has come; the zero Roll where it never had one.
-func (all rolls) of(line string) Roll {
+func (all rolls) of(line issued.Name) Roll {
 	if r := all[line]; r != nil {
 		return *r
 	}

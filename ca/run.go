@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/fault"
 )
 
@@ -139,11 +140,11 @@ func (e *Engine) take(now time.Time) []string {
 // close adds to dirty the ancestors and descendants of an organisation that wait in the backlog: what they need has to
 // be planned together. The engine's mu is held.
 func (e *Engine) close(holder string) {
-	if len(e.backlog) == 0 || holder == AnchorName {
+	if len(e.backlog) == 0 || holder == issued.AnchorHolder {
 		return
 	}
 	delete(e.backlog, holder)
-	for up := e.above(holder); up != AnchorName; up = e.above(up) {
+	for up := e.above(holder); up != issued.AnchorHolder; up = e.above(up) {
 		if e.backlog[up] {
 			delete(e.backlog, up)
 			e.dirty[up] = true
@@ -165,7 +166,7 @@ func (e *Engine) shrinks(holder string) bool {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
 	for _, name := range e.issuedAt[holder] {
-		if !e.ledger.Via(holder, parseName(name).source).Contains(e.clocks[name].Certified) {
+		if !e.ledger.Via(holder, name.Source).Contains(e.clocks[name].Certified) {
 			return true
 		}
 	}
@@ -202,7 +203,7 @@ func (w *wave) chunks(limit int) [][]update {
 	default:
 		return cut(w.Updates, limit)
 	}
-	own := map[string]update{}
+	own := map[issued.Name]update{}
 	var out [][]update
 	for _, u := range w.Updates {
 		if u.Create {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
@@ -27,7 +28,7 @@ func TestGrowthSoaks(t *testing.T) {
 		h.give("lacnic", "46.0.0.0/16")
 		h.give("nic.br", "46.0.0.0/17")
 		must(t, h.engine.Settle(t.Context()))
-		if is, _ := h.engine.issuedTo("nic.br"); is.Certified.String() != "45.0.0.0/17" {
+		if is, _ := h.engine.issuedTo(issued.Parse("nic.br")); is.Certified.String() != "45.0.0.0/17" {
 			t.Fatalf("nic.br's certificate names %s within the soak", is.Certified)
 		}
 		time.Sleep(policy.Soak)
@@ -36,7 +37,7 @@ func TestGrowthSoaks(t *testing.T) {
 		h.take("nic.br", "46.0.0.0/17")
 		h.take("lacnic", "46.0.0.0/16")
 		must(t, h.engine.Settle(t.Context()))
-		if is, _ := h.engine.issuedTo("lacnic"); is.Certified.Equal(holdingOf(h, "lacnic")) {
+		if is, _ := h.engine.issuedTo(issued.Parse("lacnic")); is.Certified.Equal(holdingOf(h, "lacnic")) {
 			t.Fatal("lacnic's certificate shrank at once with that of nic.br below it")
 		}
 		time.Sleep(policy.Soak)
@@ -48,10 +49,10 @@ func TestGrowthSoaks(t *testing.T) {
 func TestBeforeNarrows(t *testing.T) {
 	all, gained, lost := resources(t, "41.0.0.0/16"), resources(t, "45.0.0.0/16"), resources(t, "41.0.128.0/17")
 	soak := 30 * time.Minute
-	a := &Authority{Certified: all}
+	a := &issued.Authority{Certified: all}
 	for minute, resources := range []inr.Set{all.Union(gained), all.Union(gained).Minus(lost), all.Union(gained)} {
 		now := noon.Add(time.Duration(minute) * time.Minute)
-		a.names(resources, now, now.Add(-soak))
+		a.Names(resources, now, now.Add(-soak))
 	}
 	if len(a.Grown) != 2 || a.Grown[0].Before.Overlaps(lost) || a.Grown[1].Before.Overlaps(lost) {
 		t.Errorf("it grew like this: %v", a.Grown)
@@ -61,15 +62,15 @@ func TestBeforeNarrows(t *testing.T) {
 // abroad is a world in which a parent outside the tree certifies lacnic.
 type abroad struct{ *world }
 
-func (a abroad) Parent(name string) string {
-	if name == "lacnic" {
-		return outside
+func (a abroad) Parent(name issued.Name) issued.Name {
+	if name == issued.Parse("lacnic") {
+		return issued.Outside
 	}
 	return a.world.Parent(name)
 }
 
-func (a abroad) Received(name string) *federation.Received {
-	if is := a.issued[name]; name == "lacnic" {
+func (a abroad) Received(name issued.Name) *federation.Received {
+	if is := a.issued[name]; name == issued.Parse("lacnic") {
 		return &federation.Received{Resources: is.Certified, Serial: is.CertSerial, Expires: is.CertExpires}
 	}
 	return nil
@@ -81,15 +82,15 @@ func TestGrowthFromOutsideSoaks(t *testing.T) {
 	v.policy.Soak = 30 * time.Minute
 	v.give("lacnic", "179.0.0.0/16")
 	v.give("nic.br", "179.0.0.0/17")
-	is := v.issued["lacnic"]
-	is.Issuer = outside
-	is.names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
+	is := v.issued[issued.Parse("lacnic")]
+	is.Issuer = issued.Outside
+	is.Names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
 	waves, later := plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now)
 	if len(waves) > 0 || !later["nic.br"].At.Equal(v.now.Add(v.policy.Soak)) {
 		t.Errorf("within the soak the plan is %v, and is to be made again at %s", outline(waves), later["nic.br"].At)
 	}
 	v.now = v.now.Add(v.policy.Soak)
-	if waves, _ = plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now); len(waves) == 0 || waves[0].Updates[0].Certify[0].Name != "nic.br" {
+	if waves, _ = plan(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now); len(waves) == 0 || waves[0].Updates[0].Certify[0].Name != issued.Parse("nic.br") {
 		t.Errorf("after the soak the plan is %v", outline(waves))
 	}
 }
@@ -97,10 +98,10 @@ func TestGrowthFromOutsideSoaks(t *testing.T) {
 // stuck is a world in which the server that an authority publishes at does not take what it signs.
 type stuck struct {
 	*world
-	at string
+	at issued.Name
 }
 
-func (s stuck) Unsent(name string) bool { return name == s.at }
+func (s stuck) Unsent(name issued.Name) bool { return name == s.at }
 
 // TestGrowthThatIsNotSeenIsNotBuiltOn: while the server that a certificate is published at has not taken it, nobody has it,
 // however long ago it was signed.
@@ -109,8 +110,8 @@ func TestGrowthThatIsNotSeenIsNotBuiltOn(t *testing.T) {
 	v.policy.Soak = 30 * time.Minute
 	v.give("lacnic", "179.0.0.0/16")
 	v.give("nic.br", "179.0.0.0/17")
-	is, set := v.issued["lacnic"], []string{"lacnic", "nic.br"}
-	is.names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
+	is, set := v.issued[issued.Parse("lacnic")], []string{"lacnic", "nic.br"}
+	is.Names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
 	v.now = v.now.Add(24 * time.Hour)
 	waves, later := plan(stuck{v.world, is.Issuer}, &v.policy, set, v.now)
 	for _, w := range waves {
@@ -123,7 +124,7 @@ func TestGrowthThatIsNotSeenIsNotBuiltOn(t *testing.T) {
 	if at := later["nic.br"].At; at.IsZero() || at.After(v.now.Add(time.Minute)) {
 		t.Errorf("it is planned again at %s", at)
 	}
-	is.names(is.Certified, v.now, time.Time{})
+	is.Names(is.Certified, v.now, time.Time{})
 	if len(is.Grown) != 1 {
 		t.Errorf("a renewal forgot what nobody has: %v", is.Grown)
 	}
@@ -158,7 +159,7 @@ func TestGrowthIsNotPutOff(t *testing.T) {
 			time.Sleep(20 * time.Minute)
 			must(t, h.engine.Settle(t.Context()))
 		}
-		if is, _ := h.engine.issuedTo("nic.br"); !is.Certified.Contains(resources(t, "46.0.0.0/17,46.1.0.0/17,46.2.0.0/17")) {
+		if is, _ := h.engine.issuedTo(issued.Parse("nic.br")); !is.Certified.Contains(resources(t, "46.0.0.0/17,46.1.0.0/17,46.2.0.0/17")) {
 			t.Fatalf("after two hours nic.br's certificate names %s", is.Certified)
 		}
 		time.Sleep(policy.Soak)

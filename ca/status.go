@@ -106,8 +106,8 @@ func (e *Engine) Status() (*Status, error) {
 func (e *Engine) FirstExpiry() (at time.Time, holder string, authorities int) {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	at, holder = e.clocks.first()
-	return at, holder, len(e.clocks)
+	at, whose := e.clocks.first()
+	return at, whose.String(), len(e.clocks)
 }
 
 // VRPCount is how many VRPs are issued.
@@ -116,7 +116,7 @@ func (e *Engine) VRPCount() int {
 	defer e.knownMu.Unlock()
 	n := 0
 	for _, c := range e.clocks {
-		n += c.ROAs
+		n += c.Objects
 	}
 	return n
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -150,12 +151,12 @@ func (e *Engine) sources(holder string) []string {
 func (e *Engine) class(holder, source string) (*updown.Class, error) {
 	e.mu.RLock()
 	resources := e.ledger.Via(holder, source)
-	line := name{holder: holder, source: source}
-	issuer := e.clockOf(e.parentOf(line.String()))
+	line := issued.Name{Holder: holder, Source: source}
+	issuer := e.clockOf(e.parentOf(line))
 	lifetime := e.policy.lifetime(e.ledgerKind(holder))
 	keys := e.peers.Keys(holder)
 	e.mu.RUnlock()
-	if resources.Empty() || issuer == nil || issuer.awaits() {
+	if resources.Empty() || issuer == nil || issuer.Awaits() {
 		return nil, nil
 	}
 	certificate, ok := e.certificateOf(issuer)
@@ -168,7 +169,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 	}
 	for _, key := range keys {
 		is := e.clockOf(key.Authority)
-		if is == nil || parseName(key.Authority).source != source {
+		if is == nil || key.Authority.Source != source {
 			continue
 		}
 		// what was issued lives as long as it does until it is due: a child has nothing to ask before
@@ -185,8 +186,8 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 }
 
 // certificateOf is an authority's own certificate.
-func (e *Engine) certificateOf(a *Authority) ([]byte, bool) {
-	if a.Issuer == outside {
+func (e *Engine) certificateOf(a *issued.Authority) ([]byte, bool) {
+	if a.Issuer == issued.Outside {
 		return e.taken(a)
 	}
 	return e.Get(a.CertificateURI)
@@ -213,8 +214,8 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 		return nil, &updown.Error{Status: updown.StatusIssueBadRequest, Description: firstFindings(findings)}
 	}
 	id := object.KeyIdentifier(request.Key.ID())
-	authority := name{holder: holder, source: source, key: id.String()}.String()
-	place := federation.Place{Repository: request.Repository, Manifest: request.Manifest, Notify: request.Notify}
+	authority := issued.Name{Holder: holder, Source: source, Key: id.String()}
+	place := issued.Place{Repository: request.Repository, Manifest: request.Manifest, Notify: request.Notify}
 	if err := e.checkPlace(place); err != nil {
 		return nil, err
 	}
@@ -222,10 +223,10 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 		return nil, err
 	}
 	asked := time.Now().UTC().Truncate(time.Second)
-	if err := e.mayAsk(holder, authority, source); err != nil {
+	if err := e.mayAsk(authority); err != nil {
 		return nil, err
 	}
-	due := e.isDue(holder, authority, source)
+	due := e.isDue(authority)
 	err = e.changePeers(func(w *federation.Tx) error {
 		key := &federation.ChildKey{Authority: authority, KeyID: id, KeyInfo: request.KeyInfo, Limit: q.Limit, Asked: asked, Place: place}
 		key.Granted = limited(e.ledger.Via(holder, source), q.Limit)
@@ -262,26 +263,26 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 
 // mayAsk counts a request to have a key certified. One whose certificate is due has a reserve, and is taken when guests may
 // write nothing: what holders have authorised must not end because others ask for much.
-func (e *Engine) mayAsk(holder, authority, source string) error {
-	if e.isDue(holder, authority, source) {
-		return e.spendOf(holder, shares.Renewals)
+func (e *Engine) mayAsk(authority issued.Name) error {
+	if e.isDue(authority) {
+		return e.spendOf(authority.Holder, shares.Renewals)
 	}
 	if err := e.Shares.Disk.Guests(); err != nil {
-		e.log.Warn("a delegated CA's request was refused", "organisation", holder, "error", err)
+		e.log.Warn("a delegated CA's request was refused", "organisation", authority.Holder, "error", err)
 		return &updown.Error{Status: fault.KindOf(err).UpDown(), Description: "there is little room on the disk here; try again later"}
 	}
-	return e.spendOf(holder, shares.Issuances)
+	return e.spendOf(authority.Holder, shares.Issuances)
 }
 
 // isDue tells whether a key's certificate is to be made anew, as it is for authorities of ours.
-func (e *Engine) isDue(holder, authority, source string) bool {
+func (e *Engine) isDue(authority issued.Name) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	is, issuer := e.clockOf(authority), e.clockOf(e.parentOf(name{holder: holder, source: source}.String()))
-	if is == nil || issuer == nil || is.awaits() || issuer.awaits() {
+	is, issuer := e.clockOf(authority), e.clockOf(e.parentOf(authority.Line()))
+	if is == nil || issuer == nil || is.Awaits() || issuer.Awaits() {
 		return false
 	}
-	due := e.policy.lifetime(e.ledgerKind(holder)).dueAt(is.CertExpires, issuer.CertExpires)
+	due := e.policy.lifetime(e.ledgerKind(authority.Holder)).dueAt(is.CertExpires, issuer.CertExpires)
 	return !due.IsZero() && !time.Now().Before(due)
 }
 
@@ -318,7 +319,7 @@ func (e *Engine) mayIssue(holder string, key *federation.ChildKey) error {
 	if key.Granted.Empty() {
 		return &updown.Error{Status: updown.StatusIssueNoResources}
 	}
-	if owner := e.peers.KeyOwner(key.KeyID); owner != "" && owner != key.Authority {
+	if owner := e.peers.KeyOwner(key.KeyID); !owner.IsZero() && owner != key.Authority {
 		return &updown.Error{Status: updown.StatusIssueKeyUsed}
 	}
 	e.knownMu.Lock()
@@ -340,7 +341,7 @@ func (e *Engine) revokeOf(ctx context.Context, holder string, q *updown.Revoke) 
 	if err != nil {
 		return nil, err
 	}
-	authority := name{holder: holder, source: source, key: object.KeyIdentifier(q.SKI).String()}.String()
+	authority := issued.Name{Holder: holder, Source: source, Key: object.KeyIdentifier(q.SKI).String()}
 	if err := e.spendOf(holder, shares.Renewals); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/due"
@@ -252,7 +253,7 @@ func (e *Engine) takeList(called string, list *updown.ListResponse) error {
 					left++
 					continue
 				}
-				class = &federation.Class{Name: c.Name, Keys: map[string]*federation.Received{}, Created: map[string][]byte{}}
+				class = &federation.Class{Name: c.Name, Keys: map[issued.Name]*federation.Received{}, Created: map[issued.Name][]byte{}}
 				p.Classes[source] = class
 			}
 			class.Missing, class.Issuer = time.Time{}, c.Issuer
@@ -317,12 +318,12 @@ func newReceived(issued updown.Issued, cert *validate.Certificate) *federation.R
 
 // successor is a received certificate in the place of another, which stays at hand until the authority takes up the new one.
 // The engine's mu is held.
-func (e *Engine) successor(authority string, was, now *federation.Received) *federation.Received {
+func (e *Engine) successor(authority issued.Name, was, now *federation.Received) *federation.Received {
 	if was == nil {
 		return now
 	}
 	now.Taken = was.Taken
-	if a := e.clockOf(authority); a != nil && !a.awaits() && a.CertSerial.Cmp(was.Serial) == 0 {
+	if a := e.clockOf(authority); a != nil && !a.Awaits() && a.CertSerial.Cmp(was.Serial) == 0 {
 		now.Taken = was.Certificate
 	}
 	return now
@@ -349,26 +350,24 @@ func (e *Engine) actOn(ctx context.Context, called string, list *updown.ListResp
 }
 
 // wantedOf is the authorities that are to be certified in a class: the generation that issues, and the next.
-func (e *Engine) wantedOf(called, source string) []string {
+func (e *Engine) wantedOf(called, source string) []issued.Name {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	p := e.peers.Parent(called)
 	if p == nil || p.Removed || p.Classes[source] == nil || p.Classes[source].Entitled.Empty() {
 		return nil
 	}
-	line := name{holder: p.Holder, source: source}
-	roll := e.rolls.of(line.String())
-	line.generation = roll.Active
-	wanted := []string{line.String()}
+	line := issued.Name{Holder: p.Holder, Source: source}
+	roll := e.rolls.of(line)
+	wanted := []issued.Name{line.At(roll.Active)}
 	if roll.Next != 0 {
-		line.generation = roll.Next
-		wanted = append(wanted, line.String())
+		wanted = append(wanted, line.At(roll.Next))
 	}
 	return wanted
 }
 
 // certified sees to it that an authority has the certificate that its parent would give it.
-func (e *Engine) certified(ctx context.Context, called, source, authority string, c *updown.Class) (did bool, err error) {
+func (e *Engine) certified(ctx context.Context, called, source string, authority issued.Name, c *updown.Class) (did bool, err error) {
 	a := e.clockOf(authority)
 	if a == nil {
 		if a, err = e.begin(called, source, authority); err != nil {
@@ -391,7 +390,7 @@ func (e *Engine) certified(ctx context.Context, called, source, authority string
 		return false, err
 	}
 	place := e.policy.place(a)
-	request, err := (&object.CertificateRequest{Key: a.publicKey(), Repository: place, Manifest: place + a.manifestName(), Notify: e.policy.notifyOf(a)}).Sign(key)
+	request, err := (&object.CertificateRequest{Key: a.PublicKey(), Repository: place, Manifest: place + a.ManifestName(), Notify: e.policy.notifyOf(a)}).Sign(key)
 	if err != nil {
 		return false, err
 	}
@@ -420,7 +419,7 @@ func (e *Engine) certified(ctx context.Context, called, source, authority string
 }
 
 // lists tells whether a parent says that it certified an authority's key, and did not revoke that since.
-func lists(c *updown.Class, a *Authority) bool {
+func lists(c *updown.Class, a *issued.Authority) bool {
 	return slices.ContainsFunc(c.Certificates, func(issued updown.Issued) bool { return bytes.Contains(issued.Certificate, a.KeyInfo) })
 }
 
@@ -432,7 +431,7 @@ func longer(offered, ends time.Time) bool {
 
 // hasShed tells whether an authority can do with a certificate that names no more than some resources: nothing that is
 // published rests on more, and no reader holds anything from before that did.
-func (e *Engine) hasShed(ctx context.Context, a *Authority, enough inr.Set) bool {
+func (e *Engine) hasShed(ctx context.Context, a *issued.Authority, enough inr.Set) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if e.WaitIdle(ctx) != nil || e.mirrors.unsent(a.Repository) {
@@ -442,8 +441,12 @@ func (e *Engine) hasShed(ctx context.Context, a *Authority, enough inr.Set) bool
 	if err != nil || is == nil || time.Now().Before(is.Shed.Add(e.policy.Soak)) {
 		return false
 	}
-	for _, p := range is.products {
-		if child := e.clockOf(p.Says); p.Kind == CertificateProduct && child != nil && !enough.Contains(child.Certified) {
+	for _, p := range is.Products {
+		certified, is := p.Certifies()
+		if !is {
+			continue
+		}
+		if child := e.clockOf(certified); child != nil && !enough.Contains(child.Certified) {
 			return false // it waits for its own soak
 		}
 	}
@@ -451,7 +454,7 @@ func (e *Engine) hasShed(ctx context.Context, a *Authority, enough inr.Set) bool
 }
 
 // begin makes the key and the record of an authority that a parent outside the tree is to certify.
-func (e *Engine) begin(called, source, authority string) (*Authority, error) {
+func (e *Engine) begin(called, source string, authority issued.Name) (*issued.Authority, error) {
 	key, err := e.policy.Algorithm.Generate()
 	if err != nil {
 		return nil, err
@@ -461,7 +464,7 @@ func (e *Engine) begin(called, source, authority string) (*Authority, error) {
 		return nil, err
 	}
 	a := e.newAuthority(authority)
-	a.KeyID, a.KeyInfo, a.Issuer = public.ID, public.Info, outside
+	a.KeyID, a.KeyInfo, a.Issuer = public.ID, public.Info, issued.Outside
 	sealed, err := e.sealKey(&a, key)
 	if err != nil {
 		return nil, err
@@ -478,10 +481,10 @@ func (e *Engine) begin(called, source, authority string) (*Authority, error) {
 			defer e.knownMu.Unlock()
 			e.setClock(&a)
 		})
-		if err := store.PutValue(w, authorityBucket, []byte(authority), &a); err != nil {
+		if err := store.PutValue(w, issued.Authorities, []byte(authority.String()), &a); err != nil {
 			return err
 		}
-		if err := w.Put(keyBucket, []byte(a.KeyID.String()), sealed); err != nil {
+		if err := w.Put(issued.Keys, []byte(a.KeyID.String()), sealed); err != nil {
 			return err
 		}
 		return w.PutParent(p)
@@ -491,7 +494,7 @@ func (e *Engine) begin(called, source, authority string) (*Authority, error) {
 
 // checkIssued holds a certificate against what was asked for: our key and places, and the signature of the issuer that came
 // with it.
-func (e *Engine) checkIssued(a *Authority, der, issuer []byte) (*validate.Certificate, error) {
+func (e *Engine) checkIssued(a *issued.Authority, der, issuer []byte) (*validate.Certificate, error) {
 	cert, findings := validate.ParseCertificate(der, e.reading()...)
 	if cert == nil {
 		return nil, fault.New(fault.Invalid, "it is no resource certificate: %s", firstFindings(findings))
@@ -500,7 +503,7 @@ func (e *Engine) checkIssued(a *Authority, der, issuer []byte) (*validate.Certif
 	switch {
 	case cert.Kind != validate.CA || !bytes.Equal(cert.Key.SPKI, a.KeyInfo):
 		return nil, fault.New(fault.Invalid, "it is not for the key that was to be certified")
-	case cert.Repository != place || cert.Manifest != place+a.manifestName():
+	case cert.Repository != place || cert.Manifest != place+a.ManifestName():
 		return nil, fault.New(fault.Invalid, "it says that the CA publishes at %s, and it publishes at %s", cert.Repository, place)
 	case cert.Resources.Inherits():
 		return nil, fault.New(fault.Invalid, "it inherits resources, so nobody can tell from it what is held")
@@ -524,8 +527,9 @@ func (e *Engine) checkIssued(a *Authority, der, issuer []byte) (*validate.Certif
 // gone is a key that a parent certified, of an authority that is no more, or has nothing left but its manifest and CRL: these
 // stay until the certificate that leads to them is revoked.
 type gone struct {
-	source, class, authority string
-	ski                      []byte
+	source, class string
+	authority     issued.Name
+	ski           []byte
 }
 
 func (e *Engine) goneOf(called string) []gone {
@@ -557,28 +561,27 @@ func (e *Engine) givesUp(set []string) bool {
 }
 
 // isDone tells whether an authority with a parent outside the tree is of no more use. The engine's mu is held.
-func (e *Engine) isDone(authority string) bool {
-	n := parseName(authority)
-	is, err := e.issuedTo(authority)
+func (e *Engine) isDone(n issued.Name) bool {
+	is, err := e.issuedTo(n)
 	switch {
 	case err != nil:
 		return false
 	case is == nil:
 		return true
 	}
-	if len(is.products) > 0 || e.mirrors.unsent(is.Repository) {
+	if len(is.Products) > 0 || e.mirrors.unsent(is.Repository) {
 		return false
 	}
-	if roll := e.rolls.of(n.line()); roll.retired(n.generation) { // and who has its folder from before needs it no more
+	if roll := e.rolls.of(n.Line()); roll.retired(n.Generation) { // and who has its folder from before needs it no more
 		return !time.Now().Before(is.Shed.Add(max(roll.Soak, e.policy.Soak)))
 	}
-	return e.ledger.Via(n.holder, n.source).Empty() && e.nothingGiven(n)
+	return e.ledger.Via(n.Holder, n.Source).Empty() && e.nothingGiven(n)
 }
 
 // nothingGiven tells whether a parent gives an organisation nothing of a class any more. The engine's mu is held.
-func (e *Engine) nothingGiven(n name) bool {
-	p := e.peers.ParentOf(n.source)
-	return p == nil || p.Classes[n.source] == nil || p.Classes[n.source].Entitled.Empty()
+func (e *Engine) nothingGiven(n issued.Name) bool {
+	p := e.peers.ParentOf(n.Source)
+	return p == nil || p.Classes[n.Source] == nil || p.Classes[n.Source].Entitled.Empty()
 }
 
 // revokeAt asks a parent to revoke a key's certificate (RFC 6492, section 3.5). That it does not know the key is as good.

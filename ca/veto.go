@@ -8,21 +8,14 @@ import (
 	"cadastre/internal/secondopinion"
 )
 
-// The second opinion decodes what was just signed and compares it with what was meant. It can only veto.
+// The second opinion decodes what was just signed and compares it with what was meant. It can only veto. That of signed objects with
+// a payload is in the table of kinds.
 
 func vetoCertificate(uri string, der []byte, c *object.Certificate) error {
 	return secondopinion.Check(uri, der, secondopinion.Certificate{
 		Serial: c.Serial, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Resources: c.Resources,
 		Repository: c.Repository, Manifest: c.Manifest, Notify: c.Notify,
 	})
-}
-
-func vetoROA(uri string, der []byte, r *object.ROA) error {
-	want := secondopinion.ROA{ASN: r.ASN}
-	for _, p := range r.Prefixes {
-		want.Prefixes = append(want.Prefixes, secondopinion.Prefix{Prefix: p.Prefix, MaxLength: p.MaxLength})
-	}
-	return secondopinion.Check(uri, der, want)
 }
 
 func vetoManifest(uri string, der []byte, m *object.Manifest) error {

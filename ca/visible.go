@@ -3,6 +3,7 @@ package ca
 import (
 	"slices"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -12,12 +13,12 @@ import (
 type visible struct {
 	engine *Engine
 	uris   map[string]map[string]bool // by repository
-	chain  map[string]bool            // by authority: whether readers find its certificate and those above it
+	chain  map[issued.Name]bool       // by authority: whether readers find its certificate and those above it
 	said   map[string]map[string]bool // by holder: the VRPs that readers find
 }
 
 func (e *Engine) visible() *visible {
-	return &visible{engine: e, uris: map[string]map[string]bool{}, chain: map[string]bool{}, said: map[string]map[string]bool{}}
+	return &visible{engine: e, uris: map[string]map[string]bool{}, chain: map[issued.Name]bool{}, said: map[string]map[string]bool{}}
 }
 
 // at tells whether a URI is in the current serial of its repository.
@@ -37,26 +38,26 @@ func (s *visible) at(uri string) bool {
 }
 
 // authority tells whether readers find an authority: its certificate and those above it.
-func (s *visible) authority(name string) bool {
+func (s *visible) authority(name issued.Name) bool {
 	if found, looked := s.chain[name]; looked {
 		return found
 	}
 	a := s.engine.clockOf(name)
-	found := a != nil && !a.awaits() && (name == AnchorName || a.Issuer == outside || s.at(a.CertificateURI) && s.authority(a.Issuer))
+	found := a != nil && !a.Awaits() && (name == issued.Anchor || a.Issuer == issued.Outside || s.at(a.CertificateURI) && s.authority(a.Issuer))
 	s.chain[name] = found
 	return found
 }
 
 // vrps is what an authority's ROAs say that readers find.
-func (s *visible) vrps(is *issued) []string {
+func (s *visible) vrps(is *issued.Records) []string {
 	if !s.authority(is.Name) {
 		return nil
 	}
 	place := s.engine.policy.place(&is.Authority)
 	var says []string
-	for file, p := range is.products {
-		if p.Kind == ROAProduct && s.at(place+file) {
-			says = append(says, p.Says)
+	for file, p := range is.Products {
+		if vrp, is := p.Says.(roa.VRP); is && s.at(place+file) {
+			says = append(says, vrp.String())
 		}
 	}
 	return says
@@ -66,12 +67,12 @@ func (s *visible) vrps(is *issued) []string {
 func (e *Engine) PublishedVRPs() ([]string, error) {
 	s, says := e.visible(), []string{}
 	err := e.store.View(func(r store.Reader) error {
-		var names []string
-		if err := store.EachValue(r, authorityBucket, nil, func(name string, _ *Authority) { names = append(names, name) }); err != nil {
+		var names []issued.Name
+		if err := store.EachValue(r, issued.Authorities, nil, func(_ string, a *issued.Authority) { names = append(names, a.Name) }); err != nil {
 			return err
 		}
 		for _, name := range names {
-			is, err := readIssued(r, name)
+			is, err := issued.Read(r, name)
 			if err != nil {
 				return err
 			}
@@ -92,7 +93,7 @@ func (s *visible) pends(r store.Reader, in roa.Intent, status *roa.Status) (bool
 	if found == nil {
 		found = map[string]bool{}
 		for _, authority := range s.engine.issuedOf(in.Holder) {
-			is, err := readIssued(r, authority)
+			is, err := issued.Read(r, authority)
 			if err != nil {
 				return false, err
 			}
@@ -120,7 +121,7 @@ func (e *Engine) WaitsOf() func(holder string) *Wait {
 	return func(holder string) *Wait {
 		e.mu.RLock()
 		defer e.mu.RUnlock()
-		for at := holder; at != AnchorName; at = e.above(at) {
+		for at := holder; at != issued.AnchorHolder; at = e.above(at) {
 			if w := find(at); w != nil {
 				return w
 			}

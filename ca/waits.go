@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -143,7 +144,7 @@ func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
 		}
 	}
 	for _, p := range e.peers.Parents() {
-		if !p.Removed && slices.ContainsFunc(e.issuedOf(p.Holder), func(name string) bool { a := e.clockOf(name); return a != nil && a.awaits() }) {
+		if !p.Removed && slices.ContainsFunc(e.issuedOf(p.Holder), func(name issued.Name) bool { a := e.clockOf(name); return a != nil && a.Awaits() }) {
 			list = append(list, Wait{Kind: ParentSilent, Of: p.Holder, Error: e.said.of("parent " + p.Name)})
 		}
 	}
@@ -205,21 +206,22 @@ func (e *Engine) needsAnchor(now time.Time) string {
 	view := &ledgerView{Engine: e, now: now}
 	root := e.ledger.Root()
 	for _, name := range view.Authorities(root) {
-		if view.Parent(name) != AnchorName {
+		if view.Parent(name) != issued.Anchor {
 			continue
 		}
-		if is := e.clockOf(name); is == nil && !view.Entitled(name).Empty() || is != nil && view.Successor(name) == "" && !is.Certified.Equal(view.Entitled(name)) {
+		if is := e.clockOf(name); is == nil && !view.Entitled(name).Empty() || is != nil && view.Successor(name).IsZero() && !is.Certified.Equal(view.Entitled(name)) {
 			return root
 		}
 	}
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	own, below := e.clocks.dueAt(&e.policy, AnchorName, true), e.clocks.dueAt(&e.policy, root, true)
+	certified := e.active(issued.Name{Holder: root})
+	own, below := e.clocks.dueAt(&e.policy, issued.Anchor, true), e.clocks.dueAt(&e.policy, certified, true)
 	switch {
-	case !below.IsZero() && below.Before(e.clocks.dueAt(&e.policy, root, false)) && !now.Before(below):
+	case !below.IsZero() && below.Before(e.clocks.dueAt(&e.policy, certified, false)) && !now.Before(below):
 		return root
 	case !own.IsZero() && !now.Before(own):
-		return AnchorName
+		return issued.AnchorHolder
 	}
 	return ""
 }

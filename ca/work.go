@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"cadastre/ca/issued"
 )
 
 // work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
@@ -112,7 +114,7 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (
 // needs tells whether a batch is about an authority that the one before it makes, so that it cannot be signed before that
 // one is committed.
 func needs(batch, before []update) bool {
-	made := map[string]bool{}
+	made := map[issued.Name]bool{}
 	for _, u := range before {
 		made[u.Name] = u.Create
 	}
@@ -166,8 +168,8 @@ func (e *Engine) finishBatch(ctx context.Context, s *signed, last bool, start ti
 func (e *Engine) overtaken(b *batch) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	for holder := range b.changes {
-		if e.dirty[holder] {
+	for name := range b.changes {
+		if e.dirty[name.Holder] {
 			return true
 		}
 	}
@@ -177,7 +179,7 @@ func (e *Engine) overtaken(b *batch) bool {
 // acquaint has the gate read what is published, as it was valid when the last commit was made, so that from then on it
 // looks at changes alone. What is wrong with it is said and does not stop the work that mends it.
 func (e *Engine) acquaint(ctx context.Context) error {
-	anchor, err := e.issuedTo(AnchorName)
+	anchor, err := e.issuedTo(issued.Anchor)
 	if err != nil || anchor.Number == 0 {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/object"
 	"cadastre/internal/store"
@@ -21,22 +21,22 @@ import (
 // it. It is changed by a Tx alone. It is safe for concurrent use.
 type Peers struct {
 	mu       sync.RWMutex
-	children map[string]*Child               // by organisation
-	handles  map[string]string               // organisations by the child's handle
-	keys     map[string]map[string]*ChildKey // by organisation and authority
-	keyOwner map[object.KeyIdentifier]string // authorities by their keys
-	notices  map[string]*Notice              // by organisation
-	parents  map[string]*Parent              // by name
-	sources  map[string]string               // names of parents by source
-	remotes  map[string]*Remote              // by the mirror's name
-	knows    map[string]bool                 // by PeerName: who knows the identity that is to replace ours
+	children map[string]*Child                    // by organisation
+	handles  map[string]string                    // organisations by the child's handle
+	keys     map[string]map[issued.Name]*ChildKey // by organisation and authority
+	keyOwner map[object.KeyIdentifier]issued.Name // authorities by their keys
+	notices  map[string]*Notice                   // by organisation
+	parents  map[string]*Parent                   // by name
+	sources  map[string]string                    // names of parents by source
+	remotes  map[string]*Remote                   // by the mirror's name
+	knows    map[string]bool                      // by PeerName: who knows the identity that is to replace ours
 }
 
 // Load reads what a store has of peers.
 func Load(r store.Reader) (*Peers, error) {
 	p := &Peers{
-		children: map[string]*Child{}, handles: map[string]string{}, keys: map[string]map[string]*ChildKey{},
-		keyOwner: map[object.KeyIdentifier]string{}, notices: map[string]*Notice{}, parents: map[string]*Parent{},
+		children: map[string]*Child{}, handles: map[string]string{}, keys: map[string]map[issued.Name]*ChildKey{},
+		keyOwner: map[object.KeyIdentifier]issued.Name{}, notices: map[string]*Notice{}, parents: map[string]*Parent{},
 		sources: map[string]string{}, remotes: map[string]*Remote{}, knows: map[string]bool{},
 	}
 	return p, cmp.Or(
@@ -71,10 +71,10 @@ func (p *Peers) Children() []*Child {
 }
 
 // Key is a delegated CA's key, by the name of its authority; nil where the key is ours.
-func (p *Peers) Key(authority string) *ChildKey {
+func (p *Peers) Key(authority issued.Name) *ChildKey {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.keys[holderOf(authority)][authority]
+	return p.keys[authority.Holder][authority]
 }
 
 // Keys is the keys of an organisation's delegated CA, by the names of their authorities.
@@ -84,11 +84,11 @@ func (p *Peers) Keys(holder string) []*ChildKey {
 	if len(p.keys[holder]) == 0 {
 		return nil
 	}
-	return sorted(p.keys[holder])
+	return slices.SortedFunc(maps.Values(p.keys[holder]), func(a, b *ChildKey) int { return a.Authority.Compare(b.Authority) })
 }
 
-// KeyOwner is the name of the authority that a delegated CA's key is of, empty where no delegated CA has such a key.
-func (p *Peers) KeyOwner(key object.KeyIdentifier) string {
+// KeyOwner is the name of the authority that a delegated CA's key is of, nobody's where no delegated CA has such a key.
+func (p *Peers) KeyOwner(key object.KeyIdentifier) issued.Name {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.keyOwner[key]
@@ -140,12 +140,11 @@ func (p *Peers) HasSources() bool {
 }
 
 // Received is what a parent elsewhere certified for an authority; nil where it did not, or has no such parent.
-func (p *Peers) Received(authority string) *Received {
+func (p *Peers) Received(authority issued.Name) *Received {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	source := sourceOf(authority)
-	if parent := p.parents[p.sources[source]]; parent != nil {
-		return parent.Classes[source].Keys[authority]
+	if parent := p.parents[p.sources[authority.Source]]; parent != nil {
+		return parent.Classes[authority.Source].Keys[authority]
 	}
 	return nil
 }
@@ -191,34 +190,19 @@ func sorted[T any](all map[string]T) []T {
 	return list
 }
 
-// holderOf is the organisation in the name of an authority, and sourceOf the source: what follows "#".
-func holderOf(authority string) string {
-	if end := strings.IndexAny(authority, "#~!"); end > 0 {
-		return authority[:end]
-	}
-	return authority
-}
-
-func sourceOf(authority string) string {
-	line, _, _ := strings.Cut(authority, "!")
-	line, _, _ = strings.Cut(line, "~")
-	_, source, _ := strings.Cut(line, "#")
-	return source
-}
-
 func (p *Peers) setChild(c *Child) { p.children[c.Holder], p.handles[c.Handle] = c, c.Holder }
 
 func (p *Peers) setKey(k *ChildKey) {
-	holder := holderOf(k.Authority)
+	holder := k.Authority.Holder
 	if p.keys[holder] == nil {
-		p.keys[holder] = map[string]*ChildKey{}
+		p.keys[holder] = map[issued.Name]*ChildKey{}
 	}
 	p.keys[holder][k.Authority] = k
 	p.keyOwner[k.KeyID] = k.Authority
 }
 
 func (p *Peers) dropKey(k *ChildKey) {
-	holder := holderOf(k.Authority)
+	holder := k.Authority.Holder
 	delete(p.keyOwner, k.KeyID)
 	if delete(p.keys[holder], k.Authority); len(p.keys[holder]) == 0 {
 		delete(p.keys, holder)
@@ -320,14 +304,14 @@ func (tx *Tx) DeleteChild(c *Child) error {
 
 // PutKey keeps a delegated CA's key, and has its organisation planned for.
 func (tx *Tx) PutKey(k *ChildKey) error {
-	tx.Touch(holderOf(k.Authority))
-	return tx.put(childKeyBucket, k.Authority, k, func(p *Peers) { p.setKey(k) })
+	tx.Touch(k.Authority.Holder)
+	return tx.put(childKeyBucket, k.Authority.String(), k, func(p *Peers) { p.setKey(k) })
 }
 
 // DeleteKey forgets a delegated CA's key, and has its organisation planned for.
 func (tx *Tx) DeleteKey(k *ChildKey) error {
-	tx.Touch(holderOf(k.Authority))
-	return tx.delete(childKeyBucket, k.Authority, func(p *Peers) { p.dropKey(k) })
+	tx.Touch(k.Authority.Holder)
+	return tx.delete(childKeyBucket, k.Authority.String(), func(p *Peers) { p.dropKey(k) })
 }
 
 // PutParent keeps a parent elsewhere.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
@@ -44,9 +45,9 @@ func TestChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	child := &Child{Holder: "isp", Handle: "isp", TrustAnchor: []byte{1}, Added: at}
-	key := &ChildKey{Authority: "isp#above.default!aa", KeyID: object.KeyIdentifier{1}, KeyInfo: []byte{2}, Granted: all, Asked: at}
+	key := &ChildKey{Authority: issued.Parse("isp#above.default!aa"), KeyID: object.KeyIdentifier{1}, KeyInfo: []byte{2}, Granted: all, Asked: at}
 	parent := &Parent{Name: "above", Holder: "isp", Classes: map[string]*Class{"above.default": {
-		Name: "default", Entitled: all, Keys: map[string]*Received{"isp#above.default": {URI: "rsync://x/y.cer", Serial: big.NewInt(7), Resources: all, Expires: at}},
+		Name: "default", Entitled: all, Keys: map[issued.Name]*Received{issued.Parse("isp#above.default"): {URI: "rsync://x/y.cer", Serial: big.NewInt(7), Resources: all, Expires: at}},
 	}}}
 	remote := &Remote{Name: "@1", Holder: "isp", Base: "rsync://elsewhere/isp/", Current: true}
 	put := func(tx *Tx) error {
@@ -76,7 +77,7 @@ func TestChange(t *testing.T) {
 		if p.ChildByHandle("isp") == nil || p.Key(key.Authority) == nil || len(p.Keys("isp")) != 1 || p.KeyOwner(key.KeyID) != key.Authority {
 			t.Error("the child or its key is not known")
 		}
-		if q := p.ParentOf("above.default"); q == nil || p.Received("isp#above.default") == nil || p.Received("isp#above.default~1") != nil || !p.HasSources() {
+		if q := p.ParentOf("above.default"); q == nil || p.Received(issued.Parse("isp#above.default")) == nil || p.Received(issued.Parse("isp#above.default~1")) != nil || !p.HasSources() {
 			t.Error("what the parent certified is not known")
 		}
 		if p.RemoteOf("isp") == nil || p.RemoteOf("other") != nil || !p.Knows("child/isp") {
@@ -89,7 +90,7 @@ func TestChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []*Peers{p, load()} {
-		if p.Child("isp") != nil || p.Key(key.Authority) != nil || p.KeyOwner(key.KeyID) != "" || p.ParentOf("above.default") != nil || p.HasSources() || p.Knows("child/isp") {
+		if p.Child("isp") != nil || p.Key(key.Authority) != nil || !p.KeyOwner(key.KeyID).IsZero() || p.ParentOf("above.default") != nil || p.HasSources() || p.Knows("child/isp") {
 			t.Error("something is left of what was deleted")
 		}
 	}
@@ -102,19 +103,5 @@ func TestClasses(t *testing.T) {
 	p.setParent(&Parent{Name: "above", Classes: map[string]*Class{"above.b": {}}})
 	if p.ParentOf("above.a") != nil || p.ParentOf("above.b") == nil {
 		t.Error("the classes are not those of the last record")
-	}
-}
-
-// TestNames: who has an authority, and by way of which source, is read from its name.
-func TestNames(t *testing.T) {
-	for name, want := range map[string][2]string{
-		"isp": {"isp", ""}, "isp~2": {"isp", ""}, "isp!ab": {"isp", ""}, "a/b#up.x~1": {"a/b", "up.x"}, "isp#up.x!ab": {"isp", "up.x"}, "#anchor": {"#anchor", ""},
-	} {
-		if holder := holderOf(name); holder != want[0] {
-			t.Errorf("%s is of %q", name, holder)
-		}
-		if source := sourceOf(name); name != "#anchor" && source != want[1] {
-			t.Errorf("%s is by way of %q", name, source)
-		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
@@ -41,20 +42,13 @@ type Child struct {
 
 // ChildKey is a key that a delegated CA asked to have certified, and is to be until it is revoked.
 type ChildKey struct {
-	Authority string
+	Authority issued.Name
 	KeyID     object.KeyIdentifier
 	KeyInfo   []byte // SubjectPublicKeyInfo, DER
-	Place     Place
+	Place     issued.Place
 	Limit     updown.Limit
 	Granted   inr.Set   // what it could have when it asked last, as far as it wanted it
 	Asked     time.Time // whole seconds
-}
-
-// Place is where a delegated CA publishes, as its request for a certificate said (RFC 6487, section 4.8.8.1).
-type Place struct {
-	Repository string // caRepository, rsync
-	Manifest   string // rpkiManifest, rsync
-	Notify     string // rpkiNotify, https; may be empty
 }
 
 // Notice is the time that a delegated CA has to shed what its organisation lost, before its certificates shrink.
@@ -80,12 +74,12 @@ type Parent struct {
 
 // Class is a resource class of a parent (RFC 6492, section 1.1).
 type Class struct {
-	Name     string               `json:"name"`              // the parent's word
-	Entitled inr.Set              `json:"entitled"`          // what it said last
-	Missing  time.Time            `json:"missing,omitzero"`  // since when it does not say it any more
-	Issuer   []byte               `json:"issuer,omitempty"`  // its certificate
-	Keys     map[string]*Received `json:"received"`          // by authority: what it certified
-	Created  map[string][]byte    `json:"created,omitempty"` // by authority: key identifiers of ours that it knows or will know
+	Name     string                    `json:"name"`              // the parent's word
+	Entitled inr.Set                   `json:"entitled"`          // what it said last
+	Missing  time.Time                 `json:"missing,omitzero"`  // since when it does not say it any more
+	Issuer   []byte                    `json:"issuer,omitempty"`  // its certificate
+	Keys     map[issued.Name]*Received `json:"received"`          // by authority: what it certified
+	Created  map[issued.Name][]byte    `json:"created,omitempty"` // by authority: key identifiers of ours that it knows or will know
 }
 
 // Received is a certificate that a parent outside the tree issued to an authority of ours.

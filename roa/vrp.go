@@ -2,9 +2,9 @@ package roa
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cadastre/internal/fault"
@@ -18,7 +18,11 @@ type VRP struct {
 }
 
 // String is "prefix,maxlength,ASn".
-func (v VRP) String() string { return fmt.Sprintf("%s,%d,AS%d", v.Prefix, v.MaxLength, v.ASN) }
+func (v VRP) String() string {
+	out := v.Prefix.AppendTo(make([]byte, 0, 64))
+	out = strconv.AppendInt(append(out, ','), int64(v.MaxLength), 10)
+	return string(strconv.AppendUint(append(out, ",AS"...), uint64(v.ASN), 10))
+}
 
 // ParseVRP reads what String writes. It fails with BadInput.
 func ParseVRP(text string) (VRP, error) {

@@ -169,6 +169,9 @@ func (v *change) remember(o *outcome, p *point, old *memory, keys [][sha256.Size
 			v.recheck(o, p, uri, was[i])
 			r.serial, r.from, r.until, r.count = was[i].serial, was[i].from, was[i].until, was[i].count
 			m.vrps = append(m.vrps, old.vrps[was[i].vrps:was[i].vrps+was[i].count]...)
+			if vap, is := old.vaps[keys[i]]; is {
+				m.setVAP(keys[i], vap)
+			}
 			if extensionOf(uri) == "cer" {
 				kept[uri] = true
 			}
@@ -186,6 +189,9 @@ func (v *change) remember(o *outcome, p *point, old *memory, keys [][sha256.Size
 					m.vrps = append(m.vrps, pack(vrp))
 				}
 				r.count = uint32(len(m.vrps)) - r.vrps
+			}
+			if e.aspa != nil {
+				m.setVAP(keys[i], *e.aspa)
 			}
 			if e.child != nil {
 				o.children = append(o.children, e.child)

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"maps"
@@ -38,6 +39,7 @@ func NewGate(tal *TAL, ta []byte, opt Options) *Gate {
 type Verdict struct {
 	Findings []Finding        // empty if the state may be published: a warning is a finding too
 	VRPs     map[string][]VRP // sorted, by certificate URI: of each touched CA that is reachable, and each other that was checked
+	VAPs     map[string][]VAP // of the same, one for each ASPA, sorted by customer
 
 	accept func()
 }
@@ -261,12 +263,13 @@ func (v *change) wave(depth int) {
 func (v *change) verdict() *Verdict {
 	g := v.gate
 	gone := map[string]bool{}
-	out := &Verdict{VRPs: map[string][]VRP{}}
+	out := &Verdict{VRPs: map[string][]VRP{}, VAPs: map[string][]VAP{}}
 	for uri, o := range v.done {
 		if o.memory == nil {
 			continue
 		}
 		out.VRPs[uri] = o.memory.payloads()
+		out.VAPs[uri] = slices.SortedFunc(maps.Values(o.memory.vaps), func(a, b VAP) int { return cmp.Compare(a.Customer, b.Customer) })
 		for child := range g.known[uri].lost(o.memory) {
 			g.below(child, gone)
 		}

@@ -443,3 +443,24 @@ func TestGateAgreesWithTree(t *testing.T) {
 		}
 	})
 }
+
+// TestGateTellsASPAs: a verdict has the payloads of a CA's ASPAs, those that it checks now and those that it remembers.
+func TestGateTellsASPAs(t *testing.T) {
+	w := cheapWorld()
+	w.one.files["c.asa"] = w.one.aspa("c.asa", 64496, aspaContent(64496, 64500, 64501), nil)
+	w.repo.publish(w.one)
+	g := opened(t, w)
+	w.one.files["d.roa"] = w.one.roa("d.roa", 64496, []ROAPrefix{prefix("10.0.7.0/24", 0)}, nil)
+	w.repo.publish(w.one)
+	v := checked(t, g, w.repo, w.one.uri)
+	clean(t, v.Findings)
+	if got := fmt.Sprint(v.VAPs[w.one.uri]); got != "[AS64496 => AS64500, AS64501]" {
+		t.Errorf("remembered are the ASPAs %s", got)
+	}
+	v.Accept()
+	delete(w.one.files, "c.asa")
+	w.repo.publish(w.one)
+	if v = checked(t, g, w.repo, w.one.uri); len(v.VAPs[w.one.uri]) > 0 {
+		t.Errorf("an ASPA that is gone is still told: %v", v.VAPs[w.one.uri])
+	}
+}

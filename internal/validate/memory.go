@@ -23,9 +23,10 @@ type memory struct {
 	thisUpdate  time.Time
 	from, until int64 // Unix seconds within which manifest and CRL are for now: from ≤ now < until
 	crl         [sha256.Size]byte
-	files       []remembered // sorted by key
-	vrps        []packedVRP  // those of all files, in the order of the manifest
-	children    []string     // certificate URIs
+	files       []remembered              // sorted by key
+	vrps        []packedVRP               // those of all files, in the order of the manifest
+	vaps        map[[sha256.Size]byte]VAP // by the key of the ASPA's file; nil for none
+	children    []string                  // certificate URIs
 }
 
 // remembered is one accepted file of a manifest, in 80 octets.
@@ -54,6 +55,14 @@ func (p packedVRP) unpack() VRP {
 		addr = addr.Unmap()
 	}
 	return VRP{netip.PrefixFrom(addr, int(p.bits)), int(p.maxLength), p.asn}
+}
+
+// setVAP remembers the payload of an ASPA.
+func (m *memory) setVAP(key [sha256.Size]byte, v VAP) {
+	if m.vaps == nil {
+		m.vaps = map[[sha256.Size]byte]VAP{}
+	}
+	m.vaps[key] = v
 }
 
 // payloads is the CA's VRPs, sorted.

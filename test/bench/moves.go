@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"cadastre/ca"
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
@@ -389,7 +390,7 @@ func (s *scene) manifest() (number, size int64, err error) {
 			}
 		}
 	}
-	var own ca.Authority
+	var own issued.Authority
 	err = s.store.View(func(r store.Reader) error {
 		authorities, _ := store.Named("authority")
 		record, err := r.Get(authorities, []byte("afrinic"))
