@@ -15,8 +15,8 @@ import (
 	"cadastre/internal/printable"
 )
 
-// maxRequest bounds a request; the largest are registries' files.
-const maxRequest = 256 << 20
+// maxRequest bounds a request; the largest are registries' files, of some 30 MB, in base64.
+const maxRequest = 128 << 20
 
 // Problem is an error on the wire (RFC 9457).
 type Problem struct {

@@ -19,7 +19,7 @@ import (
 //
 // Providers within one field are apart by spaces, commas or semicolons. Several rows of one customer count together. It fails with
 // BadInput and names the first ten wrong lines, or the limit that the file is beyond.
-func ReadFile(name string, in io.Reader) (*File, error) {
+func ReadFile(name string, in io.ReadSeeker) (*File, error) {
 	f, err := intents.ReadFile(name, in, &form)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/internal/publication"
+	"cadastre/internal/shares"
 	"cadastre/rrdp"
 )
 
@@ -335,6 +336,16 @@ func (e *Engine) publishAt(ctx context.Context, called string, q *publication.Qu
 	return err
 }
 
+// longestReply is how many octets the reply of a server elsewhere may have: 4 MiB, 1 KiB for each object that a list of ours can name
+// (RFC 8181, section 2.3), and the query, which its errors may repeat (section 2.5).
+func (e *Engine) longestReply(called string, query int) int64 {
+	longest := int64(maxUpDown + 2*query)
+	if mirror := e.mirrors.repository(called); mirror != nil {
+		longest += int64(mirror.Objects()) << 10
+	}
+	return min(longest, maxPublication)
+}
+
 // askOutlet sends a query to a server elsewhere. An error that it reports is an error.
 func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Query) (*publication.Reply, error) {
 	e.mu.RLock()
@@ -347,12 +358,16 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	if err != nil {
 		return nil, err
 	}
+	query := q.XML()
 	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, Heard: o.Heard, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
-	text, err := e.callPeer(ctx, federation.PeerName("server", called), &client, q.XML())
+	client.Who, client.MaxReply = shares.Principal{Kind: shares.Server, Name: called}, e.longestReply(called, len(query))
+	text, err := e.callPeer(ctx, federation.PeerName("server", called), &client, query)
 	if err != nil {
 		return nil, err
 	}
-	reply, err := publication.ParseReply(text)
+	var reply *publication.Reply
+	took := shares.Measure(func() { reply, err = publication.ParseReply(text) })
+	e.Shares.Ledger.Charge(client.Who, shares.CPU, took.Seconds())
 	if err != nil {
 		return nil, err
 	}

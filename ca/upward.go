@@ -19,6 +19,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
+	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
@@ -172,12 +173,15 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 	if err != nil {
 		return nil, err
 	}
-	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, Heard: p.Heard, Trace: e.Trace, Name: called, HTTP: e.Network}
+	client := peer.Client{URL: p.ServiceURI, ContentType: updown.ContentType, Peer: trust, Heard: p.Heard, Trace: e.Trace, Name: called, MaxReply: maxUpDown, HTTP: e.Network}
+	client.Who = shares.Principal{Kind: shares.Parent, Name: called}
 	reply, err := e.callPeer(ctx, federation.PeerName("parent", called), &client, text)
 	if err != nil {
 		return nil, err
 	}
-	m, err := updown.Parse(reply)
+	var m *updown.Message
+	took := shares.Measure(func() { m, err = updown.Parse(reply) })
+	e.Shares.Ledger.Charge(client.Who, shares.CPU, took.Seconds())
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +201,7 @@ func (e *Engine) askParent(ctx context.Context, called string, body updown.Body)
 // callPeer sends a message to a peer as it knows us. While our identity is replaced, one that refuses it is tried as the
 // other, and what works is remembered.
 func (e *Engine) callPeer(ctx context.Context, called string, client *peer.Client, text []byte) (reply []byte, err error) {
+	client.Memory, client.Shares = e.Shares.Memory, e.Shares.Ledger
 	for i, self := range e.signers(called) {
 		client.Self = self
 		again, failed := client.Call(ctx, text)

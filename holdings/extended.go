@@ -86,6 +86,10 @@ func readFile(name string, in io.Reader, exceptWrong bool) (*File, error) {
 		if p.headed && p.file.Registry == "" {
 			return nil, p.lines.Err() // it is something else altogether, and its other lines say no more
 		}
+		if p.headed && p.seen > p.records { // what an altered file goes on with is not kept
+			p.lines.Add(p.number, fault.New(fault.BadInput, "here begin more records than the %d that its header states: it is altered; fetch it again", p.records))
+			return nil, p.lines.Err()
+		}
 		if p.number > mostLines || p.records > mostLines {
 			return nil, fault.New(fault.BadInput, "%s has more than %d lines; that is no registry's file", name, mostLines)
 		}
@@ -118,6 +122,7 @@ type parser struct {
 	number  int
 	headed  bool
 	records int               // that the header states
+	seen    int               // so far
 	ids     map[string]string // opaque-ids as they are written, by their lower case
 	stated  map[string]int    // by type, that the summary lines state
 	found   map[string]int    // by type
@@ -150,6 +155,7 @@ func (p *parser) line(text string) error {
 		return p.summary(fields)
 	}
 	p.isRecord = true
+	p.seen++
 	if len(fields) > 2 {
 		p.found[fields[2]]++
 	}

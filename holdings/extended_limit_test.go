@@ -21,7 +21,7 @@ func TestReadFileIsBounded(t *testing.T) {
 		want   string
 	}{
 		"header":  {"2.3|afrinic|1|10000000|19930101|20260601|+0000\n", func(int) string { return "" }, 1, "more than 1000000 lines"},
-		"records": {"2.3|afrinic|1|3|19930101|20260601|+0000\n", func(n int) string { return fmt.Sprintf("afrinic|ZA|asn|%d|1|20050101|allocated|a\n", n+200_000) }, 1_000_001, "more than 1000000 lines"},
+		"records": {"2.3|afrinic|1|3|19930101|20260601|+0000\n", func(n int) string { return fmt.Sprintf("afrinic|ZA|asn|%d|1|20050101|allocated|a\n", n+200_000) }, 5, "f.gz:5: here begin more records than the 3"},
 		"bytes":   {"2.3|afrinic|1|3|19930101|20260601|+0000\n", func(int) string { return "#" + strings.Repeat("x", 60_000) + "\n" }, 4474, "more than 268435456 bytes"},
 	} {
 		var packed bytes.Buffer

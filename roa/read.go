@@ -21,7 +21,7 @@ type File = intents.File[Row]
 //
 // Spaces, quotes, CRLF, a byte order mark, blank lines and lines that begin with # are understood. It fails with BadInput and names the
 // first ten wrong lines, or the limit that the file is beyond.
-func ReadFile(name string, in io.Reader) (*File, error) { return intents.ReadFile(name, in, &form) }
+func ReadFile(name string, in io.ReadSeeker) (*File, error) { return intents.ReadFile(name, in, &form) }
 
 // form is how ROAs are written.
 var form = intents.Form[Row]{
@@ -42,7 +42,7 @@ var form = intents.Form[Row]{
 }
 
 // ParseCSV is ReadFile for a file that removes nothing.
-func ParseCSV(name string, in io.Reader) ([]Row, error) {
+func ParseCSV(name string, in io.ReadSeeker) ([]Row, error) {
 	f, err := ReadFile(name, in)
 	if err != nil {
 		return nil, err

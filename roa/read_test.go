@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -85,31 +86,47 @@ func TestReadFileRefuses(t *testing.T) {
 	}
 }
 
-// TestReadFileIsBounded: a small packed file of very many rows is refused at a limit, and read no further.
+// TestReadFileIsBounded: a small packed file of very many rows, or of one that is endless, is refused at a limit, and next to nothing of
+// it is ever in memory.
 func TestReadFileIsBounded(t *testing.T) {
+	const entry = `{"asn":1,"prefix":"41.0.0.0/16"},`
 	for what, c := range map[string]struct {
-		line string
-		n    int
-		want string
+		begins, line string
+		n            int
+		want         string
 	}{
-		"rows":  {"41.0.0.0/16,AS1\n", 1_000_001, "more than 1000000 rows"},
-		"blank": {strings.Repeat("\n", 1<<16), 1<<12 + 1, "more than 268435456 bytes"},
-		"line":  {strings.Repeat("#", 1<<16), 2, "can't be read beyond line 0"},
+		"rows":    {"", "41.0.0.0/16,AS1\n", 1_200_000, "more than 1000000 rows"},
+		"blank":   {"41.0.0.0/16,AS1", strings.Repeat("\n", 1<<10), 1200, "more than 1000000 rows"},
+		"blanks":  {"", strings.Repeat(" ", 1<<16), 1<<12 + 1, "more than 268435456 bytes"},
+		"line":    {"", strings.Repeat("#", 1<<16), 2, "can't be read beyond line 0"},
+		"entries": {"[", entry, 1_200_000, "more than 1000000 rows"},
+		"entry":   {`[{"comment":"`, strings.Repeat("x", 1<<10), 20_000, "more than 1048576 bytes"},
+		"beside":  {`{"metadata":["`, strings.Repeat("x", 1<<10), 20_000, "more than 1048576 bytes"},
 	} {
 		var packed bytes.Buffer
 		z, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
-		lines := strings.Repeat(c.line, 1000)
-		for n := c.n; n > 0; n -= 1000 {
-			if _, err := z.Write([]byte(lines[:min(n, 1000)*len(c.line)])); err != nil {
+		_, _ = z.Write([]byte(c.begins))
+		lines := strings.Repeat(c.line, 100)
+		for n := c.n; n > 0; n -= 100 {
+			if _, err := z.Write([]byte(lines[:min(n, 100)*len(c.line)])); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := z.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := roa.ReadFile("f.gz", &packed); fault.KindOf(err) != fault.BadInput || !strings.Contains(err.Error(), c.want) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := roa.ReadFile("f.gz", bytes.NewReader(packed.Bytes())); fault.KindOf(err) != fault.BadInput || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: the error is %v", what, err)
 		}
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 16<<20 {
+			t.Errorf("%s: refusing it took %d MB", what, (after.TotalAlloc-before.TotalAlloc)>>20)
+		}
+	}
+	beside := `{"metadata":{"x":[1,{"y":["` + strings.Repeat(`a","`, 1<<20) + `"]}]},"roas":[{"asn":1,"prefix":"41.0.0.0/16"}]}`
+	if f, err := roa.ReadFile("f.json", strings.NewReader(beside)); err != nil || len(f.Add) != 1 {
+		t.Errorf("what stands beside ROAs is longer than one value may be: %v", err)
 	}
 }
 

@@ -19,8 +19,8 @@ func (s *segments) append() *appender {
 	return a
 }
 
-// write appends data and says where it lies.
-func (a *appender) write(data []byte) (*segment, uint32, error) {
+// write appends parts, one behind the other, and says where the first lies.
+func (a *appender) write(parts ...[]byte) (*segment, uint32, error) {
 	s := a.segments
 	if s.active == nil || a.at >= s.cfg.segmentSize {
 		if err := a.begin(); err != nil {
@@ -28,11 +28,13 @@ func (a *appender) write(data []byte) (*segment, uint32, error) {
 		}
 	}
 	seg, at := s.active, a.at
-	a.dirty[seg] = at + int64(len(data))
-	if _, err := seg.file.WriteAt(data, at); err != nil {
-		return nil, 0, err
+	for _, data := range parts {
+		a.dirty[seg] = a.at + int64(len(data))
+		if _, err := seg.file.WriteAt(data, a.at); err != nil {
+			return nil, 0, err
+		}
+		a.at += int64(len(data))
 	}
-	a.at += int64(len(data))
 	return seg, uint32(at), nil // segmentSize and a group of fragments are far below 4 GiB
 }
 
@@ -125,7 +127,7 @@ func (g *group) flush() error {
 		return nil
 	}
 	shift := uint32(len(g.text)) // a group has a few MB
-	seg, at, err := g.appender.write(append(g.text, g.packed...))
+	seg, at, err := g.appender.write(g.text, g.packed)
 	if err != nil {
 		return err
 	}

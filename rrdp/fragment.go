@@ -1,11 +1,11 @@
 package rrdp
 
 import (
-	"bytes"
 	"compress/flate"
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"strings"
 )
 
@@ -59,7 +59,15 @@ func stored(out []byte, final bool, data string) []byte {
 // press makes fragments. It is used by one goroutine at a time.
 type press struct {
 	deflate *flate.Writer
-	out     bytes.Buffer
+	out     appended
+}
+
+// appended is a writer that appends.
+type appended []byte
+
+func (a *appended) Write(data []byte) (int, error) {
+	*a = append(*a, data...)
+	return len(data), nil
 }
 
 func newPress() *press {
@@ -81,12 +89,12 @@ func (p *press) fragment(text, packed []byte, uri string, object []byte) ([]byte
 	text = append(text, closing...)
 
 	start := len(packed)
-	packed = stored(packed, false, opening+uri+openEnd)
-	p.out.Reset()
+	packed = slices.Grow(packed, len(object)+len(object)/8+len(uri)+64) // an object of 4 MB is not to be copied as it grows
+	p.out = stored(packed, false, opening+uri+openEnd)
 	p.deflate.Reset(&p.out)
-	_, _ = p.deflate.Write(text[body:]) // a buffer takes everything
+	_, _ = p.deflate.Write(text[body:]) // it takes everything
 	_ = p.deflate.Flush()
-	packed = append(packed, p.out.Bytes()...)
+	packed, p.out = p.out, nil // what is large is not kept
 	return text, packed, crc32.ChecksumIEEE(packed[start:])
 }
 

@@ -30,6 +30,8 @@ type limitsConfig struct {
 	Children              shareConfig `toml:"children,omitempty"`
 	Publishers            shareConfig `toml:"publishers,omitempty"`
 	Installations         shareConfig `toml:"installations,omitempty"`
+	Parents               shareConfig `toml:"parents,omitempty"` // elsewhere
+	Servers               shareConfig `toml:"servers,omitempty"` // publication servers elsewhere
 }
 
 // shareConfig is the share of each of a kind. Not every kind has each.
@@ -64,7 +66,7 @@ func (c *limitsConfig) check() error {
 // shares makes what peers have a share of.
 func (c *limitsConfig) shares(dir string) shares.All {
 	budgets := shares.DefaultBudgets()
-	for kind, of := range map[shares.Kind]shareConfig{shares.Child: c.Children, shares.Publisher: c.Publishers, shares.Installation: c.Installations} {
+	for kind, of := range map[shares.Kind]shareConfig{shares.Child: c.Children, shares.Publisher: c.Publishers, shares.Installation: c.Installations, shares.Parent: c.Parents, shares.Server: c.Servers} {
 		for resource, set := range map[shares.Resource]struct {
 			value float64
 			rate  shares.Rate

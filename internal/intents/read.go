@@ -16,8 +16,10 @@ import (
 // What a file may have at most. All ROAs of the Internet are fewer, and fit.
 const (
 	maxRows    = 1_000_000
+	maxBeside  = 100_000   // lines that have no row, or objects of JSON that are none
 	maxText    = 256 << 20 // bytes, once unpacked
 	maxComment = 1000      // bytes
+	maxValue   = 1 << 20   // bytes of one entry of JSON, and of one value beside them
 )
 
 // Form is how rows of one kind are written in files.
@@ -46,28 +48,28 @@ type File[R any] struct {
 
 // ReadFile reads a file of rows, plain or gzip: lines of CSV (RFC 4180), with a header or without one, and of Krill's, or JSON. Spaces,
 // quotes, CRLF, a byte order mark, blank lines and lines that begin with # are understood. It fails with BadInput and names the
-// first ten wrong lines, or the limit that the file is beyond.
-func ReadFile[R any](name string, in io.Reader, form *Form[R]) (*File[R], error) {
-	text, err := unpacked(name, in)
+// first ten wrong lines, or the limit that the file is beyond. It goes through the file twice: what is too large is refused before anything
+// of it is kept.
+func ReadFile[R any](name string, in io.ReadSeeker, form *Form[R]) (*File[R], error) {
+	if err := count(name, in); err != nil {
+		return nil, err
+	}
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		return nil, fault.New(fault.BadInput, "%s can't be read twice (%w)", name, err)
+	}
+	text, _, isJSON, err := unpacked(name, in)
 	if err != nil {
 		return nil, err
 	}
-	limited := &io.LimitedReader{R: text, N: maxText + 1}
-	buffered := bufio.NewReader(limited)
-	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" {
-		_, _ = buffered.Discard(3)
-	}
 	r := &reader[R]{Form: form, lines: fault.NewLines(name)}
-	if begins(buffered, "[{") {
-		err = r.json(buffered)
+	if isJSON {
+		err = r.json(text)
 	} else {
-		err = r.text(buffered)
+		err = r.text(text)
 	}
 	switch {
-	case limited.N <= 0:
-		return nil, fault.New(fault.BadInput, "%s has more than %d bytes unpacked; split it", name, maxText)
 	case errors.Is(err, errTooMany):
-		return nil, fault.New(fault.BadInput, "%s has more than %d rows; split it", name, maxRows)
+		return nil, tooMany(name)
 	case err != nil:
 		return nil, fault.New(fault.BadInput, "%s can't be read beyond %s %d (%w)", name, r.unit, r.number, err)
 	}
@@ -77,17 +79,53 @@ func ReadFile[R any](name string, in io.Reader, form *Form[R]) (*File[R], error)
 	return &r.file, nil
 }
 
-// unpacked is the text of what may be packed by gzip.
-func unpacked(name string, in io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReader(in)
-	if magic, _ := buffered.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return buffered, nil
+// unpacked is the text of what may be packed by gzip, as far as it may go, without a byte order mark and blanks before it, and whether it
+// is JSON. Where nothing is left of the limit it goes further.
+func unpacked(name string, in io.Reader) (text *bufio.Reader, limit *io.LimitedReader, isJSON bool, err error) {
+	packed := bufio.NewReader(in)
+	limit = &io.LimitedReader{R: packed, N: maxText + 1}
+	if magic, _ := packed.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		if limit.R, err = gzip.NewReader(packed); err != nil {
+			return nil, nil, false, fault.New(fault.BadInput, "%s can't be unpacked (%w): fetch it again", name, err)
+		}
 	}
-	text, err := gzip.NewReader(buffered)
+	text = bufio.NewReader(limit)
+	if mark, _ := text.Peek(3); string(mark) == "\ufeff" {
+		_, _ = text.Discard(3)
+	}
+	return text, limit, begins(text, "[{"), nil
+}
+
+// count refuses a file that has too many bytes or rows. Lines without a row, and braces that are no entry's, are more than there are
+// rows; a file that has as many of them as rows is refused too.
+func count(name string, in io.Reader) error {
+	text, limit, isJSON, err := unpacked(name, in)
 	if err != nil {
-		return nil, fault.New(fault.BadInput, "%s can't be unpacked (%w): fetch it again", name, err)
+		return err
 	}
-	return text, nil
+	row := []byte("\n")
+	if isJSON {
+		row = []byte("{")
+	}
+	part, rows := make([]byte, 64<<10), 0
+	for {
+		n, err := text.Read(part)
+		rows += bytes.Count(part[:n], row)
+		switch {
+		case limit.N <= 0:
+			return fault.New(fault.BadInput, "%s has more than %d bytes unpacked; split it", name, maxText)
+		case rows > maxRows+maxBeside:
+			return tooMany(name)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fault.New(fault.BadInput, "%s can't be read beyond byte %d (%w): fetch it again", name, maxText+1-limit.N, err)
+		}
+	}
+}
+
+func tooMany(name string) error {
+	return fault.New(fault.BadInput, "%s has more than %d rows; split it", name, maxRows)
 }
 
 // begins tells whether the first byte that is no space is one of some.
@@ -215,10 +253,47 @@ func unquote(text string) (field, rest string, closed bool) {
 	}
 }
 
+// values hands JSON to a decoder, which would collect one value without end, and stops where one is longer than maxValue.
+type values struct {
+	in      io.Reader
+	decoder *json.Decoder
+	given   int64
+}
+
+func (v *values) Read(part []byte) (int, error) {
+	if v.given-v.decoder.InputOffset() > maxValue {
+		return 0, fault.New(fault.BadInput, "an entry of the JSON has more than %d bytes", maxValue)
+	}
+	n, err := v.in.Read(part)
+	v.given += int64(n)
+	return n, err
+}
+
+// skip reads a value, of any length, and keeps nothing of it.
+func skip(d *json.Decoder) error {
+	for depth := 0; ; {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
 // json reads a list of rows, or an object with such lists.
 func (r *reader[R]) json(in io.Reader) error {
 	r.unit = "entry"
-	d := json.NewDecoder(in)
+	bounded := &values{in: in}
+	d := json.NewDecoder(bounded)
+	bounded.decoder = d
 	first, err := d.Token()
 	if err != nil {
 		return err
@@ -256,8 +331,7 @@ func (r *reader[R]) members(d *json.Decoder) error {
 		if !slices.Contains(r.Others, text) {
 			return fault.New(fault.BadInput, "the member %q is not known; use %s", text, r.Use)
 		}
-		var skipped json.RawMessage
-		if err := d.Decode(&skipped); err != nil {
+		if err := skip(d); err != nil {
 			return err
 		}
 	}

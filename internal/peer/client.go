@@ -15,6 +15,7 @@ import (
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/shares"
 )
 
 // Client sends messages to one peer and opens its replies. It makes one call at a time, as RFC 6492 wants it: it is not
@@ -31,8 +32,12 @@ type Client struct {
 	Trace       *Tracer       // nil: none
 	Name        string        // of the peer, in errors and traces
 	Timeout     time.Duration // of a call; zero: two minutes
-	MaxReply    int64         // octets of a reply; zero: 64 MiB
+	MaxReply    int64         // octets of a reply; zero: 4 MiB
 	HTTP        *http.Client  // nil: one that does not verify TLS and follows no redirects
+
+	Memory *shares.Pool     // for replies while they are read and opened, shared with Doors; nil: room for one
+	Shares *shares.Ledger   // of which the peer uses up requests and processor time; nil: no limits
+	Who    shares.Principal // the peer, in Shares
 }
 
 // ErrRefused is in the error of a call that got an answer, and it is no reply: where our signature is not known, for one.
@@ -40,7 +45,7 @@ var ErrRefused = errors.New("the message was refused")
 
 const (
 	callTimeout = 2 * time.Minute
-	maxReply    = 64 << 20
+	maxReply    = 4 << 20
 	maxExcuse   = 4 << 10 // octets that are read of an answer that is no reply
 )
 
@@ -64,8 +69,9 @@ var plainHTTP = &http.Client{
 }
 
 // Call sends XML in a signed message and gives the XML of the reply. The error is of kind fault.Unreachable where there
-// is no reply, fault.BadInput where what came is no message, and fault.Secret where it is not proven to be the peer's or
-// is a replay. What the reply says, errors of the protocol included, is for the caller to read.
+// is no reply, fault.BadInput where what came is no message, fault.Secret where it is not proven to be the peer's or
+// is a replay, and fault.Busy where the peer has used up its share or there is no memory for its reply; then it was not asked, or is to be
+// asked again. What the reply says, errors of the protocol included, is for the caller to read.
 func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err error) {
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -73,18 +79,27 @@ func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err er
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if err := c.Shares.Owing(c.Who, shares.CPU); err != nil {
+		return nil, err
+	}
+	if err := c.Shares.Spend(c.Who, shares.Requests, 1); err != nil {
+		return nil, err
+	}
 	begun := time.Now()
 	message, err := c.Self.Sign(content, begun)
 	if err != nil {
 		return nil, err
 	}
 	c.Trace.write(out, c.ContentType, c.Name, content)
-	octets, err := c.post(ctx, message)
+	got, err := c.post(ctx, cancel, message)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	opened, err := c.Peer.Open(octets, now)
+	defer got.release()
+	octets, now := got.octets, time.Now()
+	var opened *envelope.Message
+	took := shares.Measure(func() { opened, err = c.Peer.Open(octets, now) })
+	c.Shares.Charge(c.Who, shares.CPU, took.Seconds())
 	if err != nil {
 		return nil, fault.Wrap(err, "the reply of %s cannot be used", c.Name)
 	}
@@ -98,7 +113,7 @@ func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err er
 }
 
 // post sends a message and reads what comes back, which has to be of status 200.
-func (c *Client) post(ctx context.Context, message []byte) ([]byte, error) {
+func (c *Client) post(ctx context.Context, cancel func(), message []byte) (*body, error) {
 	url := c.URL
 	if c.ByKey {
 		url += hex.EncodeToString(c.Self.KeyID())
@@ -132,14 +147,31 @@ func (c *Client) post(ctx context.Context, message []byte) ([]byte, error) {
 	if most == 0 {
 		most = maxReply
 	}
-	octets, err := io.ReadAll(io.LimitReader(response.Body, most+1))
-	if err != nil {
-		return nil, c.unreachable(err)
+	if response.ContentLength > most {
+		return nil, c.tooLong(most)
 	}
-	if int64(len(octets)) > most {
-		return nil, fault.New(fault.BadInput, "the reply of %s at %s has more than %d octets", c.Name, c.URL, most)
+	memory := c.Memory
+	if memory == nil {
+		memory = shares.NewPool(8 * most)
 	}
-	return octets, nil
+	b := &body{holding: memory.Open(shares.Owner{Handle: c.Who.String(), Known: true}, cancel)}
+	err = b.fill(io.LimitReader(response.Body, most+1), response.ContentLength)
+	switch {
+	case err == nil && int64(len(b.octets)) <= most:
+		return b, nil
+	case err == nil:
+		err = c.tooLong(most)
+	case b.holding.Whole() != nil:
+		err = fault.Wrap(shares.ErrDisplaced, "the reply of %s", c.Name)
+	default:
+		err = c.unreachable(err)
+	}
+	b.release()
+	return nil, err
+}
+
+func (c *Client) tooLong(most int64) error {
+	return fault.New(fault.BadInput, "the reply of %s at %s has more than %d octets", c.Name, c.URL, most)
 }
 
 // unreachable is the error of a call that came to nothing. Who gave it up keeps his own reason: errors.Is finds it.

@@ -15,6 +15,7 @@ import (
 
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/shares"
 )
 
 // TestExchange sends messages through a real server, with a certificate that nobody vouches for and with none.
@@ -95,6 +96,7 @@ func TestClientRefuses(t *testing.T) {
 		"no message":          {answer(200, "", "<html>hello</html>"), fault.BadInput, "the reply of ours cannot be used"},
 		"no octets":           {answer(200, "", ""), fault.BadInput, "the reply of ours cannot be used"},
 		"too many octets":     {answer(200, "", strings.Repeat("x", 5001)), fault.BadInput, "more than 5000"},
+		"octets announced":    {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5001") }), fault.BadInput, "more than 5000"},
 		"a stranger's":        {reply(stranger, 0), fault.Secret, "not issued by"},
 		"our own message":     {reply(theirs, 0), fault.Secret, "not issued by"},
 		"a replay":            {reply(ours, -time.Hour), fault.Secret, "came earlier"},
@@ -121,6 +123,44 @@ func TestClientRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSharesOfWhoIsAsked: who is asked has a share of requests, of processor time and of the memory for messages, as who asks has.
+func TestSharesOfWhoIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client := serve(t, newHouse(t).mux())
+		who := shares.Principal{Kind: shares.Parent, Name: "ours"}
+		c := newHouse(t).client(client)
+		c.Who, c.Memory = who, shares.NewPool(1<<20)
+		c.Shares = shares.NewLedger(shares.Budgets{shares.Parent: {shares.Requests: {PerSecond: 1, Burst: 2}, shares.CPU: {PerSecond: 0.01, Burst: 1}}})
+		call := func() error {
+			_, err := c.Call(t.Context(), []byte("<list/>"))
+			time.Sleep(time.Millisecond)
+			return err
+		}
+		if err := errors.Join(call(), call()); err != nil {
+			t.Fatal(err)
+		}
+		if err := call(); fault.KindOf(err) != fault.Busy || !strings.Contains(err.Error(), "the parent ours has used up its share of requests") {
+			t.Error("the third call in a second:", err)
+		}
+		time.Sleep(time.Minute)
+		if err := call(); err != nil {
+			t.Error("a minute later:", err)
+		}
+		c.Shares.Charge(who, shares.CPU, 2)
+		if err := call(); fault.KindOf(err) != fault.Busy || !strings.Contains(err.Error(), "share of cpu") {
+			t.Error("what its replies cost is not made up for:", err)
+		}
+		time.Sleep(time.Hour)
+		if held := c.Memory.Stats(); held.Known+held.Strangers > 0 {
+			t.Errorf("replies hold memory when they have been read: %+v", held)
+		}
+		c.Memory = shares.NewPool(1 << 10) // less than a reply needs
+		if err := call(); fault.KindOf(err) != fault.Busy || !strings.Contains(err.Error(), "no room") {
+			t.Error("a reply without memory:", err)
+		}
+	})
 }
 
 // reply answers with a message that was signed so much later than now.

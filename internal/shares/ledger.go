@@ -18,6 +18,8 @@ func DefaultBudgets() Budgets {
 		Child:        {Requests: {PerSecond: 1, Burst: 120}, Issuances: PerHour(120), Renewals: PerHour(120), CPU: {PerSecond: 0.05, Burst: 10}},
 		Publisher:    {Requests: {PerSecond: 5, Burst: 600}, CPU: {PerSecond: 0.1, Burst: 20}, Written: PerHour(1 << 30)},
 		Installation: {Requests: {PerSecond: 20, Burst: 2400}, CPU: {PerSecond: 0.25, Burst: 50}},
+		Parent:       {Requests: {PerSecond: 1, Burst: 120}, CPU: {PerSecond: 0.05, Burst: 10}},
+		Server:       {Requests: {PerSecond: 5, Burst: 600}, CPU: {PerSecond: 0.1, Burst: 20}},
 	}
 }
 

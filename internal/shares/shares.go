@@ -26,10 +26,12 @@ const (
 	Child        Kind = iota // a delegated CA
 	Publisher                // who publishes here
 	Installation             // an introduced installation
+	Parent                   // a parent elsewhere, which is asked
+	Server                   // a publication server elsewhere, which is sent to
 	kinds
 )
 
-var kindNames = [kinds]string{"child", "publisher", "installation"}
+var kindNames = [kinds]string{"child", "publisher", "installation", "parent", "server"}
 
 // String is the kind's name in metrics and errors.
 func (k Kind) String() string { return kindNames[k] }
@@ -47,7 +49,7 @@ type Resource int
 
 // The resources. Each is counted in units of its own.
 const (
-	Requests  Resource = iota // authentic messages
+	Requests  Resource = iota // authentic messages; of parents and servers, what they are asked
 	Issuances                 // requests that have something certified: each costs signatures, an entry in a CRL, and a part of a serial
 	Renewals                  // a child's reserve for what must not wait: a certificate that is due, and revocations
 	CPU                       // seconds of processor time for reading its messages, and for acting on them where that is long

@@ -214,15 +214,23 @@ func (r *Reader) collect(element *Element) ([]byte, error) {
 
 // Base64 reads an element that holds xsd:base64Binary of at most max bytes, and its end. The bytes are the caller's.
 func (r *Reader) Base64(element *Element, max int) ([]byte, error) {
-	r.text = append(r.text[:0], r.raw()...)
-	text, err := r.collect(element)
+	packed := r.raw()
+	r.text = r.text[:0]
+	rest, err := r.collect(element)
 	if err != nil {
 		return nil, err
 	}
-	packed := text[:0]
-	for _, b := range text {
-		if b != ' ' && b != '\t' && b != '\n' && b != '\r' {
-			packed = append(packed, b)
+	if len(packed)+len(rest) > r.lim.Text {
+		return nil, r.Errorf("the text of <%s> is longer than %d bytes", element.Name, r.lim.Text)
+	}
+	// an object of megabytes is decoded where it lies; the decoder leaves out line ends by itself
+	if len(rest) > 0 || bytes.ContainsAny(packed, " \t") {
+		together := append(bytes.Clone(packed), rest...)
+		packed = together[:0]
+		for _, b := range together {
+			if b != ' ' && b != '\t' {
+				packed = append(packed, b)
+			}
 		}
 	}
 	encoding := base64.StdEncoding.Strict()

@@ -35,7 +35,7 @@ type run struct {
 	tls      *localtls.Authority
 	houses   []*house
 
-	passed, failed, known int
+	passed, failed int
 }
 
 // attack is one line of the proof. It is played beside the honest clients, or on installations of its own.
@@ -47,8 +47,7 @@ type attack struct {
 	beside func(ctx context.Context, s *stage) (figures string, err error)
 	apart  func(ctx context.Context, r *run, dir string) (figures string, err error)
 
-	most  time.Duration // that it may take; zero: a minute
-	known string        // why it is known to succeed today; it is printed, and fails nothing
+	most time.Duration // that it may take; zero: a minute
 }
 
 func newRun(o options) *run {
@@ -166,15 +165,9 @@ func (r *run) play(ctx context.Context, a attack, proof func(ctx context.Context
 	switch {
 	case errors.Is(err, errSkipped):
 		mark, figures = "-    ", err.Error()
-	case err != nil && a.known != "":
-		mark, figures = "KNOWN", a.known+": "+err.Error()
-		r.known++
 	case err != nil:
 		mark, figures = "FAIL ", err.Error()
 		r.failed++
-	case a.known != "":
-		figures += " (it does not succeed any more: take it from those that are known)"
-		r.passed++
 	default:
 		r.passed++
 	}
@@ -195,11 +188,7 @@ func (r *run) end() { r.endHouses() }
 
 // close prints the score, and removes the work of a run without failures.
 func (r *run) close() error {
-	also := ""
-	if r.known > 0 {
-		also = fmt.Sprintf(", %d known to succeed", r.known)
-	}
-	fmt.Printf("\nattack: %s\n%d passed, %d failed%s\n", time.Since(r.begun).Round(time.Second), r.passed, r.failed, also)
+	fmt.Printf("\nattack: %s\n%d passed, %d failed\n", time.Since(r.begun).Round(time.Second), r.passed, r.failed)
 	switch {
 	case r.failed > 0:
 		return fmt.Errorf("%d attacks succeeded; data and logs are in %s", r.failed, r.dir)
