@@ -23,7 +23,7 @@ var EvidenceBucket = store.Declare("evidence", "ca", store.Deposited)
 // Fact is what was certified of what moves, on both sides, when a transfer took a step.
 type Fact struct {
 	Decision    uint64            `json:"decision"`
-	Step        string            `json:"step"`
+	Step        holdings.Step     `json:"step"`
 	At          time.Time         `json:"at"` // of the decision
 	Authorities []AuthorityOfFact `json:"authorities"`
 	VRPs        []string          `json:"vrps"` // that were published within what moves, sorted
@@ -48,9 +48,9 @@ type ObjectOfFact struct {
 }
 
 // evidenced are the steps that leave a fact.
-var evidenced = []string{
-	string(holdings.Initiated), string(holdings.Accepted), holdings.StepSeen, holdings.StepLost,
-	string(holdings.Finalised), string(holdings.Cancelled), holdings.StepReleased,
+var evidenced = []holdings.Step{
+	holdings.StepInitiated, holdings.StepAccepted, holdings.StepSeen, holdings.StepLost,
+	holdings.StepFinalised, holdings.StepCancelled, holdings.StepReleased,
 }
 
 // FactKey is where a fact is in the bucket; of decision 0, what the keys of all facts of a transfer begin with.

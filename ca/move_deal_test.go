@@ -160,12 +160,11 @@ func (m *model) ripe(d *deal) bool {
 func (m *model) dispute(d *deal, parked bool) {
 	d.parked = parked
 	for v, id := range d.ids {
-		what := holdings.StepResolved
-		text := ""
 		if parked {
-			what, text = holdings.StepDisputed, "a court looks at it"
+			v.must(v.decide(v.Dispute(v.by(), id, "a court looks at it")))
+		} else {
+			v.must(v.decide(v.Resolve(v.by(), id, "")))
 		}
-		v.must(v.decide(v.Note(v.by(), []uint64{id}, what, text, func(t *holdings.Transfer) { t.Disputed = text })))
 	}
 }
 

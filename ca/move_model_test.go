@@ -210,7 +210,7 @@ func (m *model) progress() error {
 		case d.state.Over():
 			for v, id := range d.ids {
 				if t := v.Transfer(id); t.Released.IsZero() && v.clear(t) {
-					v.must(v.decide(v.Note(v.by(), []uint64{id}, holdings.StepReleased, "", func(t *holdings.Transfer) { t.Released = v.now })))
+					v.must(v.decide(v.Release(v.by(), []uint64{id})))
 				}
 			}
 		}

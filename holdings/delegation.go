@@ -79,7 +79,7 @@ type Change struct {
 	Organisation string `json:"organisation"` // of a delegation, its recipient
 	Delegation   uint64 `json:"delegation,omitempty"`
 	Transfer     uint64 `json:"transfer,omitempty"`
-	Step         string `json:"step,omitempty"` // of a transfer
+	Step         Step   `json:"step,omitempty"` // of a transfer
 }
 
 // By says who decides, why, and when. It goes into the log.

@@ -21,7 +21,9 @@ func (l *Ledger) Disown(by By, peer, text string) (*Outcome, error) {
 		switch {
 		case t.State.Over():
 		case t.Handoff != nil:
-			d.disownHandoff(t, taken, text)
+			if err := d.disownHandoff(t, taken, text); err != nil {
+				return nil, err
+			}
 		case t.Peer == peer || t.State == Accepted && t.Resources.Overlaps(taken):
 			if err := d.cancel(id, text); err != nil {
 				return nil, err
@@ -40,16 +42,18 @@ func (l *Ledger) Disown(by By, peer, text string) (*Outcome, error) {
 	}
 	for _, t := range l.transfers {
 		if t.Peer == peer && t.Incoming() && t.State == Finalised && t.Resources.Overlaps(taken) && t.last(StepDisowned) == "" {
-			d.step(t.clone(), StepDisowned, text)
+			if err := d.step(t.clone(), StepDisowned, text); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return d.outcome()
 }
 
 // disownHandoff leaves out of a registry's handoff what is taken from it meanwhile.
-func (d *draft) disownHandoff(of *Transfer, taken inr.Set, text string) {
+func (d *draft) disownHandoff(of *Transfer, taken inr.Set, text string) error {
 	if !of.Resources.Overlaps(taken) {
-		return
+		return nil
 	}
 	t := of.clone()
 	t.Resources = t.Resources.Minus(taken)
@@ -63,7 +67,7 @@ func (d *draft) disownHandoff(of *Transfer, taken inr.Set, text string) {
 		leg.Parts = slices.DeleteFunc(parts, func(p Part) bool { return p.Resources.Empty() })
 	}
 	d.isStepOf(t)
-	d.step(t, StepDisowned, text)
+	return d.step(t, StepDisowned, text)
 }
 
 // cameFrom is what rests on the word of another installation: what finalised transfers from there brought, unless a later one
@@ -71,12 +75,12 @@ func (d *draft) disownHandoff(of *Transfer, taken inr.Set, text string) {
 func (l *Ledger) cameFrom(peer string) inr.Set {
 	var final []*Transfer
 	for _, t := range l.transfers {
-		if t.State == Finalised && t.Peer != "" && t.last(StepDisowned) == "" {
+		if t.State == Finalised && !t.Local() && t.last(StepDisowned) == "" {
 			final = append(final, t)
 		}
 	}
 	slices.SortStableFunc(final, func(a, b *Transfer) int {
-		return cmp.Or(a.When(string(Finalised)).Compare(b.When(string(Finalised))), compareIDs(a.ID, b.ID))
+		return cmp.Or(a.When(StepFinalised).Compare(b.When(StepFinalised)), compareIDs(a.ID, b.ID))
 	})
 	var came inr.Set
 	for _, t := range final {

@@ -1,8 +1,6 @@
 package holdings
 
 import (
-	"slices"
-
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 )
@@ -23,11 +21,11 @@ func (t *Transfer) Parked() string {
 // a parent outside the tree. What the tree gave stands on that: the tree's root answers for none of it. Empty where the tree
 // is what it stands on, and where both sides are here. It fails with NotHeld where some of it comes from outside and some not.
 func (l *Ledger) topOf(t *Transfer) (string, error) {
-	if t.Peer == "" {
+	if t.Local() {
 		return "", nil
 	}
 	above := l.chain(t.From)
-	if t.From == "" {
+	if !t.DonorHere() {
 		above = append(l.chain(t.To), l.chain(t.Legs[0].New.Parent)...) // one of them is empty, or both lead the same way
 	}
 	for _, h := range above {
@@ -50,16 +48,6 @@ func (l *Ledger) topOf(t *Transfer) (string, error) {
 
 // Above is an organisation and all above it, up to the root.
 func (l *Ledger) Above(handle string) []string { return l.chain(Fold(handle)) }
-
-// Text is what was said with the last step of a kind, empty where there was none.
-func (t *Transfer) Text(what string) string {
-	for _, s := range slices.Backward(t.Steps) {
-		if s.What == what {
-			return s.Text
-		}
-	}
-	return ""
-}
 
 // Given is what the organisation above one delegated to it, and is not arriving with a transfer: what it can transfer.
 func (l *Ledger) Given(handle string) inr.Set {

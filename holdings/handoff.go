@@ -81,7 +81,7 @@ func (l *Ledger) checkSuccessor(t *Transfer) error {
 		return unknown(t.To)
 	case !n.Kind.IsRegistry() || n.Kind == Root:
 		return fault.New(fault.BadInput, "%s is a %s; a successor is a RIR or an NIR, since holders are below one", t.To, n.Kind)
-	case t.From != "" && slices.Contains(l.chain(t.To), t.From):
+	case t.DonorHere() && slices.Contains(l.chain(t.To), t.From):
 		return fault.New(fault.BadInput, "%s is below %s and would go with it; name another successor", t.To, t.From)
 	}
 	return nil
@@ -108,7 +108,7 @@ func (l *Ledger) checkLeft(t *Transfer) error {
 			return fault.New(fault.Conflict, "transfer %d is part of handoff %d and not over", w.ID, t.ID)
 		}
 	}
-	if t.From == "" || t.Handoff.Escrow {
+	if !t.DonorHere() || t.Handoff.Escrow {
 		return nil
 	}
 	if left := l.HoldersOf(t.From); len(left) > 0 {

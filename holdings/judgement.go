@@ -84,7 +84,7 @@ func (l *Ledger) Judge(t *Transfer, now time.Time) Judgement {
 
 // answer is what is waited for of the recipient's side, nil where nothing is.
 func (p parties) answer(t *Transfer) *Wait {
-	began := t.When(string(Initiated))
+	began := t.When(StepInitiated)
 	switch {
 	case p.recipient == nil && p.source != nil:
 		return &Wait{RecipientSide, t.ToRegistry, ForAcceptance, began.Add(time.Duration(p.source.Answer)), Cancels}

@@ -51,7 +51,7 @@ type TransferNote struct {
 	Kind TransferKind `json:"kind"`
 	From string       `json:"from"`
 	To   string       `json:"to"`
-	Step string       `json:"step"`
+	Step Step         `json:"step"`
 }
 
 // History is the tenures that a query asks for, from the delegations that are in force and those that have ended. The whole

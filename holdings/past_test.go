@@ -27,7 +27,7 @@ func (h *house) tell(q holdings.HistoryQuery) string {
 	for _, t := range list {
 		text := fmt.Sprintf("%s %s %s", t.Holder, t.Resources, t.Began.Reason)
 		if t.Began.Transfer != nil {
-			text += " " + t.Began.Transfer.Step
+			text += " " + string(t.Began.Transfer.Step)
 		}
 		if t.Arriving {
 			text += " beside"
@@ -35,7 +35,7 @@ func (h *house) tell(q holdings.HistoryQuery) string {
 		if t.Ended != nil {
 			text += " until " + t.Ended.Reason
 			if t.Ended.Transfer != nil {
-				text += " " + t.Ended.Transfer.Step
+				text += " " + string(t.Ended.Transfer.Step)
 			}
 		}
 		words = append(words, text)

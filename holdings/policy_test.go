@@ -169,11 +169,6 @@ func (h *house) waits(id uint64, now time.Time) string {
 	return strings.Join(words, "; ")
 }
 
-func (h *house) note(id uint64, step, disputed string) {
-	h.Helper()
-	h.commit(h.ledger.Note(by("x"), []uint64{id}, step, "", func(t *holdings.Transfer) { t.Disputed = disputed }))
-}
-
 func TestJudge(t *testing.T) {
 	h := bazaar(t)
 	h.rule("lacnic", holdings.Portable, nil)
@@ -192,7 +187,7 @@ func TestJudge(t *testing.T) {
 	in := begin(holdings.Market, "isp", "latam", "41.0.1.0/24")
 	check("between registries", in, noon, "recipient lacnic approval 30d cancellation")
 	check("unanswered", in, day(30), "lapsed: lacnic gave no approval until 2026-07-01T12:00:00Z")
-	h.note(in, holdings.StepApproved, "")
+	h.commit(h.ledger.Approve(by("x"), in, nil, ""))
 	check("approved", in, day(31), "ready")
 	check("handed over", begin(holdings.Handoff, "isp", "latam", "41.0.2.0/24"), noon, "ready")
 
@@ -216,14 +211,14 @@ func TestJudge(t *testing.T) {
 	if err := object("FRAUD", day(9)); err != nil {
 		t.Error(err)
 	}
-	h.note(out, holdings.StepObjected, "")
+	h.commit(h.ledger.Object(by("x"), out, "fraud", ""))
 	check("objected", out, day(99), "source lacnic resolution")
-	h.note(out, holdings.StepResolved, "")
+	h.commit(h.ledger.Resolve(by("x"), out, ""))
 	check("resolved", out, day(10), "ready")
-	h.note(out, holdings.StepDisputed, "a court")
+	h.commit(h.ledger.Dispute(by("x"), out, "a court"))
 	check("disputed", out, day(10), "source lacnic resolution")
-	h.note(out, holdings.StepResolved, "")
-	h.note(out, holdings.StepConsented, "")
+	h.commit(h.ledger.Resolve(by("x"), out, ""))
+	h.commit(h.ledger.Consent(by("x"), out, ""))
 	check("consented", out, noon, "ready")
 	fails(t, object("fraud", noon), fault.Forbidden, "consented")
 	h.accept(out)

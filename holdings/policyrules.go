@@ -15,7 +15,7 @@ type parties struct{ source, recipient *Policy }
 
 func (l *Ledger) parties(t *Transfer) parties {
 	var p parties
-	if t.From != "" {
+	if t.DonorHere() {
 		if policy, ok := l.PolicyOf(t.From); ok {
 			p.source = &policy
 		}
@@ -31,7 +31,7 @@ func (l *Ledger) parties(t *Transfer) parties {
 // recipientAt is the lowest organisation that is there of those above the recipient and itself; empty where it is elsewhere.
 func (l *Ledger) recipientAt(t *Transfer) string {
 	switch {
-	case t.To == "" || l.orgs[Fold(t.To)] != nil:
+	case !t.RecipientHere() || l.orgs[Fold(t.To)] != nil:
 		return t.To
 	case len(t.Legs) > 0 && t.Legs[0].New.Parent != "":
 		return t.Legs[0].New.Parent
@@ -188,7 +188,7 @@ func (l *Ledger) receivedAt(handle string, s inr.Set) (at time.Time) {
 	}
 	for _, t := range l.transfers {
 		if t.State == Finalised && t.To == handle && t.Resources.Overlaps(s) && t.Kind != Portability && t.Kind != Handoff {
-			later(t.When(string(Finalised)))
+			later(t.When(StepFinalised))
 		}
 	}
 	return at

@@ -26,21 +26,6 @@ func (k TransferKind) SameHolder() bool { return k != Market }
 // TransferKinds are all kinds that there are.
 var TransferKinds = []TransferKind{Market, Merger, Takeover, Portability, Handoff}
 
-// TransferState is how far a transfer has come. Names are those of draft-nro-sidrops-ta-constraints: between acceptance and
-// finalisation both registries may speak for the resources.
-type TransferState string
-
-// The states of a transfer. One that is initiated becomes accepted and then finalised; until then it may be cancelled.
-const (
-	Initiated TransferState = "initiated"
-	Accepted  TransferState = "accepted"
-	Finalised TransferState = "finalised"
-	Cancelled TransferState = "cancelled"
-)
-
-// Over tells whether nothing can be done about the transfer any more.
-func (s TransferState) Over() bool { return s == Finalised || s == Cancelled }
-
 // Transfer is a move of resources from one holder to another: inside a registry, between registries, or to or from an
 // installation elsewhere. Its record is replaced by each decision about it; decisions and Steps are its history.
 type Transfer struct {
@@ -116,30 +101,11 @@ type Route struct {
 // TransferStep is something that happened to a transfer.
 type TransferStep struct {
 	At       time.Time `json:"at"`
-	What     string    `json:"what"`
+	What     Step      `json:"what"`
 	Text     string    `json:"text,omitempty"`
 	Actor    string    `json:"actor,omitempty"`
 	Decision uint64    `json:"decision"`
 }
-
-// What steps say, besides the states that a transfer comes to.
-const (
-	StepApproved  = "approved"   // the recipient's registry agrees
-	StepObjected  = "objected"   // the source does not, on a listed ground
-	StepConsented = "consented"  // the source says before its time is over that it does not object
-	StepSeen      = "seen"       // the recipient's side is published
-	StepLost      = "lost"       // it was seen, and is not any more
-	StepDisputed  = "disputed"   // parked
-	StepResolved  = "resolved"   // goes on
-	StepHeld      = "held"       // the source delays it
-	StepLetGo     = "let go"     // and does so no more
-	StepReleased  = "released"   // what the side that lost had is not certified any more
-	StepAnnounced = "announced"  // the installation elsewhere knows
-	StepWishedOff = "wished off" // the recipient's side wants it cancelled
-	StepRoutes    = "routes"     // what goes along changed at the source
-	StepForced    = "forced"     // it goes on without CAs elsewhere that have not come along
-	StepDisowned  = "disowned"   // the installation that it came from is distrusted, and what came is taken from who had it
-)
 
 // Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.
 func (t *Transfer) Source() string { return t.FromRegistry + ":" + orElse(t.From, t.Elsewhere) }
@@ -154,41 +120,8 @@ func orElse(a, b string) string {
 	return b
 }
 
-// When is when a step was last taken, zero where it was not.
-func (t *Transfer) When(what string) time.Time {
-	for _, s := range slices.Backward(t.Steps) {
-		if s.What == what {
-			return s.At
-		}
-	}
-	return time.Time{}
-}
-
-// last is which of some steps was taken last; empty where none was.
-func (t *Transfer) last(steps ...string) string {
-	for _, s := range slices.Backward(t.Steps) {
-		if slices.Contains(steps, s.What) {
-			return s.What
-		}
-	}
-	return ""
-}
-
-// Objection is the ground of the last objection, empty where there was none.
-func (t *Transfer) Objection() string {
-	for _, s := range slices.Backward(t.Steps) {
-		if s.What == StepObjected {
-			return s.Text
-		}
-	}
-	return ""
-}
-
 // Done tells whether a transfer is over and both sides have come to rest.
 func (t *Transfer) Done() bool { return t.State.Over() && !t.Released.IsZero() }
-
-// Incoming tells whether a transfer comes from another installation.
-func (t *Transfer) Incoming() bool { return t.Peer != "" && t.From == "" }
 
 // Asserted tells whether a transfer rests on the word of another installation alone: it comes from there, and nobody here has
 // agreed to it. It holds up nobody here.
@@ -299,7 +232,7 @@ func (l *Ledger) gone() map[string]inr.Set {
 		for _, h := range giving {
 			given[h] = append(given[h], t.Resources)
 		}
-		if t.To == "" {
+		if t.Outgoing() {
 			kept = append(kept, t.Resources)
 		}
 		for _, h := range taking {
@@ -337,7 +270,7 @@ func (l *Ledger) Involved(t *Transfer) (giving, taking []string) {
 // donor is the organisation here that a transfer takes from: that of a holder who was deposited is its registry, if that is
 // here. Empty where none is.
 func (l *Ledger) donor(t *Transfer) string {
-	if of := l.Transfer(t.Within); of != nil && t.From == "" {
+	if of := l.Transfer(t.Within); of != nil && !t.DonorHere() {
 		return of.From
 	}
 	return t.From
@@ -351,7 +284,7 @@ func (l *Ledger) shared(t *Transfer) string {
 	switch {
 	case t.Within == 0 || meeting == l.above(t):
 		return meeting
-	case t.From == "":
+	case !t.DonorHere():
 		return l.donor(t)
 	}
 	return l.orgs[t.From].Parent
@@ -380,7 +313,7 @@ func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
 // from a parent outside the tree, and the root where none has.
 func (l *Ledger) meeting(t *Transfer) string {
 	from := l.donor(t)
-	if from == "" || t.To == "" {
+	if from == "" || !t.RecipientHere() {
 		return orElse(t.Top, l.root)
 	}
 	to := t.To

@@ -28,7 +28,7 @@ func (h *house) accept(id uint64) *holdings.Outcome {
 func (h *house) finalise(id uint64) *holdings.Outcome {
 	h.Helper()
 	o := h.commit(h.ledger.Finalise(by("seen"), id, ""))
-	h.commit(h.ledger.Note(by("withdrawn"), []uint64{id}, holdings.StepReleased, "", func(t *holdings.Transfer) { t.Released = noon }))
+	h.commit(h.ledger.Release(by("withdrawn"), []uint64{id}))
 	return o
 }
 
@@ -229,7 +229,7 @@ func TestTransferRefuses(t *testing.T) {
 	}
 	id = h.begin(holdings.Market, "isp", "other", "41.0.1.0/24", "")
 	h.accept(id)
-	h.commit(h.ledger.Note(by("x"), []uint64{id}, holdings.StepDisputed, "", func(t *holdings.Transfer) { t.Disputed = "two buyers" }))
+	h.commit(h.ledger.Dispute(by("x"), id, "two buyers"))
 	_, err = h.ledger.Finalise(by("x"), id, "")
 	fails(t, err, fault.Conflict, "two buyers")
 	h.sane()

@@ -108,7 +108,7 @@ func (l *Ledger) TransferLog(rir string, founded time.Time) (*TransferLog, error
 		}
 		switch {
 		case t.State == Finalised:
-			e.Transferred = t.When(string(Finalised))
+			e.Transferred = t.When(StepFinalised)
 			for _, kind := range ResourceKinds {
 				if e.Resources = kind.Of(t.Resources); !e.Resources.Empty() {
 					e.Original = kind.Of(t.Original)
@@ -124,7 +124,7 @@ func (l *Ledger) TransferLog(rir string, founded time.Time) (*TransferLog, error
 			}
 			log.InProgress = append(log.InProgress, e)
 		}
-		log.Produced = latest(log.Produced, t.When(string(t.State)))
+		log.Produced = latest(log.Produced, t.When(Step(t.State)))
 	}
 	log.Until = log.Produced
 	slices.SortStableFunc(log.Transfers, func(a, b LogEntry) int { return a.Transferred.Compare(b.Transferred) })

@@ -31,13 +31,13 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 	}
 	distrusted := m.distrusted(t.Peer) // nothing that it says counts, and so it may as well be silent
 	switch {
-	case t.Peer == "":
+	case t.Local():
 		return fault.New(fault.Conflict, "both sides of transfer %d are here: cancel it", id)
 	case t.Done():
 		return fault.New(fault.Conflict, "transfer %d is over, and waits for nothing", id)
-	case keep && (t.To == "" || t.State != holdings.Accepted):
+	case keep && (t.Outgoing() || t.State != holdings.Accepted):
 		return fault.New(fault.Conflict, "there is nothing to keep in transfer %d: only the recipient's side of one that both have accepted can stay", id)
-	case t.To != "" && t.State == holdings.Accepted && silence < Silence && !distrusted:
+	case t.Incoming() && t.State == holdings.Accepted && silence < Silence && !distrusted:
 		return fault.New(fault.BadInput, "%s may have finalised transfer %d, and then nobody has what moved if this side ends: it takes a silence of %s, not %s",
 			t.Peer, id, Silence, silence)
 	}
@@ -46,7 +46,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 		return err
 	}
 	at, odds := m.atOdds(t)
-	odds = odds && t.To == "" // the recipient's side needs no word to be done
+	odds = odds && t.Outgoing() // the recipient's side needs no word to be done
 	if quiet := by.Time.Sub(heard); quiet < silence && !odds && !distrusted {
 		return fault.New(fault.Conflict, "%s was heard %s ago, and takes part in transfer %d: cancel it, or abandon it when %s has been silent for %s",
 			t.Peer, quiet.Round(time.Second), id, t.Peer, silence)
@@ -68,7 +68,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 			return err
 		}
 	}
-	if t.To != "" {
+	if t.Incoming() {
 		return nil
 	}
 	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
@@ -76,7 +76,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 		if err != nil || !now.When(holdings.StepAnnounced).IsZero() {
 			return &holdings.Outcome{}, err
 		}
-		return l.Note(by, []uint64{id}, holdings.StepAnnounced, text, nil)
+		return l.Announce(by, id, text)
 	})
 }
 
@@ -100,16 +100,16 @@ func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
 // atOdds tells whether the other side has another end of a transfer that is over here, and which. The source's side will never hear
 // then that the other knows of its own.
 func (m *Mover) atOdds(t *holdings.Transfer) (state string, yes bool) {
-	if t.Peer == "" || !t.State.Over() {
+	if t.Local() || !t.State.Over() {
 		return "", false
 	}
 	w, err := m.wordOf(t.Peer, t.Ref)
 	if err != nil {
 		return "", false
 	}
-	if r := w.recipient(); r != nil && t.To == "" {
+	if r := w.recipient(); r != nil && t.Outgoing() {
 		state = r.State
-	} else if s := w.source(); s != nil && t.From == "" {
+	} else if s := w.source(); s != nil && t.Incoming() {
 		state = s.State
 	}
 	switch t.State {
@@ -128,7 +128,7 @@ func (m *Mover) odds(t *holdings.Transfer) string {
 		return ""
 	}
 	source := string(t.State)
-	if t.From == "" {
+	if t.Incoming() {
 		source = at
 	}
 	means := "both sides have what moved"

@@ -58,10 +58,10 @@ func (m *Mover) refusal(id uint64) string {
 // where it has not looked since, the ledger tells enough.
 func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	w := dueNext(l, t, now)
-	if t.Peer != "" && t.To == "" && w.on == t.ToRegistry && t.State == holdings.Initiated && t.Parked() == "" {
+	if t.Outgoing() && w.on == t.ToRegistry && t.State == holdings.Initiated && t.Parked() == "" {
 		w.what = m.waitsElsewhere(t)
 	}
-	if at, odds := m.atOdds(t); odds && t.To == "" && t.When(holdings.StepAnnounced).IsZero() {
+	if at, odds := m.atOdds(t); odds && t.Outgoing() && t.When(holdings.StepAnnounced).IsZero() {
 		w.what = fmt.Sprintf("that somebody settles it with %s, where it is %s, and ends it here ('cadastre transfer abandon %d')", t.Peer, at, t.ID)
 		return w
 	}
@@ -74,7 +74,7 @@ func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) 
 	switch fresh := ok && n.what != "" && n.steps == len(t.Steps); {
 	case !fresh:
 		return w
-	case w.on != onAuthorities && w.on != onDaemon && (w.on != t.Peer || t.Peer == ""):
+	case w.on != onAuthorities && w.on != onDaemon && (w.on != t.Peer || t.Local()):
 		return w // a decision, a dispute or time, of which the ledger knows all
 	}
 	if n.on == "" {
@@ -105,7 +105,7 @@ func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
 	switch {
 	case t.Done():
 		return waiting{}
-	case t.Peer != "" && t.To == "" && t.When(holdings.StepAnnounced).IsZero():
+	case t.Outgoing() && t.When(holdings.StepAnnounced).IsZero():
 		return waiting{what: "that " + t.Peer + " knows that it is over", on: t.Peer}
 	case t.State == holdings.Cancelled:
 		return waiting{what: "that what the recipient's side had got is withdrawn", on: onAuthorities}
@@ -124,11 +124,11 @@ func finalisationOf(t *holdings.Transfer, now time.Time) waiting {
 			w = waiting{what: "that it is resumed ('cadastre handoff resume')", on: t.ToRegistry}
 		}
 		return w
-	case t.From == "" && t.Peer != "" && !t.When(holdings.StepWishedOff).IsZero():
+	case t.Incoming() && !t.When(holdings.StepWishedOff).IsZero():
 		return waiting{what: "that " + t.FromRegistry + " cancels it, as is wished here", on: t.Peer}
-	case t.From == "" && t.Peer != "":
+	case t.Incoming():
 		return waiting{what: "that " + t.FromRegistry + " finalises it", on: t.Peer}
-	case t.Seen.IsZero() && t.To == "":
+	case t.Seen.IsZero() && t.Outgoing():
 		return waiting{what: "that " + t.Peer + " publishes its side", on: t.Peer}
 	case t.Seen.IsZero():
 		return waiting{what: "that the recipient's side is published", on: onAuthorities}

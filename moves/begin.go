@@ -54,7 +54,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 		begun.Transfer = o.Transfers[0]
 		t := &begun.Transfer
 		begun.foresee(l, b)
-		if t.To == "" {
+		if t.Outgoing() {
 			if err := sourceReport(l, b, t).Fits(); err != nil {
 				return nil, fault.Wrap(err, "this is more than can be told to %s at once; move it in parts", t.Peer)
 			}
@@ -108,7 +108,7 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 			want.Resources = l.Given(want.From)
 		}
 		want.FromRegistry = l.Registry(want.From)
-		if want.Peer == "" {
+		if want.Local() {
 			if want.ToRegistry = l.Registry(want.To); want.ToRegistry == "" {
 				want.ToRegistry = l.Registry(q.Under)
 			}
@@ -125,7 +125,7 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 	switch {
 	case err != nil:
 		return want, recipient, err
-	case want.Peer != "" && want.Elsewhere == "":
+	case !want.Local() && want.Elsewhere == "":
 		return want, recipient, fault.New(fault.BadInput, "name the recipient, by its handle at %s", want.Peer)
 	case want.From == want.To:
 		return want, recipient, fault.New(fault.BadInput, "%s is both who gives and who gets", want.From)
@@ -203,18 +203,13 @@ func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
 	for _, r := range rows {
 		routes = append(routes, holdings.Route{Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin})
 	}
-	return m.noteIf(by, id, holdings.StepApproved, func(t *holdings.Transfer) error {
-		if !t.When(holdings.StepApproved).IsZero() {
-			return fault.New(fault.Conflict, "transfer %d is approved already", id)
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		o, err := l.Approve(by, id, routes, by.Reason)
+		if err == nil {
+			err = stageable(o.Transfers[0].Kind, o.Transfers[0].Resources, routes)
 		}
-		return stageable(t.Kind, t.Resources, routes)
-	}, func(t *holdings.Transfer) {
-		for _, r := range routes {
-			if !slices.Contains(t.Routes, r) {
-				t.Routes = append(slices.Clip(t.Routes), r)
-			}
-		}
-	}, holdings.Initiated)
+		return o, err
+	})
 }
 
 // stageable tells what keeps a transfer of a kind from having routes of its recipient's own.
@@ -244,15 +239,12 @@ func checkOrigins(routes []holdings.Route) error {
 // Cancel ends a transfer before its finalisation: the recipient's side goes, the donor's was never touched. Of one whose
 // source is elsewhere it is a wish, since the source alone knows whether it has not finalised.
 func (m *Mover) Cancel(by holdings.By, id uint64) error {
-	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		t := l.Transfer(id)
-		if t != nil && t.State == holdings.Accepted && t.From == "" && t.Peer != "" {
-			return l.Note(by, []uint64{id}, holdings.StepWishedOff, by.Reason, nil)
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		if t := l.Transfer(id); t != nil && t.State == holdings.Accepted && t.Incoming() {
+			return l.WishOff(by, id, by.Reason)
 		}
 		return l.Cancel(by, id, by.Reason)
-	}))
-	m.poke()
-	return err
+	})
 }
 
 // Dispute parks a transfer with both sides valid.
@@ -260,61 +252,32 @@ func (m *Mover) Dispute(by holdings.By, id uint64) error {
 	if strings.TrimSpace(by.Reason) == "" {
 		return fault.New(fault.BadInput, "say with --reason what the dispute about transfer %d is", id)
 	}
-	return m.note(by, id, holdings.StepDisputed, func(t *holdings.Transfer) { t.Disputed = by.Reason }, holdings.Initiated, holdings.Accepted)
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Dispute(by, id, by.Reason) })
 }
 
-// Resolve ends a dispute: the transfer goes on.
+// Resolve ends a dispute, or an objection: the transfer goes on.
 func (m *Mover) Resolve(by holdings.By, id uint64) error {
-	return m.noteIf(by, id, holdings.StepResolved, func(t *holdings.Transfer) error {
-		switch {
-		case t.Disputed == "" && t.DisputedThere != "":
-			return fault.New(fault.Conflict, "it is %s that disputes transfer %d, and has to resolve that (%s)", t.Peer, id, t.DisputedThere)
-		case t.Disputed == "":
-			return fault.New(fault.Conflict, "transfer %d is not disputed", id)
-		}
-		return nil
-	}, func(t *holdings.Transfer) { t.Disputed = "" }, holdings.Initiated, holdings.Accepted)
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Resolve(by, id, by.Reason) })
 }
 
 // Hold has finalisation wait for a word of the source, or lets it go on.
 func (m *Mover) Hold(by holdings.By, id uint64, hold bool) error {
-	what, is := holdings.StepHeld, "held already"
+	is := "held already"
 	if !hold {
-		what, is = holdings.StepLetGo, "not held"
+		is = "not held"
 	}
-	return m.noteIf(by, id, what, func(t *holdings.Transfer) error {
-		if t.Peer != "" && t.From == "" {
-			return fault.New(fault.Conflict, "the source of transfer %d is at %s, which alone can hold it; dispute it to park it", id, t.Peer)
-		}
-		if t.Held == hold {
-			return fault.New(fault.Conflict, "transfer %d is %s", id, is)
-		}
-		return nil
-	}, func(t *holdings.Transfer) { t.Held = hold }, holdings.Initiated, holdings.Accepted)
-}
-
-// note records a step of a transfer that is in one of some states.
-func (m *Mover) note(by holdings.By, id uint64, what string, change func(*holdings.Transfer), states ...holdings.TransferState) error {
-	return m.noteIf(by, id, what, func(*holdings.Transfer) error { return nil }, change, states...)
-}
-
-// noteIf does so where the transfer is fit for it.
-func (m *Mover) noteIf(by holdings.By, id uint64, what string, fit func(*holdings.Transfer) error, change func(*holdings.Transfer), states ...holdings.TransferState) error {
-	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		t, err := find(l, id)
-		if err != nil {
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		o, err := l.Hold(by, id, hold, by.Reason)
+		switch t := l.Transfer(id); {
+		case err != nil:
 			return nil, err
+		case t.Incoming():
+			return nil, fault.New(fault.Conflict, "the source of transfer %d is at %s, which alone can hold it; dispute it to park it", id, t.Peer)
+		case t.Held == hold:
+			return nil, fault.New(fault.Conflict, "transfer %d is %s", id, is)
 		}
-		if !slices.Contains(states, t.State) {
-			return nil, fault.New(fault.Conflict, "transfer %d is %s", id, t.State)
-		}
-		if err := fit(t); err != nil {
-			return nil, err
-		}
-		return l.Note(by, []uint64{id}, what, by.Reason, change)
-	}))
-	m.poke()
-	return err
+		return o, nil
+	})
 }
 
 func find(l *holdings.Ledger, id uint64) (*holdings.Transfer, error) {

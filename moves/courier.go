@@ -96,13 +96,13 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 	}
 	number, due := map[string]int{}, map[string][]uint64{}
 	for _, t := range open {
-		if t.Peer != "" {
+		if !t.Local() {
 			number[t.Peer]++
 		}
 	}
 	var next time.Time
 	for _, t := range open {
-		if t.Peer == "" || m.unready(t, now) || m.distrusted(t.Peer) {
+		if t.Local() || m.unready(t, now) || m.distrusted(t.Peer) {
 			continue
 		}
 		at, err := m.dueAt(t, number[t.Peer], now)
@@ -130,7 +130,7 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 
 // unready tells whether a transfer that goes elsewhere is not to be heard of there yet: its registry may still object.
 func (m *Mover) unready(t *holdings.Transfer, now time.Time) (yes bool) {
-	if t.To != "" || t.State != holdings.Initiated {
+	if !t.Outgoing() || t.State != holdings.Initiated {
 		return false
 	}
 	_ = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -173,7 +173,7 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 func (m *Mover) patience(t *holdings.Transfer, w *word, open int, e *errand, now time.Time) time.Duration {
 	wait := askLater
 	switch since := lastWord(t, now); {
-	case t.From == "":
+	case t.Incoming():
 		wait = callAgain
 	case e.at.Before(since) && (w == nil || w.Heard.Before(since)):
 		return 0
@@ -417,7 +417,7 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 // find is the transfer that has a ref with a peer, in one direction; 0 where there is none.
 func (m *Mover) find(name, ref string, comes bool) (id uint64, err error) {
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		if t := l.TransferByRef(ref); t != nil && t.Peer == name && (t.From == "") == comes {
+		if t := l.TransferByRef(ref); t != nil && t.Peer == name && t.Incoming() == comes {
 			id = t.ID
 		}
 		return nil

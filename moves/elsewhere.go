@@ -29,7 +29,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	if said == nil {
 		return lacks("that "+t.Peer+" says where it publishes its side", t.Peer), nil
 	}
-	since := t.When(string(holdings.Accepted))
+	since := t.When(holdings.StepAccepted)
 	if soaked := t.Seen.Add(t.Soak); !t.Seen.IsZero() && !time.Now().Before(soaked) {
 		since = soaked
 	}
@@ -90,7 +90,7 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	if err != nil {
 		return nil, lack{}, err
 	}
-	report, err := m.see(ctx, ownAnchor, tal, "", t.When(string(holdings.Accepted)))
+	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
 		return nil, nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again
@@ -196,7 +196,7 @@ func fetched(r *relying.Report, a *validate.AuthorityResult) bool {
 // lastWord is since when the recipient's side has to have been heard for the source to finalise: it may have raised a dispute, or
 // wish the transfer off. Zero while the time for that has not come.
 func lastWord(t *holdings.Transfer, now time.Time) time.Time {
-	if t.Peer == "" || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Seen.Add(t.Soak)) {
+	if t.Local() || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Seen.Add(t.Soak)) {
 		return time.Time{}
 	}
 	since := now.Add(-wordHolds)

@@ -63,7 +63,7 @@ func checkFacts(t *testing.T, ev *moves.Evidence) {
 	t.Helper()
 	var steps []string
 	for _, f := range ev.Facts {
-		steps = append(steps, f.Step)
+		steps = append(steps, string(f.Step))
 		sides := map[string]bool{}
 		for _, a := range f.Authorities {
 			sides[a.Side] = true
@@ -73,7 +73,7 @@ func checkFacts(t *testing.T, ev *moves.Evidence) {
 				}
 			}
 		}
-		source, recipient := f.Step != holdings.StepReleased, f.Step != string(holdings.Initiated) && f.Step != string(holdings.Accepted)
+		source, recipient := f.Step != holdings.StepReleased, f.Step != holdings.StepInitiated && f.Step != holdings.StepAccepted
 		if sides["source"] != source || sides["recipient"] != recipient {
 			t.Errorf("%s: %v", f.Step, sides)
 		}

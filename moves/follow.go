@@ -22,16 +22,16 @@ func (m *Mover) follow(ctx context.Context, id uint64) error {
 		t, err = find(l, id)
 		return err
 	})
-	if err != nil || t.Peer == "" || m.distrusted(t.Peer) {
+	if err != nil || t.Local() || m.distrusted(t.Peer) {
 		return err
 	}
 	w, err := m.wordOf(t.Peer, t.Ref)
 	switch {
 	case err != nil || w == nil:
 		return err
-	case t.To == "" && w.recipient() != nil:
+	case t.Outgoing() && w.recipient() != nil:
 		return m.followRecipient(t, w.recipient(), w.Unsure)
-	case t.From == "" && w.source() != nil:
+	case t.Incoming() && w.source() != nil:
 		return m.followSource(ctx, t, w.source(), w.Unsure)
 	}
 	return nil
@@ -137,7 +137,7 @@ func (m *Mover) announced(t *holdings.Transfer, r *transferwire.Recipient) error
 		if !t.When(holdings.StepAnnounced).IsZero() {
 			return nil, nil
 		}
-		return l.Note(by, []uint64{t.ID}, holdings.StepAnnounced, "", nil)
+		return l.Announce(by, t.ID, "")
 	})
 }
 
@@ -153,15 +153,11 @@ func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) err
 	if t.DisputedThere == why || why == "" && unsure {
 		return nil
 	}
-	what, text := holdings.StepDisputed, why
-	if why == "" {
-		what = holdings.StepResolved
-	}
 	return m.heed(t, cmp.Or(why, "the dispute is resolved"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if t.State.Over() || t.DisputedThere == why {
 			return nil, nil
 		}
-		return l.Note(by, []uint64{t.ID}, what, text, func(t *holdings.Transfer) { t.DisputedThere = why })
+		return l.DisputeThere(by, t.ID, why)
 	})
 }
 
@@ -187,15 +183,11 @@ func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *trans
 		return err
 	}
 	if t.Held != s.Held {
-		what := holdings.StepHeld
-		if !s.Held {
-			what = holdings.StepLetGo
-		}
 		return m.heed(t, "a word of the source", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 			if t.State.Over() || t.Held == s.Held {
 				return nil, nil
 			}
-			return l.Note(by, []uint64{t.ID}, what, "", func(t *holdings.Transfer) { t.Held = s.Held })
+			return l.Hold(by, t.ID, s.Held, "")
 		})
 	}
 	return nil
@@ -209,9 +201,7 @@ func (m *Mover) followFinalised(t *holdings.Transfer) error {
 			if t.State != holdings.Accepted || t.Parked() == "" {
 				return nil, nil
 			}
-			return l.Note(by, []uint64{t.ID}, holdings.StepResolved, "the source had finalised before it knew of this: "+t.Parked(), func(t *holdings.Transfer) {
-				t.Disputed, t.DisputedThere = "", ""
-			})
+			return l.ResolveAll(by, t.ID, "the source had finalised before it knew of this: "+t.Parked())
 		})
 		if err != nil {
 			return err
@@ -243,6 +233,6 @@ func (m *Mover) followRoutes(ctx context.Context, t *holdings.Transfer, s *trans
 		if t.State.Over() || slices.Equal(t.Carried, carried) {
 			return nil, nil
 		}
-		return l.Note(by, []uint64{t.ID}, holdings.StepRoutes, "", func(t *holdings.Transfer) { t.Carried = carried })
+		return l.CarryRoutes(by, t.ID, carried)
 	})
 }

@@ -61,7 +61,7 @@ func (m *Mover) Force(ctx context.Context, by holdings.By, id uint64, consent ca
 			if err != nil {
 				return nil, err
 			}
-			return l.Note(by, []uint64{id}, holdings.StepForced, text, func(t *holdings.Transfer) { t.Forced = true })
+			return l.Force(by, id, text)
 		}); err != nil {
 			return nil, err
 		}
@@ -90,7 +90,7 @@ func forceable(t *holdings.Transfer) error {
 		return fault.New(fault.Conflict, "transfer %d is disputed (%s); resolve that first", t.ID, t.Parked())
 	case t.Forced:
 		return fault.New(fault.Conflict, "transfer %d does not wait for CAs elsewhere any more", t.ID)
-	case t.Peer != "" || t.Handoff != nil:
+	case !t.Local() || t.Handoff != nil:
 		return fault.New(fault.Conflict, "transfer %d does not wait for a CA below a registry here", t.ID)
 	}
 	return nil
@@ -120,7 +120,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		return nil, err
 	}
 	since := time.Now().Add(-wordHolds)
-	if accepted := t.When(string(holdings.Accepted)); since.Before(accepted) {
+	if accepted := t.When(holdings.StepAccepted); since.Before(accepted) {
 		since = accepted
 	}
 	// a look goes on when who asked has his answer

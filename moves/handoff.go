@@ -119,13 +119,13 @@ func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 			continue
 		case w.State == holdings.Accepted && w.Seen.IsZero():
 			c.starting = append(c.starting, w)
-		case w.State == holdings.Cancelled && w.From != "" && w.When(string(holdings.Cancelled)).After(again):
+		case w.State == holdings.Cancelled && w.DonorHere() && w.When(holdings.StepCancelled).After(again):
 			c.aside[w.From] = true
 		}
 		if !w.Done() {
 			c.open++
 		}
-		if at := w.When(string(holdings.Accepted)); at.After(c.last) {
+		if at := w.When(holdings.StepAccepted); at.After(c.last) {
 			c.last = at
 		}
 	}
@@ -268,11 +268,8 @@ func (m *Mover) PauseHandoff(by holdings.By, id uint64, pause bool) (*HandoffSta
 		delete(m.refused, id)
 		m.mu.Unlock()
 	}
-	what := holdings.StepHeld
-	if !pause {
-		what = holdings.StepLetGo // of a handoff that was not paused too: it begins with those that were left out
-	}
-	if err := m.note(by, id, what, func(t *holdings.Transfer) { t.Held = pause }, holdings.Initiated, holdings.Accepted); err != nil {
+	// a handoff that was not paused is let go, too: it begins with those that were left out
+	if err := m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Hold(by, id, pause, by.Reason) }); err != nil {
 		return nil, err
 	}
 	return m.Handoff(id)

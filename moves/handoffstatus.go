@@ -101,7 +101,7 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 	seen, begun := 0, 0
 	var first, last time.Time
 	for _, w := range l.Within(t.ID) {
-		accepted := w.When(string(holdings.Accepted))
+		accepted := w.When(holdings.StepAccepted)
 		switch {
 		case w.State == holdings.Cancelled:
 			continue
@@ -141,7 +141,7 @@ func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer)
 		now := time.Now()
 		w := m.awaits(l, t, now)
 		st := Status{Transfer: *t, On: w.on}
-		long := st.WaitsForCA() && now.Sub(t.When(string(holdings.Accepted))) >= forceAfter
+		long := st.WaitsForCA() && now.Sub(t.When(holdings.StepAccepted)) >= forceAfter
 		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: w.what, On: w.on, Force: long})
 	}
 }

@@ -6,7 +6,6 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
-	"cadastre/internal/fault"
 )
 
 // judged is what an initiated transfer waits for by the policies of both registries, in words.
@@ -34,33 +33,17 @@ func judged(t *holdings.Transfer, j holdings.Judgement) waiting {
 // policy lists; what is behind it is the reason. The transfer is parked until that is resolved or it is cancelled.
 func (m *Mover) Object(by holdings.By, id uint64, ground string) error {
 	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		t, err := find(l, id)
-		if err != nil {
-			return nil, err
-		}
-		if err := l.MayObject(t, ground, by.Time); err != nil {
-			return nil, err
-		}
 		text := holdings.Fold(ground)
 		if by.Reason != "" {
 			text += ": " + by.Reason
 		}
-		return l.Note(by, []uint64{id}, holdings.StepObjected, text, nil)
+		return l.Object(by, id, ground, text)
 	})
 }
 
-// Consent has the source's registry say, before its time to object is over, that it does not.
+// Consent waives the source registry's right to object, before its time for that is over.
 func (m *Mover) Consent(by holdings.By, id uint64) error {
-	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		t, err := find(l, id)
-		if err != nil {
-			return nil, err
-		}
-		if t.State != holdings.Initiated || t.Waits.IsZero() || !by.Time.Before(t.Waits) {
-			return nil, fault.New(fault.Conflict, "%s has nothing to consent to in transfer %d: it is %s, and nobody may object to it now", t.FromRegistry, id, t.State)
-		}
-		return l.Note(by, []uint64{id}, holdings.StepConsented, by.Reason, nil)
-	})
+	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Consent(by, id, by.Reason) })
 }
 
 // decide takes a decision about transfers, and has what follows looked at.

@@ -143,11 +143,11 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 
 // look finds what one transfer is ready for, and when to look again where it is for nothing.
 func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
-	if t.Peer != "" && !t.State.Over() && m.distrusted(t.Peer) {
+	if !t.Local() && !t.State.Over() && m.distrusted(t.Peer) {
 		m.waitsOn(t, waiting{what: fmt.Sprintf("that %s is trusted again ('cadastre registries trust'), or that it is cancelled or abandoned", t.Peer), on: onOperator})
 		return now.Add(time.Minute), nil
 	}
-	if t.Peer != "" { // what was heard before a crash, or while something failed, is followed now
+	if !t.Local() { // what was heard before a crash, or while something failed, is followed now
 		m.merging.Lock()
 		err := m.follow(ctx, t.ID)
 		m.merging.Unlock()
@@ -183,10 +183,10 @@ func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Ti
 	switch {
 	case j.Lapsed != "":
 		return now, m.lapse(t.ID, j.Lapsed)
-	case !j.Ready() || t.To == "":
+	case !j.Ready() || t.Outgoing():
 		return j.Next(), nil
 	}
-	if t.Peer != "" {
+	if t.Incoming() {
 		lacking, err := m.grounded(ctx, t, now)
 		if m.waitsOn(t, lacking); err != nil || lacking.what != "" {
 			return now.Add(lookAgain), err
@@ -219,7 +219,7 @@ func (m *Mover) grounded(ctx context.Context, t *holdings.Transfer, now time.Tim
 
 // accepted is a transfer of which both sides may speak for the resources.
 func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
-	if t.To != "" && t.Peer != "" {
+	if t.Incoming() {
 		return m.arrived(t, now) // the source decides what comes next
 	}
 	if until := m.rests(t, now); !until.IsZero() {
@@ -252,7 +252,7 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	case t.Handoff != nil:
 		return m.handoff(t, now, ready)
 	default:
-		if t.Peer != "" {
+		if t.Outgoing() {
 			if w, err := m.wordOf(t.Peer, t.Ref); err != nil || w == nil || w.Unsure || w.Heard.Before(lastWord(t, now)) {
 				m.waitsOn(t, waiting{what: "the last word of " + t.Peer, on: t.Peer})
 				return now.Add(lookAgain), err
@@ -333,7 +333,7 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	case left.Missing != "":
 		m.waits(t, left.Missing)
 		return now.Add(lookEvery), nil
-	case t.Peer != "" && t.To == "" && t.When(holdings.StepAnnounced).IsZero():
+	case t.Outgoing() && t.When(holdings.StepAnnounced).IsZero():
 		m.waits(t, "")
 		return time.Time{}, nil
 	}
@@ -349,7 +349,6 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 // take takes the steps that are ready, each kind in one decision.
 func (m *Mover) take(ready *due) (taken, refused bool, err error) {
 	now := time.Now()
-	second := now.UTC().Truncate(time.Second)
 	for _, step := range []struct {
 		ids     []uint64
 		reason  string
@@ -359,16 +358,16 @@ func (m *Mover) take(ready *due) (taken, refused bool, err error) {
 			return l.AcceptAll(by, ids, "")
 		}},
 		{ready.lost, "the recipient's side is not seen any more", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
-			return l.Note(by, ids, holdings.StepLost, "", func(t *holdings.Transfer) { t.Seen = time.Time{} })
+			return l.Lose(by, ids)
 		}},
 		{ready.seen, "the recipient's side is published", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
-			return l.Note(by, ids, holdings.StepSeen, "", func(t *holdings.Transfer) { t.Seen = second })
+			return l.See(by, ids)
 		}},
 		{ready.finalise, "the recipient's side was seen for long enough", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
 			return l.FinaliseAll(by, ids, "")
 		}},
 		{ready.released, "nothing is certified any more for who lost it", func(l *holdings.Ledger, by holdings.By, ids []uint64) (*holdings.Outcome, error) {
-			return l.Note(by, ids, holdings.StepReleased, "", func(t *holdings.Transfer) { t.Released = second })
+			return l.Release(by, ids)
 		}},
 	} {
 		if len(step.ids) == 0 {

@@ -130,7 +130,7 @@ func nobodySaw(what string) lack { return lack{waiting{what: what}, true} }
 // missing is what of the recipient's side of an accepted transfer is not published yet, and on whom that waits; empty where
 // all is.
 func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error) {
-	if t.To == "" {
+	if t.Outgoing() {
 		return m.missingElsewhere(ctx, t)
 	}
 	if why, err := m.offer(t); why != "" || err != nil {
@@ -181,7 +181,7 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	if err != nil {
 		return lack{}, err
 	}
-	report, err := m.see(ctx, ownAnchor, tal, "", t.When(string(holdings.Accepted)))
+	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
 		return nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again

@@ -12,7 +12,7 @@ import (
 // offer registers the CAs of donors that have them elsewhere for the same holders' organisations on the recipient's side, and
 // says what keeps it from that. Who holds something else too decides for himself whether that CA is to have it.
 func (m *Mover) offer(t *holdings.Transfer) (string, error) {
-	if !t.Kind.SameHolder() || t.To == "" {
+	if !t.Kind.SameHolder() || t.Outgoing() {
 		return "", nil
 	}
 	for _, leg := range t.Legs {

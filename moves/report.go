@@ -18,7 +18,7 @@ func (m *Mover) report(id uint64) (transferwire.Message, error) {
 	var source *transferwire.Source
 	var t *holdings.Transfer
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) (err error) {
-		if t, err = find(l, id); err == nil && t.To == "" {
+		if t, err = find(l, id); err == nil && t.Outgoing() {
 			source = sourceReport(l, b, t)
 		}
 		return err
@@ -75,7 +75,7 @@ func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transf
 		Carried: wireRoutes(routesIn(l, t, b)), Staged: wireRoutes(t.Routes),
 	}
 	if t.State == holdings.Cancelled {
-		s.Reason = t.Text(string(holdings.Cancelled))
+		s.Reason = t.Text(holdings.StepCancelled)
 	}
 	for i, at := range pathsOf(l, t.Legs) {
 		leg := t.Legs[i]
@@ -115,7 +115,7 @@ func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, 
 	r := &transferwire.Recipient{Ref: t.Ref, State: string(t.State), Disputed: t.Disputed}
 	switch t.State {
 	case holdings.Cancelled:
-		r.Reason = t.Text(string(holdings.Cancelled))
+		r.Reason = t.Text(holdings.StepCancelled)
 	case holdings.Finalised:
 	default:
 		status, err := m.Show(t.ID)

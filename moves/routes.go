@@ -15,14 +15,14 @@ import (
 // with the same holder, and with a new one where both agreed on a bridge; a new one has its own set besides. It changes
 // nothing where all is there. What a source elsewhere does not have any more goes.
 func (m *Mover) bring(t *holdings.Transfer) error {
-	if t.To == "" {
+	if t.Outgoing() {
 		return nil
 	}
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		want := wanted(l, t, b)
 		out := b.Bring(want)
 		out.By = holdings.By{Actor: Actor, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
-		if t.Peer == "" {
+		if t.Local() {
 			return nil, out, nil // what the donor has authorised is frozen here
 		}
 		now := map[roa.VRP]bool{}
@@ -48,7 +48,7 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 
 // wanted is the intents of the recipients of a transfer.
 func wanted(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []roa.Intent {
-	accepted := t.When(string(holdings.Accepted))
+	accepted := t.When(holdings.StepAccepted)
 	var list []roa.Intent
 	add := func(leg holdings.Leg, r holdings.Route, comment string) {
 		list = append(list, roa.Intent{
@@ -103,7 +103,7 @@ func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) [][]holdings
 // settleRoutes does, when a transfer is over, what its end means for what it brought: the bridge gets its end, and what a
 // cancelled transfer brought goes. It changes nothing where that is done.
 func (m *Mover) settleRoutes(t *holdings.Transfer) error {
-	if t.To == "" || t.State == holdings.Finalised && t.Kind.SameHolder() {
+	if t.Outgoing() || t.State == holdings.Finalised && t.Kind.SameHolder() {
 		return nil
 	}
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
@@ -128,7 +128,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 
 // bridgeEnd is when the copy of what the donor had authorised ends.
 func bridgeEnd(t *holdings.Transfer) time.Time {
-	return t.When(string(holdings.Finalised)).Add(t.Bridge)
+	return t.When(holdings.StepFinalised).Add(t.Bridge)
 }
 
 // stagedOf is the recipient's own set.

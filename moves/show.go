@@ -57,7 +57,7 @@ func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *S
 		for _, vrps := range agreed(l, t, b) {
 			s.Agreed = append(s.Agreed, vrps...)
 		}
-		if t.To == "" {
+		if t.Outgoing() {
 			s.Agreed = nil
 			for _, r := range append(routesIn(l, t, b), t.Routes...) {
 				s.Agreed = append(s.Agreed, roa.OfRoute(r))

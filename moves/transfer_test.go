@@ -224,7 +224,7 @@ func TestBridge(t *testing.T) {
 		}
 		s.until(func() bool { return !s.has("41.0.16.0/20,20,AS36002") })
 		l, _ := s.Ledger()
-		if late := time.Since(l.Transfer(id).When(string(holdings.Finalised)).Add(48 * time.Hour)); late < 0 || late > time.Hour {
+		if late := time.Since(l.Transfer(id).When(holdings.StepFinalised).Add(48 * time.Hour)); late < 0 || late > time.Hour {
 			t.Fatal("the bridge ended", late, "after its time")
 		}
 		s.rest()

@@ -152,7 +152,7 @@ func stateLine(s *moves.Status, unicode bool) string {
 		name    string
 		reached bool
 	}
-	accepted := !s.When(string(holdings.Accepted)).IsZero()
+	accepted := !s.When(holdings.StepAccepted).IsZero()
 	stops := []stop{{"initiated", true}, {"accepted", accepted}, {"seen", !s.Seen.IsZero()}}
 	if s.State == holdings.Cancelled {
 		stops = append(stops[:1], stop{"cancelled", true})
