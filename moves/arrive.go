@@ -155,15 +155,15 @@ func freeBelow(l *holdings.Ledger, parent, base string) string {
 	}
 }
 
-// groundless is what the recipient's side of a transfer from elsewhere cannot stand on yet, in words: where a registry here is
-// certified by a parent outside the tree, that has to certify what moves before anybody below it is. Empty where nothing lacks.
-func (m *Mover) groundless(t *holdings.Transfer) (string, error) {
+// groundless is what the recipient's side of a transfer from elsewhere cannot stand on yet: where a registry here is
+// certified by a parent outside the tree, that has to certify what moves before anybody below it is. The zero value where nothing lacks.
+func (m *Mover) groundless(t *holdings.Transfer) (holdings.Waiting, error) {
 	var above []string
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		above = l.Above(cmp.Or(t.Legs[0].New.Parent, t.To))
 		return nil
 	}); err != nil {
-		return "", err
+		return holdings.Waiting{}, err
 	}
 	for _, handle := range above {
 		parents := m.engine.ParentsOf(handle)
@@ -181,11 +181,11 @@ func (m *Mover) groundless(t *holdings.Transfer) (string, error) {
 			return nil
 		})
 		if err != nil || missing.Empty() {
-			return "", err
+			return holdings.Waiting{}, err
 		}
-		return fmt.Sprintf("that %s certifies %s to %s", strings.Join(parents, " or "), missing, handle), nil
+		return holdings.Waiting{For: needParent, Says: strings.Join(parents, " or "), Resources: missing, Of: handle}, nil
 	}
-	return "", nil
+	return holdings.Waiting{}, nil
 }
 
 // withdrawOffers ends what offer began for a transfer that was cancelled.

@@ -1,38 +1,32 @@
 package moves
 
 import (
-	"fmt"
 	"time"
 
 	"cadastre/holdings"
 )
 
-// waiting is what a transfer waits for, on whom, and until when that lasts at most, if it ends by itself.
-type waiting struct {
-	what, on string
-	until    time.Time
-}
-
 // noted is what the mover found a transfer to wait for when it last looked, after so many steps.
 type noted struct {
 	steps int
-	waiting
+	holdings.Waiting
 }
 
-// Whom a transfer waits on where that is no registry and no holder.
-const (
-	onTime        = "time"
-	onBoth        = "both registries"
-	onAuthorities = "the authorities here"
-	onDaemon      = "the daemon here"
-	onOperator    = "an operator here"
+// Whom a transfer waits on.
+func onInstallation(name string) holdings.Party {
+	return holdings.Party{Kind: holdings.OfInstallation, Name: name}
+}
+
+func onCA(holder string) holdings.Party { return holdings.Party{Kind: holdings.OfCA, Name: holder} }
+
+var (
+	onAuthorities = holdings.Party{Kind: holdings.OfAuthorities}
+	onDaemon      = holdings.Party{Kind: holdings.OfDaemon}
+	onOperator    = holdings.Party{Kind: holdings.OfOperator}
 )
 
-// waits notes what a transfer waits for, where that is something here.
-func (m *Mover) waits(t *holdings.Transfer, what string) { m.waitsOn(t, waiting{what: what}) }
-
-// waitsOn notes what a transfer waits for. On whom may be left to what its state says.
-func (m *Mover) waitsOn(t *holdings.Transfer, w waiting) {
+// waits notes what a transfer waits for; the zero value where the ledger tells enough. On whom may be left to what its state says.
+func (m *Mover) waits(t *holdings.Transfer, w holdings.Waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting[t.ID] = noted{len(t.Steps), w}
@@ -56,88 +50,34 @@ func (m *Mover) refusal(id uint64) string {
 
 // awaits is what a transfer waits for now. What the mover noted before the transfer's last step is of no more interest, and
 // where it has not looked since, the ledger tells enough.
-func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
-	w := dueNext(l, t, now)
-	if t.Outgoing() && w.on == t.ToRegistry && t.State == holdings.Initiated && t.Parked() == "" {
-		w.what = m.waitsElsewhere(t)
+func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) []holdings.Waiting {
+	list := l.Awaits(t, now)
+	if len(list) != 1 {
+		return list
+	}
+	w := &list[0]
+	if t.Outgoing() && w.For == holdings.NeedAcceptance {
+		there := m.waitsElsewhere(t)
+		w.For, w.Of, w.Says = there.For, there.Of, there.Says
 	}
 	if at, odds := m.atOdds(t); odds && t.Outgoing() && t.When(holdings.StepAnnounced).IsZero() {
-		w.what = fmt.Sprintf("that somebody settles it with %s, where it is %s, and ends it here ('cadastre transfer abandon %d')", t.Peer, at, t.ID)
-		return w
+		w.For, w.Of, w.Says, w.Transfer = needSettlement, t.Peer, at, t.ID
+		return list
 	}
-	if why := m.refusal(t.ID); why != "" && w.on == onDaemon {
-		w.what += ", and was refused: " + why
+	if w.On == onDaemon {
+		w.Refused = m.refusal(t.ID)
 	}
 	m.mu.Lock()
 	n, ok := m.waiting[t.ID]
 	m.mu.Unlock()
-	switch fresh := ok && n.what != "" && n.steps == len(t.Steps); {
+	switch fresh := ok && n.For != "" && n.steps == len(t.Steps); {
 	case !fresh:
-		return w
-	case w.on != onAuthorities && w.on != onDaemon && (w.on != t.Peer || t.Local()):
-		return w // a decision, a dispute or time, of which the ledger knows all
+		return list
+	case w.On != onAuthorities && w.On != onDaemon && w.On != onInstallation(t.Peer):
+		return list // a decision, a dispute or time, of which the ledger knows all
 	}
-	if n.on == "" {
-		n.on = w.on
+	if n.On == (holdings.Party{}) {
+		n.On = w.On
 	}
-	return n.waiting
-}
-
-// dueNext is what a transfer waits for as far as the ledger tells.
-func dueNext(l *holdings.Ledger, t *holdings.Transfer, now time.Time) waiting {
-	if why := t.Parked(); !t.State.Over() && why != "" {
-		return waiting{what: "that the dispute is resolved: " + why, on: onBoth}
-	}
-	switch t.State {
-	case holdings.Initiated:
-		if t.Within != 0 {
-			return waiting{what: "its turn, which the handoff gives it", on: onDaemon}
-		}
-		if j := l.Judge(t, now); len(j.Waits) > 0 {
-			return judged(t, j)
-		} else if j.Lapsed != "" {
-			return waiting{what: "its cancellation, since " + j.Lapsed, on: onDaemon}
-		}
-		return waiting{what: "its acceptance, which is due", on: onDaemon}
-	case holdings.Accepted:
-		return finalisationOf(t, now)
-	}
-	switch {
-	case t.Done():
-		return waiting{}
-	case t.Outgoing() && t.When(holdings.StepAnnounced).IsZero():
-		return waiting{what: "that " + t.Peer + " knows that it is over", on: t.Peer}
-	case t.State == holdings.Cancelled:
-		return waiting{what: "that what the recipient's side had got is withdrawn", on: onAuthorities}
-	}
-	return waiting{what: "that what the source's side had is withdrawn", on: onAuthorities}
-}
-
-// finalisationOf is what an accepted transfer waits for.
-func finalisationOf(t *holdings.Transfer, now time.Time) waiting {
-	soaked := t.Seen.Add(t.Soak)
-	const soak = "that readers have had the time to see the recipient's side"
-	switch {
-	case t.Handoff != nil && !t.Seen.IsZero():
-		w := waiting{what: "that its holders have moved", on: onDaemon}
-		if t.Held {
-			w = waiting{what: "that it is resumed ('cadastre handoff resume')", on: t.ToRegistry}
-		}
-		return w
-	case t.Incoming() && !t.When(holdings.StepWishedOff).IsZero():
-		return waiting{what: "that " + t.FromRegistry + " cancels it, as is wished here", on: t.Peer}
-	case t.Incoming():
-		return waiting{what: "that " + t.FromRegistry + " finalises it", on: t.Peer}
-	case t.Seen.IsZero() && t.Outgoing():
-		return waiting{what: "that " + t.Peer + " publishes its side", on: t.Peer}
-	case t.Seen.IsZero():
-		return waiting{what: "that the recipient's side is published", on: onAuthorities}
-	case now.Before(soaked) && t.Held:
-		return waiting{soak + ", and then for a word of the source, which holds it back", onTime, soaked}
-	case now.Before(soaked):
-		return waiting{soak, onTime, soaked}
-	case t.Held:
-		return waiting{what: "a word of the source, which holds it back", on: t.FromRegistry}
-	}
-	return waiting{what: "its finalisation, which is due", on: onDaemon}
+	return []holdings.Waiting{n.Waiting}
 }

@@ -1,9 +1,7 @@
 package moves
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -19,7 +17,7 @@ import (
 func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	p, err := m.peer(t.Peer)
 	if err != nil {
-		return nobodySaw(err.Error()), nil
+		return nobodySaw(t.Peer, err), nil
 	}
 	w, err := m.wordOf(t.Peer, t.Ref)
 	if err != nil {
@@ -27,7 +25,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	}
 	said := w.recipient()
 	if said == nil {
-		return lacks("that "+t.Peer+" says where it publishes its side", t.Peer), nil
+		return lacks(holdings.Waiting{For: needPlace, Of: t.Peer, On: onInstallation(t.Peer)}), nil
 	}
 	since := t.When(holdings.StepAccepted)
 	if soaked := t.Seen.Add(t.Soak); !t.Seen.IsZero() && !time.Now().Before(soaked) {
@@ -35,10 +33,10 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	}
 	report, err := m.see(ctx, "peer-"+p.Name, p.TAL, p.TLSRoots, since)
 	if err != nil {
-		return nobodySaw(fmt.Sprintf("a look at what %s publishes: %v", p.Name, err)), nil
+		return nobodySaw(p.Name, err), nil
 	}
 	if report == nil {
-		return nobodySaw("a look at what " + p.Name + " publishes"), nil
+		return nobodySaw(p.Name, nil), nil
 	}
 	var paths []string
 	want := make([][]roa.VRP, len(t.Legs))
@@ -61,7 +59,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 		uris := []string{}
 		arrival := arrivalAt(said, paths[i])
 		if arrival == nil || len(arrival.Certificates) == 0 {
-			return lacks(fmt.Sprintf("that %s has a certificate for %s", t.Peer, leg.Resources), t.Peer), nil
+			return lacks(holdings.Waiting{For: needCertificate, Of: t.Peer, Resources: leg.Resources, On: onInstallation(t.Peer)}), nil
 		}
 		for _, uri := range arrival.Certificates {
 			if !ours[uri] && !m.engine.Owns(uri) {
@@ -69,11 +67,11 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 			}
 		}
 		donors, l, err := m.donorVRPs(ctx, t, leg)
-		if err != nil || l.what != "" {
+		if err != nil || l.For != "" {
 			return l, err
 		}
-		if l := notShown(report, uris, arrival.Holder, leg, append(want[i], donors...)); l.what != "" {
-			l.on = t.Peer
+		if l := notShown(report, uris, arrival.Holder, leg, append(want[i], donors...)); l.For != "" {
+			l.On = onInstallation(t.Peer)
 			return l, nil
 		}
 	}
@@ -93,9 +91,9 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
-		return nil, nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again
+		return nil, nobodySaw("", err), nil //nolint:nilerr // it is said, and looked again
 	case report == nil:
-		return nil, nobodySaw("a look at what is published"), nil
+		return nil, nobodySaw("", nil), nil
 	}
 	return seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources), lack{}, nil
 }
@@ -172,12 +170,12 @@ func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg,
 		}
 	}
 	if !rest.Empty() {
-		return lack{waiting{what: fmt.Sprintf("that the CA of %s publishes something valid for %s", holder, rest)}, stale}
+		return lack{holdings.Waiting{For: needValid, Of: holder, Resources: rest}, stale}
 	}
 	is := among(shown)
 	for _, v := range want {
 		if !is(validate.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}) {
-			return lack{waiting{what: fmt.Sprintf("that the CA of %s publishes a ROA for %s", holder, v)}, stale}
+			return lack{holdings.Waiting{For: needROA, Of: holder, Says: v.String()}, stale}
 		}
 	}
 	return lack{}
@@ -208,13 +206,17 @@ func lastWord(t *holdings.Transfer, now time.Time) time.Time {
 	return since
 }
 
-// waitsElsewhere is what a transfer to another installation waits for there, in words.
-func (m *Mover) waitsElsewhere(t *holdings.Transfer) string {
+// waitsElsewhere is what a transfer to another installation waits for there.
+func (m *Mover) waitsElsewhere(t *holdings.Transfer) holdings.Waiting {
 	if failure := m.couriers.failure(t.Peer); failure != "" {
-		return failure
+		return holdings.Waiting{For: needThere, Says: failure}
 	}
-	if w, err := m.wordOf(t.Peer, t.Ref); err == nil && w.recipient() != nil {
-		return cmp.Or(w.recipient().Waits, "that "+t.ToRegistry+" accepts it")
+	w, err := m.wordOf(t.Peer, t.Ref)
+	switch {
+	case err != nil || w.recipient() == nil:
+		return holdings.Waiting{For: needReply, Of: t.Peer}
+	case w.recipient().Waits != "":
+		return holdings.Waiting{For: needThere, Says: w.recipient().Waits}
 	}
-	return "that " + t.Peer + " answers"
+	return holdings.Waiting{For: holdings.NeedAcceptance, Of: t.ToRegistry}
 }

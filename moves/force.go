@@ -73,12 +73,9 @@ func (m *Mover) Force(ctx context.Context, by holdings.By, id uint64, consent ca
 	return f, err
 }
 
-// onCA begins whom a transfer waits on where that is a CA elsewhere.
-const onCA = "the CA of "
-
 // WaitsForCA tells whether a transfer waits for a CA elsewhere that Force goes on without.
 func (s *Status) WaitsForCA() bool {
-	return strings.HasPrefix(s.On, onCA) && forceable(&s.Transfer) == nil
+	return strings.HasPrefix(s.On, onCA("").String()) && forceable(&s.Transfer) == nil
 }
 
 // forceable tells what keeps a transfer from being forced.

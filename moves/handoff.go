@@ -152,10 +152,10 @@ func (m *Mover) handoff(t *holdings.Transfer, now time.Time, ready *due) (time.T
 	switch {
 	case len(c.waiting)+len(left) == 0:
 	case starting > t.Handoff.Batch/2:
-		m.waits(t, fmt.Sprintf("that %d holders of the batch before are published", starting))
+		m.waits(t, holdings.Waiting{For: needBatch, Number: starting})
 		return now.Add(lookEvery), nil
 	case now.Before(next):
-		m.waits(t, "the time of the next batch")
+		m.waits(t, holdings.Waiting{For: needPace})
 		return next, nil
 	case len(c.waiting) > 0:
 		ready.accept = append(ready.accept, c.waiting[:min(len(c.waiting), t.Handoff.Batch)]...)
@@ -165,9 +165,9 @@ func (m *Mover) handoff(t *holdings.Transfer, now time.Time, ready *due) (time.T
 	}
 	switch {
 	case c.open > 0:
-		m.waits(t, fmt.Sprintf("%d holders that are on their way", c.open))
+		m.waits(t, holdings.Waiting{For: needOnTheirWay, Number: c.open})
 	case len(c.left)+len(c.aside) > 0:
-		m.waits(t, fmt.Sprintf("%d holders that were left out; 'cadastre handoff resume' begins with them again", max(len(c.left), len(c.aside))))
+		m.waits(t, holdings.Waiting{For: needLeftOut, Number: max(len(c.left), len(c.aside))})
 	case now.Before(t.Seen.Add(t.Soak)):
 		return t.Seen.Add(t.Soak), nil
 	default:

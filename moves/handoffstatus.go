@@ -139,10 +139,10 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {
 	if len(s.Waits) < mostWaits {
 		now := time.Now()
-		w := m.awaits(l, t, now)
-		st := Status{Transfer: *t, On: w.on}
+		what, on, _ := put(m.awaits(l, t, now))
+		st := Status{Transfer: *t, On: on}
 		long := st.WaitsForCA() && now.Sub(t.When(holdings.StepAccepted)) >= forceAfter
-		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: w.what, On: w.on, Force: long})
+		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: what, On: on, Force: long})
 	}
 }
 

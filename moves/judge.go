@@ -1,33 +1,11 @@
 package moves
 
 import (
-	"strings"
 	"time"
 
 	"cadastre/ca"
 	"cadastre/holdings"
 )
-
-// judged is what an initiated transfer waits for by the policies of both registries, in words.
-func judged(t *holdings.Transfer, j holdings.Judgement) waiting {
-	var w waiting
-	var what, on []string
-	for _, wait := range j.Waits {
-		switch wait.For {
-		case holdings.ForApproval:
-			what = append(what, "that "+wait.Registry+" approves it ('cadastre transfer approve')")
-		case holdings.ForAcceptance:
-			what = append(what, "that "+wait.Registry+" accepts it")
-		case holdings.ForObjection:
-			what = append(what, "that "+wait.Registry+" objects or consents; its silence is consent")
-		case holdings.ForResolution:
-			what = append(what, "that the objection of "+wait.Registry+" is resolved: "+t.Objection())
-		}
-		on = append(on, wait.Registry)
-	}
-	w.what, w.on, w.until = strings.Join(what, ", and "), strings.Join(on, ", "), j.Next()
-	return w
-}
 
 // Object has the source's registry object to a transfer that its holder began as of right. The ground is one of those that its
 // policy lists; what is behind it is the reason. The transfer is parked until that is resolved or it is cancelled.

@@ -11,7 +11,6 @@ package moves
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -144,7 +143,7 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 // look finds what one transfer is ready for, and when to look again where it is for nothing.
 func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if !t.Local() && !t.State.Over() && m.distrusted(t.Peer) {
-		m.waitsOn(t, waiting{what: fmt.Sprintf("that %s is trusted again ('cadastre registries trust'), or that it is cancelled or abandoned", t.Peer), on: onOperator})
+		m.waits(t, holdings.Waiting{For: needTrust, Of: t.Peer, On: onOperator})
 		return now.Add(time.Minute), nil
 	}
 	if !t.Local() { // what was heard before a crash, or while something failed, is followed now
@@ -188,7 +187,7 @@ func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Ti
 	}
 	if t.Incoming() {
 		lacking, err := m.grounded(ctx, t, now)
-		if m.waitsOn(t, lacking); err != nil || lacking.what != "" {
+		if m.waits(t, lacking); err != nil || lacking.For != "" {
 			return now.Add(lookAgain), err
 		}
 	}
@@ -198,7 +197,7 @@ func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Ti
 
 // grounded is what a transfer from elsewhere waits for before it can be accepted: that it can be, that a parent outside the tree
 // certifies what moves, and the proof that it is its source's to give.
-func (m *Mover) grounded(ctx context.Context, t *holdings.Transfer, now time.Time) (waiting, error) {
+func (m *Mover) grounded(ctx context.Context, t *holdings.Transfer, now time.Time) (holdings.Waiting, error) {
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		_, err := l.Accept(holdings.By{Actor: Actor, Time: now}, t.ID, "")
 		return err
@@ -206,15 +205,15 @@ func (m *Mover) grounded(ctx context.Context, t *holdings.Transfer, now time.Tim
 	switch {
 	case own(err):
 		m.stuck(t.ID, err)
-		return waiting{what: "that this is settled: " + err.Error(), on: onOperator}, nil
+		return holdings.Waiting{For: needSettling, Says: err.Error(), On: onOperator}, nil
 	case err != nil:
-		return waiting{}, err
+		return holdings.Waiting{}, err
 	}
-	if without, err := m.groundless(t); err != nil || without != "" {
-		return waiting{what: without}, err
+	if without, err := m.groundless(t); err != nil || without.For != "" {
+		return without, err
 	}
 	lacking, err := m.unproven(ctx, t)
-	return lacking.waiting, err
+	return lacking.Waiting, err
 }
 
 // accepted is a transfer of which both sides may speak for the resources.
@@ -231,14 +230,14 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	}
 	switch {
 	case missing.unsure:
-		m.waitsOn(t, missing.waiting)
+		m.waits(t, missing.Waiting)
 		return now.Add(lookAgain), nil
-	case missing.what != "" && !t.Seen.IsZero():
+	case missing.For != "" && !t.Seen.IsZero():
 		m.looked(t, time.Time{})
 		ready.lost = append(ready.lost, t.ID)
 		return time.Time{}, m.keepLook(t)
-	case missing.what != "":
-		m.waitsOn(t, missing.waiting)
+	case missing.For != "":
+		m.waits(t, missing.Waiting)
 		return now.Add(lookEvery), nil
 	case t.Seen.IsZero():
 		ready.seen = append(ready.seen, t.ID)
@@ -254,7 +253,7 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	default:
 		if t.Outgoing() {
 			if w, err := m.wordOf(t.Peer, t.Ref); err != nil || w == nil || w.Unsure || w.Heard.Before(lastWord(t, now)) {
-				m.waitsOn(t, waiting{what: "the last word of " + t.Peer, on: t.Peer})
+				m.waits(t, holdings.Waiting{For: needReport, Of: t.Peer, On: onInstallation(t.Peer)})
 				return now.Add(lookAgain), err
 			}
 		}
@@ -271,20 +270,20 @@ func (m *Mover) arrived(t *holdings.Transfer, now time.Time) (time.Time, error) 
 		return time.Time{}, err
 	}
 	if hindered, err := m.offer(t); err != nil || hindered != "" {
-		m.waitsOn(t, waiting{what: hindered, on: onAuthorities})
+		m.waits(t, holdings.Waiting{For: needAuthorities, Says: hindered, On: onAuthorities})
 		return now.Add(retryAfter), err
 	}
 	for _, leg := range t.Legs {
 		if len(m.engine.CertificatesOf(leg.To)) == 0 {
-			w := waiting{what: fmt.Sprintf("that %s has a certificate for %s", leg.To, leg.Resources), on: onAuthorities}
+			w := holdings.Waiting{For: needCertificate, Of: leg.To, Resources: leg.Resources, On: onAuthorities}
 			if _, delegated := m.engine.Delegated(leg.To); delegated {
-				w.on = onCA + leg.To
+				w.On = onCA(leg.To)
 			}
-			m.waitsOn(t, w)
+			m.waits(t, w)
 			return now.Add(lookEvery), nil
 		}
 	}
-	m.waits(t, "")
+	m.waits(t, holdings.Waiting{})
 	return now.Add(time.Minute), nil
 }
 
@@ -328,13 +327,13 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	case err != nil:
 		return time.Time{}, err
 	case left.Delegated:
-		m.waitsOn(t, waiting{left.Missing, onCA + left.Holder, left.Notice})
+		m.waits(t, holdings.Waiting{For: needAuthorities, Says: left.Missing, On: onCA(left.Holder), Until: left.Notice})
 		return now.Add(lookAgain), nil
 	case left.Missing != "":
-		m.waits(t, left.Missing)
+		m.waits(t, holdings.Waiting{For: needAuthorities, Says: left.Missing})
 		return now.Add(lookEvery), nil
 	case t.Outgoing() && t.When(holdings.StepAnnounced).IsZero():
-		m.waits(t, "")
+		m.waits(t, holdings.Waiting{})
 		return time.Time{}, nil
 	}
 	if t.State == holdings.Cancelled {

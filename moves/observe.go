@@ -117,15 +117,31 @@ func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observa
 	m.poke()
 }
 
-// lack is what of the recipient's side is not published yet, in words, and on whom that waits. Where it is unsure, nobody
-// could look: what was seen before is then neither seen nor lost.
+// lack is what of the recipient's side is not published yet, and on whom that waits. Where it is unsure, nobody could look: what was
+// seen before is then neither seen nor lost.
 type lack struct {
-	waiting
+	holdings.Waiting
 	unsure bool
 }
 
-func lacks(what, on string) lack { return lack{waiting{what: what, on: on}, false} }
-func nobodySaw(what string) lack { return lack{waiting{what: what}, true} }
+func lacks(w holdings.Waiting) lack { return lack{w, false} }
+
+// lacksOf is what the authorities say that they have yet to do.
+func lacksOf(says string, on holdings.Party) lack {
+	if says == "" {
+		return lack{}
+	}
+	return lacks(holdings.Waiting{For: needAuthorities, Says: says, On: on})
+}
+
+// nobodySaw is that there is no look at what an installation publishes, or for "" at what is published here, and why not.
+func nobodySaw(installation string, why error) lack {
+	w := holdings.Waiting{For: needLook, Of: installation}
+	if why != nil {
+		w.Says = why.Error()
+	}
+	return lack{w, true}
+}
 
 // missing is what of the recipient's side of an accepted transfer is not published yet, and on whom that waits; empty where
 // all is.
@@ -134,7 +150,7 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 		return m.missingElsewhere(ctx, t)
 	}
 	if why, err := m.offer(t); why != "" || err != nil {
-		return lacks(why, ""), err
+		return lacksOf(why, holdings.Party{}), err
 	}
 	var want map[string][]roa.VRP
 	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
@@ -148,22 +164,22 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 			continue
 		}
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
-		on := ""
+		var on holdings.Party
 		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
-			on = onCA + leg.To
+			on = onCA(leg.To)
 		}
 		if err != nil || s.Missing != "" {
-			return lacks(s.Missing, on), err
+			return lacksOf(s.Missing, on), err
 		}
 		if t.Seen.IsZero() && s.Pending != "" { // what was published once stays so until it is missing
-			return lacks(s.Pending, ""), nil
+			return lacksOf(s.Pending, holdings.Party{}), nil
 		}
 		_, donorElsewhere := m.engine.Delegated(leg.From)
 		if t.Forced || !s.Delegated && (!donorElsewhere || !t.Kind.SameHolder()) {
 			continue
 		}
-		if missing, err := m.missingDelegated(ctx, t, leg, want[leg.To]); err != nil || missing.what != "" {
-			missing.on = on
+		if missing, err := m.missingDelegated(ctx, t, leg, want[leg.To]); err != nil || missing.For != "" {
+			missing.On = on
 			return missing, err
 		}
 	}
@@ -174,7 +190,7 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 // all that is valid below the donor's CA for what moves with the same holder. Bytes are believed, as a relying party sees them.
 func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg holdings.Leg, want []roa.VRP) (lack, error) {
 	donors, l, err := m.donorVRPs(ctx, t, leg)
-	if err != nil || l.what != "" {
+	if err != nil || l.For != "" {
 		return l, err
 	}
 	tal, err := m.engine.TAL()
@@ -184,9 +200,9 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
-		return nobodySaw("a look at what is published: " + err.Error()), nil //nolint:nilerr // it is said, and looked again
+		return nobodySaw("", err), nil //nolint:nilerr // it is said, and looked again
 	case report == nil:
-		return nobodySaw("a look at what is published"), nil
+		return nobodySaw("", nil), nil
 	}
 	m.saw(t, report)
 	return notShown(report, m.engine.CertificatesOf(leg.To), leg.To, leg, append(want, donors...)), nil

@@ -3,7 +3,6 @@ package moves
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,12 +24,12 @@ func TestCutShort(t *testing.T) {
 	const uri, notify = "rsync://h.example/m/x.cer", "https://h.example/n.xml"
 	for _, cut := range []string{"", "its time was over"} {
 		r := &relying.Report{Cut: cut}
-		if l := notShown(r, []string{uri}, "x", leg, nil); !strings.Contains(l.what, "41.0.0.0/16") || l.unsure != (cut != "") {
+		if l := notShown(r, []string{uri}, "x", leg, nil); (l.For != needValid || l.Resources.String() != "41.0.0.0/16") || l.unsure != (cut != "") {
 			t.Errorf("cut by %q: %+v", cut, l)
 		}
 		r.Authorities = []validate.AuthorityResult{{CertificateURI: uri, Notify: notify, Resources: block}}
 		r.Repositories = []relying.Repository{{URI: notify, How: relying.HowSnapshot}}
-		if l := notShown(r, []string{uri}, "x", leg, nil); l.what != "" {
+		if l := notShown(r, []string{uri}, "x", leg, nil); l.For != "" {
 			t.Errorf("cut by %q: %+v", cut, l)
 		}
 	}

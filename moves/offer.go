@@ -1,7 +1,6 @@
 package moves
 
 import (
-	"fmt"
 	"time"
 
 	"cadastre/holdings"
@@ -31,7 +30,7 @@ func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 			return "", err
 		}
 		if !besides.Empty() {
-			m.waits(t, fmt.Sprintf("that somebody decides whether the CA of the donor is to be that of %s, which holds %s too ('cadastre children add %s')", leg.To, besides, leg.To))
+			m.waits(t, holdings.Waiting{For: needOffer, Of: leg.To, Resources: besides})
 			continue
 		}
 		if _, err := m.engine.OfferChild(holdings.By{Actor: Actor, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {

@@ -23,7 +23,7 @@ func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error
 	}
 	said := w.source()
 	if said == nil {
-		return lacks("that "+t.Peer+" says where its certificate is", t.Peer), nil
+		return lacks(holdings.Waiting{For: needOwnProof, Of: t.Peer, On: onInstallation(t.Peer)}), nil
 	}
 	p, err := m.peer(t.Peer)
 	if err != nil {
@@ -46,10 +46,10 @@ func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error
 		}
 	}
 	if !rest.Empty() {
-		return lacks(fmt.Sprintf("that %s shows a certificate of its own for %s below the trust anchor of its introduction", t.Peer, rest), t.Peer), nil
+		return lacks(holdings.Waiting{For: needProof, Of: t.Peer, Resources: rest, On: onInstallation(t.Peer)}), nil
 	}
 	if r := unauthorised(report, theirs, t.Carried); r != nil {
-		return lacks(fmt.Sprintf("that a ROA of %s authorises %s,AS%d up to /%d, which is to go along", t.Peer, r.Prefix, r.Origin, r.MaxLength), t.Peer), nil
+		return lacks(holdings.Waiting{For: needProvenROA, Of: t.Peer, Says: fmt.Sprintf("%s,AS%d up to /%d", r.Prefix, r.Origin, r.MaxLength), On: onInstallation(t.Peer)}), nil
 	}
 	return lack{}, nil
 }
@@ -59,14 +59,14 @@ func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error
 func (m *Mover) seeSource(ctx context.Context, t *holdings.Transfer) (*relying.Report, lack) {
 	p, err := m.peer(t.Peer)
 	if err != nil {
-		return nil, nobodySaw(err.Error())
+		return nil, nobodySaw(t.Peer, err)
 	}
 	report, err := m.see(ctx, "peer-"+p.Name, p.TAL, p.TLSRoots, t.Steps[len(t.Steps)-1].At)
 	switch {
 	case err != nil:
-		return nil, nobodySaw(fmt.Sprintf("a look at what %s publishes: %v", p.Name, err))
+		return nil, nobodySaw(p.Name, err)
 	case report == nil:
-		return nil, nobodySaw("a look at what " + p.Name + " publishes")
+		return nil, nobodySaw(p.Name, nil)
 	}
 	return report, lack{}
 }

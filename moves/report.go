@@ -118,13 +118,15 @@ func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, 
 		r.Reason = t.Text(holdings.StepCancelled)
 	case holdings.Finalised:
 	default:
-		status, err := m.Show(t.ID)
-		if err != nil {
+		var waits []holdings.Waiting
+		if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+			waits = m.awaits(l, t, time.Now())
+			return nil
+		}); err != nil {
 			return nil, err
 		}
-		unproven := t.State == holdings.Initiated && status.On == t.Peer // the source can do something about that
-		if unproven || status.On != t.FromRegistry && status.On != t.Peer && status.On != onBoth {
-			r.Waits = status.Waits
+		if !knownThere(t, waits) {
+			r.Waits, _, _ = put(waits)
 		}
 		if !t.When(holdings.StepWishedOff).IsZero() {
 			r.Wish = cmp.Or(t.Text(holdings.StepWishedOff), "no reason given")
@@ -145,6 +147,23 @@ func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, 
 		r.Legs = append(r.Legs, a)
 	}
 	return r, nil
+}
+
+// knownThere tells whether the source of an incoming transfer knows what is waited for here without being told: it waits on the source
+// itself, and not for a proof.
+func knownThere(t *holdings.Transfer, waits []holdings.Waiting) bool {
+	if len(waits) != 1 {
+		return false
+	}
+	switch on := waits[0].On; on.Kind {
+	case holdings.OfInstallation:
+		return t.State != holdings.Initiated
+	case holdings.OfRegistry:
+		return on.Name == t.FromRegistry
+	case holdings.OfRegistries:
+		return true
+	}
+	return false
 }
 
 // Offer is the parent_response for the CA, elsewhere, of an organisation whose resources move (RFC 8183, section 5.2.2): with

@@ -51,8 +51,8 @@ func (m *Mover) List(open bool) ([]Status, error) {
 
 func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *Status {
 	s := &Status{Transfer: *t}
-	w := m.awaits(l, t, time.Now())
-	s.Waits, s.On, s.Until, s.Odds = w.what, w.on, w.until, m.odds(t)
+	s.Waits, s.On, s.Until = put(m.awaits(l, t, time.Now()))
+	s.Odds = m.odds(t)
 	if t.State == holdings.Accepted {
 		for _, vrps := range agreed(l, t, b) {
 			s.Agreed = append(s.Agreed, vrps...)

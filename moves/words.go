@@ -1,0 +1,145 @@
+package moves
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+)
+
+// What a transfer needs that the mover finds, and the ledger does not know.
+const (
+	needTrust       holdings.Need = "trust"           // of the installation Of
+	needSettling    holdings.Need = "settling"        // of an error; Says is it
+	needParent      holdings.Need = "parent"          // that a parent outside the tree certifies Resources to Of; Says is who
+	needOwnProof    holdings.Need = "own certificate" // that the installation Of names its certificate
+	needProof       holdings.Need = "proof"           // that it shows one of its own for Resources
+	needProvenROA   holdings.Need = "proven ROA"      // that it shows a ROA; Says is which
+	needLook        holdings.Need = "look"            // at what is published here, or by the installation Of; Says is why there is none
+	needPlace       holdings.Need = "place"           // that the installation Of says where it publishes its side
+	needCertificate holdings.Need = "certificate"     // that Of has one for Resources
+	needValid       holdings.Need = "something valid" // that the CA of Of publishes something valid for Resources
+	needROA         holdings.Need = "ROA"             // that the CA of Of publishes a ROA; Says is which
+	needReport      holdings.Need = "report"          // the newest one of the installation Of
+	needReply       holdings.Need = "reply"           // of the installation Of
+	needAuthorities holdings.Need = "authorities"     // what they have yet to do; Says is that
+	needThere       holdings.Need = "there"           // what the other installation waits for; Says is that
+	needOffer       holdings.Need = "offer"           // that somebody decides whether the CA of the donor is to be that of Of, which has Resources too
+	needBatch       holdings.Need = "batch"           // that Number holders of the batch before are published
+	needPace        holdings.Need = "pace"            // the time of the next batch
+	needOnTheirWay  holdings.Need = "on their way"    // Number holders
+	needLeftOut     holdings.Need = "left out"        // Number holders
+	needSettlement  holdings.Need = "settlement"      // with the installation Of, where it ended otherwise; Says is how
+)
+
+const soakInWords = "that readers have had the time to see the recipient's side"
+
+// inWords has what each need is in English. It is the one place where waits are put into words: for the API, whose field 'waits' has
+// always been text, and for the report to another installation.
+var inWords = map[holdings.Need]func(w holdings.Waiting) string{
+	holdings.NeedResolution: func(w holdings.Waiting) string { return "that the dispute is resolved: " + w.Says },
+	holdings.NeedTurn:       always("its turn, which the handoff gives it"),
+	holdings.NeedApproval:   func(w holdings.Waiting) string { return "that " + w.Of + " approves it ('cadastre transfer approve')" },
+	holdings.NeedAcceptance: func(w holdings.Waiting) string { return "that " + w.Of + " accepts it" },
+	holdings.NeedObjection: func(w holdings.Waiting) string {
+		return "that " + w.Of + " objects or consents; its silence is consent"
+	},
+	holdings.NeedAnswer:          func(w holdings.Waiting) string { return "that the objection of " + w.Of + " is resolved: " + w.Says },
+	holdings.NeedCancellation:    func(w holdings.Waiting) string { return "its cancellation, since " + w.Says },
+	holdings.NeedAccepting:       always("its acceptance, which is due"),
+	holdings.NeedHolders:         always("that its holders have moved"),
+	holdings.NeedResumption:      always("that it is resumed ('cadastre handoff resume')"),
+	holdings.NeedSourceCancels:   func(w holdings.Waiting) string { return "that " + w.Of + " cancels it, as is wished here" },
+	holdings.NeedSourceFinalises: func(w holdings.Waiting) string { return "that " + w.Of + " finalises it" },
+	holdings.NeedPublishedThere:  func(w holdings.Waiting) string { return "that " + w.Of + " publishes its side" },
+	holdings.NeedPublished:       always("that the recipient's side is published"),
+	holdings.NeedSoak:            always(soakInWords),
+	holdings.NeedSoakAndWord:     always(soakInWords + ", and then for a word of the source, which holds it back"),
+	holdings.NeedWord:            always("a word of the source, which holds it back"),
+	holdings.NeedFinalising:      always("its finalisation, which is due"),
+	holdings.NeedAnnouncing:      func(w holdings.Waiting) string { return "that " + w.Of + " knows that it is over" },
+	holdings.NeedRecipientGone:   always("that what the recipient's side had got is withdrawn"),
+	holdings.NeedSourceGone:      always("that what the source's side had is withdrawn"),
+
+	needTrust: func(w holdings.Waiting) string {
+		return "that " + w.Of + " is trusted again ('cadastre registries trust'), or that it is cancelled or abandoned"
+	},
+	needSettling: func(w holdings.Waiting) string { return "that this is settled: " + w.Says },
+	needParent: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that %s certifies %s to %s", w.Says, w.Resources, w.Of)
+	},
+	needOwnProof: func(w holdings.Waiting) string { return "that " + w.Of + " says where its certificate is" },
+	needProof: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that %s shows a certificate of its own for %s below the trust anchor of its introduction", w.Of, w.Resources)
+	},
+	needProvenROA: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that a ROA of %s authorises %s, which is to go along", w.Of, w.Says)
+	},
+	needLook:  lookInWords,
+	needPlace: func(w holdings.Waiting) string { return "that " + w.Of + " says where it publishes its side" },
+	needCertificate: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that %s has a certificate for %s", w.Of, w.Resources)
+	},
+	needValid: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that the CA of %s publishes something valid for %s", w.Of, w.Resources)
+	},
+	needROA: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that the CA of %s publishes a ROA for %s", w.Of, w.Says)
+	},
+	needReport:      func(w holdings.Waiting) string { return "the last word of " + w.Of },
+	needReply:       func(w holdings.Waiting) string { return "that " + w.Of + " answers" },
+	needAuthorities: func(w holdings.Waiting) string { return w.Says },
+	needThere:       func(w holdings.Waiting) string { return w.Says },
+	needOffer: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that somebody decides whether the CA of the donor is to be that of %s, which holds %s too ('cadastre children add %s')", w.Of, w.Resources, w.Of)
+	},
+	needBatch: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that %d holders of the batch before are published", w.Number)
+	},
+	needPace:       always("the time of the next batch"),
+	needOnTheirWay: func(w holdings.Waiting) string { return fmt.Sprintf("%d holders that are on their way", w.Number) },
+	needLeftOut: func(w holdings.Waiting) string {
+		return fmt.Sprintf("%d holders that were left out; 'cadastre handoff resume' begins with them again", w.Number)
+	},
+	needSettlement: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that somebody settles it with %s, where it is %s, and ends it here ('cadastre transfer abandon %d')", w.Of, w.Says, w.Transfer)
+	},
+}
+
+func always(text string) func(holdings.Waiting) string {
+	return func(holdings.Waiting) string { return text }
+}
+
+func lookInWords(w holdings.Waiting) string {
+	text := "a look at what is published"
+	if w.Of != "" {
+		text = "a look at what " + w.Of + " publishes"
+	}
+	if w.Says != "" {
+		text += ": " + w.Says
+	}
+	return text
+}
+
+// put puts what a transfer waits for into words: for what, on whom, and until when that lasts at most.
+func put(list []holdings.Waiting) (what, on string, until time.Time) {
+	var whats, ons []string
+	for _, w := range list {
+		if w.For == "" {
+			continue
+		}
+		text := string(w.For)
+		if say := inWords[w.For]; say != nil {
+			text = say(w)
+		}
+		if w.Refused != "" {
+			text += ", and was refused: " + w.Refused
+		}
+		whats, ons = append(whats, text), append(ons, w.On.String())
+		if !w.Until.IsZero() && (until.IsZero() || w.Until.Before(until)) {
+			until = w.Until
+		}
+	}
+	return strings.Join(whats, ", and "), strings.Join(ons, ", "), until
+}
