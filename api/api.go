@@ -5,18 +5,74 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/printable"
 )
 
-// maxRequest bounds a request; the largest are registries' files, of some 30 MB, in base64.
-const maxRequest = 128 << 20
+// LargestRequest is how many octets a request may have; the largest are registries' files, of some 30 MB, in base64.
+const LargestRequest = 128 << 20
+
+// smallRequest is how many octets a request may have that waits for no other. All but files are smaller.
+const smallRequest = 64 << 10
+
+// Room is memory for the large requests of operators. They wait for one another, and what is small waits for none of them.
+type Room struct {
+	octets *semaphore.Weighted
+	held   atomic.Int64
+	size   int64
+}
+
+// NewRoom makes a room of so many octets, LargestRequest at least; 0: twice that.
+func NewRoom(size int64) *Room {
+	if size == 0 {
+		size = 2 * LargestRequest
+	}
+	return &Room{octets: semaphore.NewWeighted(size), size: size}
+}
+
+// Held is how many octets large requests have now, and Size how many they may have.
+func (r *Room) Held() int64 { return r.held.Load() }
+
+// Size is how many octets large requests may have.
+func (r *Room) Size() int64 { return r.size }
+
+// enter waits until there is room for a request, unless it is small, and takes it until leave is called. A request of which the length is
+// not known counts as the largest when it turns out not to be small.
+func (r *Room) enter(ctx context.Context, octets int64) (leave func(), err error) {
+	if octets <= smallRequest {
+		return func() {}, nil
+	}
+	if err := r.octets.Acquire(ctx, octets); err != nil {
+		return nil, fault.New(fault.Busy, "other large requests took all the memory for them, and this one was given up: send it again")
+	}
+	r.held.Add(octets)
+	return func() { r.held.Add(-octets); r.octets.Release(octets) }, nil
+}
+
+// body is what there is of a request's body, once there is room for all of it.
+func (r *Room) body(w http.ResponseWriter, q *http.Request) (body io.Reader, leave func(), err error) {
+	from := http.MaxBytesReader(w, q.Body, LargestRequest)
+	octets, start := q.ContentLength, []byte(nil)
+	if octets < 0 {
+		start = make([]byte, smallRequest+1)
+		n, err := io.ReadFull(from, start)
+		if start = start[:n]; err == nil {
+			octets = LargestRequest
+		}
+	}
+	leave, err = r.enter(q.Context(), octets)
+	return io.MultiReader(bytes.NewReader(start), from), leave, err
+}
 
 // Problem is an error on the wire (RFC 9457).
 type Problem struct {
@@ -27,16 +83,28 @@ type Problem struct {
 	Effect json.RawMessage `json:"effect,omitempty"` // of a decision that the brake holds
 }
 
+// router is where requests go, and the memory that they may take.
+type router struct {
+	*http.ServeMux
+	room *Room
+}
+
 // handle serves one request type at one pattern. A function may return an answer together with an error of kind
 // Refused: the answer then travels in the problem.
-func handle[Request, Answer any](mux *http.ServeMux, pattern string, fn func(context.Context, Request) (Answer, error)) {
+func handle[Request, Answer any](mux *router, pattern string, fn func(context.Context, Request) (Answer, error)) {
 	mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		var request Request
-		if r.ContentLength > maxRequest {
-			fail(w, fault.New(fault.BadInput, "the request has %d bytes, which is too large; at most %d are taken", r.ContentLength, maxRequest), nil)
+		if r.ContentLength > LargestRequest {
+			fail(w, fault.New(fault.BadInput, "the request has %d bytes, which is too large; at most %d are taken", r.ContentLength, LargestRequest), nil)
 			return
 		}
-		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+		body, leave, err := mux.room.body(w, r)
+		if err != nil {
+			fail(w, err, nil)
+			return
+		}
+		defer leave()
+		decoder := json.NewDecoder(body)
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&request); err != nil {
 			fail(w, fault.New(fault.BadInput, "couldn't read the request: %w", err), nil)

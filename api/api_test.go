@@ -15,6 +15,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cadastre/api"
 	"cadastre/ca"
@@ -58,7 +60,7 @@ func newHandler(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return api.New(e, moves.New(e, dir, slog.New(slog.DiscardHandler)), dir)
+	return api.New(e, moves.New(e, dir, slog.New(slog.DiscardHandler)), dir, api.NewRoom(0))
 }
 
 // transports are the two ways to a handler: in the same process, and through a Unix socket.
@@ -284,4 +286,37 @@ func TestUnreachable(t *testing.T) {
 	if _, err := api.Call[api.Nothing, *ca.Status](t.Context(), client, "/status", api.Nothing{}); err == nil || !strings.Contains(err.Error(), "418") && !strings.Contains(err.Error(), "teapot") {
 		t.Errorf("it says %v", err)
 	}
+}
+
+// TestLargeRequestsWait: large requests of operators wait for one another, whether or not they say how long they are, and small ones
+// wait for none.
+func TestLargeRequestsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := api.New(nil, nil, "", api.NewRoom(api.LargestRequest))
+		call := func(ctx context.Context, body io.Reader, length int64) *httptest.ResponseRecorder {
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/roas/import", body)
+			r.ContentLength = length
+			h.ServeHTTP(w, r)
+			return w
+		}
+		body, sends := io.Pipe()
+		done := make(chan int)
+		go func() { done <- call(t.Context(), body, -1).Code }()
+		_, _ = sends.Write(bytes.Repeat([]byte(" "), 100<<10)) // it is large, as it turns out
+		if w := call(t.Context(), strings.NewReader("{"), 1); w.Code != http.StatusBadRequest {
+			t.Error("a small request beside a large one:", w.Code)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if w := call(ctx, strings.NewReader(strings.Repeat(" ", 100<<10)), 100<<10); w.Code != fault.Busy.HTTP() {
+			t.Error("a large request beside a large one:", w.Code)
+		}
+		_ = sends.Close()
+		if code := <-done; code != http.StatusBadRequest {
+			t.Error("the large one:", code)
+		}
+		if w := call(t.Context(), strings.NewReader(strings.Repeat(" ", 100<<10)), 100<<10); w.Code != http.StatusBadRequest {
+			t.Error("when the large one has ended:", w.Code)
+		}
+	})
 }

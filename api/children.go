@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 	"cadastre/holdings"
@@ -29,7 +28,7 @@ type ChildrenRemove struct {
 	Holder string `json:"holder"`
 }
 
-func (s server) children(mux *http.ServeMux) {
+func (s server) children(mux *router) {
 	e := s.engine
 	handle(mux, "/children/add", func(_ context.Context, q ChildrenAdd) (XML, error) {
 		return xmlOf(e.AddChild(q.holdings(), q.Holder, []byte(q.Request)))

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/escrow"
 )
@@ -19,7 +18,7 @@ type Certificate struct {
 	DER []byte `json:"der"`
 }
 
-func (s server) escrow(mux *http.ServeMux) {
+func (s server) escrow(mux *router) {
 	handle(mux, "/escrow/deposit", func(ctx context.Context, q EscrowDeposit) (*escrow.Deposited, error) {
 		return escrow.Deposit(ctx, s.engine, escrow.Options{Folder: q.Folder, Recipient: q.Recipient, Full: q.Full})
 	})

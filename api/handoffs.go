@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"cadastre/internal/fault"
@@ -28,7 +27,7 @@ type HandoffSteer struct {
 	Registry string `json:"registry,omitempty"`
 }
 
-func (s server) handoffs(mux *http.ServeMux) {
+func (s server) handoffs(mux *router) {
 	m := s.mover
 	begin := func(q HandoffStart) (moves.HandoffRequest, error) {
 		want := moves.HandoffRequest{Registry: q.Registry, To: q.To, Batch: q.Batch, Soak: -1, Estate: q.Estate, Code: q.Code}

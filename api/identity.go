@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 )
@@ -18,7 +17,7 @@ type IdentityActivate struct {
 // IdentityRenew asks for an identity that is to replace the one in use.
 type IdentityRenew struct{ By }
 
-func (s server) identity(mux *http.ServeMux) {
+func (s server) identity(mux *router) {
 	e := s.engine
 	handle(mux, "/identity/show", func(context.Context, Nothing) ([]ca.IdentityStatus, error) { return e.Identities() })
 	handle(mux, "/identity/renew", func(_ context.Context, q IdentityRenew) ([]ca.IdentityStatus, error) {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 	"cadastre/holdings"
@@ -30,7 +29,7 @@ type KeysActivate struct {
 	Holder string `json:"holder"`
 }
 
-func (s server) keys(mux *http.ServeMux) {
+func (s server) keys(mux *router) {
 	e := s.engine
 	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (rolled KeysRolled, err error) {
 		if q.Abandon {

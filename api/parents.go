@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 )
@@ -34,7 +33,7 @@ type ParentsList struct {
 	Holder string `json:"holder,omitempty"`
 }
 
-func (s server) parents(mux *http.ServeMux) {
+func (s server) parents(mux *router) {
 	e := s.engine
 	handle(mux, "/parents/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.ParentRequest(q.Holder)) })
 	handle(mux, "/parents/add", func(_ context.Context, q ParentsAdd) (Nothing, error) {

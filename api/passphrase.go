@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 )
@@ -16,7 +15,7 @@ type PassphraseChange struct {
 	AnchorOnly bool   `json:"anchor_only,omitempty"`
 }
 
-func (s server) passphrase(mux *http.ServeMux) {
+func (s server) passphrase(mux *router) {
 	handle(mux, "/passphrase/change", func(_ context.Context, q PassphraseChange) (ca.PassphraseChange, error) {
 		if q.AnchorOnly {
 			err := s.engine.ChangeAnchorPassphrase(q.holdings(), q.Old, q.New)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 	"cadastre/holdings"
@@ -21,7 +20,7 @@ type PolicySet struct {
 	Policy holdings.Policy `json:"policy"`
 }
 
-func (s server) policy(mux *http.ServeMux) {
+func (s server) policy(mux *router) {
 	handle(mux, "/policy/show", s.policyShow)
 	handle(mux, "/policy/set", func(_ context.Context, q PolicySet) (*ca.Effect, error) {
 		return s.engine.Decide(ca.Consent{}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(q.holdings(), q.Policy) }))

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/internal/fault"
 	"cadastre/rrdp/publisher"
@@ -27,7 +26,7 @@ type Publisher struct {
 	Handle string `json:"handle"`
 }
 
-func (s server) publishers(mux *http.ServeMux) {
+func (s server) publishers(mux *router) {
 	e := s.engine
 	handle(mux, "/publishers/add", func(ctx context.Context, q PublishersAdd) (XML, error) {
 		return xmlOf(e.AddPublisher(ctx, q.Handle, q.Repository, []byte(q.Request)))

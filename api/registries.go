@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 	"cadastre/internal/fault"
@@ -63,7 +62,7 @@ type TransferOffer struct {
 	Holder string `json:"holder,omitempty"`
 }
 
-func (s server) registries(mux *http.ServeMux) {
+func (s server) registries(mux *router) {
 	m := s.mover
 	handle(mux, "/registries/introduce", func(_ context.Context, q RegistriesIntroduce) (XML, error) {
 		return xmlOf(m.Introduce(q.TAL, q.TLSRoots))

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 )
@@ -26,7 +25,7 @@ type RepositoryShow struct {
 	Holder string `json:"holder,omitempty"`
 }
 
-func (s server) repository(mux *http.ServeMux) {
+func (s server) repository(mux *router) {
 	e := s.engine
 	handle(mux, "/repository/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.OutletRequest(q.Holder)) })
 	handle(mux, "/repository/configure", func(_ context.Context, q RepositoryConfigure) (Nothing, error) {

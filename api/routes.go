@@ -15,10 +15,10 @@ import (
 )
 
 // New is the handler of an engine and the mover of its transfers, whose data directory is named to those who are told what to
-// do about it.
-func New(e *ca.Engine, m *moves.Mover, dir string) http.Handler {
+// do about it. Large requests wait for one another in a room.
+func New(e *ca.Engine, m *moves.Mover, dir string, room *Room) http.Handler {
 	s := server{e, m, dir}
-	mux := http.NewServeMux()
+	mux := &router{http.NewServeMux(), room}
 	handle(mux, "/holdings/import", s.holdingsImport)
 	handle(mux, "/holdings/delegate", s.holdingsDelegate)
 	handle(mux, "/holdings/return", func(_ context.Context, q HoldingsTake) (*ca.Effect, error) {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 )
 
 // TransferLog asks for the public record of transfers, in a format of RIRs' transfer logs: of one RIR, or of all.
@@ -12,7 +11,7 @@ type TransferLog struct {
 	Format   string `json:"format"` // "4.0" or "4.1"
 }
 
-func (s server) transferLog(mux *http.ServeMux) {
+func (s server) transferLog(mux *router) {
 	handle(mux, "/holdings/transfers", func(_ context.Context, q TransferLog) (json.RawMessage, error) {
 		log, err := s.engine.TransferLog(q.Registry)
 		if err != nil {

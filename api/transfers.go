@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"cadastre/ca"
 	"cadastre/holdings"
@@ -70,7 +69,7 @@ type TransferList struct {
 	Open bool `json:"open,omitempty"`
 }
 
-func (s server) transfers(mux *http.ServeMux) {
+func (s server) transfers(mux *router) {
 	m := s.mover
 	handle(mux, "/transfers/initiate", s.transfersInitiate)
 	handle(mux, "/transfers/approve", s.transfersApprove)

@@ -26,6 +26,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/internal/relying"
 	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
@@ -85,15 +86,17 @@ type Engine struct {
 	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
 	// Registries names the other installations that a room above corresponds with; set before Run, nil for none.
 	Registries func() []string
-	Shares     shares.All   // what peers may use up; set before Doors
-	Network    *http.Client // to peers elsewhere; set before Run, nil for one that fits them
-	lookAt     func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
-	ask        due.Signal // parents outside the tree are to be asked
-	askers     askers
-	sending    pulse      // beats after each call on a server elsewhere
-	stepped    pulse      // beats after each round
-	send       due.Signal // something is staged for a server elsewhere
-	said       said       // what peers and servers elsewhere said that went wrong last
+	Shares     shares.All // what peers may use up; set before Doors
+	// Reading bounds each look at repositories of others; set before the first, zero for relying.ForDaemon.
+	Reading relying.Limits
+	Network *http.Client // to peers elsewhere; set before Run, nil for one that fits them
+	lookAt  func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
+	ask     due.Signal // parents outside the tree are to be asked
+	askers  askers
+	sending pulse      // beats after each call on a server elsewhere
+	stepped pulse      // beats after each round
+	send    due.Signal // something is staged for a server elsewhere
+	said    said       // what peers and servers elsewhere said that went wrong last
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -184,7 +185,7 @@ func (e *Engine) lookAtParent(ctx context.Context, called string, issuer []byte)
 // what is served now. Most of its time it waits for others.
 func (e *Engine) relyingOptions(cache string) relying.Options {
 	options := relying.Options{
-		Cache: cache, P256: e.policy.Algorithm == object.P256, Fresh: true, Only: true, Workers: 16, Limits: relying.ForDaemon(),
+		Cache: cache, P256: e.policy.Algorithm == object.P256, Fresh: true, Only: true, Workers: 16, Limits: cmp.Or(e.Reading, relying.ForDaemon()),
 	}
 	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
 		options.TLSRoots = roots // our own, of a trial

@@ -3,6 +3,9 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cadastre/api"
+	"cadastre/internal/relying"
+	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/shares"
 )
 
@@ -54,4 +57,31 @@ func (c *sharesCollector) Collect(out chan<- prometheus.Metric) {
 	metric(prometheus.GaugeValue, c.free, float64(disk.Free))
 	metric(prometheus.GaugeValue, c.floor, float64(disk.Floor))
 	metric(prometheus.CounterValue, c.guests, float64(disk.Refused))
+}
+
+// watchOperators adds the memory that large requests of operators take.
+func (m *metrics) watchOperators(room *api.Room) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cadastre_operator_memory_bytes", Help: "Memory that large requests of operators take."}, func() float64 { return float64(room.Held()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cadastre_operator_memory_limit_bytes", Help: "Memory that such requests may take."}, func() float64 { return float64(room.Size()) }),
+	)
+}
+
+// watchLooks adds what the processes have used that look at repositories of others.
+func (m *metrics) watchLooks(limits relying.Limits) {
+	counter := func(name, help string, of func(sandbox.Use) float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "cadastre_" + name, Help: help}, func() float64 { return of(sandbox.Used()) })
+	}
+	gauge := func(name, help string, of func(sandbox.Use) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cadastre_" + name, Help: help}, func() float64 { return of(sandbox.Used()) })
+	}
+	m.registry.MustRegister(
+		counter("looks_total", "Looks at repositories of others, each by a process of its own.", func(u sandbox.Use) float64 { return float64(u.Looks) }),
+		counter("looks_failed_total", "Looks that came to nothing, since a limit of the process was reached, or nobody.", func(u sandbox.Use) float64 { return float64(u.Failed) }),
+		counter("looks_cut_total", "Looks at which a limit left something out.", func(u sandbox.Use) float64 { return float64(u.Cut) }),
+		counter("looks_seconds_total", "How long looks have taken.", func(u sandbox.Use) float64 { return u.Time.Seconds() }),
+		counter("looks_cpu_seconds_total", "Processor time of looks.", func(u sandbox.Use) float64 { return u.CPU.Seconds() }),
+		gauge("look_memory_highest_bytes", "Memory of that look which has taken the most so far.", func(u sandbox.Use) float64 { return float64(u.Memory) }),
+		gauge("look_memory_limit_bytes", "Memory that a look may take.", func(sandbox.Use) float64 { return float64(limits.Process.Memory) }),
+	)
 }

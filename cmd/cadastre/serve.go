@@ -254,7 +254,10 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 		return err
 	}
 	h.engine.Shares = h.config.Limits.shares(h.dir)
+	operators := h.config.Limits.operators()
 	m.registry.MustRegister(newSharesCollector(h.engine.Shares))
+	m.watchOperators(operators)
+	m.watchLooks(h.engine.Reading)
 	if err := h.openDoors(peers, o.trace, m.messageRefused); err != nil {
 		return err
 	}
@@ -264,7 +267,7 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 	}
 	defer trees.close()
 	h.engine.Beyond = trees
-	if err := h.serveSocket(ctx, group, log); err != nil {
+	if err := h.serveSocket(ctx, group, operators, log); err != nil {
 		return err
 	}
 	if h.config.Listen.Metrics != "" {
@@ -380,7 +383,7 @@ func (h *house) publicHandler(peers *doorway) (http.Handler, error) {
 
 // serveSocket opens the door for the other commands. A socket that a dead daemon left is removed: the store's lock
 // says that no other is alive.
-func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, log *slog.Logger) error {
+func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, room *api.Room, log *slog.Logger) error {
 	path := filepath.Join(h.dir, "cadastre.sock")
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Wrap(err, "couldn't replace the socket %s", path)
@@ -392,7 +395,7 @@ func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, log *slo
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fault.Wrap(err, "couldn't close the socket %s to others", path)
 	}
-	serveOperators(ctx, group, listener, api.New(h.engine, h.mover, h.dir), log)
+	serveOperators(ctx, group, listener, api.New(h.engine, h.mover, h.dir, room), log)
 	return nil
 }
 

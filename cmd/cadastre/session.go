@@ -55,6 +55,7 @@ func (g *global) open(log *slog.Logger) (*house, error) {
 		_ = st.Close()
 		return nil, err
 	}
+	e.Reading = c.Limits.Looks.reading()
 	return &house{g.data, c, st, e, moves.New(e, g.data, log)}, nil
 }
 
@@ -79,7 +80,7 @@ func (g *global) client(prepare func(*house) error) (*api.Client, func(), error)
 			}
 		}
 		if err == nil {
-			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.mover, h.dir))}}, h.close, nil
+			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.mover, h.dir, api.NewRoom(0)))}}, h.close, nil
 		}
 		if fault.KindOf(err) != fault.Busy || time.Now().After(deadline) {
 			return nil, nil, err

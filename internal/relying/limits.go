@@ -63,7 +63,7 @@ func byHand() Limits {
 	}
 }
 
-// ForDaemon is what a daemon's own looks may cost: enough for a registry of the size of the largest, and for members' CAs.
+// ForDaemon is what a daemon's own looks may cost where its configuration does not say otherwise: enough for a registry of the size of the largest, and for members' CAs.
 func ForDaemon() Limits {
 	l := byHand()
 	l.File, l.Held, l.Findings = gibi, 32*mebi, 2000

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -64,7 +65,50 @@ func Verify(ctx context.Context, options relying.Options) (*relying.Report, erro
 	if err != nil {
 		return nil, err
 	}
-	return relying.Unpack(a.Report)
+	report, err := relying.Unpack(a.Report)
+	if err == nil && report.Cut != "" {
+		used.mu.Lock()
+		used.Cut++
+		used.mu.Unlock()
+	}
+	return report, err
+}
+
+// Use is what the looks of this process at repositories have used so far.
+type Use struct {
+	Looks  int64
+	Failed int64         // that came to nothing: a limit of the process, or nobody could be reached
+	Cut    int64         // at which a limit left something out
+	Time   time.Duration // from start to end, all together
+	CPU    time.Duration // the same
+	Memory int64         // octets that the process had which had the most
+}
+
+var used struct {
+	mu sync.Mutex
+	Use
+}
+
+// Used is what looks have used so far.
+func Used() Use {
+	used.mu.Lock()
+	defer used.mu.Unlock()
+	return used.Use
+}
+
+// count adds a process that has ended.
+func count(state *os.ProcessState, took time.Duration, failed bool) {
+	used.mu.Lock()
+	defer used.mu.Unlock()
+	used.Looks++
+	used.Time += took
+	used.CPU += state.UserTime() + state.SystemTime()
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		used.Memory = max(used.Memory, usage.Maxrss<<10)
+	}
+	if failed {
+		used.Failed++
+	}
 }
 
 // Publication is relying.Publication in a process of its own.
@@ -114,6 +158,7 @@ func run(ctx context.Context, o order) (*answer, error) {
 	command.Stderr = said
 	out := &bounded{most: bounds.Process.Answer, full: cancel}
 	command.Stdout = out
+	begun := time.Now()
 	in, err := command.StdinPipe() // stays open: its end is the end of the process, also where this one is killed
 	if err == nil {
 		err = command.Start()
@@ -124,6 +169,7 @@ func run(ctx context.Context, o order) (*answer, error) {
 	_, _ = in.Write(append(text, '\n')) // one that does not read it ends, and says why
 	err = command.Wait()
 	_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // what it started and left behind
+	count(command.ProcessState, time.Since(begun), err != nil || out.over || ctx.Err() != nil)
 	switch {
 	case out.over:
 		return nil, fault.New(fault.Unreachable, "the repositories cannot be read: the answer is longer than %d octets", bounds.Process.Answer)
