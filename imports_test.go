@@ -3,8 +3,11 @@ package cadastre_test
 import (
 	"bufio"
 	"bytes"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +15,7 @@ import (
 
 // rooms are in the order of the flow: a package imports those before its own room, and none after. What is in internal
 // is plumbing, and knows no room.
-var rooms = []string{"internal", "holdings", "aspa", "roa", "keys", "rrdp", "rsync", "ca/kinds", "ca/issued", "federation", "ca", "escrow", "moves", "api", "cmd"}
+var rooms = []string{"internal", "holdings", "aspa", "roa", "keys", "rrdp", "rsync", "ca/kinds", "ca/issued", "ca/plan", "federation", "ca", "escrow", "moves", "api", "cmd"}
 
 // harnesses are packages that are there for tests alone, each with the last room that it may import. Tests of that room and of those
 // after it may import it.
@@ -77,6 +80,35 @@ func roomOf(pkg string) (room int, ours bool) {
 		}
 	}
 	return 0, false
+}
+
+// TestPlanIsPure keeps the wall around the planner: it sees the ledger, what is issued, and values that it is handed, and the time is
+// one of these.
+func TestPlanIsPure(t *testing.T) {
+	may := []string{
+		"cmp", "maps", "math/big", "slices", "sync", "time",
+		"cadastre/ca/issued", "cadastre/holdings", "cadastre/internal/inr", "cadastre/internal/payload",
+	}
+	out, err := exec.Command("go", "list", "-f", `{{join .Imports " "}}|{{.Dir}}|{{join .GoFiles " "}}`, "./ca/plan").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(strings.TrimSpace(string(out)), "|")
+	for imported := range strings.FieldsSeq(parts[0]) {
+		if !slices.Contains(may, imported) {
+			t.Errorf("ca/plan imports %s", imported)
+		}
+	}
+	clocks := regexp.MustCompile(`time\.(Now|Since|Until|Sleep|After|Tick|NewTimer|NewTicker)\(`)
+	for file := range strings.FieldsSeq(parts[2]) {
+		text, err := os.ReadFile(filepath.Join(parts[1], file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := clocks.Find(text); found != nil {
+			t.Errorf("ca/plan has a clock of its own: %s) in %s", found, file)
+		}
+	}
 }
 
 // TestCheckerSharesNothing keeps the strict validator other code than the issuer: neither may know the other.

@@ -17,17 +17,7 @@ import (
 	"cadastre/rrdp/publisher"
 )
 
-// Addresses is where an installation publishes. Every certificate, CRL and signed object names them, so the store remembers
-// for which addresses its objects were issued.
-type Addresses struct {
-	RRDPBase  string `json:"rrdp_base"`
-	RsyncBase string `json:"rsync_base"`
-}
-
 var addressesKey = []byte("addresses")
-
-// Addresses of a policy.
-func (p *Policy) Addresses() Addresses { return Addresses{p.RRDPBase, p.RsyncBase} }
 
 // PublishedAt reads for which addresses the objects of a store were issued.
 func PublishedAt(st store.Store) (at Addresses, err error) {
@@ -150,9 +140,9 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 
 // reanchor makes the trust anchor's certificate anew for the addresses of policy. Its manifests are numbered on.
 func reanchor(w store.Writer, policy *Policy, a *issued.Authority, key crypto.Signer, now time.Time) error {
-	a.CertificateURI, a.CertSerial, a.CertExpires = policy.anchorURI(), object.NewSerial(), now.Add(anchorLife.Life).UTC().Truncate(time.Second)
+	a.CertificateURI, a.CertSerial, a.CertExpires = policy.AnchorURI(), object.NewSerial(), now.Add(issued.AnchorLife.Life).UTC().Truncate(time.Second)
 	a.ThisUpdate, a.NextUpdate, a.ManifestSerial, a.Shed = time.Time{}, time.Time{}, nil, time.Time{}
-	der, err := policy.anchorCertificate(a, key, now)
+	der, err := anchorCertificate(policy, a, key, now)
 	if err != nil {
 		return err
 	}

@@ -138,19 +138,19 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 		return nil, nil, nil, err
 	}
 	a := &issued.Authority{
-		Name: issued.Anchor, Holder: issued.AnchorHolder, Issuer: issued.Anchor, Repository: tree[root].Handle, Path: pathOf(installation, issued.AnchorHolder),
-		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.anchorURI(),
-		CertSerial: object.NewSerial(), CertExpires: now.Add(anchorLife.Life),
+		Name: issued.Anchor, Holder: issued.AnchorHolder, Issuer: issued.Anchor, Repository: tree[root].Handle, Path: issued.PathOf(installation, issued.AnchorHolder),
+		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.AnchorURI(),
+		CertSerial: object.NewSerial(), CertExpires: now.Add(issued.AnchorLife.Life),
 	}
-	der, err := policy.anchorCertificate(a, key, now)
+	der, err := anchorCertificate(policy, a, key, now)
 	return a, der, file, err
 }
 
 // anchorCertificate is the trust anchor's self-signed certificate, DER.
-func (p *Policy) anchorCertificate(a *issued.Authority, key crypto.Signer, now time.Time) ([]byte, error) {
+func anchorCertificate(p *Policy, a *issued.Authority, key crypto.Signer, now time.Time) ([]byte, error) {
 	certificate := object.Certificate{
-		Serial: a.CertSerial, Issuer: a.KeyID, Key: a.PublicKey(), NotBefore: now.Add(-backdate), NotAfter: a.CertExpires, Resources: a.Certified,
-		Repository: p.place(a), Manifest: p.place(a) + a.ManifestName(), Notify: p.notify(a.Repository),
+		Serial: a.CertSerial, Issuer: a.KeyID, Key: a.PublicKey(), NotBefore: now.Add(-issued.Backdate), NotAfter: a.CertExpires, Resources: a.Certified,
+		Repository: p.Place(a), Manifest: p.Place(a) + a.ManifestName(), Notify: p.Notify(a.Repository),
 	}
 	return certificate.Sign(key)
 }
@@ -166,5 +166,5 @@ func (e *Engine) TAL() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return object.TAL{URIs: []string{e.policy.AnchorURL, e.policy.anchorURI()}, Key: a.PublicKey()}.Text(), nil
+	return object.TAL{URIs: []string{e.policy.AnchorURL, e.policy.AnchorURI()}, Key: a.PublicKey()}.Text(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/inr"
 	"cadastre/internal/updown"
@@ -37,7 +38,7 @@ func (a *appetite) take(now time.Time, shares ...ration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range shares {
-		if later(a.full[s.of], now).Add(s.refill).After(now.Add(time.Duration(s.burst) * s.refill)) {
+		if issued.Later(a.full[s.of], now).Add(s.refill).After(now.Add(time.Duration(s.burst) * s.refill)) {
 			return false
 		}
 	}
@@ -45,7 +46,7 @@ func (a *appetite) take(now time.Time, shares ...ration) bool {
 		a.full = map[string]time.Time{}
 	}
 	for _, s := range shares {
-		a.full[s.of] = later(a.full[s.of], now).Add(s.refill)
+		a.full[s.of] = issued.Later(a.full[s.of], now).Add(s.refill)
 	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/internal/fault"
 )
 
@@ -28,7 +29,7 @@ func (w *waiting) next(manifestDue time.Time) time.Time {
 	if w.manifest {
 		return w.until
 	}
-	return sooner(w.until, manifestDue)
+	return issued.Sooner(w.until, manifestDue)
 }
 
 // ownFault tells whether a batch failed because of what is in it, so that another may succeed. A full disk or an end of
@@ -44,12 +45,12 @@ func ownFault(err error) bool {
 
 // takeApart does the parts of a batch that failed as a whole, by halves, down to those that are at fault. These are set
 // aside. It is not done when a decision has overtaken a part.
-func (e *Engine) takeApart(ctx context.Context, parts [][]update, cause error) (done bool, err error) {
+func (e *Engine) takeApart(ctx context.Context, parts [][]plan.Update, cause error) (done bool, err error) {
 	if len(parts) == 1 {
 		e.setAside(parts[0], cause)
 		return true, nil
 	}
-	for _, half := range [][][]update{parts[:len(parts)/2], parts[len(parts)/2:]} {
+	for _, half := range [][][]plan.Update{parts[:len(parts)/2], parts[len(parts)/2:]} {
 		start := time.Now()
 		signed := <-e.startSigning(ctx, slices.Concat(half...))
 		done, err := false, signed.err
@@ -66,55 +67,8 @@ func (e *Engine) takeApart(ctx context.Context, parts [][]update, cause error) (
 	return true, nil
 }
 
-// parts cuts a batch into the smallest batches that make sense by themselves: a certificate with the new authority that it
-// is for, or all that one authority does with its ROAs.
-func parts(updates []update) [][]update {
-	made := map[issued.Name]update{}
-	for _, u := range updates {
-		if u.Create {
-			made[u.Name] = u
-		}
-	}
-	var out [][]update
-	for _, u := range updates {
-		for _, c := range u.Certify {
-			part := []update{{Name: u.Name, Certify: []certify{c}}}
-			if child, ok := made[c.Name]; ok {
-				part = append(part, child)
-			}
-			out = append(out, part)
-		}
-		for _, name := range u.Revoke {
-			out = append(out, []update{{Name: u.Name, Revoke: []issued.Name{name}}})
-		}
-		if own := u; !u.Create && (len(u.Authorise)+len(u.Withdraw) > 0 || len(u.Certify)+len(u.Revoke) == 0) {
-			own.Certify, own.Revoke = nil, nil
-			out = append(out, []update{own})
-		}
-	}
-	return out
-}
-
-// about is the organisation whose work a part is.
-func about(part []update) string {
-	switch u := part[0]; {
-	case len(u.Certify) > 0:
-		return u.Certify[0].Name.Holder
-	case len(u.Revoke) > 0:
-		return u.Revoke[0].Holder
-	default:
-		return u.Name.Holder
-	}
-}
-
-// bare tells whether a part is the renewal of a manifest alone.
-func bare(part []update) bool {
-	u := part[0]
-	return u.idle()
-}
-
-func (e *Engine) setAside(part []update, cause error) {
-	holder, now := about(part), time.Now()
+func (e *Engine) setAside(part []plan.Update, cause error) {
+	holder, now := plan.About(part), time.Now()
 	e.mu.Lock()
 	w := e.aside[holder]
 	if w == nil {
@@ -123,7 +77,7 @@ func (e *Engine) setAside(part []update, cause error) {
 	} else if !now.Before(w.until) {
 		w.delay = min(2*w.delay, mostDelay)
 	}
-	w.err, w.manifest = cause, w.manifest || bare(part)
+	w.err, w.manifest = cause, w.manifest || plan.Bare(part)
 	w.until = now.Add(w.delay)
 	e.mu.Unlock()
 	e.log.Error("this was refused and is set aside; all else goes on, and it will be tried again", "organisation", holder, "error", cause, "again", w.until)

@@ -266,7 +266,7 @@ func (e *Engine) weigh(now time.Time, losses []loss) string {
 		if s.holder != "" {
 			had = b.parts[s.holder]
 		}
-		if why := e.policy.tooMuchOf(s, scopes[s].now, scopes[s].before, had); why != "" {
+		if why := tooMuchOf(&e.policy, s, scopes[s].now, scopes[s].before, had); why != "" {
 			return why
 		}
 	}
@@ -300,7 +300,7 @@ const fewVRPs = 10
 
 // tooMuchOf says why what is lost within a scope is too much, of what there is before the decision; nothing where it is not. A single
 // ROA that its holder ends by itself never is.
-func (p *Policy) tooMuchOf(s scope, now, before tally, had amounts) string {
+func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
 	shares := []share{{"VRPs", now.vrps, before.vrps, had.vrps, fewVRPs}}
 	of := ""
 	switch {
@@ -321,7 +321,7 @@ func (p *Policy) tooMuchOf(s scope, now, before tally, had amounts) string {
 	}
 	for _, x := range shares {
 		lost, total := x.now+x.before, x.had+x.before
-		if x.now == 0 || !p.tooMuch(lost, total, x.few) {
+		if x.now == 0 || !tooMuch(p, lost, total, x.few) {
 			continue
 		}
 		if x.before > 0 {
@@ -333,7 +333,7 @@ func (p *Policy) tooMuchOf(s scope, now, before tally, had amounts) string {
 	return ""
 }
 
-func (p *Policy) tooMuch(lost, total, few uint64) bool {
+func tooMuch(p *Policy, lost, total, few uint64) bool {
 	if float64(lost) <= p.Brake*float64(total) {
 		return false
 	}

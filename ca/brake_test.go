@@ -142,7 +142,7 @@ func TestTooMuch(t *testing.T) {
 		if c.own {
 			now.own, before.own = c.now, c.before
 		}
-		if why := p.tooMuchOf(c.scope, now, before, amounts{vrps: c.had}); (why != "") != c.held {
+		if why := tooMuchOf(&p, c.scope, now, before, amounts{vrps: c.had}); (why != "") != c.held {
 			t.Errorf("%+v: %q", c, why)
 		}
 	}

@@ -7,27 +7,6 @@ import (
 	"cadastre/holdings"
 )
 
-// manifestDue is when an authority's manifest and CRL are to be made anew. It is zero, which is never, while they last as
-// long as the authority's certificate, since it is then the issuer's turn first, and where it makes none: its key is
-// elsewhere, or it has no certificate yet.
-func (p *Policy) manifestDue(a *issued.Authority) time.Time {
-	if a.NextUpdate.IsZero() || !a.NextUpdate.Before(a.CertExpires) {
-		return time.Time{}
-	}
-	_, slack := p.manifestLife(a.Name, a.Number)
-	return a.NextUpdate.Add(-slack).Truncate(p.Grid)
-}
-
-// dueAt is when something that ends at expires is to be made anew: when its lead begins. It is zero, which is never,
-// while a new one would not last noticeably longer because the issuer's own end is what cuts it short; it is then the
-// issuer's turn first.
-func (l Lifetime) dueAt(expires, issuerExpires time.Time) time.Time {
-	if issuerExpires.Sub(expires) < day {
-		return time.Time{}
-	}
-	return expires.Add(-l.Lead)
-}
-
 // clock is what the scheduler knows of one authority.
 type clock struct {
 	issued.Authority
@@ -42,24 +21,24 @@ type clocks map[issued.Name]clock
 // certificate.
 func (c clocks) dueAt(p *Policy, name issued.Name, issuerSigns bool) time.Time {
 	own := c[name]
-	at := p.manifestDue(&own.Authority)
+	at := p.ManifestDue(&own.Authority)
 	if !own.FirstObject.IsZero() {
-		at = sooner(at, p.ROA.dueAt(own.FirstObject, own.CertExpires))
+		at = issued.Sooner(at, p.ROA.DueAt(own.FirstObject, own.CertExpires))
 	}
 	if issuer, ok := c[own.Issuer]; ok && own.Issuer != name && issuerSigns {
-		at = sooner(at, p.lifetime(own.kind).dueAt(own.CertExpires, issuer.CertExpires))
+		at = issued.Sooner(at, p.LifetimeOf(own.kind).DueAt(own.CertExpires, issuer.CertExpires))
 	}
 	return at
 }
 
 // notBefore is a time before which nothing of an authority falls due, whatever its issuer does.
-func (p *Policy) notBefore(own *clock) time.Time {
-	at := p.manifestDue(&own.Authority)
+func (own *clock) notBefore(p *Policy) time.Time {
+	at := p.ManifestDue(&own.Authority)
 	if !own.FirstObject.IsZero() {
-		at = sooner(at, p.ROA.dueAt(own.FirstObject, own.CertExpires))
+		at = issued.Sooner(at, p.ROA.DueAt(own.FirstObject, own.CertExpires))
 	}
 	if !own.Issuer.IsZero() && own.Issuer != own.Name && !own.CertExpires.IsZero() {
-		at = sooner(at, own.CertExpires.Add(-p.lifetime(own.kind).Lead))
+		at = issued.Sooner(at, own.CertExpires.Add(-p.LifetimeOf(own.kind).Lead))
 	}
 	return at
 }
@@ -96,14 +75,14 @@ func (e *Engine) due(now time.Time) (holders []string, next time.Time) {
 		if !now.Before(at) {
 			holders = append(holders, holder)
 		} else {
-			next = sooner(next, at)
+			next = issued.Sooner(next, at)
 		}
 	}
 	for holder, w := range e.aside {
 		note(holder, w.until)
 		for _, name := range e.issuedAt[holder] {
 			own := e.clocks[name]
-			note(holder, w.next(e.policy.manifestDue(&own.Authority)))
+			note(holder, w.next(e.policy.ManifestDue(&own.Authority)))
 		}
 	}
 	for holder, off := range e.later {
@@ -114,36 +93,11 @@ func (e *Engine) due(now time.Time) (holders []string, next time.Time) {
 	return holders, next
 }
 
-// sooner is the earlier of two times, of which either may be zero for never.
-func sooner(a, b time.Time) time.Time {
-	switch {
-	case a.IsZero():
-		return b
-	case b.IsZero():
-		return a
-	}
-	return earlier(a, b)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // first is when the first thing in the whole tree ends to be valid, and whose it is.
 func (c clocks) first() (at time.Time, whose issued.Name) {
 	for name, own := range c {
-		end := sooner(own.NextUpdate, own.CertExpires)
-		if end = sooner(end, own.FirstObject); !end.IsZero() && (at.IsZero() || end.Before(at)) {
+		end := issued.Sooner(own.NextUpdate, own.CertExpires)
+		if end = issued.Sooner(end, own.FirstObject); !end.IsZero() && (at.IsZero() || end.Before(at)) {
 			at, whose = end, name
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -95,7 +96,7 @@ func (e *Engine) openPublishers() (err error) {
 
 // publisherBase is where a publisher publishes: a folder with a name that says nothing, below its registry's module.
 func (e *Engine) publisherBase(registry, handle string) (siaBase, notify string) {
-	return e.policy.RsyncBase + registry + "/" + pathOf(e.installation, "publisher "+handle) + "/", e.policy.notify(registry)
+	return e.policy.RsyncBase + registry + "/" + issued.PathOf(e.installation, "publisher "+handle) + "/", e.policy.Notify(registry)
 }
 
 func (e *Engine) answerPublication(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/roa"
@@ -118,7 +119,7 @@ func (e *Engine) nextEnd(now time.Time) time.Time {
 		at = next
 	}
 	if end := e.book.NextEnd(); !end.IsZero() {
-		if end = later(end, e.ends.after(&e.ends.intents)); at.IsZero() || end.Before(at) {
+		if end = issued.Later(end, e.ends.after(&e.ends.intents)); at.IsZero() || end.Before(at) {
 			at = end
 		}
 	}
@@ -141,7 +142,7 @@ func (x *ends) next(due []string, now time.Time) (at time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, holder := range due {
-		when := later(later(now, x.held[holder].again), x.resume)
+		when := issued.Later(issued.Later(now, x.held[holder].again), x.resume)
 		if at.IsZero() || when.Before(at) {
 			at = when
 		}

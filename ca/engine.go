@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/due"
@@ -66,11 +67,11 @@ type Engine struct {
 	// dirty is the organisations that a decision or a clock touched since the last plan; backlog is those of a longer
 	// plan that was set aside for them.
 	dirty, backlog map[string]bool
-	agenda         agenda // how far the plan that is carried out has come
+	agenda         plan.Agenda // how far the plan that is carried out has come
 	aside          map[string]*waiting
-	later          map[string]putOff // organisations that a plan put off
+	later          map[string]plan.Delay // organisations that a plan put off
 	peers          *federation.Peers
-	rolls          rolls
+	rolls          plan.Rolls
 	brake          *brake
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 
@@ -103,7 +104,7 @@ type Engine struct {
 	wake       chan struct{}
 	watchers   watchers
 	acquainted bool      // the gate has read what was published before; of the one that runs the engine
-	step       Step      // of the wave that was worked on last; likewise
+	step       plan.Step // of the wave that was worked on last; likewise
 	unfinished bool      // what is staged may be half of a plan, whose repositories come out in an order; likewise
 	lastClose  time.Time // when a serial was last closed; likewise
 	ends       ends
@@ -140,7 +141,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		repositories: map[string]*rrdp.Repository{},
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
 		known: map[issued.Name]*issued.Records{}, clocks: clocks{}, issuedAt: map[string][]issued.Name{}, borders: map[string]issued.Name{},
-		later: map[string]putOff{}, wake: make(chan struct{}, 1),
+		later: map[string]plan.Delay{}, wake: make(chan struct{}, 1),
 		ask: due.NewSignal(), send: due.NewSignal(),
 	}
 	e.lookAt = e.lookAtParent
@@ -161,7 +162,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
 		}
-		if step, err := store.Value[Step](r, engineBucket, stepKey); err != nil {
+		if step, err := store.Value[plan.Step](r, engineBucket, stepKey); err != nil {
 			return err
 		} else if step != nil {
 			e.step = *step
@@ -230,7 +231,7 @@ func (e *Engine) setClock(a *issued.Authority) {
 	}
 	own := clock{*a, e.ledgerKind(a.Holder)}
 	e.clocks[a.Name] = own
-	e.deadlines.Set(a.Name, e.policy.notBefore(&own))
+	e.deadlines.Set(a.Name, own.notBefore(&e.policy))
 }
 
 func (e *Engine) dropClock(name issued.Name) {
@@ -377,15 +378,15 @@ func (e *Engine) newAuthority(n issued.Name) issued.Authority {
 // pathFor is the folder of a new authority: that of the generation before it (RFC 6489), unless its issuer publishes in
 // another place than theirs, for two issuers may not lead to one folder. The engine's mu is held.
 func (e *Engine) pathFor(n, issuer issued.Name) string {
-	was, above := e.clockOf(n.At(e.rolls.of(n.Line()).Active)), e.clockOf(issuer)
+	was, above := e.clockOf(n.At(e.rolls.Of(n.Line()).Active)), e.clockOf(issuer)
 	switch {
 	case was == nil:
-		return pathOf(e.installation, n.Line().String())
+		return issued.PathOf(e.installation, n.Line().String())
 	case was.Issuer == issuer || above == nil:
 		return was.Path
 	}
-	if old := e.clockOf(was.Issuer); old != nil && e.policy.place(old) != e.policy.place(above) {
-		return pathOf(e.installation, n.String())
+	if old := e.clockOf(was.Issuer); old != nil && e.policy.Place(old) != e.policy.Place(above) {
+		return issued.PathOf(e.installation, n.String())
 	}
 	return was.Path
 }

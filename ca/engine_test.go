@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/roa"
@@ -311,7 +312,7 @@ func TestManyROAsAtOnce(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
 		peopled(h)
 		var csv strings.Builder
-		for i := range 2*batchKeys + 20 {
+		for i := range 2*plan.BatchKeys + 20 {
 			fmt.Fprintf(&csv, "41.0.%d.%d/28,AS%d\n", 64+i/16, i%16*16, 38000+i)
 		}
 		h.intend(csv.String())
@@ -320,7 +321,7 @@ func TestManyROAsAtOnce(t *testing.T) {
 		h.settle()
 		h.give("other", "41.0.64.0/18")
 		h.settle()
-		if n := len(h.reader.VRPs()); n != 5+2*batchKeys+20 {
+		if n := len(h.reader.VRPs()); n != 5+2*plan.BatchKeys+20 {
 			h.Errorf("%d VRPs are left", n)
 		}
 		h.take("other", "41.0.64.0/19")

@@ -102,14 +102,14 @@ func (e *Engine) factsAbout(f *Fact, t *holdings.Transfer, side, holder string) 
 			Objects: []ObjectOfFact{e.objectOfFact("certificate", a.CertificateURI, "")},
 		}
 		if a.Delegated == nil {
-			about.Objects = append(about.Objects, e.objectOfFact("manifest", e.policy.manifestURI(a), ""), e.objectOfFact("crl", e.policy.place(a)+a.CRLName(), ""))
+			about.Objects = append(about.Objects, e.objectOfFact("manifest", e.policy.ManifestURI(a), ""), e.objectOfFact("crl", e.policy.Place(a)+a.CRLName(), ""))
 			objects, err := e.objectsWithin(authority, t.Resources)
 			if err != nil {
 				return err
 			}
 			for _, p := range objects {
 				says, _ := p.Payload()
-				about.Objects = append(about.Objects, e.objectOfFact(string(says.Kind()), e.policy.place(a)+p.Name, says.String()))
+				about.Objects = append(about.Objects, e.objectOfFact(string(says.Kind()), e.policy.Place(a)+p.Name, says.String()))
 				if about.Published && says.Kind() == roa.Kind {
 					f.VRPs = append(f.VRPs, says.String())
 				}

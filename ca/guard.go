@@ -63,6 +63,8 @@ const clockTolerance = 5 * time.Minute
 // then, so a start that is really that late has all the time to be asked for.
 const maxAbsence = 60 * day
 
+const day = issued.Day
+
 // CheckClock freezes the engine when the clock is before the last commit, or so long after it that it is more likely
 // wrong.
 func (e *Engine) CheckClock(now time.Time) {

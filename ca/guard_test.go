@@ -213,7 +213,7 @@ func TestAnchorOffline(t *testing.T) {
 func anchorManifest(h *house) string {
 	is, err := h.engine.issuedTo(issued.Anchor)
 	must(h, err)
-	return h.policy.place(&is.Authority) + is.ManifestName()
+	return h.policy.Place(&is.Authority) + is.ManifestName()
 }
 
 // TestAnchorOfflineFromTheFirst: nothing can be issued before the anchor has certified the root, and status says so.

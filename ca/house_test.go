@@ -19,6 +19,7 @@ import (
 
 	"cadastre/ca/issued"
 	"cadastre/holdings"
+	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/relyingtest"
@@ -218,7 +219,7 @@ func (h *house) complete() {
 			switch holding := l.Holding(holder); {
 			case err != nil:
 				return err
-			case is == nil && !holding.Empty() && h.engine.certifiesItself(holder):
+			case is == nil && !holding.Empty() && h.engine.snapshot(time.Now()).CertifiesItself(holder):
 				return fmt.Errorf("%s holds %s and has no certificate", holder, holding)
 			case is != nil && !is.Certified.Equal(holding):
 				return fmt.Errorf("%s holds %s and its certificate names %s", holder, holding, is.Certified)
@@ -305,4 +306,57 @@ func (h *house) imports(files ...*holdings.File) *Effect {
 func lease(t rapid.TB, to, what string) holdings.Delegation {
 	t.Helper()
 	return holdings.Delegation{To: to, Resources: resources(t, what), Status: holdings.Allocated, Ground: "contract"}
+}
+
+var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+const year = 365 * day
+
+// forest is a tree of two registries, a national one, and holders.
+const forest = `
+[[organisation]]
+handle = "iana"
+kind = "root"
+[[organisation]]
+handle = "afrinic"
+parent = "iana"
+kind = "rir"
+[[organisation]]
+handle = "lacnic"
+parent = "iana"
+kind = "rir"
+[[organisation]]
+handle = "nic.br"
+parent = "lacnic"
+kind = "nir"
+countries = ["BR"]
+[[organisation]]
+handle = "isp"
+parent = "afrinic"
+kind = "lir"
+[[organisation]]
+handle = "shop"
+parent = "isp"
+kind = "enduser"
+[[organisation]]
+handle = "other"
+parent = "afrinic"
+kind = "lir"
+[[organisation]]
+handle = "rede"
+parent = "nic.br"
+kind = "lir"
+[[organisation]]
+handle = "loja"
+parent = "rede"
+kind = "enduser"
+`
+
+func resources(t rapid.TB, text string) inr.Set {
+	t.Helper()
+	s, err := inr.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -14,6 +14,7 @@ import (
 
 	"cadastre/ca/issued"
 	"cadastre/ca/kinds"
+	"cadastre/ca/plan"
 	"cadastre/federation"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
@@ -60,7 +61,7 @@ type signed struct {
 
 // sign signs the certificates and ROAs that the updates ask for. It can run beside the closing and committing of the
 // batch before it.
-func (e *Engine) sign(ctx context.Context, updates []update, now time.Time) (*signed, error) {
+func (e *Engine) sign(ctx context.Context, updates []plan.Update, now time.Time) (*signed, error) {
 	b := &batcher{batch: &batch{now: now, changes: map[issued.Name]*change{}}, policy: &e.policy}
 	stock, err := e.oneTimeKeys(ctx, updates)
 	if err != nil {
@@ -136,33 +137,17 @@ func (s *stock) next() crypto.Signer {
 }
 
 // oneTimeKeys takes from the pool what the updates need.
-func (e *Engine) oneTimeKeys(ctx context.Context, updates []update) (*stock, error) {
-	taken, err := e.pool.Take(ctx, keysFor(updates))
+func (e *Engine) oneTimeKeys(ctx context.Context, updates []plan.Update) (*stock, error) {
+	taken, err := e.pool.Take(ctx, plan.KeysFor(updates))
 	return (*stock)(&taken), err
-}
-
-// keysFor is how many new keys updates need: one for each ROA, each manifest and each new authority, but for those whose
-// key is elsewhere.
-func keysFor(updates []update) int {
-	n := 0
-	for _, u := range updates {
-		if u.Name.Key != "" {
-			continue
-		}
-		n += 1 + len(u.Authorise)
-		if u.Create {
-			n++
-		}
-	}
-	return n
 }
 
 // holdPool pauses the making of keys for stock while a plan is carried out for which there are enough. It returns how to
 // go on.
-func (e *Engine) holdPool(waves []wave) func() {
+func (e *Engine) holdPool(waves []plan.Wave) func() {
 	n := 0
 	for _, w := range waves {
-		n += keysFor(w.Updates)
+		n += plan.KeysFor(w.Updates)
 	}
 	if ready, _ := e.pool.Depth(); ready < n {
 		return func() {}
@@ -231,7 +216,7 @@ func (b *batcher) create(e *Engine, name issued.Name, stock *stock) error {
 }
 
 // update adds the tasks of one authority.
-func (b *batcher) update(e *Engine, u update, stock *stock) error {
+func (b *batcher) update(e *Engine, u plan.Update, stock *stock) error {
 	c, err := b.change(e, u.Name)
 	if err != nil || c.next.Delegated != nil {
 		return err
@@ -278,7 +263,7 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 			c.shed = true
 		}
 		child.next.Names(order.Resources, b.now, known)
-		if err := b.certify(c, child, e.placeAsked(order.Name), b.policy.lifetime(e.kindOf(child.next.Holder))); err != nil {
+		if err := b.certify(c, child, e.placeAsked(order.Name), b.policy.LifetimeOf(e.kindOf(child.next.Holder))); err != nil {
 			return err
 		}
 	}
@@ -292,7 +277,7 @@ func (b *batcher) update(e *Engine, u update, stock *stock) error {
 // withdraw takes a product out of the manifest and puts it on the CRL.
 func (b *batcher) withdraw(c *change, p issued.Product) {
 	b.release(c, p)
-	c.files[b.policy.place(&c.next.Authority)+p.Name] = nil
+	c.files[b.policy.Place(&c.next.Authority)+p.Name] = nil
 }
 
 // release does so with a product whose file is another authority's from now on.
@@ -333,7 +318,7 @@ func (b *batcher) end(c *change) {
 	if c.next.Delegated != nil || c.next.Awaits() {
 		return
 	}
-	place := b.policy.place(&c.next.Authority)
+	place := b.policy.Place(&c.next.Authority)
 	for name := range c.next.Products {
 		c.files[place+name] = nil
 	}
@@ -343,7 +328,7 @@ func (b *batcher) end(c *change) {
 
 // certify issues a certificate for what an authority is to name; one that replaces another has its name, and the other is
 // revoked. Place is where a delegated CA publishes, as it asked last.
-func (b *batcher) certify(c, child *change, place *issued.Place, l Lifetime) error {
+func (b *batcher) certify(c, child *change, place *issued.Place, l issued.Lifetime) error {
 	sub := &child.next.Authority
 	if place != nil {
 		sub.Delegated = place
@@ -356,16 +341,16 @@ func (b *batcher) certify(c, child *change, place *issued.Place, l Lifetime) err
 		b.revokeSerial(c, old.Serial, old.Expires)
 	}
 	own := &c.next.Authority
-	serial, ends := object.NewSerial(), earlier(b.now.Add(l.Life), own.CertExpires)
+	serial, ends := object.NewSerial(), issued.Earlier(b.now.Add(l.Life), own.CertExpires)
 	sub.CertSerial, sub.CertExpires = serial, ends
-	sub.CertificateURI = b.policy.place(own) + name
+	sub.CertificateURI = b.policy.Place(own) + name
 	sub.Issuer, sub.Certificated = own.Name, b.now
 	child.certified = true
 	certificate := object.Certificate{
 		Serial: serial, Issuer: own.KeyID, IssuerName: own.Subject, Key: sub.PublicKey(),
-		NotBefore: b.now.Add(-backdate), NotAfter: ends, Resources: sub.Certified,
-		CRL: b.policy.place(own) + own.CRLName(), Issued: own.CertificateURI,
-		Repository: b.policy.place(sub), Manifest: b.policy.manifestURI(sub), Notify: b.policy.notifyOf(sub),
+		NotBefore: b.now.Add(-issued.Backdate), NotAfter: ends, Resources: sub.Certified,
+		CRL: b.policy.Place(own) + own.CRLName(), Issued: own.CertificateURI,
+		Repository: b.policy.Place(sub), Manifest: b.policy.ManifestURI(sub), Notify: b.policy.NotifyOf(sub),
 	}
 	b.tasks = append(b.tasks, func() error {
 		der, err := certificate.Sign(c.key)
@@ -393,9 +378,9 @@ func (b *batcher) authorise(c *change, says payload.Payload, oneTime crypto.Sign
 	}
 	own := &c.next.Authority
 	name := key.ID.FileName() + kind.Extension // a new name for each issuance (RFC 6481, section 2.2)
-	ends := earlier(b.now.Add(b.policy.ROA.Life), own.CertExpires)
+	ends := issued.Earlier(b.now.Add(b.policy.ROA.Life), own.CertExpires)
 	der, serial, err := kind.Sign(says, kinds.Order{
-		Place: b.place(own, name), NotBefore: b.now.Add(-backdate), NotAfter: ends, Issuer: c.key, OneTime: oneTime, At: b.now,
+		Place: b.place(own, name), NotBefore: b.now.Add(-issued.Backdate), NotAfter: ends, Issuer: c.key, OneTime: oneTime, At: b.now,
 	})
 	if err != nil {
 		return err
@@ -405,14 +390,14 @@ func (b *batcher) authorise(c *change, says payload.Payload, oneTime crypto.Sign
 }
 
 func (b *batcher) place(a *issued.Authority, name string) object.Place {
-	place := b.policy.place(a)
+	place := b.policy.Place(a)
 	return object.Place{Issuer: a.KeyID, IssuerName: a.Subject, CRL: place + a.CRLName(), Issued: a.CertificateURI, Object: place + name}
 }
 
 // add notes what a task made.
 func (b *batcher) add(c *change, der []byte, p issued.Product) {
 	p.Hash = sha256.Sum256(der)
-	uri := b.policy.place(&c.next.Authority) + p.Name
+	uri := b.policy.Place(&c.next.Authority) + p.Name
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.files[uri] = der
@@ -437,7 +422,7 @@ func (b *batcher) waitForNewSecond(ctx context.Context, c *change) error {
 }
 
 func (b *batcher) thisUpdate(c *change) time.Time {
-	at := b.now.Add(-backdate)
+	at := b.now.Add(-issued.Backdate)
 	if last := c.next.ThisUpdate; !last.IsZero() && !at.After(last) {
 		at = last.Add(time.Second)
 	}
@@ -451,8 +436,8 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	b.replaceManifest(c)
 	this := b.thisUpdate(c)
 	number := own.Number + 1
-	life, _ := b.policy.manifestLife(own.Name, number)
-	next := earlier(b.now.Add(life), own.CertExpires)
+	life, _ := b.policy.ManifestLifeOf(own.Name, number)
+	next := issued.Earlier(b.now.Add(life), own.CertExpires)
 
 	crl := object.CRL{Issuer: own.KeyID, IssuerName: own.Subject, Number: number, ThisUpdate: this, NextUpdate: next}
 	for _, r := range c.next.Revoked {
@@ -462,7 +447,7 @@ func (b *batcher) finish(c *change, oneTime crypto.Signer) error {
 	if err != nil {
 		return err
 	}
-	place := b.policy.place(own)
+	place := b.policy.Place(own)
 	if err := vetoCRL(place+own.CRLName(), list, &crl); err != nil {
 		return err
 	}
@@ -512,7 +497,7 @@ func (c *change) settle(now time.Time) {
 	for _, p := range products {
 		if _, is := p.Payload(); is {
 			c.next.Objects++
-			c.next.FirstObject = sooner(p.Expires, c.next.FirstObject)
+			c.next.FirstObject = issued.Sooner(p.Expires, c.next.FirstObject)
 		}
 	}
 }

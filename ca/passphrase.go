@@ -90,7 +90,7 @@ func (e *Engine) AnchorNeededBy() time.Time {
 	at := e.clocks[issued.Anchor].NextUpdate
 	for _, name := range e.issuedAt[root] {
 		if c := e.clocks[name]; c.Issuer == issued.Anchor {
-			at = sooner(at, c.CertExpires)
+			at = issued.Sooner(at, c.CertExpires)
 		}
 	}
 	return at

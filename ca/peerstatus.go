@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -130,24 +131,24 @@ func (e *Engine) keysOf(holder string, wanted func(issued.Name) bool) ([]KeyStat
 }
 
 func (e *Engine) keyStatus(n issued.Name, a *issued.Authority) (KeyStatus, error) {
-	roll := e.rolls.of(n.Line())
+	roll := e.rolls.Of(n.Line())
 	s := KeyStatus{
 		SKI: a.KeyID.String(), Class: className(n.Source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
-		Expires: a.CertExpires, Repository: e.policy.place(a),
+		Expires: a.CertExpires, Repository: e.policy.Place(a),
 	}
 	switch {
 	case n.Key != "":
 		s.State = "delegated"
 	case a.Awaits():
 		s.State = "waiting"
-	case roll.retired(n.Generation):
+	case roll.Retired(n.Generation):
 		s.State = "retired"
 	case n.Generation != roll.Active:
 		s.State = "next"
 		if now := time.Now(); !roll.Staged.IsZero() {
-			view := &ledgerView{Engine: e, now: now}
-			s.Issues = later(switchAt(view, &e.policy, n.Line(), &roll, now), now).UTC().Truncate(time.Second)
-			return s, view.failure
+			view := e.snapshot(now)
+			s.Issues = issued.Later(plan.SwitchAt(view, &e.policy, n.Line(), &roll, now), now).UTC().Truncate(time.Second)
+			return s, view.Err()
 		}
 	}
 	return s, nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/rrdp"
 )
 
@@ -48,11 +49,11 @@ func (e *Engine) mayClose(b *batch) bool {
 // mustFollow tells whether what is staged has to be published before a wave is committed: where it lies in a repository
 // above or below one that the wave changes, since chains go through both, and where the wave takes something away, since
 // what replaces that may be staged. Within one repository a serial shows both or neither.
-func (e *Engine) mustFollow(w wave) bool {
-	if w.Step == Refresh {
+func (e *Engine) mustFollow(w plan.Wave) bool {
+	if w.Step == plan.Refresh {
 		return false // it says what it said before
 	}
-	changes, takes := map[string]bool{}, w.Step == Shrink
+	changes, takes := map[string]bool{}, w.Step == plan.Shrink
 	for _, u := range w.Updates {
 		changes[e.repositoryOf(u.Name)] = true
 		takes = takes || len(u.Withdraw) > 0
@@ -120,7 +121,7 @@ func (e *Engine) publishStaged(midway bool) error {
 // leads to; when certificates go, what is above comes first.
 func (e *Engine) publicationOrder() []string {
 	order := e.bottomUp()
-	if e.step == Shrink {
+	if e.step == plan.Shrink {
 		slices.Reverse(order)
 	}
 	return order
@@ -187,7 +188,7 @@ func (e *Engine) published(start time.Time) error {
 func (e *Engine) idle() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return len(e.dirty)+len(e.backlog)+e.agenda.count(nil, nil) == 0 && len(e.staged()) == 0
+	return len(e.dirty)+len(e.backlog)+e.agenda.Count(nil, nil) == 0 && len(e.staged()) == 0
 }
 
 // untilNext is how long there is nothing to do: until something falls due, ends, or may be published.
@@ -202,20 +203,20 @@ func (e *Engine) untilNext(now time.Time) (time.Duration, error) {
 	case len(holders) > 0:
 		return 0, nil
 	case !at.IsZero():
-		next = earlier(next, at)
+		next = issued.Earlier(next, at)
 	}
 	if end := e.nextEnd(now); !end.IsZero() {
-		next = earlier(next, end)
+		next = issued.Earlier(next, end)
 	}
 	at, err := e.rollsAt()
 	if err != nil {
 		return 0, err
 	}
 	if !at.IsZero() {
-		next = earlier(next, at)
+		next = issued.Earlier(next, at)
 	}
 	for _, registry := range e.staged() {
-		next = earlier(next, e.repositories[registry].NextSerialAt())
+		next = issued.Earlier(next, e.repositories[registry].NextSerialAt())
 	}
 	return next.Sub(now), nil
 }

@@ -4,12 +4,15 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
-	"cadastre/internal/inr"
 	"cadastre/internal/store"
 )
+
+// line of authorities -> Roll
+var rollBucket = store.Declare("roll", "ca", store.Withheld("how far keys are rolled that the successor doesn't have"))
 
 // turn ends by itself what was to last for a time: the notices of delegated CAs, and the staging of next generations.
 func (e *Engine) turn(now time.Time) error {
@@ -21,17 +24,17 @@ func (e *Engine) turn(now time.Time) error {
 			ended = append(ended, notice)
 		}
 	}
-	rolled, view := map[issued.Name]*Roll{}, &ledgerView{Engine: e, now: now}
+	rolled, view := map[issued.Name]*plan.Roll{}, e.snapshot(now)
 	for line, roll := range e.rolls {
-		if next := advanced(view, &e.policy, line, roll, now); next != nil {
+		if next := plan.Advanced(view, &e.policy, line, roll, now); next != nil {
 			rolled[line] = next
 			if next.Active != roll.Active {
 				e.follow(line, roll.Active, next.Active, rolled)
 			}
 		}
 	}
-	if view.failure != nil || len(ended)+len(rolled) == 0 {
-		return view.failure
+	if view.Err() != nil || len(ended)+len(rolled) == 0 {
+		return view.Err()
 	}
 	_, err := e.store.Update(store.Any, func(w store.Writer) error {
 		if err := federation.EraseNotices(w, ended); err != nil {
@@ -65,81 +68,16 @@ func (e *Engine) turn(now time.Time) error {
 	return nil
 }
 
-// advanced is how a roll goes on at a time; nil where it does not. A next generation that is published is staged, and
-// after its soak it issues (RFC 6489, section 2).
-func advanced(v view, policy *Policy, line issued.Name, roll *Roll, now time.Time) *Roll {
-	if roll.Next == 0 {
-		return nil
-	}
-	was, is := generations(v, line, roll)
-	if was == nil && is == nil { // it has lost all that it held
-		next := *roll
-		next.Next, next.Staged = 0, time.Time{}
-		return &next
-	}
-	if is == nil || is.Awaits() || is.Number == 0 || v.Unsent(is.Name) {
-		return nil
-	}
-	next := *roll
-	switch {
-	case roll.Staged.IsZero():
-		next.Staged = now
-	case now.Before(switchAt(v, policy, line, roll, now)):
-		return nil
-	default:
-		next.Active, next.Next, next.Switched = roll.Next, 0, now
-	}
-	return &next
-}
-
-// switchAt is when a next generation that is staged may issue: after the roll's soak, and where it publishes in the old one's folder
-// and so replaces what is there, when every reader can have its certificate. It has to name, for every reader, what the old one has
-// certified and what is to stay, as far as they know that of the old one: it is looked at again later while it does not.
-func switchAt(v view, policy *Policy, line issued.Name, roll *Roll, now time.Time) time.Time {
-	was, is := generations(v, line, roll)
-	at := roll.Staged.Add(roll.Soak)
-	if was == nil || is == nil {
-		return at
-	}
-	p := planner{view: v, policy: policy, now: now}
-	if p.apart(is.Name, is) && policy.place(&was.Authority) == policy.place(&is.Authority) {
-		at = later(at, roll.Staged.Add(policy.Soak))
-	}
-	if now.Before(at) {
-		return at
-	}
-	known, _ := p.soaked(was.Name, was, false)
-	names := []inr.Set{known.Intersect(v.Entitled(is.Name))}
-	for _, product := range was.Products {
-		below, is := product.Certifies()
-		if !is {
-			continue
-		}
-		if child := v.Issued(below); child != nil && child.Issuer == was.Name {
-			names = append(names, child.Certified)
-		}
-	}
-	if base, until := p.soaked(is.Name, is, false); !base.Contains(inr.Sum(names...)) {
-		return later(until, now.Add(time.Minute))
-	}
-	return at
-}
-
-// generations is the authority that issues and the one that is to, nil where there is none.
-func generations(v view, line issued.Name, roll *Roll) (active, next *issued.Records) {
-	return v.Issued(line.At(roll.Active)), v.Issued(line.At(roll.Next))
-}
-
 // follow has the authorities directly below one that takes over in another place begin a next generation of their own:
 // what they signed says where their certificates were. The engine's mu is held.
-func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*Roll) {
+func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*plan.Roll) {
 	old := e.clockOf(line.At(was))
-	if active := e.clockOf(line.At(now)); old == nil || e.policy.place(old) == e.policy.place(active) {
+	if active := e.clockOf(line.At(now)); old == nil || e.policy.Place(old) == e.policy.Place(active) {
 		return
 	}
 	for _, child := range e.ledger.Children(line.Holder) {
 		below := issued.Name{Holder: child, Source: line.Source}
-		roll := e.rolls.of(below)
+		roll := e.rolls.Of(below)
 		if e.clockOf(below.At(roll.Active)) != nil && roll.Next == 0 {
 			roll.Next, roll.Soak, roll.Staged = e.nextGeneration(below), 0, time.Time{}
 			rolled[below] = &roll
@@ -150,30 +88,15 @@ func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*
 // rollsAt is when the next roll goes on by itself, or the next notice ends; zero where none does. The engine's mu is held.
 func (e *Engine) rollsAt() (time.Time, error) {
 	at := time.Time{}
-	view := &ledgerView{Engine: e, now: time.Now()}
+	now := time.Now()
+	view := e.snapshot(now)
 	for line, roll := range e.rolls {
-		at = sooner(at, rollDue(view, &e.policy, line, roll, view.now))
+		at = issued.Sooner(at, plan.RollDue(view, &e.policy, line, roll, now))
 	}
 	for _, notice := range e.peers.Notices() {
-		at = sooner(at, notice.Until)
+		at = issued.Sooner(at, notice.Until)
 	}
-	return at, view.failure
-}
-
-// rollDue is when a roll may go on by itself; zero where none is under way, or the next generation has yet to be certified.
-func rollDue(v view, policy *Policy, line issued.Name, roll *Roll, now time.Time) time.Time {
-	if roll.Next == 0 {
-		return time.Time{}
-	}
-	soon := now.Add(time.Second)
-	switch was, is := generations(v, line, roll); {
-	case is == nil && was != nil || is != nil && is.Awaits():
-		return time.Time{}
-	case roll.Staged.IsZero():
-		return soon // until it is published
-	default:
-		return later(switchAt(v, policy, line, roll, now), soon)
-	}
+	return at, view.Err()
 }
 
 // clockOf is an authority's record, nil where there is none.
@@ -216,7 +139,7 @@ func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, 
 	n := 0
 	for _, authority := range e.issuedOf(holder) {
 		line := authority
-		roll := e.rolls.of(line.Line())
+		roll := e.rolls.Of(line.Line())
 		if line.Key != "" || line.Generation != roll.Active {
 			continue
 		}
@@ -278,7 +201,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 
 // nextGeneration is one that no authority of a line ever was.
 func (e *Engine) nextGeneration(line issued.Name) int {
-	roll := e.rolls.of(line.Line())
+	roll := e.rolls.Of(line.Line())
 	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may just be being made
 	for _, authority := range e.issuedOf(line.Holder) {
 		if n := authority; n.Key == "" && n.Source == line.Source {
@@ -314,4 +237,9 @@ func (e *Engine) ActivateKey(by holdings.By, holder string) error {
 		e.log.Info("the next key is to issue", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
 	}
 	return err
+}
+
+func loadRolls(r store.Reader) (plan.Rolls, error) {
+	all := plan.Rolls{}
+	return all, store.EachValue(r, rollBucket, nil, func(line string, l *plan.Roll) { all[issued.Parse(line)] = l })
 }

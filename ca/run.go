@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	batchKeys  = 192              // about as many new keys go into one batch
 	closeEvery = 10 * time.Second // while more is to come, a serial is closed about this often
 	retryAfter = 30 * time.Second // after a failure
 )
@@ -125,7 +124,7 @@ func (e *Engine) take(now time.Time) []string {
 	if len(e.dirty) == 0 {
 		set := slices.Sorted(maps.Keys(e.backlog))
 		clear(e.backlog)
-		e.agenda.take(set)
+		e.agenda.Take(set)
 		return set
 	}
 	for holder := range e.dirty {
@@ -133,7 +132,7 @@ func (e *Engine) take(now time.Time) []string {
 	}
 	set := slices.Sorted(maps.Keys(e.dirty))
 	clear(e.dirty)
-	e.agenda.take(set)
+	e.agenda.Take(set)
 	return set
 }
 
@@ -177,7 +176,7 @@ func (e *Engine) shrinks(holder string) bool {
 func (e *Engine) finish(set []string, done bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.agenda.end(done)
+	e.agenda.End(done)
 	if done {
 		return
 	}
@@ -191,91 +190,4 @@ func (e *Engine) interrupted() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return len(e.dirty) > 0
-}
-
-// chunks cuts a wave into batches of about limit keys. What an authority does for those below it goes with them: each
-// chunk has at most one part of each issuer's certificates, and the new authorities that these are for.
-func (w *wave) chunks(limit int) [][]update {
-	switch w.Step {
-	case Create:
-	case Switch:
-		return [][]update{w.Updates} // a file that changes hands must do so at one moment
-	default:
-		return cut(w.Updates, limit)
-	}
-	own := map[issued.Name]update{}
-	var out [][]update
-	for _, u := range w.Updates {
-		if u.Create {
-			own[u.Name] = u
-		}
-		if u.Adopt {
-			out = append(out, cut([]update{u}, limit)...)
-		}
-	}
-	for _, u := range w.Updates {
-		if u.Create || u.Adopt { // what adopts its certificate certifies nobody yet
-			continue
-		}
-		for rest := u.Certify; len(rest) > 0; {
-			part := update{Name: u.Name}
-			chunk := []update{}
-			var more []update
-			for work := 0; len(rest) > 0 && work < limit; rest = rest[1:] {
-				child := own[rest[0].Name]
-				first, later := child.split(limit)
-				if later != nil {
-					more = append(more, *later)
-				}
-				first.Create = true
-				work += 2 + len(first.Authorise)
-				part.Certify = append(part.Certify, rest[0])
-				chunk = append(chunk, first)
-			}
-			out = append(out, append([]update{part}, chunk...))
-			for _, u := range more {
-				u.Create = false
-				out = append(out, cut([]update{u}, limit)...)
-			}
-		}
-	}
-	return out
-}
-
-// cut makes batches of about limit keys; a single large update is cut too.
-func cut(updates []update, limit int) [][]update {
-	var out [][]update
-	var chunk []update
-	work := 0
-	for _, u := range updates {
-		for {
-			part, rest := u.split(limit)
-			chunk = append(chunk, part)
-			if work += part.work(); work >= limit {
-				out, chunk, work = append(out, chunk), nil, 0
-			}
-			if rest == nil {
-				break
-			}
-			u = *rest
-		}
-	}
-	if len(chunk) > 0 {
-		out = append(out, chunk)
-	}
-	return out
-}
-
-func (u *update) work() int { return 1 + len(u.Authorise) + len(u.Certify) }
-
-// split takes at most n new ROAs and n certificates off an update. What is withdrawn goes with the last part, after
-// what replaces it.
-func (u update) split(n int) (update, *update) {
-	if len(u.Authorise) <= n && len(u.Certify) <= n {
-		return u, nil
-	}
-	part := update{Name: u.Name, Adopt: u.Adopt, Authorise: u.Authorise[:min(n, len(u.Authorise))], Certify: u.Certify[:min(n, len(u.Certify))]}
-	u.Adopt = false
-	u.Authorise, u.Certify = u.Authorise[len(part.Authorise):], u.Certify[len(part.Certify):]
-	return part, &u
 }

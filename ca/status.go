@@ -92,7 +92,7 @@ func (e *Engine) Status() (*Status, error) {
 	}
 	for name, repository := range e.repositories {
 		session, serial, at := repository.Published()
-		of := RepositoryStatus{Session: session, Serial: serial, Published: at, Objects: repository.Objects(), Staged: repository.Staged(), Notify: e.policy.notify(name)}
+		of := RepositoryStatus{Session: session, Serial: serial, Published: at, Objects: repository.Objects(), Staged: repository.Staged(), Notify: e.policy.Notify(name)}
 		if err := repository.Damage(); err != nil {
 			of.Quarantined = err.Error()
 		}

@@ -153,7 +153,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 	resources := e.ledger.Via(holder, source)
 	line := issued.Name{Holder: holder, Source: source}
 	issuer := e.clockOf(e.parentOf(line))
-	lifetime := e.policy.lifetime(e.ledgerKind(holder))
+	lifetime := e.policy.LifetimeOf(e.ledgerKind(holder))
 	keys := e.peers.Keys(holder)
 	e.mu.RUnlock()
 	if resources.Empty() || issuer == nil || issuer.Awaits() {
@@ -165,7 +165,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 	}
 	class := &updown.Class{
 		Name: className(source), CertURLs: []string{issuer.CertificateURI}, Resources: resources, Issuer: certificate,
-		NotAfter: earlier(time.Now().Add(lifetime.Life), issuer.CertExpires).UTC().Truncate(time.Second),
+		NotAfter: issued.Earlier(time.Now().Add(lifetime.Life), issuer.CertExpires).UTC().Truncate(time.Second),
 	}
 	for _, key := range keys {
 		is := e.clockOf(key.Authority)
@@ -173,7 +173,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 			continue
 		}
 		// what was issued lives as long as it does until it is due: a child has nothing to ask before
-		if due := lifetime.dueAt(is.CertExpires, issuer.CertExpires); due.IsZero() || time.Now().Before(due) {
+		if due := lifetime.DueAt(is.CertExpires, issuer.CertExpires); due.IsZero() || time.Now().Before(due) {
 			class.NotAfter = is.CertExpires.UTC()
 		}
 		der, ok := e.Get(is.CertificateURI)
@@ -282,7 +282,7 @@ func (e *Engine) isDue(authority issued.Name) bool {
 	if is == nil || issuer == nil || is.Awaits() || issuer.Awaits() {
 		return false
 	}
-	due := e.policy.lifetime(e.ledgerKind(authority.Holder)).dueAt(is.CertExpires, issuer.CertExpires)
+	due := e.policy.LifetimeOf(e.ledgerKind(authority.Holder)).DueAt(is.CertExpires, issuer.CertExpires)
 	return !due.IsZero() && !time.Now().Before(due)
 }
 

@@ -38,7 +38,7 @@ var classPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // sourceName is the source that a parent's resource class is.
 func sourceName(parent, class string) string {
 	if !classPattern.MatchString(class) {
-		class = pathOf(parent, class)
+		class = issued.PathOf(parent, class)
 	}
 	return parent + "." + class
 }
@@ -363,7 +363,7 @@ func (e *Engine) wantedOf(called, source string) []issued.Name {
 		return nil
 	}
 	line := issued.Name{Holder: p.Holder, Source: source}
-	roll := e.rolls.of(line)
+	roll := e.rolls.Of(line)
 	wanted := []issued.Name{line.At(roll.Active)}
 	if roll.Next != 0 {
 		wanted = append(wanted, line.At(roll.Next))
@@ -394,8 +394,8 @@ func (e *Engine) certified(ctx context.Context, called, source string, authority
 	if err != nil {
 		return false, err
 	}
-	place := e.policy.place(a)
-	request, err := (&object.CertificateRequest{Key: a.PublicKey(), Repository: place, Manifest: place + a.ManifestName(), Notify: e.policy.notifyOf(a)}).Sign(key)
+	place := e.policy.Place(a)
+	request, err := (&object.CertificateRequest{Key: a.PublicKey(), Repository: place, Manifest: place + a.ManifestName(), Notify: e.policy.NotifyOf(a)}).Sign(key)
 	if err != nil {
 		return false, err
 	}
@@ -504,7 +504,7 @@ func (e *Engine) checkIssued(a *issued.Authority, der, issuer []byte) (*validate
 	if cert == nil {
 		return nil, fault.New(fault.Invalid, "it is no resource certificate: %s", firstFindings(findings))
 	}
-	place := e.policy.place(a)
+	place := e.policy.Place(a)
 	switch {
 	case cert.Kind != validate.CA || !bytes.Equal(cert.Key.SPKI, a.KeyInfo):
 		return nil, fault.New(fault.Invalid, "it is not for the key that was to be certified")
@@ -577,7 +577,7 @@ func (e *Engine) isDone(n issued.Name) bool {
 	if len(is.Products) > 0 || e.mirrors.unsent(is.Repository) {
 		return false
 	}
-	if roll := e.rolls.of(n.Line()); roll.retired(n.Generation) { // and who has its folder from before needs it no more
+	if roll := e.rolls.Of(n.Line()); roll.Retired(n.Generation) { // and who has its folder from before needs it no more
 		return !time.Now().Before(is.Shed.Add(max(roll.Soak, e.policy.Soak)))
 	}
 	return e.ledger.Via(n.Holder, n.Source).Empty() && e.nothingGiven(n)

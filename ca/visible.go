@@ -53,7 +53,7 @@ func (s *visible) vrps(is *issued.Records) []string {
 	if !s.authority(is.Name) {
 		return nil
 	}
-	place := s.engine.policy.place(&is.Authority)
+	place := s.engine.policy.Place(&is.Authority)
 	var says []string
 	for file, p := range is.Products {
 		if vrp, is := p.Says.(roa.VRP); is && s.at(place+file) {

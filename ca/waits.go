@@ -203,7 +203,7 @@ func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
 // needsAnchor is who needs the trust anchor's key: the root, for its certificate or the next one of a key roll, or the anchor for
 // its manifest; empty where nobody does. The engine's mu is held.
 func (e *Engine) needsAnchor(now time.Time) string {
-	view := &ledgerView{Engine: e, now: now}
+	view := e.snapshot(now)
 	root := e.ledger.Root()
 	for _, name := range view.Authorities(root) {
 		if view.Parent(name) != issued.Anchor {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/due"
 	"cadastre/internal/fault"
@@ -124,7 +125,7 @@ func (e *Engine) judgeChildren(seen map[string]bool, now time.Time) error {
 		for _, was := range e.peers.Children() {
 			c, holder := *was, was.Holder
 			valid, judged := e.publishes(holder, seen)
-			switch silent := now.Sub(later(c.Valid, c.Added)); {
+			switch silent := now.Sub(issued.Later(c.Valid, c.Added)); {
 			case valid:
 				c.Valid = now.UTC()
 				if err := w.NoteChild(&c); err != nil {

@@ -3,10 +3,10 @@ package ca
 import (
 	"context"
 	"maps"
-	"slices"
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 )
 
 // work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
@@ -19,16 +19,16 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	}
 	e.unfinished = true
 	now := time.Now()
-	view := &ledgerView{Engine: e, now: now}
+	view := e.snapshot(now)
 	e.mu.RLock()
-	waves, putOff := plan(view, &e.policy, set, now)
+	waves, putOff := plan.Make(view, &e.policy, set, now)
 	e.mu.RUnlock()
-	if view.failure != nil {
-		return false, view.failure
+	if view.Err() != nil {
+		return false, view.Err()
 	}
 	e.putOff(set, putOff)
 	defer e.holdPool(waves)()
-	e.agenda.begin(waves)
+	e.agenda.Begin(waves)
 	e.Observer.Remaining(e.toGo())
 	for i, w := range waves {
 		if e.mustFollow(w) {
@@ -37,11 +37,11 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 			}
 		}
 		e.step = w.Step
-		if done, err := e.doWave(ctx, w.chunks(batchKeys), i == len(waves)-1); !done || err != nil {
+		if done, err := e.doWave(ctx, w.Chunks(plan.BatchKeys), i == len(waves)-1); !done || err != nil {
 			return false, err
 		}
 	}
-	if len(e.staged()) > 1 && (e.step == Create || e.step == Shrink) { // a certificate, and what it leads to
+	if len(e.staged()) > 1 && (e.step == plan.Create || e.step == plan.Shrink) { // a certificate, and what it leads to
 		if err := e.publishInOrder(ctx); err != nil {
 			return false, err
 		}
@@ -55,7 +55,7 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 }
 
 // putOff notes when a plan wants to come back to the organisations that it was for.
-func (e *Engine) putOff(set []string, until map[string]putOff) {
+func (e *Engine) putOff(set []string, until map[string]plan.Delay) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for holder, off := range until {
@@ -71,7 +71,7 @@ func (e *Engine) putOff(set []string, until map[string]putOff) {
 }
 
 // doWave does the batches of a wave one after another. While one is closed, checked and committed, the next is signed.
-func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (done bool, err error) {
+func (e *Engine) doWave(ctx context.Context, chunks [][]plan.Update, lastWave bool) (done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	next := e.startSigning(ctx, chunks[0])
 	defer func() {
@@ -85,7 +85,7 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (
 		s := <-next
 		next = nil
 		last := i == len(chunks)-1
-		early := !last && !needs(chunks[i+1], updates)
+		early := !last && !plan.Needs(chunks[i+1], updates)
 		if early {
 			next = e.startSigning(ctx, chunks[i+1])
 		}
@@ -94,7 +94,7 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (
 			committed, err = e.finishBatch(ctx, s.signed, last && lastWave, start)
 		}
 		if err != nil && ownFault(err) && ctx.Err() == nil {
-			committed, err = e.takeApart(ctx, parts(updates), err)
+			committed, err = e.takeApart(ctx, plan.Parts(updates), err)
 		}
 		if !committed || err != nil {
 			return false, err
@@ -102,7 +102,7 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (
 		if !last && !early {
 			next = e.startSigning(ctx, chunks[i+1])
 		}
-		e.agenda.committed(updates)
+		e.agenda.Committed(updates)
 		e.Observer.Remaining(e.toGo())
 		if !(last && lastWave) && e.interrupted() {
 			return false, nil
@@ -111,23 +111,13 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]update, lastWave bool) (
 	return true, nil
 }
 
-// needs tells whether a batch is about an authority that the one before it makes, so that it cannot be signed before that
-// one is committed.
-func needs(batch, before []update) bool {
-	made := map[issued.Name]bool{}
-	for _, u := range before {
-		made[u.Name] = u.Create
-	}
-	return slices.ContainsFunc(batch, func(u update) bool { return made[u.Name] && !u.Create })
-}
-
 // signing is the outcome of signing a batch.
 type signing struct {
 	signed *signed
 	err    error
 }
 
-func (e *Engine) startSigning(ctx context.Context, updates []update) <-chan signing {
+func (e *Engine) startSigning(ctx context.Context, updates []plan.Update) <-chan signing {
 	out := make(chan signing, 1)
 	go func() {
 		s, err := e.sign(ctx, updates, time.Now().Truncate(time.Second))
@@ -187,7 +177,7 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verdict, err := e.gate.Check(ctx, last, e, append(e.roots(), e.policy.anchorURI()))
+	verdict, err := e.gate.Check(ctx, last, e, append(e.roots(), e.policy.AnchorURI()))
 	if err != nil {
 		return err
 	}
@@ -197,4 +187,11 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	}
 	verdict.Accept()
 	return nil
+}
+
+// toGo is how many organisations the daemon has yet to plan or to sign for.
+func (e *Engine) toGo() int {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.agenda.Count(e.dirty, e.backlog)
 }

@@ -1,4 +1,9 @@
-package ca
+// Package plan orders what has to be issued and revoked, so that what is issued follows what organisations hold and want.
+//
+// It is a pure function of a View: it knows no engine, no store and no network, and the time is handed to it. Make gives waves of
+// updates, each of which is published before the next begins; Chunks cuts a wave into batches, Parts cuts a batch that failed.
+// Advanced says how key rolls go on, and Agenda how far the work on a plan has come.
+package plan
 
 import (
 	"cmp"
@@ -7,15 +12,14 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
-	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/payload"
 )
 
-// view is what a plan is made from: who holds what, what they want authorised, and what is issued. It does not change
+// View is what a plan is made from: who holds what, what they want authorised, and what is issued. It does not change
 // while the plan is made.
-type view interface {
+type View interface {
 	Authorities(holder string) []issued.Name  // those that an organisation has or is to have
 	Parent(authority issued.Name) issued.Name // the issuing authority, issued.Anchor for the root's, or outside
 	Depth(authority issued.Name) int
@@ -23,16 +27,16 @@ type view interface {
 	Entitled(authority issued.Name) inr.Set // what its certificate is to name; nothing: it is to end
 	// Authorised is what an authority's signed objects are to say while its certificate names no more than within.
 	Authorised(authority issued.Name, within inr.Set) []payload.Payload
-	Issued(authority issued.Name) *issued.Records        // nil where there is none
-	Received(authority issued.Name) *federation.Received // what a parent outside the tree certified; nil where nothing is
-	Asked(authority issued.Name) *federation.ChildKey    // what a delegated CA asked for; nil where the key is ours
-	Successor(authority issued.Name) issued.Name         // the generation that issues in its place; empty where it does itself, or is to
-	Holdback(authority issued.Name) time.Time            // a retired one withdraws nothing before this
-	Lingers(authority issued.Name) time.Duration         // a retired one ends no sooner after what it signed has gone
-	Unsent(authority issued.Name) bool                   // what it published last has not reached the server that it publishes at
-	Moving(authority issued.Name) bool                   // it is part of a transfer
-	Offline(authority issued.Name) bool                  // nothing can be signed with its key now
-	Aside(authority issued.Name) bool                    // its work failed, and only its manifest is renewed until that is tried again
+	Issued(authority issued.Name) *issued.Records // nil where there is none
+	Received(authority issued.Name) *Received     // what a parent outside the tree certified; nil where nothing is
+	Asked(authority issued.Name) *Request         // what a delegated CA asked for; nil where the key is ours
+	Successor(authority issued.Name) issued.Name  // the generation that issues in its place; empty where it does itself, or is to
+	Holdback(authority issued.Name) time.Time     // a retired one withdraws nothing before this
+	Lingers(authority issued.Name) time.Duration  // a retired one ends no sooner after what it signed has gone
+	Unsent(authority issued.Name) bool            // what it published last has not reached the server that it publishes at
+	Moving(authority issued.Name) bool            // it is part of a transfer
+	Offline(authority issued.Name) bool           // nothing can be signed with its key now
+	Aside(authority issued.Name) bool             // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step says why a wave comes where it does.
@@ -51,17 +55,17 @@ const (
 	Renew     Step = "renew"     // certificates that near their end are made anew, top-down
 )
 
-// wave is changes that do not depend on each other. The next wave begins when this one is published.
-type wave struct {
+// Wave is changes that do not depend on each other. The next wave begins when this one is published.
+type Wave struct {
 	Step    Step
 	Depth   int // of the authorities that change
-	Updates []update
+	Updates []Update
 }
 
-// update is what one authority does in a wave. Whatever it is, a new CRL and manifest go with it.
-type update struct {
+// Update is what one authority does in a wave. Whatever it is, a new CRL and manifest go with it.
+type Update struct {
 	Name      issued.Name       // of the authority
-	Certify   []certify         // certificates to issue to authorities below
+	Certify   []Certify         // certificates to issue to authorities below
 	Revoke    []issued.Name     // authorities below whose certificates are revoked and whose objects are withdrawn
 	Release   []string          // file names of certificates that another authority issues in their place from now on
 	Create    bool              // the authority itself is new
@@ -71,19 +75,19 @@ type update struct {
 	Withdraw  []string          // file names of signed objects to withdraw and revoke, and of certificates that another authority issued anew
 }
 
-// certify is one certificate to issue. A replacement keeps key and name.
-type certify struct {
+// Certify is one certificate to issue. A replacement keeps key and name.
+type Certify struct {
 	Name      issued.Name // of the authority certified
 	Resources inr.Set
 }
 
-// plan orders what has to be done for some organisations so that what is issued follows what they hold and want, and
+// Make orders what has to be done for some organisations so that what is issued follows what they hold and want, and
 // nothing of it nears its end. Later has the organisations of which something has to wait. It is a pure function of the view
 // and now.
 //
 // The set must be closed: with an organisation come those of its ancestors and descendants that have work waiting.
-func plan(v view, policy *Policy, set []string, now time.Time) (waves []wave, later map[string]putOff) {
-	p := planner{view: v, policy: policy, now: now, waves: map[waveKey]map[issued.Name]*update{}, later: map[string]putOff{}}
+func Make(v View, policy *issued.Policy, set []string, now time.Time) (waves []Wave, later map[string]Delay) {
+	p := planner{View: v, policy: policy, now: now, waves: map[waveKey]map[issued.Name]*Update{}, later: map[string]Delay{}}
 	for _, holder := range set {
 		for _, name := range p.Authorities(holder) {
 			p.authority(name)
@@ -101,22 +105,22 @@ type waveKey struct {
 }
 
 type planner struct {
-	view
-	policy *Policy
+	View
+	policy *issued.Policy
 	now    time.Time
-	waves  map[waveKey]map[issued.Name]*update
-	later  map[string]putOff
+	waves  map[waveKey]map[issued.Name]*Update
+	later  map[string]Delay
 }
 
 // in is the update of an authority in a wave, made where there is none yet.
-func (p *planner) in(step Step, depth int, name issued.Name) *update {
+func (p *planner) in(step Step, depth int, name issued.Name) *Update {
 	key := waveKey{step, depth}
 	if p.waves[key] == nil {
-		p.waves[key] = map[issued.Name]*update{}
+		p.waves[key] = map[issued.Name]*Update{}
 	}
 	u := p.waves[key][name]
 	if u == nil {
-		u = &update{Name: name}
+		u = &Update{Name: name}
 		p.waves[key][name] = u
 	}
 	return u
@@ -129,7 +133,7 @@ func (p *planner) authority(name issued.Name) {
 	}
 	is := p.Issued(name)
 	if name == issued.Anchor || p.Aside(name) {
-		if is != nil && p.due(p.policy.manifestDue(&is.Authority)) {
+		if is != nil && p.due(p.policy.ManifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
 		return
@@ -167,7 +171,7 @@ func (p *planner) create(name, parent issued.Name, depth int, entitled inr.Set) 
 		return
 	}
 	up := p.in(Create, depth, parent)
-	up.Certify = append(up.Certify, certify{name, given})
+	up.Certify = append(up.Certify, Certify{name, given})
 	own := p.in(Create, depth, name)
 	own.Create = true
 	if p.Asked(name) == nil {
@@ -187,7 +191,7 @@ func (p *planner) fromOutside(name issued.Name, depth int, is *issued.Records, e
 		}
 		if got == nil { // the parent has revoked it
 			p.in(Shrink, depth, name).End = true
-		} else if p.due(p.policy.manifestDue(&is.Authority)) {
+		} else if p.due(p.policy.ManifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
 	case got == nil && is.Awaits() && p.Parent(name) != issued.Outside: // nobody will certify it any more
@@ -221,7 +225,7 @@ func (p *planner) changesHands(name, parent issued.Name, is *issued.Records) boo
 // elsewhere tells whether an authority that there is publishes in another place than another one.
 func (p *planner) elsewhere(name issued.Name, than *issued.Records) bool {
 	is := p.Issued(name)
-	return is != nil && p.policy.place(&is.Authority) != p.policy.place(&than.Authority)
+	return is != nil && p.policy.Place(&is.Authority) != p.policy.Place(&than.Authority)
 }
 
 // changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the file
@@ -229,7 +233,7 @@ func (p *planner) elsewhere(name issued.Name, than *issued.Records) bool {
 // asks. What else becomes of the certificate comes by the next plan.
 func (p *planner) changeOver(name, parent issued.Name, depth int, is *issued.Records) {
 	up := p.in(Switch, 0, parent)
-	up.Certify = append(up.Certify, certify{name, is.Certified})
+	up.Certify = append(up.Certify, Certify{name, is.Certified})
 	if p.Issued(is.Issuer) != nil && !p.elsewhere(is.Issuer, p.Issued(parent)) {
 		from := p.in(Switch, 0, is.Issuer)
 		from.Release = append(from.Release, is.CertificateName())
@@ -247,7 +251,7 @@ func (p *planner) existing(name, parent issued.Name, depth int, is *issued.Recor
 	}
 	if !is.Certified.Contains(will) {
 		up := p.in(Grow, depth, parent)
-		up.Certify = append(up.Certify, certify{name, will})
+		up.Certify = append(up.Certify, Certify{name, will})
 	}
 	asked := p.Asked(name)
 	if asked == nil {
@@ -264,14 +268,14 @@ func (p *planner) existing(name, parent issued.Name, depth int, is *issued.Recor
 		}
 		up := p.in(Shrink, depth, parent)
 		if rest := entitled.Intersect(will); !rest.Empty() {
-			up.Certify = append(up.Certify, certify{name, rest})
+			up.Certify = append(up.Certify, Certify{name, rest})
 		} else { // what it is to have can't be certified yet: it comes again with that
 			up.Revoke = append(up.Revoke, name)
 		}
 	case !entitled.Equal(is.Certified):
-	case asked != nil && (asked.Asked.After(is.Certificated) || asked.Place != *is.Delegated), p.certificateDue(name, parent, is):
+	case asked != nil && (asked.At.After(is.Certificated) || asked.Place != *is.Delegated), p.certificateDue(name, parent, is):
 		up := p.in(Renew, depth-1, parent)
-		up.Certify = append(up.Certify, certify{name, entitled})
+		up.Certify = append(up.Certify, Certify{name, entitled})
 	}
 }
 
@@ -298,7 +302,7 @@ func (p *planner) products(name issued.Name, depth int, is *issued.Records, will
 			withdraw = nil
 			p.again(name, at)
 		} else {
-			p.again(name, later(p.spentAt(name, is), p.now.Add(time.Second))) // it ends when it has nothing left
+			p.again(name, issued.Later(p.spentAt(name, is), p.now.Add(time.Second))) // it ends when it has nothing left
 		}
 	}
 	if len(add)+len(withdraw) > 0 {
@@ -306,7 +310,7 @@ func (p *planner) products(name issued.Name, depth int, is *issued.Records, will
 		own.Authorise, own.Withdraw = add, withdraw
 	}
 	// a new manifest comes with any change, but what has ended already can carry none
-	if changes := len(add)+len(withdraw) > 0; p.due(p.policy.manifestDue(&is.Authority)) && (!changes || p.due(is.NextUpdate)) {
+	if changes := len(add)+len(withdraw) > 0; p.due(p.policy.ManifestDue(&is.Authority)) && (!changes || p.due(is.NextUpdate)) {
 		p.in(Refresh, depth, name)
 	}
 }
@@ -317,7 +321,7 @@ func (p *planner) spent(name issued.Name, is *issued.Records) bool {
 }
 
 func (p *planner) spentAt(name issued.Name, is *issued.Records) time.Time {
-	return later(p.Holdback(name), later(is.Shed.Add(p.Lingers(name)), p.shed(is)))
+	return issued.Later(p.Holdback(name), issued.Later(is.Shed.Add(p.Lingers(name)), p.shed(is)))
 }
 
 // taken is the signed objects of a retired authority that readers need no more: its successor says all that there is to say from this plan on,
@@ -391,7 +395,7 @@ func (p *planner) awaitSending() {
 			continue
 		}
 		for _, u := range updates {
-			u.Certify = slices.DeleteFunc(u.Certify, func(c certify) bool {
+			u.Certify = slices.DeleteFunc(u.Certify, func(c Certify) bool {
 				is := p.Issued(c.Name)
 				return is != nil && is.Base != "" && (busy[c.Name] || p.Unsent(c.Name))
 			})
@@ -423,7 +427,7 @@ func (p *planner) awaitSwitch() {
 			continue
 		}
 		for _, u := range updates {
-			u.Certify = slices.DeleteFunc(u.Certify, func(c certify) bool { return left(c.Name) })
+			u.Certify = slices.DeleteFunc(u.Certify, func(c Certify) bool { return left(c.Name) })
 			u.Revoke = slices.DeleteFunc(u.Revoke, left)
 		}
 	}
@@ -461,7 +465,7 @@ func (p *planner) objects(authority issued.Name, is *issued.Records, will inr.Se
 			p.soaks(authority, until)
 		case !keep:
 			withdraw = append(withdraw, name)
-		case p.due(p.policy.ROA.dueAt(product.Expires, is.CertExpires)):
+		case p.due(p.policy.ROA.DueAt(product.Expires, is.CertExpires)):
 			add, withdraw = append(add, says), append(withdraw, name)
 		}
 		delete(wanted, payload.ID(said))
@@ -507,7 +511,7 @@ func needed(said payload.Payload, authorised []payload.Payload, readers []inr.Se
 // certificateDue tells whether an authority's certificate nears its end and its issuer can give it a better one.
 func (p *planner) certificateDue(name, parent issued.Name, is *issued.Records) bool {
 	issuer := p.Issued(parent)
-	return issuer != nil && p.due(p.policy.lifetime(p.Kind(name)).dueAt(is.CertExpires, issuer.CertExpires))
+	return issuer != nil && p.due(p.policy.LifetimeOf(p.Kind(name)).DueAt(is.CertExpires, issuer.CertExpires))
 }
 
 func (p *planner) due(at time.Time) bool { return !at.IsZero() && !p.now.Before(at) }
@@ -559,7 +563,7 @@ var stepOrder = map[Step]int{Refresh: 0, Grow: 1, Create: 2, Switch: 3, Authoris
 
 // ordered puts the waves in order, and the updates in each, so that the same view gives the same plan. What needs a key
 // that is offline is left out: it stays due.
-func (p *planner) ordered() []wave {
+func (p *planner) ordered() []Wave {
 	keys := slices.SortedFunc(maps.Keys(p.waves), func(a, b waveKey) int {
 		if a.step != b.step {
 			return cmp.Compare(stepOrder[a.step], stepOrder[b.step])
@@ -569,9 +573,9 @@ func (p *planner) ordered() []wave {
 		}
 		return cmp.Compare(a.depth, b.depth)
 	})
-	var out []wave
+	var out []Wave
 	for _, key := range keys {
-		w := wave{Step: key.step, Depth: key.depth}
+		w := Wave{Step: key.step, Depth: key.depth}
 		for _, name := range slices.SortedFunc(maps.Keys(p.waves[key]), issued.Name.Compare) {
 			if u := p.waves[key][name]; !p.Offline(name) && (key.step != Shrink && key.step != Authorise || !u.idle()) {
 				w.Updates = append(w.Updates, *u)
@@ -585,6 +589,6 @@ func (p *planner) ordered() []wave {
 }
 
 // idle tells whether an update has nothing left to do.
-func (u *update) idle() bool {
+func (u *Update) idle() bool {
 	return len(u.Certify)+len(u.Revoke)+len(u.Authorise)+len(u.Withdraw)+len(u.Release) == 0 && !u.Create && !u.Adopt && !u.End
 }

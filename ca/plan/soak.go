@@ -1,4 +1,4 @@
-package ca
+package plan
 
 import (
 	"slices"
@@ -11,8 +11,8 @@ import (
 // What one repository says is built on in another when no reader can hold the first as it was before: after the soak. This file
 // is what of a plan that puts off.
 
-// putOff is how long an organisation, or a part of what is to be done for it, has to wait.
-type putOff struct {
+// Delay is how long an organisation, or a part of what is to be done for it, has to wait.
+type Delay struct {
 	At    time.Time // when to plan for it again
 	Soaks time.Time // until when readers may hold what it must not be built on; zero where it waits for something else
 	Since time.Time // since when it waits for that
@@ -22,7 +22,7 @@ type putOff struct {
 func (p *planner) again(name issued.Name, at time.Time) {
 	holder := name.Holder
 	off := p.later[holder]
-	off.At = sooner(at, off.At)
+	off.At = issued.Sooner(at, off.At)
 	p.later[holder] = off
 }
 
@@ -31,7 +31,7 @@ func (p *planner) soaks(name issued.Name, until time.Time) {
 	p.again(name, until)
 	holder := name.Holder
 	off := p.later[holder]
-	off.Soaks, off.Since = later(until, off.Soaks), p.now
+	off.Soaks, off.Since = issued.Later(until, off.Soaks), p.now
 	p.later[holder] = off
 }
 
@@ -81,7 +81,7 @@ func (p *planner) given(resources inr.Set, issuer issued.Name) (inr.Set, time.Ti
 		}
 		base, until := p.soaked(above, is, !is.Certified.Contains(p.Entitled(above)))
 		if p.now.Before(until) && !base.Contains(resources) {
-			resources, at = resources.Intersect(base), later(until, at)
+			resources, at = resources.Intersect(base), issued.Later(until, at)
 		}
 	}
 	return resources, at
@@ -100,7 +100,7 @@ func (p *planner) soaked(name issued.Name, is *issued.Records, grows bool) (base
 	for _, g := range p.soaking(is) {
 		base = base.Intersect(g.Before)
 		if until.IsZero() {
-			until = later(g.At.Add(p.policy.Soak), p.now.Add(time.Second)) // over by now is what is unsent alone
+			until = issued.Later(g.At.Add(p.policy.Soak), p.now.Add(time.Second)) // over by now is what is unsent alone
 		}
 	}
 	if grows && until.IsZero() {

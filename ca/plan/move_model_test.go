@@ -1,4 +1,4 @@
-package ca
+package plan
 
 import (
 	"fmt"
@@ -57,7 +57,7 @@ type mutation struct {
 }
 
 func newModel(soak time.Duration, seed uint64, villages ...*village) *model {
-	m := &model{villages: villages, wants: map[*village]map[string][]roa.Intent{}, limit: batchKeys, nap: 24 * time.Hour, trace: func(string, ...any) {}}
+	m := &model{villages: villages, wants: map[*village]map[string][]roa.Intent{}, limit: BatchKeys, nap: 24 * time.Hour, trace: func(string, ...any) {}}
 	var worlds []*world
 	for _, v := range villages {
 		v.policy.Soak = soak
@@ -119,17 +119,17 @@ func (m *model) work(atMost int) (busy bool, err error) {
 		if m.mutation.unsoaked {
 			policy.Soak = 0
 		}
-		m.later = sooner(m.turn(v), m.later)
-		waves, later := plan(blinkered{v.world, m.mutation}, &policy, v.all(), v.now)
+		m.later = issued.Sooner(m.turn(v), m.later)
+		waves, later := Make(blinkered{v.world, m.mutation}, &policy, v.all(), v.now)
 		for _, off := range later {
-			m.later = sooner(off.At, m.later)
+			m.later = issued.Sooner(off.At, m.later)
 		}
 		if len(waves) > 0 {
 			m.trace("%s: %s", m.now().Sub(noon), strings.Join(outline(waves), "\n\t"))
 		}
 		done := 0
 		for _, w := range waves {
-			for _, updates := range w.chunks(m.limit) {
+			for _, updates := range w.Chunks(m.limit) {
 				busy = true
 				if done++; done > atMost {
 					break
@@ -167,7 +167,7 @@ func (m *model) rest() error {
 			return nil
 		}
 		if !busy {
-			m.until(earlier(m.later, m.now().Add(m.nap)))
+			m.until(issued.Earlier(m.later, m.now().Add(m.nap)))
 		}
 	}
 	return fmt.Errorf("there is no end to the plans; they want to be made again at %s, and it is %s", m.later.Sub(noon), m.now().Sub(noon))

@@ -1,16 +1,16 @@
-package ca
+package plan
 
 import "sync"
 
-// agenda is how far a plan has come: which organisations it has something left to do for. It is safe for concurrent use.
-type agenda struct {
+// Agenda is how far a plan has come: which organisations it has something left to do for. It is safe for concurrent use.
+type Agenda struct {
 	mu   sync.Mutex
 	left map[string]int  // by organisation: updates that change something of it and are not committed
 	done map[string]bool // those that were finished before the plan was interrupted
 }
 
-// take begins with the organisations of a set that is about to be planned for.
-func (a *agenda) take(set []string) {
+// Take begins with the organisations of a set that is about to be planned for.
+func (a *Agenda) Take(set []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.left = make(map[string]int, len(set))
@@ -22,15 +22,15 @@ func (a *agenda) take(set []string) {
 	a.done = nil
 }
 
-// begin puts what a plan has to do in place of the set that it was made for.
-func (a *agenda) begin(waves []wave) {
+// Begin puts what a plan has to do in place of the set that it was made for.
+func (a *Agenda) Begin(waves []Wave) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.left, a.done = map[string]int{}, nil
 	for _, w := range waves {
-		for _, updates := range w.chunks(batchKeys) {
+		for _, updates := range w.Chunks(BatchKeys) {
 			for _, u := range updates {
-				for _, holder := range u.concerns() {
+				for _, holder := range u.Concerns() {
 					a.left[holder]++
 				}
 			}
@@ -38,12 +38,12 @@ func (a *agenda) begin(waves []wave) {
 	}
 }
 
-// committed notes that a batch is done.
-func (a *agenda) committed(updates []update) {
+// Committed notes that a batch is done.
+func (a *Agenda) Committed(updates []Update) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, u := range updates {
-		for _, holder := range u.concerns() {
+		for _, holder := range u.Concerns() {
 			if a.left[holder]--; a.left[holder] > 0 {
 				continue
 			}
@@ -56,9 +56,9 @@ func (a *agenda) committed(updates []update) {
 	}
 }
 
-// end forgets a plan: one that came to its end, or one that was interrupted, whose set goes into the backlog but for what
+// End forgets a plan: one that came to its end, or one that was interrupted, whose set goes into the backlog but for what
 // it has done already.
-func (a *agenda) end(finished bool) {
+func (a *Agenda) End(finished bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.left = nil; finished {
@@ -66,8 +66,8 @@ func (a *agenda) end(finished bool) {
 	}
 }
 
-// count is how many organisations are to be planned or signed for: those that wait, and those in work.
-func (a *agenda) count(dirty, backlog map[string]bool) int {
+// Count is how many organisations are to be planned or signed for: those that wait, and those in work.
+func (a *Agenda) Count(dirty, backlog map[string]bool) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := len(dirty)
@@ -84,8 +84,8 @@ func (a *agenda) count(dirty, backlog map[string]bool) int {
 	return n
 }
 
-// concerns is the organisations of which an update changes something: its own, unless it only certifies or revokes others.
-func (u *update) concerns() []string {
+// Concerns is the organisations of which an update changes something: its own, unless it only certifies or revokes others.
+func (u *Update) Concerns() []string {
 	var holders []string
 	if u.Create || u.Adopt || u.End || len(u.Authorise)+len(u.Withdraw)+len(u.Release) > 0 || len(u.Certify)+len(u.Revoke) == 0 {
 		holders = append(holders, u.Name.Holder)
@@ -97,11 +97,4 @@ func (u *update) concerns() []string {
 		holders = append(holders, name.Holder)
 	}
 	return holders
-}
-
-// toGo is how many organisations the daemon has yet to plan or to sign for.
-func (e *Engine) toGo() int {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.agenda.count(e.dirty, e.backlog)
 }

@@ -1,4 +1,4 @@
-package ca
+package plan
 
 import (
 	"fmt"
@@ -151,8 +151,8 @@ func (v *village) intendUpTo(holder, prefix string, maxLength int, asn string) {
 	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "tester", Time: v.now})))
 }
 
-func (v *village) plan() []wave {
-	waves, _ := plan(v.world, &v.policy, v.all(), v.now)
+func (v *village) plan() []Wave {
+	waves, _ := Make(v.world, &v.policy, v.all(), v.now)
 	return waves
 }
 
@@ -188,13 +188,13 @@ func furnished(t rapid.TB) *village {
 	v.intend("other", "41.0.64.0/18", "AS37002")
 	v.intend("rede", "177.0.0.0/16", "AS28000")
 	v.intend("loja", "177.0.0.0/24", "AS28001")
-	v.must(v.execute(v.plan(), batchKeys))
+	v.must(v.execute(v.plan(), BatchKeys))
 	v.must(v.done())
 	return v
 }
 
 // outline is a plan in words: a line for each wave, with what its updates do.
-func outline(waves []wave) []string {
+func outline(waves []Wave) []string {
 	var lines []string
 	for _, w := range waves {
 		var parts []string
@@ -264,7 +264,7 @@ var situations = []struct {
 	}},
 	{"a VRP that changes hands is issued before it is withdrawn", func(v *village) {
 		v.intend("other", "41.0.64.0/24", "AS37000")
-		v.settle(batchKeys)
+		v.settle(BatchKeys)
 		v.take("other", "41.0.64.0/24")
 		v.give("isp", "41.0.64.0/24")
 		v.intend("isp", "41.0.64.0/24", "AS37000")
@@ -281,7 +281,7 @@ var situations = []struct {
 	}},
 	{"new authorities come top-down, their objects with them", func(v *village) {
 		v.take("rede", "177.0.0.0/16")
-		v.settle(batchKeys)
+		v.settle(BatchKeys)
 		v.give("rede", "177.0.0.0/16")
 		v.give("loja", "177.0.0.0/20")
 	}, []string{
@@ -294,7 +294,7 @@ var situations = []struct {
 	{"ROAs are renewed before they end", func(v *village) {
 		v.now = v.now.Add(v.policy.ROA.Life - v.policy.ROA.Lead)
 		for _, is := range v.issued {
-			is.NextUpdate = v.now.Add(90 * day)
+			is.NextUpdate = v.now.Add(90 * issued.Day)
 		}
 	}, []string{
 		"authorise 0: isp authorises 41.0.0.0/18,18,AS37000 withdraws 1; loja authorises 177.0.0.0/24,24,AS28001 withdraws 1; " +
@@ -303,7 +303,7 @@ var situations = []struct {
 	{"certificates are renewed before they end", func(v *village) {
 		v.now = v.now.Add(v.policy.Holder.Life - v.policy.Holder.Lead)
 		for _, is := range v.issued {
-			is.NextUpdate = v.now.Add(90 * day)
+			is.NextUpdate = v.now.Add(90 * issued.Day)
 			for name, p := range is.Products {
 				if _, signed := p.Payload(); signed {
 					p.Expires = is.CertExpires
@@ -405,8 +405,8 @@ func (h *history) rolls(t *rapid.T) {
 
 // passes lets time go by, so that some of what is issued is renewed along with the rest.
 func (h *history) passes(t *rapid.T) {
-	h.now = h.now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "days")) * day)
-	h.issued[issued.Anchor].NextUpdate = h.now.Add(90 * day)
+	h.now = h.now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "days")) * issued.Day)
+	h.issued[issued.Anchor].NextUpdate = h.now.Add(90 * issued.Day)
 }
 
 func newHistory(t *rapid.T) *history {
@@ -431,7 +431,7 @@ func TestPlansKeepEveryChainAndBystander(t *testing.T) {
 		steps["turn"] = func(*rapid.T) { h.turn() } // before what was decided is planned, or after
 		steps["plan"] = func(t *rapid.T) { h.must(h.execute(h.plan(), rapid.IntRange(1, 5).Draw(t, "limit"))) }
 		t.Repeat(steps)
-		h.settle(batchKeys)
+		h.settle(BatchKeys)
 	})
 }
 
@@ -446,9 +446,9 @@ func TestWrongOrdersAreSeen(t *testing.T) {
 		v.take("loja", "177.0.0.0/21")
 		v.take("rede", "177.0.8.0/21")
 	}
-	first := func(step Step) func(waves []wave) {
-		return func(waves []wave) {
-			slices.SortStableFunc(waves, func(a, b wave) int {
+	first := func(step Step) func(waves []Wave) {
+		return func(waves []Wave) {
+			slices.SortStableFunc(waves, func(a, b Wave) int {
 				switch {
 				case a.Step == step && b.Step != step:
 					return -1
@@ -459,9 +459,9 @@ func TestWrongOrdersAreSeen(t *testing.T) {
 			})
 		}
 	}
-	within := func(step Step) func(waves []wave) {
-		return func(waves []wave) {
-			i := slices.IndexFunc(waves, func(w wave) bool { return w.Step == step })
+	within := func(step Step) func(waves []Wave) {
+		return func(waves []Wave) {
+			i := slices.IndexFunc(waves, func(w Wave) bool { return w.Step == step })
 			j := i
 			for j < len(waves) && waves[j].Step == step {
 				j++
@@ -469,29 +469,29 @@ func TestWrongOrdersAreSeen(t *testing.T) {
 			slices.Reverse(waves[i:j])
 		}
 	}
-	for name, mutate := range map[string]func(waves []wave){
-		"backwards":                   func(waves []wave) { slices.Reverse(waves) },
+	for name, mutate := range map[string]func(waves []Wave){
+		"backwards":                   func(waves []Wave) { slices.Reverse(waves) },
 		"shrink before withdrawing":   first(Shrink),
 		"authorise before growing":    first(Authorise),
 		"grow the child first":        within(Grow),
 		"shrink the parent first":     within(Shrink),
 		"all at once":                 nil,
-		"the plan itself is accepted": func([]wave) {},
+		"the plan itself is accepted": func([]Wave) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := furnished(t)
 			changes(v)
 			waves := v.plan()
 			if mutate == nil {
-				all := wave{Step: Authorise}
+				all := Wave{Step: Authorise}
 				for _, w := range waves {
 					all.Updates = append(all.Updates, w.Updates...)
 				}
-				waves = []wave{all}
+				waves = []Wave{all}
 			} else {
 				mutate(waves)
 			}
-			err := v.execute(waves, batchKeys)
+			err := v.execute(waves, BatchKeys)
 			if seen := err != nil; seen != (name != "the plan itself is accepted") {
 				t.Errorf("the checker says: %v\n%s", err, strings.Join(outline(waves), "\n"))
 			}

@@ -1,4 +1,4 @@
-package ca
+package plan
 
 import (
 	"fmt"
@@ -59,7 +59,7 @@ func TestWhatTheModelFound(t *testing.T) {
 			if err := m.agree(d); err != nil {
 				return err
 			}
-			if _, err := m.work(batchKeys); err != nil {
+			if _, err := m.work(BatchKeys); err != nil {
 				return err
 			}
 			m.wait(m.watch.soak / 2)
@@ -79,7 +79,7 @@ func TestWhatTheModelFound(t *testing.T) {
 			if err := m.finalise(away); err != nil {
 				return err
 			}
-			if _, err := m.work(batchKeys); err != nil {
+			if _, err := m.work(BatchKeys); err != nil {
 				return err
 			}
 			if named := v.issued[issued.Parse("rede")].Certified; !named.Contains(away.resources) {
@@ -210,27 +210,27 @@ func TestKeyRollsWait(t *testing.T) {
 		v := furnished(t)
 		before := v.wanted()
 		v.roll("isp", 0)
-		v.must(v.execute(v.plan(), batchKeys))
+		v.must(v.execute(v.plan(), BatchKeys))
 		v.turn()
 		v.turn()
 		v.aside = map[issued.Name]bool{v.active("isp"): true}
-		v.must(v.execute(v.plan(), batchKeys))
+		v.must(v.execute(v.plan(), BatchKeys))
 		if got := v.read(v.snapshot()).vrps; v.active("isp") != issued.Parse("isp~1") || !maps.Equal(got, before) {
 			t.Errorf("%s is active, and the VRPs are %v", v.active("isp"), got)
 		}
 		v.aside = nil
-		v.settle(batchKeys)
+		v.settle(BatchKeys)
 	})
 	t.Run("what is given while a new key takes over above", func(t *testing.T) {
 		v := furnished(t)
 		v.roll("iana", 0)
-		v.must(v.execute(v.plan(), batchKeys))
+		v.must(v.execute(v.plan(), BatchKeys))
 		v.turn()
 		v.give("afrinic", "102.0.0.0/16")
 		v.give("isp", "102.0.0.0/17")
 		v.intend("isp", "102.0.0.0/17", "AS37000")
 		v.turn()
-		v.settle(batchKeys)
+		v.settle(BatchKeys)
 		if v.active("iana") != issued.Parse("iana~1") || v.issued[issued.Parse("iana")] != nil {
 			t.Errorf("%s is active, and the key before: %v", v.active("iana"), v.issued[issued.Parse("iana")])
 		}
@@ -238,23 +238,23 @@ func TestKeyRollsWait(t *testing.T) {
 	t.Run("what one below says instead", func(t *testing.T) {
 		v := furnished(t)
 		v.intend("rede", "177.0.0.0/24", "AS28003")
-		v.settle(batchKeys)
+		v.settle(BatchKeys)
 		v.roll("rede", 0)
-		v.must(v.execute(v.plan(), batchKeys))
+		v.must(v.execute(v.plan(), BatchKeys))
 		v.turn()
 		v.turn()
 		all := v.book.Of("rede")
 		at := slices.IndexFunc(all, func(in roa.Intent) bool { return in.Origin == 28003 })
 		v.must(v.want(v.book.Remove(all[at : at+1])))
 		v.intend("loja", "177.0.0.0/24", "AS28003")
-		v.settle(batchKeys)
+		v.settle(BatchKeys)
 	})
 	t.Run("nothing is left", func(t *testing.T) {
 		v := furnished(t)
 		v.roll("shop", time.Hour)
-		v.must(v.execute(v.plan(), batchKeys))
+		v.must(v.execute(v.plan(), BatchKeys))
 		v.take("shop", "41.0.0.0/20")
-		v.must(v.execute(v.plan(), batchKeys))
+		v.must(v.execute(v.plan(), BatchKeys))
 		if at := v.turn(); !at.IsZero() || v.rolls["shop"].Next != 0 {
 			t.Errorf("the roll goes on at %s: %+v", at, v.rolls["shop"])
 		}
@@ -278,7 +278,7 @@ func (m *model) ripen(d *deal) error {
 func (m *model) takesOver(v *village, holder string) error {
 	v.roll(holder, m.watch.soak)
 	for range 2 {
-		if _, err := m.work(batchKeys); err != nil {
+		if _, err := m.work(BatchKeys); err != nil {
 			return err
 		}
 	}

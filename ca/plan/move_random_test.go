@@ -1,4 +1,4 @@
-package ca
+package plan
 
 import (
 	"fmt"
@@ -122,10 +122,10 @@ func (m *model) runs(t *rapid.T, regions []*region) {
 func (m *model) moment(t *rapid.T) time.Time {
 	at := m.now().Add(time.Duration(rapid.IntRange(1, 50).Draw(t, "minutes")) * time.Minute)
 	if rapid.Bool().Draw(t, "promptly") {
-		at = sooner(m.later, at)
+		at = issued.Sooner(m.later, at)
 		for _, d := range m.deals {
 			if d.state == holdings.Accepted && !d.seen.IsZero() && d.seen.Add(m.watch.soak).After(m.now()) {
-				at = earlier(at, d.seen.Add(m.watch.soak))
+				at = issued.Earlier(at, d.seen.Add(m.watch.soak))
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package ca
+package plan
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
-	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
@@ -52,7 +51,7 @@ func (m memory) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record,
 type world struct {
 	*holdings.Ledger
 	book   *roa.Book
-	policy Policy
+	policy issued.Policy
 	now    time.Time
 	issued map[issued.Name]*issued.Records
 	names  int
@@ -72,10 +71,10 @@ type folder struct {
 }
 
 func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
-	w := &world{Ledger: l, book: b, policy: DefaultPolicy(), now: now, issued: map[issued.Name]*issued.Records{}, sheets: map[string]folders{}, rolls: map[string]Roll{}}
+	w := &world{Ledger: l, book: b, policy: issued.DefaultPolicy(), now: now, issued: map[issued.Name]*issued.Records{}, sheets: map[string]folders{}, rolls: map[string]Roll{}}
 	w.policy.Jitter, w.policy.Soak = 0, 0
 	w.issued[issued.Anchor] = &issued.Records{
-		Authority: issued.Authority{Name: issued.Anchor, Holder: issued.AnchorHolder, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(anchorLife.Life), NextUpdate: now.Add(90 * day)},
+		Authority: issued.Authority{Name: issued.Anchor, Holder: issued.AnchorHolder, CertSerial: big.NewInt(1), Certified: inr.Everything(), CertExpires: now.Add(issued.AnchorLife.Life), NextUpdate: now.Add(90 * issued.Day)},
 		Products:  map[string]issued.Product{},
 	}
 	w.publish(issued.Anchor)
@@ -146,7 +145,7 @@ func (w *world) have(holder string) []issued.Name {
 }
 
 func (w *world) Successor(n issued.Name) issued.Name {
-	if w.rolls[n.Holder].retired(n.Generation) {
+	if w.rolls[n.Holder].Retired(n.Generation) {
 		return w.active(n.Holder)
 	}
 	return issued.Name{}
@@ -170,19 +169,19 @@ func (w *world) roll(holder string, soak time.Duration) bool {
 // turn has the key rolls go on that can, and says when the next may.
 func (w *world) turn() (next time.Time) {
 	for holder, roll := range w.rolls {
-		if on := advanced(w, &w.policy, issued.Name{Holder: holder}, &roll, w.now); on != nil {
+		if on := Advanced(w, &w.policy, issued.Name{Holder: holder}, &roll, w.now); on != nil {
 			w.rolls[holder] = *on
 		}
 		roll = w.rolls[holder]
-		next = sooner(rollDue(w, &w.policy, issued.Name{Holder: holder}, &roll, w.now), next)
+		next = issued.Sooner(RollDue(w, &w.policy, issued.Name{Holder: holder}, &roll, w.now), next)
 	}
 	return next
 }
 
-func (w *world) Received(issued.Name) *federation.Received { return nil }
-func (w *world) Asked(issued.Name) *federation.ChildKey    { return nil }
-func (w *world) Holdback(issued.Name) time.Time            { return time.Time{} }
-func (w *world) Unsent(issued.Name) bool                   { return false }
+func (w *world) Received(issued.Name) *Received { return nil }
+func (w *world) Asked(issued.Name) *Request     { return nil }
+func (w *world) Holdback(issued.Name) time.Time { return time.Time{} }
+func (w *world) Unsent(issued.Name) bool        { return false }
 
 func (w *world) Issued(name issued.Name) *issued.Records { return w.issued[name] }
 func (w *world) Offline(name issued.Name) bool           { return w.offline[name] }
@@ -204,7 +203,7 @@ func (w *world) create(authority issued.Name) {
 }
 
 // do carries out one update.
-func (w *world) do(u update) {
+func (w *world) do(u Update) {
 	own := w.issued[u.Name]
 	for _, name := range u.Withdraw {
 		product := own.Products[name]
@@ -225,18 +224,18 @@ func (w *world) do(u update) {
 	for _, says := range u.Authorise {
 		w.names++
 		name := fmt.Sprintf("%d.roa", w.names)
-		own.Products[name] = issued.Product{Name: name, Says: says, Expires: earlier(w.now.Add(w.policy.ROA.Life), own.CertExpires)}
+		own.Products[name] = issued.Product{Name: name, Says: says, Expires: issued.Earlier(w.now.Add(w.policy.ROA.Life), own.CertExpires)}
 	}
 	for _, order := range u.Certify {
 		w.certify(own, w.issued[order.Name], order)
 	}
-	life, _ := w.policy.manifestLife(u.Name, 0)
+	life, _ := w.policy.ManifestLifeOf(u.Name, 0)
 	own.NextUpdate = w.now.Add(life)
 	own.Number++
 	w.publish(u.Name)
 }
 
-func (w *world) certify(own, child *issued.Records, order certify) {
+func (w *world) certify(own, child *issued.Records, order Certify) {
 	if order.Resources.Empty() {
 		panic(fmt.Sprintf("%s certifies %s for nothing", own.Name, order.Name)) // RFC 6487, section 4.8.10
 	}
@@ -245,7 +244,7 @@ func (w *world) certify(own, child *issued.Records, order certify) {
 	}
 	child.Issuer = own.Name
 	child.Names(order.Resources, w.now, w.now.Add(-w.policy.Soak))
-	child.CertExpires = earlier(w.now.Add(w.policy.lifetime(w.Kind(order.Name)).Life), own.CertExpires)
+	child.CertExpires = issued.Earlier(w.now.Add(w.policy.LifetimeOf(w.Kind(order.Name)).Life), own.CertExpires)
 	name := child.CertificateName()
 	own.Products[name] = issued.Product{Name: name, Says: order.Name, Expires: child.CertExpires}
 }
@@ -276,7 +275,7 @@ func (w *world) publish(name issued.Name) {
 }
 
 // doBatch carries out a batch: new authorities are there for the certificates that others issue to them, as in issue.
-func (w *world) doBatch(updates []update) {
+func (w *world) doBatch(updates []Update) {
 	for _, u := range updates {
 		if u.Create {
 			w.create(u.Name)
@@ -358,12 +357,12 @@ func (w *world) wanted() map[roa.VRP]bool {
 
 // execute takes a plan to its end, batches of at most limit keys, and says what was wrong on the way: for a reader who
 // sees each serial as it comes out, and for one who holds any of the repositories as it was one batch ago.
-func (w *world) execute(waves []wave, limit int) error {
+func (w *world) execute(waves []Wave, limit int) error {
 	before := w.snapshot()
 	keep, after := w.read(before).vrps, w.wanted()
 	maps.DeleteFunc(keep, func(v roa.VRP, _ bool) bool { return !after[v] })
 	for _, wave := range waves {
-		for _, updates := range wave.chunks(limit) {
+		for _, updates := range wave.Chunks(limit) {
 			w.doBatch(updates)
 			now := w.snapshot()
 			if err := w.publishedInOrder(before, now, wave.Step, keep); err != nil {
@@ -453,7 +452,7 @@ func (w *world) done() error {
 	if !maps.Equal(r.vrps, want) {
 		return fmt.Errorf("the VRPs are %v, and should be %v", r.vrps, want)
 	}
-	if again, _ := plan(w, &w.policy, w.all(), w.now); len(again) > 0 {
+	if again, _ := Make(w, &w.policy, w.all(), w.now); len(again) > 0 {
 		return fmt.Errorf("there is still a plan: %+v", again)
 	}
 	return nil

@@ -1,0 +1,170 @@
+package plan
+
+import (
+	"slices"
+
+	"cadastre/ca/issued"
+)
+
+// BatchKeys is about how many new keys go into one batch.
+const BatchKeys = 192
+
+// Chunks cuts a wave into batches of about limit keys. What an authority does for those below it goes with them: each
+// chunk has at most one part of each issuer's certificates, and the new authorities that these are for.
+func (w *Wave) Chunks(limit int) [][]Update {
+	switch w.Step {
+	case Create:
+	case Switch:
+		return [][]Update{w.Updates} // a file that changes hands must do so at one moment
+	default:
+		return cut(w.Updates, limit)
+	}
+	own := map[issued.Name]Update{}
+	var out [][]Update
+	for _, u := range w.Updates {
+		if u.Create {
+			own[u.Name] = u
+		}
+		if u.Adopt {
+			out = append(out, cut([]Update{u}, limit)...)
+		}
+	}
+	for _, u := range w.Updates {
+		if u.Create || u.Adopt { // what adopts its certificate certifies nobody yet
+			continue
+		}
+		for rest := u.Certify; len(rest) > 0; {
+			part := Update{Name: u.Name}
+			chunk := []Update{}
+			var more []Update
+			for work := 0; len(rest) > 0 && work < limit; rest = rest[1:] {
+				child := own[rest[0].Name]
+				first, later := child.split(limit)
+				if later != nil {
+					more = append(more, *later)
+				}
+				first.Create = true
+				work += 2 + len(first.Authorise)
+				part.Certify = append(part.Certify, rest[0])
+				chunk = append(chunk, first)
+			}
+			out = append(out, append([]Update{part}, chunk...))
+			for _, u := range more {
+				u.Create = false
+				out = append(out, cut([]Update{u}, limit)...)
+			}
+		}
+	}
+	return out
+}
+
+// cut makes batches of about limit keys; a single large update is cut too.
+func cut(updates []Update, limit int) [][]Update {
+	var out [][]Update
+	var chunk []Update
+	work := 0
+	for _, u := range updates {
+		for {
+			part, rest := u.split(limit)
+			chunk = append(chunk, part)
+			if work += part.Work(); work >= limit {
+				out, chunk, work = append(out, chunk), nil, 0
+			}
+			if rest == nil {
+				break
+			}
+			u = *rest
+		}
+	}
+	if len(chunk) > 0 {
+		out = append(out, chunk)
+	}
+	return out
+}
+
+func (u *Update) Work() int { return 1 + len(u.Authorise) + len(u.Certify) }
+
+// split takes at most n new ROAs and n certificates off an update. What is withdrawn goes with the last part, after
+// what replaces it.
+func (u Update) split(n int) (Update, *Update) {
+	if len(u.Authorise) <= n && len(u.Certify) <= n {
+		return u, nil
+	}
+	part := Update{Name: u.Name, Adopt: u.Adopt, Authorise: u.Authorise[:min(n, len(u.Authorise))], Certify: u.Certify[:min(n, len(u.Certify))]}
+	u.Adopt = false
+	u.Authorise, u.Certify = u.Authorise[len(part.Authorise):], u.Certify[len(part.Certify):]
+	return part, &u
+}
+
+// Needs tells whether a batch is about an authority that the one before it makes, so that it cannot be signed before that
+// one is committed.
+func Needs(batch, before []Update) bool {
+	made := map[issued.Name]bool{}
+	for _, u := range before {
+		made[u.Name] = u.Create
+	}
+	return slices.ContainsFunc(batch, func(u Update) bool { return made[u.Name] && !u.Create })
+}
+
+// Parts cuts a batch into the smallest batches that make sense by themselves: a certificate with the new authority that it
+// is for, or all that one authority does with its ROAs.
+func Parts(updates []Update) [][]Update {
+	made := map[issued.Name]Update{}
+	for _, u := range updates {
+		if u.Create {
+			made[u.Name] = u
+		}
+	}
+	var out [][]Update
+	for _, u := range updates {
+		for _, c := range u.Certify {
+			part := []Update{{Name: u.Name, Certify: []Certify{c}}}
+			if child, ok := made[c.Name]; ok {
+				part = append(part, child)
+			}
+			out = append(out, part)
+		}
+		for _, name := range u.Revoke {
+			out = append(out, []Update{{Name: u.Name, Revoke: []issued.Name{name}}})
+		}
+		if own := u; !u.Create && (len(u.Authorise)+len(u.Withdraw) > 0 || len(u.Certify)+len(u.Revoke) == 0) {
+			own.Certify, own.Revoke = nil, nil
+			out = append(out, []Update{own})
+		}
+	}
+	return out
+}
+
+// About is the organisation whose work a part is.
+func About(part []Update) string {
+	switch u := part[0]; {
+	case len(u.Certify) > 0:
+		return u.Certify[0].Name.Holder
+	case len(u.Revoke) > 0:
+		return u.Revoke[0].Holder
+	default:
+		return u.Name.Holder
+	}
+}
+
+// Bare tells whether a part is the renewal of a manifest alone.
+func Bare(part []Update) bool {
+	u := part[0]
+	return u.idle()
+}
+
+// KeysFor is how many new keys updates need: one for each ROA, each manifest and each new authority, but for those whose
+// key is elsewhere.
+func KeysFor(updates []Update) int {
+	n := 0
+	for _, u := range updates {
+		if u.Name.Key != "" {
+			continue
+		}
+		n += 1 + len(u.Authorise)
+		if u.Create {
+			n++
+		}
+	}
+	return n
+}
