@@ -66,6 +66,7 @@ func New(e *ca.Engine, m *moves.Mover, dir string, room *Room) http.Handler {
 		text, err := e.TAL()
 		return Text{text}, err
 	})
+	s.aspas(mux)
 	s.children(mux)
 	s.parents(mux)
 	s.publishers(mux)

@@ -25,8 +25,14 @@ type Options struct {
 // Resolved is a change, with what is to be said of it.
 type Resolved struct {
 	Change
-	Left     []string // rows that OnlyHeld passed over, and why
+	Left     []Left // rows that OnlyHeld passed over
 	Warnings []string
+}
+
+// Left is a row that was passed over, and why.
+type Left struct {
+	Line   int
+	Reason string
 }
 
 // Resolve resolves what a file wants added and removed, all of it or nothing. A row that adds gives its customer more providers; a row
@@ -48,7 +54,7 @@ func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, erro
 	note := func(row Row, err error) {
 		switch {
 		case err != nil && opt.OnlyHeld && fault.KindOf(err) == fault.NotHeld:
-			out.Left = append(out.Left, fmt.Sprintf("line %d: %v", row.Line, err))
+			out.Left = append(out.Left, Left{row.Line, err.Error()})
 		case err != nil && row.Line == 0 && typed == nil:
 			typed = err
 		case err != nil:
@@ -67,7 +73,8 @@ func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, erro
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
-	return out, c.settle(out)
+	c.settle(out)
+	return out, nil
 }
 
 // changing is a change as it comes about.
@@ -176,7 +183,7 @@ func (c *changing) remove(row Row) error {
 }
 
 // settle is what comes and goes in the end.
-func (c *changing) settle(out *Resolved) error {
+func (c *changing) settle(out *Resolved) {
 	for _, key := range c.order {
 		w := c.wanted[key]
 		w.now.Actor, w.now.Added = c.opt.Actor, c.opt.Time.UTC()
@@ -195,7 +202,6 @@ func (c *changing) settle(out *Resolved) error {
 			out.Warnings = append(out.Warnings, fmt.Sprintf("AS0 says that AS%d has no provider: what comes from it by way of another AS is a route leak to those who verify", w.now.Customer))
 		}
 	}
-	return nil
 }
 
 // place finds whose ASPA a customer's is to be.

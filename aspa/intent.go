@@ -161,6 +161,12 @@ type Book struct{ *intents.Book[Intent] }
 // Change is a change of intents.
 type Change = intents.Change[Intent]
 
+// Stands tells whether a holder that has holding authorises any providers of a customer.
+func (b Book) Stands(holder string, customer uint32, holding inr.Set) bool {
+	in, there := b.Find(Intent{Holder: holder, VAP: VAP{Customer: customer}})
+	return there && Authorised(in, holding)
+}
+
 // Load reads the book. It fails with Corrupt.
 func Load(r store.Reader) (Book, error) {
 	b, err := intents.Load[Intent](r, Bucket)

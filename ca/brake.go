@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -49,23 +50,24 @@ type taken struct {
 
 // loss is what a decision takes from one holder.
 type loss struct {
-	Holder    string    `json:"holder"`
-	VRPs      []roa.VRP `json:"vrps,omitempty"`
-	Resources inr.Set   `json:"resources,omitzero"`
-	All       bool      `json:"all,omitempty"` // nothing is left to it
+	Holder    string     `json:"holder"`
+	VRPs      []roa.VRP  `json:"vrps,omitempty"`
+	ASPAs     []aspa.VAP `json:"aspas,omitempty"`
+	Resources inr.Set    `json:"resources,omitzero"`
+	All       bool       `json:"all,omitempty"` // nothing is left to it
 	// Own tells that the holder keeps its resources, and intents of it were removed.
 	Own bool `json:"own,omitempty"`
 }
 
 // amounts is how much there is of what can be lost.
-type amounts struct{ vrps, holders, v4, v6, asns uint64 }
+type amounts struct{ vrps, aspas, holders, v4, v6, asns uint64 }
 
 func (a amounts) plus(b amounts) amounts {
-	return amounts{a.vrps + b.vrps, a.holders + b.holders, a.v4 + b.v4, a.v6 + b.v6, a.asns + b.asns}
+	return amounts{a.vrps + b.vrps, a.aspas + b.aspas, a.holders + b.holders, a.v4 + b.v4, a.v6 + b.v6, a.asns + b.asns}
 }
 
 func (a amounts) minus(b amounts) amounts {
-	return amounts{a.vrps - b.vrps, a.holders - b.holders, a.v4 - b.v4, a.v6 - b.v6, a.asns - b.asns}
+	return amounts{a.vrps - b.vrps, a.aspas - b.aspas, a.holders - b.holders, a.v4 - b.v4, a.v6 - b.v6, a.asns - b.asns}
 }
 
 // loadBrake reads what is kept of the brake.
@@ -180,7 +182,7 @@ func (e *Engine) amountOf(holder string) amounts {
 	if holding.Empty() {
 		return amounts{}
 	}
-	a := amounts{vrps: uint64(len(e.book.VRPs(holder, holding)))}
+	a := amounts{vrps: uint64(len(e.book.VRPs(holder, holding))), aspas: uint64(len(aspa.AllAuthorised(e.book.ASPAs.Of(holder), holding)))}
 	org, _ := e.ledger.Organisation(holder)
 	if org.Kind.IsRegistry() {
 		return a
@@ -201,8 +203,10 @@ type scope struct{ registry, holder string }
 
 // tally is what is lost within a scope.
 type tally struct {
-	vrps, own, holders uint64 // own: of the VRPs, those of intents that were removed
-	resources          []inr.Set
+	vrps, own       uint64 // own: of the VRPs, those of intents that were removed
+	aspas, ownASPAs uint64
+	holders         uint64
+	resources       []inr.Set
 }
 
 // tallies are what a decision takes away within the scopes that it takes from, and what went there before.
@@ -229,8 +233,9 @@ func (t tallies) add(e *Engine, losses []loss, before bool) {
 			if before {
 				in = &both.before
 			}
-			if in.vrps += uint64(len(l.VRPs)); l.Own {
-				in.own += uint64(len(l.VRPs))
+			in.vrps, in.aspas = in.vrps+uint64(len(l.VRPs)), in.aspas+uint64(len(l.ASPAs))
+			if l.Own {
+				in.own, in.ownASPAs = in.own+uint64(len(l.VRPs)), in.ownASPAs+uint64(len(l.ASPAs))
 			}
 			if s.holder == "" && !e.ledgerKind(l.Holder).IsRegistry() {
 				if in.resources = append(in.resources, l.Resources); l.All {
@@ -280,8 +285,9 @@ func (e *Engine) stillGone(t taken) []loss {
 	for _, l := range t.Losses {
 		holding := e.ledger.Holding(l.Holder)
 		l.VRPs = slices.DeleteFunc(slices.Clone(l.VRPs), func(v roa.VRP) bool { return e.book.Stands(l.Holder, v, holding, t.At) })
+		l.ASPAs = slices.DeleteFunc(slices.Clone(l.ASPAs), func(v aspa.VAP) bool { return e.book.ASPAs.Stands(l.Holder, v.Customer, holding) })
 		l.Resources, l.All = l.Resources.Minus(holding), l.All && holding.Empty()
-		if len(l.VRPs) > 0 || !l.Resources.Empty() {
+		if len(l.VRPs)+len(l.ASPAs) > 0 || !l.Resources.Empty() {
 			gone = append(gone, l)
 		}
 	}
@@ -295,18 +301,19 @@ type share struct {
 	few              uint64
 }
 
-// fewVRPs may always go while they are less than half.
+// fewVRPs may always go while they are less than half, and as many ASPAs.
 const fewVRPs = 10
 
 // tooMuchOf says why what is lost within a scope is too much, of what there is before the decision; nothing where it is not. A single
-// ROA that its holder ends by itself never is.
+// ROA or ASPA that its holder ends by itself never is.
 func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
-	shares := []share{{"VRPs", now.vrps, before.vrps, had.vrps, fewVRPs}}
+	shares := []share{{"VRPs", now.vrps, before.vrps, had.vrps, fewVRPs}, {"ASPAs", now.aspas, before.aspas, had.aspas, fewVRPs}}
 	of := ""
 	switch {
 	case s.holder != "":
 		of = " of " + s.holder
 		shares[0].now, shares[0].before = now.own, before.own
+		shares[1].now, shares[1].before = now.ownASPAs, before.ownASPAs
 	default:
 		v4, v6, asns := inr.Sum(now.resources...).Addresses()
 		b4, b6, bas := inr.Sum(before.resources...).Addresses()
@@ -317,7 +324,10 @@ func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
 		}
 	}
 	if now.vrps == now.own && before.vrps == before.own && now.own+before.own == 1 {
-		shares = shares[1:]
+		shares[0].now = 0
+	}
+	if now.aspas == now.ownASPAs && before.aspas == before.ownASPAs && now.ownASPAs+before.ownASPAs == 1 {
+		shares[1].now = 0
 	}
 	for _, x := range shares {
 		lost, total := x.now+x.before, x.had+x.before
@@ -372,7 +382,7 @@ func forGood(losses []loss, after, gained []roa.VRP) []loss {
 	var kept []loss
 	for _, l := range losses {
 		l.VRPs = slices.DeleteFunc(l.VRPs, func(v roa.VRP) bool { return stands[v] || instead.standIn(v) })
-		if len(l.VRPs) > 0 || !l.Resources.Empty() {
+		if len(l.VRPs)+len(l.ASPAs) > 0 || !l.Resources.Empty() {
 			kept = append(kept, l)
 		}
 	}

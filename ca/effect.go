@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"cadastre/aspa"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -20,9 +21,13 @@ type Effect struct {
 	Holders      Delta `json:"holders"`      // with resources for the first time, with none left, with other ones
 	Certificates Delta `json:"certificates"` // new, revoked, replaced
 
-	Gained  []roa.VRP `json:"vrps_gained"`
-	Lost    []roa.VRP `json:"vrps_lost"`
-	Largest []Loss    `json:"largest_losses"` // at most ten
+	Gained []roa.VRP `json:"vrps_gained"`
+	Lost   []roa.VRP `json:"vrps_lost"`
+
+	ASPAsGained []aspa.VAP `json:"aspas_gained,omitempty"` // one of a customer that had another is in both lists
+	ASPAsLost   []aspa.VAP `json:"aspas_lost,omitempty"`
+
+	Largest []Loss `json:"largest_losses"` // at most ten
 
 	Overclaims []Overclaim `json:"overclaims,omitempty"` // of delegated CAs
 
@@ -50,12 +55,13 @@ type Loss struct {
 	Holder    string  `json:"holder"`
 	Name      string  `json:"name,omitempty"`
 	VRPs      int     `json:"vrps"`
+	ASPAs     int     `json:"aspas,omitempty"`
 	Resources inr.Set `json:"resources"`
 }
 
 // effectOf computes what a decision does to holders, certificates and VRPs. The engine's mu is held.
 func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) *Effect {
-	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates}
+	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.ASPAs.Duplicates}
 	for _, left := range intents.Left {
 		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
 	}
@@ -65,6 +71,7 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	f.Warnings, f.Breaks = append(f.Warnings, intents.Over...), intents.Breaks
 	var before, after []roa.VRP
 	changed := intents.ByHolder()
+	aspas := e.aspaEffect(o, changed)
 	for holder, now := range o.After {
 		was := o.Before[holder]
 		switch {
@@ -82,8 +89,8 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 		before, after = append(before, had...), append(after, has...)
 		if gone := was.Minus(now); !gone.Empty() {
 			lost := without(had, has)
-			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(lost), gone})
-			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, Resources: gone, All: now.Empty()})
+			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(lost), len(aspas.lost[holder]), gone})
+			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, ASPAs: aspas.lost[holder], Resources: gone, All: now.Empty()})
 		}
 	}
 	for holder, of := range changed {
@@ -94,16 +101,17 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 		had, has := roa.AllAuthorised(of.Removed, holding), roa.AllAuthorised(of.Added, holding)
 		before, after = append(before, had...), append(after, has...)
 		lost := slices.DeleteFunc(without(had, has), func(v roa.VRP) bool { return e.book.KeepsBeside(holder, v, of.Removed) })
-		if len(lost) > 0 {
-			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, Own: true})
+		if len(lost)+len(aspas.lost[holder]) > 0 {
+			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, ASPAs: aspas.lost[holder], Own: true})
 		}
 	}
 	f.Certificates, f.Overclaims = f.Holders, e.overclaims(o)
 	f.Gained, f.Lost = without(after, before), without(before, after)
+	f.ASPAsGained, f.ASPAsLost = aspas.gained, aspas.gone
 	slices.SortFunc(f.Largest, func(a, b Loss) int {
 		av4, av6, _ := a.Resources.Addresses()
 		bv4, bv6, _ := b.Resources.Addresses()
-		return cmp.Or(cmp.Compare(b.VRPs, a.VRPs), cmp.Compare(bv4, av4), cmp.Compare(bv6, av6), cmp.Compare(a.Holder, b.Holder))
+		return cmp.Or(cmp.Compare(b.VRPs+b.ASPAs, a.VRPs+a.ASPAs), cmp.Compare(bv4, av4), cmp.Compare(bv6, av6), cmp.Compare(a.Holder, b.Holder))
 	})
 	f.Largest = f.Largest[:min(10, len(f.Largest))]
 	f.losses = forGood(f.losses, after, f.Gained)
@@ -136,6 +144,9 @@ func (f *Effect) plan(o *holdings.Outcome) []byte {
 		plan = fmt.Appendf(plan, "\n%s", b)
 	}
 	for _, v := range f.Lost {
+		plan = fmt.Appendf(plan, "\n%s", v)
+	}
+	for _, v := range f.ASPAsLost {
 		plan = fmt.Appendf(plan, "\n%s", v)
 	}
 	return plan

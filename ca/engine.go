@@ -26,6 +26,7 @@ import (
 	"cadastre/internal/due"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/payload"
 	"cadastre/internal/peer"
 	"cadastre/internal/relying"
 	"cadastre/internal/shares"
@@ -412,12 +413,15 @@ func (e *Engine) receivedFor(authority issued.Name) *federation.Received {
 }
 
 // VRPs is what ROAs that are committed say, published or not: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
-func (e *Engine) VRPs() ([]string, error) {
+func (e *Engine) VRPs() ([]string, error) { return e.committedSays(roa.Kind) }
+
+// committedSays is what the objects of a kind say that are committed, published or not.
+func (e *Engine) committedSays(kind payload.Kind) ([]string, error) {
 	var says []string
 	err := e.store.View(func(r store.Reader) error {
 		return store.EachValue(r, issued.Products, nil, func(_ string, p *issued.Product) {
-			if vrp, is := p.Says.(roa.VRP); is {
-				says = append(says, vrp.String())
+			if said, is := p.Payload(); is && said.Kind() == kind {
+				says = append(says, said.String())
 			}
 		})
 	})

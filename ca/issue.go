@@ -493,10 +493,11 @@ func (c *change) settle(now time.Time) {
 		}
 	}
 	c.next.Products, c.next.Revoked = products, revoked
-	c.next.Objects, c.next.FirstObject = 0, time.Time{}
+	c.next.Objects, c.next.Kinds, c.next.FirstObject = 0, map[payload.Kind]int{}, time.Time{}
 	for _, p := range products {
-		if _, is := p.Payload(); is {
+		if said, is := p.Payload(); is {
 			c.next.Objects++
+			c.next.Kinds[said.Kind()]++
 			c.next.FirstObject = issued.Sooner(p.Expires, c.next.FirstObject)
 		}
 	}

@@ -7,12 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/payload"
 	"cadastre/roa"
 )
 
@@ -26,7 +28,7 @@ type Standing struct {
 }
 
 // Stands tells whether what an organisation gets by a transfer is published: its certificate and those above it name the
-// resources, its ROAs say all of these VRPs, and no repository of theirs has something committed that readers can't see.
+// resources, its ROAs say all of these VRPs and its ASPAs all that it wants for customer ASes among the resources, and no repository of theirs has something committed that readers can't see.
 func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Standing, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -77,6 +79,12 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 	for _, v := range vrps {
 		if !said[v] {
 			s.Missing = fmt.Sprintf("%s has no ROA for %s yet", holder, v)
+			return s, nil
+		}
+	}
+	for _, v := range aspa.AllAuthorised(e.book.ASPAs.Of(holder), resources) {
+		if !slices.ContainsFunc(is.Payloads(), func(p payload.Payload) bool { return payload.Same(p, v) }) {
+			s.Missing = fmt.Sprintf("%s has no ASPA for %s yet", holder, v)
 			return s, nil
 		}
 	}

@@ -52,7 +52,7 @@ func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
 	return list
 }
 
-// restingOn counts the ROAs and certificates in a folder that name any of some resources.
+// restingOn counts the ROAs, ASPAs and certificates in a folder that name any of some resources.
 func (e *Engine) restingOn(folder string, resources inr.Set) int {
 	repository := e.repository(e.moduleOf(folder))
 	if repository == nil {
@@ -73,7 +73,7 @@ func (e *Engine) restingOn(folder string, resources inr.Set) int {
 	return n
 }
 
-// names tells whether a ROA or a certificate names any of some resources.
+// names tells whether a ROA, an ASPA or a certificate names any of some resources.
 func (e *Engine) names(uri string, der []byte, resources inr.Set) bool {
 	switch {
 	case strings.HasSuffix(uri, ".cer"):
@@ -84,6 +84,9 @@ func (e *Engine) names(uri string, der []byte, resources inr.Set) bool {
 		return roa != nil && slices.ContainsFunc(roa.Prefixes, func(p validate.ROAPrefix) bool {
 			return inr.OfPrefix(p.Prefix).Overlaps(resources)
 		})
+	case strings.HasSuffix(uri, ".asa"):
+		aspa, _ := validate.ParseASPA(der, e.reading()...)
+		return aspa != nil && inr.OfAS(aspa.Customer, aspa.Customer).Overlaps(resources)
 	}
 	return false
 }

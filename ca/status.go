@@ -5,6 +5,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/payload"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -110,15 +111,20 @@ func (e *Engine) FirstExpiry() (at time.Time, holder string, authorities int) {
 	return at, whose.String(), len(e.clocks)
 }
 
-// VRPCount is how many VRPs are issued.
-func (e *Engine) VRPCount() int {
+// Counts is how many payloads are issued, by the kind of their objects.
+func (e *Engine) Counts() map[payload.Kind]int {
 	e.knownMu.Lock()
 	defer e.knownMu.Unlock()
-	n := 0
+	counts := map[payload.Kind]int{}
 	for _, c := range e.clocks {
-		n += c.Objects
+		if c.Kinds == nil {
+			counts[roa.Kind] += c.Objects
+		}
+		for kind, n := range c.Kinds {
+			counts[kind] += n
+		}
 	}
-	return n
+	return counts
 }
 
 // Organisation is the one of a handle, and whether there is one.
@@ -158,7 +164,7 @@ func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error
 				if err != nil {
 					return err
 				}
-				switch pends, err := readers.pends(r, in, &status); {
+				switch pends, err := readers.pends(r, name, roa.Lines(status.VRPs)); {
 				case err != nil:
 					return err
 				case pends && status.State == roa.Live:

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/kinds"
+	"cadastre/internal/payload"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -14,7 +16,7 @@ type visible struct {
 	engine *Engine
 	uris   map[string]map[string]bool // by repository
 	chain  map[issued.Name]bool       // by authority: whether readers find its certificate and those above it
-	said   map[string]map[string]bool // by holder: the VRPs that readers find
+	said   map[string]map[string]bool // by holder: what of its objects readers find
 }
 
 func (e *Engine) visible() *visible {
@@ -48,23 +50,26 @@ func (s *visible) authority(name issued.Name) bool {
 	return found
 }
 
-// vrps is what an authority's ROAs say that readers find.
-func (s *visible) vrps(is *issued.Records) []string {
+// says is what an authority's objects of a kind say that readers find.
+func (s *visible) says(is *issued.Records, kind payload.Kind) []string {
 	if !s.authority(is.Name) {
 		return nil
 	}
 	place := s.engine.policy.Place(&is.Authority)
 	var says []string
 	for file, p := range is.Products {
-		if vrp, is := p.Says.(roa.VRP); is && s.at(place+file) {
-			says = append(says, vrp.String())
+		if said, is := p.Payload(); is && said.Kind() == kind && s.at(place+file) {
+			says = append(says, said.String())
 		}
 	}
 	return says
 }
 
 // PublishedVRPs is what a validator prints that fetches now: what is committed and in no serial yet is not in it.
-func (e *Engine) PublishedVRPs() ([]string, error) {
+func (e *Engine) PublishedVRPs() ([]string, error) { return e.publishedSays(roa.Kind) }
+
+// publishedSays is what the objects of a kind say that readers find.
+func (e *Engine) publishedSays(kind payload.Kind) ([]string, error) {
 	s, says := e.visible(), []string{}
 	err := e.store.View(func(r store.Reader) error {
 		var names []issued.Name
@@ -76,7 +81,7 @@ func (e *Engine) PublishedVRPs() ([]string, error) {
 			if err != nil {
 				return err
 			}
-			says = append(says, s.vrps(is)...)
+			says = append(says, s.says(is, kind)...)
 		}
 		return nil
 	})
@@ -84,15 +89,12 @@ func (e *Engine) PublishedVRPs() ([]string, error) {
 	return slices.Compact(says), err
 }
 
-// pends tells whether an intent stands, and readers do not find all of it.
-func (s *visible) pends(r store.Reader, in roa.Intent, status *roa.Status) (bool, error) {
-	found := s.said[in.Holder]
-	if status.State == roa.Parked {
-		return false, nil
-	}
+// pends tells whether readers do not find all of what of a holder's intents stands, as text.
+func (s *visible) pends(r store.Reader, holder string, stands []string) (bool, error) {
+	found := s.said[holder]
 	if found == nil {
 		found = map[string]bool{}
-		for _, authority := range s.engine.issuedOf(in.Holder) {
+		for _, authority := range s.engine.issuedOf(holder) {
 			is, err := issued.Read(r, authority)
 			if err != nil {
 				return false, err
@@ -100,13 +102,15 @@ func (s *visible) pends(r store.Reader, in roa.Intent, status *roa.Status) (bool
 			if is == nil {
 				continue
 			}
-			for _, says := range s.vrps(is) {
-				found[says] = true
+			for _, kind := range kinds.Table {
+				for _, says := range s.says(is, kind.Name) {
+					found[says] = true
+				}
 			}
 		}
-		s.said[in.Holder] = found
+		s.said[holder] = found
 	}
-	return slices.ContainsFunc(status.VRPs, func(v roa.VRP) bool { return !found[v.String()] }), nil
+	return slices.ContainsFunc(stands, func(says string) bool { return !found[says] }), nil
 }
 
 // WaitsOf tells what an organisation waits for: itself, else the nearest above it, else all; nil where that is nothing.

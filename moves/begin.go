@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -29,13 +30,17 @@ type Request struct {
 // Begun is a transfer that was asked for, with what it would do.
 type Begun struct {
 	Transfer holdings.Transfer `json:"transfer"`
-	Carried  []roa.VRP         `json:"carried"`        // what the donor had authorised that goes along
-	Lost     []roa.VRP         `json:"lost"`           // what the donor had authorised that will not be any more
-	Staged   []holdings.Route  `json:"staged"`         // what the recipient wants besides
-	Warnings []string          `json:"warnings"`       // what an engineer should know before
-	Held     string            `json:"held,omitempty"` // why the brake holds it
-	Code     string            `json:"code,omitempty"` // what lets it pass
-	DryRun   bool              `json:"dry_run"`
+	Carried  []roa.VRP         `json:"carried"` // what the donor had authorised that goes along
+	Lost     []roa.VRP         `json:"lost"`    // what the donor had authorised that will not be any more
+
+	CarriedASPAs []aspa.VAP `json:"carried_aspas,omitempty"` // the donor's that go along
+	LostASPAs    []aspa.VAP `json:"lost_aspas,omitempty"`    // the donor's that end
+
+	Staged   []holdings.Route `json:"staged"`         // what the recipient wants besides
+	Warnings []string         `json:"warnings"`       // what an engineer should know before
+	Held     string           `json:"held,omitempty"` // why the brake holds it
+	Code     string           `json:"code,omitempty"` // what lets it pass
+	DryRun   bool             `json:"dry_run"`
 }
 
 // Initiate begins a transfer, or says what it would do. It fails as holdings.Initiate does, with BadInput where the routes are not
@@ -54,6 +59,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 		begun.Transfer = o.Transfers[0]
 		t := &begun.Transfer
 		begun.foresee(l, b)
+		begun.foreseeASPAs(l, b)
 		if t.Outgoing() {
 			if err := sourceReport(l, b, t).Fits(); err != nil {
 				return nil, fault.Wrap(err, "this is more than can be told to %s at once; move it in parts", t.Peer)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -83,6 +84,11 @@ func cameAlong(b *roa.Book, transfers []holdings.Transfer) *roa.Outcome {
 		for _, in := range b.Of(holder) {
 			if of[in.Transfer] || in.Transfer != 0 && came.ContainsPrefix(in.Prefix) {
 				out.Removed = append(out.Removed, in)
+			}
+		}
+		for _, in := range b.ASPAs.Of(holder) {
+			if in.Transfer != 0 && aspa.Authorised(in, came) {
+				out.ASPAs.Removed = append(out.ASPAs.Removed, in)
 			}
 		}
 	}

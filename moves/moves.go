@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -390,12 +391,16 @@ func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger
 			return nil, nil, err
 		}
 		var brought []roa.Intent
+		var aspas []aspa.Intent
 		for i := range o.Transfers {
 			if t := &o.Transfers[i]; t.State == holdings.Accepted && t.Seen.IsZero() {
 				brought = append(brought, wanted(l, t, b)...)
+				aspas = append(aspas, wantedASPAs(t, b)...)
 			}
 		}
-		return o, b.Bring(brought), nil
+		out := b.Bring(brought)
+		out.ASPAs = b.ASPAs.Bring(aspas)
+		return o, out, nil
 	})
 	if err == nil {
 		m.mu.Lock()

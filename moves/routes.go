@@ -21,6 +21,7 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		want := wanted(l, t, b)
 		out := b.Bring(want)
+		out.ASPAs = b.ASPAs.Bring(wantedASPAs(t, b))
 		out.By = holdings.By{Actor: Actor, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
 		if t.Local() {
 			return nil, out, nil // what the donor has authorised is frozen here
@@ -108,6 +109,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 	}
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		out := &roa.Outcome{By: holdings.By{Actor: Actor, Reason: fmt.Sprintf("transfer %d is %s", t.ID, t.State), Time: time.Now()}}
+		out.ASPAs = settledASPAs(t, b)
 		staged := stagedOf(t)
 		for _, leg := range t.Legs {
 			for _, in := range b.Brought(leg.To, t.ID) {

@@ -1,6 +1,7 @@
 package roa
 
 import (
+	"cadastre/aspa"
 	"cadastre/internal/inr"
 	"cadastre/internal/payload"
 )
@@ -35,5 +36,6 @@ func (v VRP) Covers(other payload.Payload) payload.Cover {
 // stand without that stands beside the rest already, where it is possible. It is in the order of kinds, and each kind in its own,
 // each payload once.
 func (b *Book) Authorised(holder string, holding, leaving inr.Set) []payload.Payload {
-	return payload.List(Unique(append(b.Ahead(holder, holding, leaving), b.VRPs(holder, holding)...)))
+	vrps := Unique(append(b.Ahead(holder, holding, leaving), b.VRPs(holder, holding)...))
+	return append(payload.List(vrps), payload.List(aspa.AllAuthorised(b.ASPAs.Of(holder), holding))...)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"cadastre/aspa"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/store"
@@ -14,7 +15,7 @@ type State string
 
 // The states of an intent.
 const (
-	Live    State = "live"    // all of its prefix is held
+	Live    State = "live"    // all of its prefix, or its customer AS, is held
 	Part    State = "part"    // what is held of it stands
 	Parked  State = "parked"  // nothing of it is held; it comes back with the resources
 	Pending State = "pending" // all of its prefix is held, and readers do not see all of it yet; who publishes knows that
@@ -24,7 +25,7 @@ const (
 type Status struct {
 	State    State    `json:"state"`
 	VRPs     []VRP    `json:"vrps,omitempty"`
-	Lost     inr.Set  `json:"lost,omitzero"`      // what of the prefix is not held
+	Lost     inr.Set  `json:"lost,omitzero"`      // what is not held of the prefix, or the customer AS
 	Decision uint64   `json:"decision,omitempty"` // the newest that took of it, 0 where none is known
 	To       []string `json:"to,omitempty"`       // who holds what was lost, most specific, sorted
 	Reason   string   `json:"reason,omitempty"`   // all that in a sentence
@@ -41,27 +42,43 @@ func StatusOf(in Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
 	if s.State = Part; parked {
 		s.State = Parked
 	}
-	for past, err := range holdings.Past(r, in.Holder) {
+	return s, s.why(in.Holder, l, r)
+}
+
+// StatusOfASPA tells how an intent of an ASPA stands. It fails with Corrupt alone.
+func StatusOfASPA(in aspa.Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
+	holding := l.Holding(in.Holder)
+	s := Status{State: Live, Lost: inr.OfAS(in.Customer, in.Customer).Minus(holding)}
+	if s.Lost.Empty() {
+		return s, nil
+	}
+	s.State = Parked
+	return s, s.why(in.Holder, l, r)
+}
+
+// why finds out and says why a holder does not hold what is lost to it.
+func (s *Status) why(holder string, l *holdings.Ledger, r store.Reader) error {
+	for past, err := range holdings.Past(r, holder) {
 		if err != nil {
-			return s, err
+			return err
 		}
 		if past.Resources.Overlaps(s.Lost) {
 			s.Decision = max(s.Decision, past.Ended)
 		}
 	}
 	s.To = l.PartHolders(s.Lost)
-	s.Reason = fmt.Sprintf("%s does not hold %s", in.Holder, s.Lost)
+	s.Reason = fmt.Sprintf("%s does not hold %s", holder, s.Lost)
 	if s.Decision != 0 {
 		d, err := holdings.ReadDecision(r, s.Decision)
 		if err != nil {
-			return s, err
+			return err
 		}
-		s.Reason = fmt.Sprintf("%s lost %s by decision %d of %s (%s)", in.Holder, s.Lost, d.ID, d.Time.Format("2006-01-02"), d.Reason)
+		s.Reason = fmt.Sprintf("%s lost %s by decision %d of %s (%s)", holder, s.Lost, d.ID, d.Time.Format("2006-01-02"), d.Reason)
 	}
 	if len(s.To) > 0 {
 		s.Reason += "; it is held by " + strings.Join(s.To, ", ")
 	} else {
 		s.Reason += "; no one holds it"
 	}
-	return s, nil
+	return nil
 }

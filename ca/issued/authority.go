@@ -7,6 +7,7 @@ import (
 
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/payload"
 )
 
 // Authority is what is kept of a CA: its key, its certificate, and how far its manifests have come. What it issued are
@@ -37,8 +38,10 @@ type Authority struct {
 	NextUpdate     time.Time // of both
 	ManifestSerial *big.Int  // of the manifest's EE certificate
 
-	Objects     int       `json:"ROAs"`     // how many signed objects with a payload it has issued and not withdrawn
-	FirstObject time.Time `json:"FirstROA"` // when the first of them ends; zero where it has none
+	Objects int `json:"ROAs"` // how many signed objects with a payload it has issued and not withdrawn
+	// Kinds is how many of them are of each kind. Nil in records of before there were several: all are ROAs.
+	Kinds       map[payload.Kind]int `json:",omitempty"`
+	FirstObject time.Time            `json:"FirstROA"` // when the first of them ends; zero where it has none
 }
 
 // Growth is that a certificate got more.

@@ -43,7 +43,7 @@ type Order struct {
 }
 
 // Table is all kinds, in the order in which they are listed.
-var Table = []*Kind{&ROA}
+var Table = []*Kind{&ROA, &ASPA}
 
 // Of is the kind of that name.
 func Of(name payload.Kind) (*Kind, error) {

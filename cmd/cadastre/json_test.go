@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cadastre/api"
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/escrow"
 	"cadastre/holdings"
@@ -73,7 +74,7 @@ func TestJSONNames(t *testing.T) {
 		}
 	}
 	for _, v := range []any{
-		ca.Status{}, ca.Effect{}, ca.Peers{}, ca.Addresses{}, ca.IdentityStatus{}, ca.KeyStatus{}, ca.PassphraseChange{}, api.ROAIntent{}, api.Holding{}, api.Text{}, api.XML{},
+		ca.Status{}, ca.Effect{}, ca.Peers{}, ca.Addresses{}, ca.IdentityStatus{}, ca.KeyStatus{}, ca.PassphraseChange{}, api.ROAIntent{}, api.ASPAIntent{}, aspa.VAP{}, api.Holding{}, api.Text{}, api.XML{},
 		holdings.Decision{}, holdings.Delegation{}, holdings.Organisation{}, holdings.Policy{}, holdings.Transfer{}, moves.HandoffPlan{}, moves.PeerStatus{},
 		publisher.Info{}, roa.VRP{}, relying.Report{}, relying.Step{}, escrow.Sum{}, restoredAs{}, madeAs{}, readdressed{}, addressStatus{}, verified{}, problem{},
 	} {

@@ -6,9 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/roa"
 )
 
 // metrics is what wakes an operator. Counters and histograms are fed by the engine as its Observer; everything that is
@@ -90,10 +92,10 @@ type houseCollector struct {
 	engine *ca.Engine
 	tls    func() time.Time // when the served TLS certificate ends
 
-	firstExpiry, anchorNeeded, authorities, vrps, poolReady, poolSize, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
-	waits                                                                                                                                 *prometheus.Desc
-	peers                                                                                                                                 peerDescs
-	transfers                                                                                                                             transferDescs
+	firstExpiry, anchorNeeded, authorities, vrps, aspas, poolReady, poolSize, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+	waits                                                                                                                                        *prometheus.Desc
+	peers                                                                                                                                        peerDescs
+	transfers                                                                                                                                    transferDescs
 }
 
 func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
@@ -106,6 +108,7 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 		anchorNeeded: desc("anchor_needed_seconds", "Seconds until what the trust anchor's key signed last ends; the key has to have signed anew by then."),
 		authorities:  desc("authorities", "Certification authorities, the trust anchor included."),
 		vrps:         desc("vrps", "Validated ROA payloads that are issued."),
+		aspas:        desc("aspas", "Validated ASPA payloads that are issued."),
 		poolReady:    desc("key_pool_ready", "One-time keys that are ready."),
 		poolSize:     desc("key_pool_capacity", "One-time keys that a full pool has."),
 		frozen:       desc("frozen", "1 while nothing is signed because something is wrong."),
@@ -138,7 +141,9 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.firstExpiry, time.Until(status.FirstExpiry).Seconds())
 	gauge(c.anchorNeeded, time.Until(status.AnchorNeeded).Seconds())
 	gauge(c.authorities, float64(status.Authorities))
-	gauge(c.vrps, float64(c.engine.VRPCount()))
+	counts := c.engine.Counts()
+	gauge(c.vrps, float64(counts[roa.Kind]))
+	gauge(c.aspas, float64(counts[aspa.Kind]))
 	gauge(c.poolReady, float64(status.PoolReady))
 	gauge(c.poolSize, float64(status.PoolSize))
 	gauge(c.disputes, float64(status.Disputes))

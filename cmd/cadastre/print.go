@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/internal/fault"
 )
@@ -49,7 +50,12 @@ func printEffect(w io.Writer, f *ca.Effect) {
 		}
 	}
 	fmt.Fprintf(table, "VRPs\t%d\t%d\t\t\n", len(f.Gained), len(f.Lost))
+	if len(f.ASPAsGained)+len(f.ASPAsLost) > 0 {
+		fmt.Fprintf(table, "ASPAs\t%d\t%d\t\t\n", len(f.ASPAsGained), len(f.ASPAsLost))
+	}
 	_ = table.Flush()
+	printASPAs(w, "+", f.ASPAsGained)
+	printASPAs(w, "-", f.ASPAsLost)
 	if f.Duplicates > 0 {
 		fmt.Fprintf(w, "%d were there already\n", f.Duplicates)
 	}
@@ -57,7 +63,11 @@ func printEffect(w io.Writer, f *ca.Effect) {
 		fmt.Fprintln(w, "the largest losses:")
 		losses := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, loss := range f.Largest {
-			fmt.Fprintf(losses, "  %s\t%s\t%d VRPs\t%s\n", loss.Holder, loss.Name, loss.VRPs, shortened(loss.Resources.String(), 70))
+			lost := fmt.Sprintf("%d VRPs", loss.VRPs)
+			if loss.ASPAs > 0 {
+				lost += fmt.Sprintf(", %d ASPAs", loss.ASPAs)
+			}
+			fmt.Fprintf(losses, "  %s\t%s\t%s\t%s\n", loss.Holder, loss.Name, lost, shortened(loss.Resources.String(), 70))
 		}
 		_ = losses.Flush()
 	}
@@ -77,6 +87,17 @@ func printEffect(w io.Writer, f *ca.Effect) {
 	}
 	if f.Held != "" && f.DryRun {
 		fmt.Fprintf(w, "the brake would hold it: %s\ncode: %s\n", f.Held, f.Code)
+	}
+}
+
+// printASPAs prints what is gained or lost of ASPAs, where that is few.
+func printASPAs(w io.Writer, sign string, list []aspa.VAP) {
+	const few = 20
+	for _, v := range list[:min(few, len(list))] {
+		fmt.Fprintf(w, "%s %s\n", sign, shortened(v.String(), 200))
+	}
+	if len(list) > few {
+		fmt.Fprintf(w, "%s and %d more\n", sign, len(list)-few)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -132,13 +133,7 @@ func roaList(g *global) *cobra.Command {
 				table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(table, "HOLDER\tPREFIX\tMAXLENGTH\tORIGIN\tSTANDS\tWHY")
 				for _, in := range list {
-					why := in.Status.Reason
-					if in.Wait != nil {
-						why = strings.TrimPrefix(why+"; "+waitWords(in.Wait), "; ")
-					}
-					if !in.Until.IsZero() {
-						why = strings.TrimSuffix("ends "+when(in.Until)+"; "+why, "; ")
-					}
+					why := whyIntent(in.Status.Reason, in.Wait, in.Until)
 					fmt.Fprintf(table, "%s\t%s\t%d\tAS%d\t%s\t%s\n", in.Holder, in.Prefix, in.MaxLength, in.Origin, in.Status.State, why)
 				}
 				_ = table.Flush()
@@ -148,4 +143,15 @@ func roaList(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&q.Holder, "holder", "", "of one holder alone")
 	cmd.Flags().BoolVar(&q.Parked, "parked", false, "only those that do not stand as a whole")
 	return cmd
+}
+
+// whyIntent says why an intent stands as it does, what it waits for, and when it ends.
+func whyIntent(why string, wait *ca.Wait, until time.Time) string {
+	if wait != nil {
+		why = strings.TrimPrefix(why+"; "+waitWords(wait), "; ")
+	}
+	if !until.IsZero() {
+		why = strings.TrimSuffix("ends "+when(until)+"; "+why, "; ")
+	}
+	return why
 }

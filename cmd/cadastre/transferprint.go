@@ -39,6 +39,8 @@ func printBegun(w io.Writer, b *moves.Begun) {
 	}
 	printed(w, "goes along", b.Carried)
 	printed(w, "is lost", b.Lost)
+	printed(w, "ASPAs that go along", b.CarriedASPAs)
+	printed(w, "ASPAs that end", b.LostASPAs)
 	routes := make([]string, 0, len(b.Staged))
 	for _, r := range b.Staged {
 		routes = append(routes, fmt.Sprintf("%s,%d,AS%d", r.Prefix, r.MaxLength, r.Origin))

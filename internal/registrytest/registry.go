@@ -20,6 +20,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
@@ -273,16 +274,20 @@ func (r *Registry) Complete() {
 	l, b := r.Ledger()
 	got, want := r.reader.VRPs(), slices.Sorted(maps.Keys(wanted(l, b)))
 	if !slices.Equal(got, want) {
-		r.Fatalf("a validator finds the VRPs\n\t%s\nand should find\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+		r.Fatalf("a validator finds\n\t%s\nand should find\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
 	said, err := r.engine.VRPs()
 	r.OK(err)
+	aspas, err := r.engine.ASPALines(true)
+	r.OK(err)
+	said = append(said, aspas...)
+	slices.Sort(said)
 	if !slices.Equal(said, got) {
 		r.Fatalf("the engine says that it issued\n\t%s\nand a validator finds\n\t%s", strings.Join(said, "\n\t"), strings.Join(got, "\n\t"))
 	}
 	for _, holder := range l.Organisations() {
 		_, delegated := r.engine.Delegated(holder)
-		here := !delegated || len(b.Of(holder)) > 0 || len(l.Children(holder)) > 0
+		here := !delegated || b.Wants(holder) > 0 || len(l.Children(holder)) > 0
 		switch certified, holding := r.Certified(holder), l.Holding(holder).String(); {
 		case certified == "" && holding != "" && here:
 			r.Fatalf("%s holds %s and has no certificate", holder, holding)
@@ -292,11 +297,14 @@ func (r *Registry) Complete() {
 	}
 }
 
-// wanted is the VRPs that ledger and book ask for.
+// wanted is the VRPs and ASPAs that ledger and book ask for.
 func wanted(l *holdings.Ledger, b *roa.Book) map[string]bool {
 	want := map[string]bool{}
 	for _, holder := range l.Organisations() {
 		for _, v := range append(b.VRPs(holder, l.Holding(holder)), b.Ahead(holder, l.Holding(holder), l.Leaving(holder))...) {
+			want[v.String()] = true
+		}
+		for _, v := range aspa.AllAuthorised(b.ASPAs.Of(holder), l.Holding(holder)) {
 			want[v.String()] = true
 		}
 	}
@@ -320,7 +328,7 @@ func (r *Registry) Certified(holder string) string {
 	return ""
 }
 
-// VRPs is what the relying party found last, as 'cadastre vrps' prints it.
+// VRPs is what the relying party found last, ASPAs too, as 'cadastre vrps' and 'cadastre aspas' print it, sorted.
 func (r *Registry) VRPs() []string { return r.reader.VRPs() }
 
 // Failed tells whether the relying party found anything wrong so far.
@@ -338,6 +346,11 @@ func (r *Registry) Insist() {
 					delete(want, v.String())
 				}
 			}
+		}
+	}
+	for in := range b.ASPAs.All() {
+		if !in.Until.IsZero() {
+			delete(want, in.VAP.String())
 		}
 	}
 	r.reader.Insist(want)

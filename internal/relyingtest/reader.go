@@ -207,7 +207,7 @@ func (r *Reader) look(when string) {
 	found := r.found()
 	for vrp := range r.must {
 		if _, ok := slices.BinarySearch(found, vrp); !ok {
-			r.fail("at %s a bystander's VRP is missing: %s", when, vrp)
+			r.fail("at %s a bystander's VRP or ASPA is missing: %s", when, vrp)
 		}
 	}
 	for _, vrp := range found {
@@ -243,7 +243,7 @@ func (r *Reader) Orphans() {
 	}
 }
 
-// VRPs is what the last reading found, as 'cadastre vrps' prints it.
+// VRPs is what the last reading found, ASPAs too, as 'cadastre vrps' and 'cadastre aspas' print it, sorted.
 func (r *Reader) VRPs() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -258,11 +258,14 @@ func (r *Reader) found() []string {
 	for _, v := range r.last.VRPs {
 		says = append(says, v.String())
 	}
+	for _, v := range r.last.VAPs {
+		says = append(says, v.String())
+	}
 	slices.Sort(says)
 	return slices.Compact(says)
 }
 
-// Insist has every further serial keep those VRPs that were found since the last decision and are wanted still.
+// Insist has every further serial keep those VRPs and ASPAs that were found since the last decision and are wanted still.
 func (r *Reader) Insist(wanted map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,0 +1,32 @@
+package aspa
+
+import (
+	"strconv"
+
+	"cadastre/internal/inr"
+	"cadastre/internal/payload"
+)
+
+// Kind is the kind of objects that have a VAP as their payload (draft-ietf-sidrops-aspa-profile).
+const Kind payload.Kind = "aspa"
+
+var _ payload.Payload = VAP{}
+
+// Kind is that of ASPAs.
+func (v VAP) Kind() payload.Kind { return Kind }
+
+// Key is the customer AS: there is one ASPA of it, and another takes its place.
+func (v VAP) Key() payload.Key {
+	return payload.Key{Kind: Kind, Text: "AS" + strconv.FormatUint(uint64(v.Customer), 10)}
+}
+
+// Resources is the customer AS.
+func (v VAP) Resources() inr.Set { return inr.OfAS(v.Customer, v.Customer) }
+
+// Covers tells whether the payload is about the same customer: of two that an authority has at a time the newer one holds.
+func (v VAP) Covers(other payload.Payload) payload.Cover {
+	if w, ok := other.(VAP); ok && v.Customer == w.Customer {
+		return payload.Whole
+	}
+	return payload.None
+}

@@ -1,0 +1,158 @@
+package ca
+
+import (
+	"slices"
+
+	"cadastre/aspa"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/store"
+	"cadastre/internal/validate"
+	"cadastre/roa"
+)
+
+// ChangeASPAs adds and removes providers of customer ASes, in one decision. It fails as aspa.Book.Resolve does, and with Conflict where a
+// customer AS is in a transfer.
+func (e *Engine) ChangeASPAs(by holdings.By, f *aspa.File, opt aspa.Options, consent Consent) (*Effect, error) {
+	opt.Actor, opt.Time = by.Actor, by.Time
+	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		r, err := b.ASPAs.Resolve(l, f, opt)
+		if err != nil {
+			return nil, nil, err
+		}
+		o := &roa.Outcome{By: by, ASPAs: r.Change}
+		for _, left := range r.Left {
+			o.Left = append(o.Left, roa.Left{Row: roa.Row{Line: left.Line}, Reason: left.Reason})
+		}
+		for _, text := range r.Warnings {
+			o.Warnings = append(o.Warnings, roa.Warning{Text: text})
+		}
+		for _, in := range slices.Concat(r.Added, r.Removed) {
+			if t := l.InTransfer(inr.OfAS(in.Customer, in.Customer)); t != nil {
+				return nil, nil, fault.New(fault.Conflict, "AS%d is in transfer %d, and its providers can't change until that is over ('cadastre transfer show %d')", in.Customer, t.ID, t.ID)
+			}
+		}
+		return nil, o, nil
+	})
+}
+
+// ASPAs goes through the intents of ASPAs of a holder, or of all when none is named, with how each stands.
+func (e *Engine) ASPAs(holder string, each func(aspa.Intent, roa.Status)) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	holders := slices.Sorted(e.book.ASPAs.Everyone())
+	if holder != "" {
+		if _, ok := e.ledger.Organisation(holder); !ok {
+			return fault.New(fault.NotFound, "there is no organisation %q", holder)
+		}
+		holders = []string{holdings.Fold(holder)}
+	}
+	readers := e.visible()
+	return e.store.View(func(r store.Reader) error {
+		for _, name := range holders {
+			for _, in := range e.book.ASPAs.Of(name) {
+				status, err := roa.StatusOfASPA(in, e.ledger, r)
+				if err != nil {
+					return err
+				}
+				if status.State == roa.Live {
+					pends, err := readers.pends(r, name, []string{in.VAP.String()})
+					if err != nil {
+						return err
+					}
+					if pends {
+						status.State = roa.Pending
+					}
+				}
+				each(in, status)
+			}
+		}
+		return nil
+	})
+}
+
+// ASPALines is the ASPAs that a validator prints that fetches now, or with committed those that are signed, as text, by customer: what
+// several authorities say of one customer is put together as a validator does.
+func (e *Engine) ASPALines(committed bool) ([]string, error) {
+	list := e.publishedSays
+	if committed {
+		list = e.committedSays
+	}
+	says, err := list(aspa.Kind)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]validate.VAP, len(says))
+	for i, text := range says {
+		v, err := aspa.ParseVAP(text)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = validate.VAP(v)
+	}
+	merged, _ := validate.MergeVAPs(all)
+	lines := make([]string, len(merged))
+	for i, v := range merged {
+		lines[i] = v.String()
+	}
+	return lines, nil
+}
+
+// aspaEffect is what a decision does to ASPAs.
+type aspaEffect struct {
+	gained, gone []aspa.VAP
+	lost         map[string][]aspa.VAP // by holder, those of which nothing of the same customer stands after it
+}
+
+// aspaEffect computes what a decision does to ASPAs. Changed is what it changes of intents, by holder. The engine's mu is held.
+func (e *Engine) aspaEffect(o *holdings.Outcome, changed map[string]*roa.Outcome) aspaEffect {
+	f := aspaEffect{lost: map[string][]aspa.VAP{}}
+	var before, after []aspa.VAP
+	of := map[string][]aspa.VAP{} // by holder, before
+	look := func(holder string, was, now inr.Set, change aspa.Change) {
+		of[holder] = aspa.AllAuthorised(e.book.ASPAs.Of(holder), was)
+		before = append(before, of[holder]...)
+		after = append(after, aspa.AllAuthorised(e.book.ASPAs.With(holder, change), now)...)
+	}
+	for holder, now := range o.After {
+		var change aspa.Change
+		if c := changed[holder]; c != nil {
+			change = c.ASPAs
+		}
+		look(holder, o.Before[holder], now, change)
+	}
+	for holder, c := range changed {
+		if _, done := of[holder]; !done {
+			holding := e.ledger.Holding(holder)
+			look(holder, holding, holding, c.ASPAs)
+		}
+	}
+	before, after = aspa.Unique(before), aspa.Unique(after)
+	stands := map[uint32]bool{}
+	for _, v := range after {
+		stands[v.Customer] = true
+	}
+	has := func(list []aspa.VAP, v aspa.VAP) bool {
+		_, found := slices.BinarySearchFunc(list, v, aspa.VAP.Compare)
+		return found
+	}
+	for _, v := range after {
+		if !has(before, v) {
+			f.gained = append(f.gained, v)
+		}
+	}
+	for _, v := range before {
+		if !has(after, v) {
+			f.gone = append(f.gone, v)
+		}
+	}
+	for holder, list := range of {
+		for _, v := range list {
+			if !stands[v.Customer] {
+				f.lost[holder] = append(f.lost[holder], v)
+			}
+		}
+	}
+	return f
+}

@@ -1,0 +1,40 @@
+package kinds
+
+import (
+	"encoding/asn1"
+	"math/big"
+
+	"cadastre/aspa"
+	"cadastre/internal/fault"
+	"cadastre/internal/object"
+	"cadastre/internal/payload"
+	"cadastre/internal/secondopinion"
+	"cadastre/internal/validate"
+)
+
+// ASPA is Autonomous System Provider Authorizations (draft-ietf-sidrops-aspa-profile-30), one for each customer AS.
+var ASPA = Kind{
+	Name: aspa.Kind, Title: "ASPA", Extension: ".asa", ContentType: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 49},
+	Parse: func(text string) (payload.Payload, error) { return aspa.ParseVAP(text) },
+	Sign:  signASPA,
+	Found: func(v *validate.Verdict, uri string) []string {
+		says := make([]payload.Payload, len(v.VAPs[uri]))
+		for i, vap := range v.VAPs[uri] {
+			says[i] = aspa.VAP(vap)
+		}
+		return payload.Texts(says)
+	},
+}
+
+func signASPA(p payload.Payload, o Order) ([]byte, *big.Int, error) {
+	vap, ok := p.(aspa.VAP)
+	if !ok {
+		return nil, nil, fault.New(fault.Internal, "%s is no VAP, and can't be signed as an ASPA", p)
+	}
+	a := object.ASPA{Place: o.Place, Customer: vap.Customer, Providers: vap.Providers, NotBefore: o.NotBefore, NotAfter: o.NotAfter}
+	der, serial, err := a.Sign(o.Issuer, o.OneTime, o.At)
+	if err != nil {
+		return nil, nil, err
+	}
+	return der, serial, secondopinion.Check(o.Place.Object, der, secondopinion.ASPA{Customer: vap.Customer, Providers: vap.Providers})
+}

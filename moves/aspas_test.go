@@ -1,0 +1,98 @@
+package moves_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"cadastre/aspa"
+	"cadastre/ca"
+	"cadastre/holdings"
+	"cadastre/moves"
+)
+
+// aspa has the holder of a customer AS ask for an ASPA.
+func (s *scene) aspa(line string) {
+	s.Helper()
+	f, err := aspa.ReadFile("test", strings.NewReader(line))
+	s.OK(err)
+	_, err = s.Engine().ChangeASPAs(s.By(), f, aspa.Options{Replace: true}, ca.Consent{})
+	s.OK(err)
+	s.rest()
+}
+
+const ourASPA = "AS36001 => AS174, AS3356"
+
+// TestASPAGoesAlong: an AS goes to another registry with its holder, and its ASPA is there for every reader at every moment, although the
+// keys of both sides roll meanwhile. The relying party of the scene misses it otherwise.
+func TestASPAGoesAlong(t *testing.T) {
+	inScene(t, func(s *scene) {
+		s.aspa(ourASPA)
+		begun, err := s.mover.Initiate(s.By(), moves.Request{Kind: holdings.Portability, From: "afrinic/a", To: "nic.br/a", Under: "nic.br", Soak: transferSoak}, ca.Consent{})
+		if err != nil || len(begun.CarriedASPAs) != 1 || begun.CarriedASPAs[0].String() != ourASPA || len(begun.LostASPAs) != 0 {
+			t.Fatalf("it says %+v (%v)", begun, err)
+		}
+		id := begun.Transfer.ID
+		s.OK(s.mover.Approve(s.By(), id))
+		s.until(func() bool { return s.state(id) == holdings.Accepted })
+		f, err := aspa.ReadFile("test", strings.NewReader("AS36001 => AS6453"))
+		s.OK(err)
+		if _, err := s.Engine().ChangeASPAs(s.By(), f, aspa.Options{}, ca.Consent{}); err == nil || !strings.Contains(err.Error(), "AS36001 is in transfer 1") {
+			t.Fatal("its providers change while it moves:", err)
+		}
+		for i, holder := range []string{"nic.br", "iana", "afrinic", "afrinic/a"} {
+			s.OK(s.Engine().RollKey(s.By(), holder, time.Duration(i)*20*time.Minute))
+			s.step()
+		}
+		for s.state(id) != holdings.Finalised {
+			if !s.has(ourASPA) {
+				t.Fatal("it is missing while the transfer is", s.state(id))
+			}
+			s.step()
+			time.Sleep(10 * time.Minute)
+		}
+		s.rest()
+		if _, b := s.Ledger(); !s.has(ourASPA) || len(b.ASPAs.Of("nic.br/a")) != 1 || s.Certified("afrinic/a") != "" {
+			t.Fatal("afterwards there is", s.VRPs())
+		}
+	})
+}
+
+// TestASPAOfACancelledTransfer: what came to the recipient goes with the transfer, and the donor's was never touched.
+func TestASPAOfACancelledTransfer(t *testing.T) {
+	inScene(t, func(s *scene) {
+		s.aspa(ourASPA)
+		id := s.begin(moves.Request{Kind: holdings.Merger, From: "afrinic/a", To: "afrinic/b", Resources: s.Set("AS36001")})
+		s.until(func() bool { l, _ := s.Ledger(); return !l.Transfer(id).Seen.IsZero() })
+		if _, b := s.Ledger(); len(b.ASPAs.Of("afrinic/b")) != 1 {
+			t.Fatal("the recipient's side has it not before the transfer is final")
+		}
+		s.OK(s.mover.Cancel(s.By(), id))
+		s.rest()
+		if _, b := s.Ledger(); !s.has(ourASPA) || len(b.ASPAs.Of("afrinic/b")) != 0 {
+			t.Fatal("afterwards there is", s.VRPs())
+		}
+	})
+}
+
+// TestASPAOfANewHolder: with a bridge it stays until that ends; without one it is named before, and ends with the finalisation.
+func TestASPAOfANewHolder(t *testing.T) {
+	inScene(t, func(s *scene) {
+		s.aspa(ourASPA)
+		begun, err := s.mover.Initiate(s.By(), moves.Request{Kind: holdings.Market, From: "afrinic/a", To: "afrinic/b", Resources: s.Set("AS36001")}, ca.Consent{DryRun: true})
+		if err != nil || len(begun.LostASPAs) != 1 || !strings.Contains(strings.Join(begun.Warnings, "\n"), "the ASPA "+ourASPA+" of afrinic/a ends") {
+			t.Fatalf("it says %+v (%v)", begun, err)
+		}
+		id := s.begin(moves.Request{Kind: holdings.Market, From: "afrinic/a", To: "afrinic/b", Resources: s.Set("AS36001"), Bridge: 48 * time.Hour})
+		s.until(func() bool { return s.state(id) == holdings.Finalised })
+		if !s.has(ourASPA) {
+			t.Fatal("the bridge has no ASPA")
+		}
+		s.until(func() bool { return !s.has(ourASPA) })
+		l, _ := s.Ledger()
+		if late := time.Since(l.Transfer(id).When(holdings.StepFinalised).Add(48 * time.Hour)); late < 0 || late > time.Hour {
+			t.Fatal("the bridge ended", late, "after its time")
+		}
+		s.rest()
+	})
+}
