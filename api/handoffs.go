@@ -12,13 +12,13 @@ import (
 // HandoffStart asks that a registry's holders go to its successor, or what that would do.
 type HandoffStart struct {
 	By
-	Registry string        `json:"registry"`
-	To       string        `json:"to"`
-	Batch    int           `json:"batch,omitempty"`  // 0: as usual
-	Pace     string        `json:"pace,omitempty"`   // empty: as fast as it goes
-	Soak     string        `json:"soak,omitempty"`   // empty: as usual
-	Estate   *moves.Estate `json:"estate,omitempty"` // what was deposited, where the registry is not alive
-	Code     string        `json:"code,omitempty"`   // of the plan
+	Registry string          `json:"registry"`
+	To       string          `json:"to"`
+	Batch    int             `json:"batch,omitempty"`  // 0: as usual
+	Pace     string          `json:"pace,omitempty"`   // empty: as fast as it goes
+	Soak     string          `json:"soak,omitempty"`   // empty: as usual
+	Snapshot *moves.Snapshot `json:"estate,omitempty"` // what was deposited, where the registry is not alive
+	Code     string          `json:"code,omitempty"`   // of the plan
 }
 
 // HandoffSteer asks how a registry's handoff stands, or for its pause or its going on. No registry: of the newest.
@@ -30,7 +30,7 @@ type HandoffSteer struct {
 func (s server) handoffs(mux *router) {
 	m := s.mover
 	begin := func(q HandoffStart) (moves.HandoffRequest, error) {
-		want := moves.HandoffRequest{Registry: q.Registry, To: q.To, Batch: q.Batch, Soak: -1, Estate: q.Estate, Code: q.Code}
+		want := moves.HandoffRequest{Registry: q.Registry, To: q.To, Batch: q.Batch, Soak: -1, Snapshot: q.Snapshot, Code: q.Code}
 		return want, durations([]duration{{q.Pace, "pace", &want.Pace}, {q.Soak, "soak", &want.Soak}})
 	}
 	handle(mux, "/handoffs/plan", func(_ context.Context, q HandoffStart) (*moves.HandoffPlan, error) {

@@ -100,8 +100,8 @@ func (l *Ledger) drop(d *Delegation) {
 
 // indexOf is where a delegation that an organisation gave is found.
 func (n *node) indexOf(d *Delegation) *index {
-	if d.Arriving {
-		return &n.arriving
+	if d.Incoming {
+		return &n.incoming
 	}
 	return &n.given
 }

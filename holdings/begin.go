@@ -218,7 +218,7 @@ func (l *Ledger) checkDonor(t *Transfer) error {
 	}
 	t.Original, t.Since = inr.Set{}, time.Time{}
 	for _, x := range n.received {
-		if x.foreign() || x.Arriving || !x.Resources.Overlaps(t.Resources) {
+		if x.foreign() || x.Incoming || !x.Resources.Overlaps(t.Resources) {
 			continue
 		}
 		t.Original = t.Original.Union(x.Resources)
@@ -233,7 +233,7 @@ func (l *Ledger) checkDonor(t *Transfer) error {
 func (l *Ledger) inTree(n *node) inr.Set {
 	var held []inr.Set
 	for _, x := range n.received {
-		if !x.foreign() && !x.Arriving {
+		if !x.foreign() && !x.Incoming {
 			held = append(held, x.Resources)
 		}
 	}
@@ -277,7 +277,7 @@ func (l *Ledger) checkRecipient(t *Transfer, recipient Organisation) (Organisati
 func (l *Ledger) partsOf(handle string, s inr.Set) []Part {
 	var parts []Part
 	for _, x := range l.orgs[handle].received {
-		if in := x.Resources.Intersect(s); !in.Empty() && !x.foreign() && !x.Arriving {
+		if in := x.Resources.Intersect(s); !in.Empty() && !x.foreign() && !x.Incoming {
 			parts = append(parts, Part{in, x.Status, x.Until, x.Country})
 		}
 	}

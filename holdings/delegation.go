@@ -34,9 +34,9 @@ type Delegation struct {
 	// Record names the record of the registry's file that it came from, so that a later import finds it again; empty
 	// when it was made by hand.
 	Record string `json:"record,omitempty"`
-	// Transfer is the transfer that it came by, 0 for none; while Arriving, its donor's side holds the same.
+	// Transfer is the transfer that it came by, 0 for none; while Incoming, its donor's side holds the same.
 	Transfer uint64 `json:"transfer,omitempty"`
-	Arriving bool   `json:"arriving,omitempty"`
+	Incoming bool   `json:"arriving,omitempty"`
 }
 
 // foreign tells whether the delegation came from outside the tree.

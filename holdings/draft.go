@@ -128,7 +128,7 @@ func (d *draft) settleOne(handle string) {
 	}
 	d.before[handle] = n.holding
 	lost := n.allocated.Minus(now.allocated)
-	for _, x := range append(n.given.overlapping(lost), n.arriving.overlapping(lost)...) {
+	for _, x := range append(n.given.overlapping(lost), n.incoming.overlapping(lost)...) {
 		if d.ended[x.ID] == nil {
 			d.cut[x.ID] = true
 			d.shrink(x, x.Resources.Intersect(now.allocated))
@@ -157,8 +157,8 @@ func (d *draft) clashes() []clash {
 		}
 		var with []*Delegation
 		if n := d.ledger.orgs[x.From]; n != nil {
-			with = n.arriving.overlapping(x.Resources)
-			if !x.Arriving || x.From != d.steps[x.Transfer] { // there the donor's side has what the recipient's gets
+			with = n.incoming.overlapping(x.Resources)
+			if !x.Incoming || x.From != d.steps[x.Transfer] { // there the donor's side has what the recipient's gets
 				with = append(with, n.given.overlapping(x.Resources)...)
 			}
 		}
@@ -171,7 +171,7 @@ func (d *draft) clashes() []clash {
 				continue
 			}
 			shared := x.Resources.Intersect(y.Resources)
-			if y.Arriving && !x.Arriving && y.To != x.To && d.before[x.To].Contains(shared) {
+			if y.Incoming && !x.Incoming && y.To != x.To && d.before[x.To].Contains(shared) {
 				continue // the donor's side of a transfer keeps what it has, in another delegation
 			}
 			found = append(found, clash{add: x, with: y, shared: shared})

@@ -49,7 +49,7 @@ func (l *Ledger) topOf(t *Transfer) (string, error) {
 // Above is an organisation and all above it, up to the root.
 func (l *Ledger) Above(handle string) []string { return l.chain(Fold(handle)) }
 
-// Given is what the organisation above one delegated to it, and is not arriving with a transfer: what it can transfer.
+// Given is what the organisation above one delegated to it, and is not incoming: what it can transfer.
 func (l *Ledger) Given(handle string) inr.Set {
 	if n := l.orgs[Fold(handle)]; n != nil {
 		return l.inTree(n)

@@ -40,7 +40,7 @@ func (l *Ledger) Exchange(by By, give inr.Set, want Delegation, deadline time.Ti
 	d := l.draft(by)
 	status := Assigned
 	for _, x := range n.received {
-		if x.foreign() || x.Arriving || !x.Resources.Overlaps(give) {
+		if x.foreign() || x.Incoming || !x.Resources.Overlaps(give) {
 			continue
 		}
 		if x.Imported() && !give.Contains(x.Resources) {

@@ -52,7 +52,7 @@ type node struct {
 	holding   inr.Set       // all that it received
 	allocated inr.Set       // what of it may be delegated on
 	given     index
-	arriving  index // what it gave to the recipients of transfers that are under way, beside what it gave to the donors
+	incoming  index // what it gave to the recipients of transfers that are under way, beside what it gave to the donors
 }
 
 // index finds the delegations that an organisation gave by the resources in them.

@@ -74,10 +74,10 @@ func (d *draft) accept(id uint64, text string) error {
 					continue // the successor stands above the registry, and has it all
 				}
 				for _, h := range path[:len(path)-1] {
-					d.arrive(t, h, []Part{{Resources: t.Resources, Status: Allocated}})
+					d.startIncoming(t, h, []Part{{Resources: t.Resources, Status: Allocated}})
 				}
 			}
-			d.arrive(t, leg.To, leg.Parts)
+			d.startIncoming(t, leg.To, leg.Parts)
 		}
 	}
 	if err := d.step(t, StepAccepted, text); err != nil {
@@ -119,8 +119,8 @@ func (d *draft) enrolRecipient(leg Leg) error {
 	return nil
 }
 
-// arrive starts delegations that come with a transfer.
-func (d *draft) arrive(t *Transfer, to string, parts []Part) {
+// startIncoming starts delegations that come with a transfer.
+func (d *draft) startIncoming(t *Transfer, to string, parts []Part) {
 	parent := d.orgs[to].Parent
 	if n := d.ledger.orgs[to]; n != nil {
 		parent = n.Parent
@@ -131,7 +131,7 @@ func (d *draft) arrive(t *Transfer, to string, parts []Part) {
 		}
 		d.start(&Delegation{
 			From: parent, To: to, Resources: p.Resources, Status: p.Status, Until: p.Until, Country: p.Country,
-			Since: d.by.Time.UTC().Truncate(time.Second), Ground: "transfer from " + t.Source(), Transfer: t.ID, Arriving: true,
+			Since: d.by.Time.UTC().Truncate(time.Second), Ground: "transfer from " + t.Source(), Transfer: t.ID, Incoming: true,
 		})
 	}
 }
@@ -168,10 +168,10 @@ func (d *draft) finalise(id uint64, text string) error {
 			}
 		}
 	}
-	for _, x := range l.arriving(t) {
+	for _, x := range l.incoming(t) {
 		d.end(x)
 		stays := *x
-		stays.ID, stays.Decision, stays.Replaces, stays.Arriving = 0, 0, x.ID, false
+		stays.ID, stays.Decision, stays.Replaces, stays.Incoming = 0, 0, x.ID, false
 		d.start(&stays)
 	}
 	return d.step(t, StepFinalised, text)
@@ -213,7 +213,7 @@ func (d *draft) cancel(id uint64, text string) error {
 		return err
 	}
 	d.isStepOf(t)
-	for _, x := range l.arriving(t) {
+	for _, x := range l.incoming(t) {
 		if d.ended[x.ID] == nil {
 			d.end(x)
 		}
@@ -221,14 +221,14 @@ func (d *draft) cancel(id uint64, text string) error {
 	return d.step(t, StepCancelled, text)
 }
 
-// arriving is the delegations that came with a transfer and are not for good yet, by ID.
-func (l *Ledger) arriving(t *Transfer) []*Delegation {
+// incoming is the delegations that came with a transfer and are not for good yet, by ID.
+func (l *Ledger) incoming(t *Transfer) []*Delegation {
 	_, taking := l.Involved(t)
 	var list []*Delegation
 	for _, h := range taking {
 		if n := l.orgs[h]; n != nil {
 			for _, x := range n.received {
-				if x.Arriving && x.Transfer == t.ID {
+				if x.Incoming && x.Transfer == t.ID {
 					list = append(list, x)
 				}
 			}

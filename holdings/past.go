@@ -31,7 +31,7 @@ type Tenure struct {
 	Status     Status    `json:"status"`
 	Ground     string    `json:"ground"`
 	Registered time.Time `json:"registered,omitzero"` // the date that it bears, which may be long before the ledger
-	Arriving   bool      `json:"arriving,omitempty"`  // its donor's side held the same
+	Incoming   bool      `json:"arriving,omitempty"`  // its donor's side held the same
 	Began      Act       `json:"began"`
 	Ended      *Act      `json:"ended,omitempty"`
 }
@@ -130,7 +130,7 @@ func (h *history) add(d *Delegation) error {
 	}
 	t := Tenure{
 		Holder: d.To, Depth: h.ledger.Depth(d.To), From: d.From, Source: d.Source, Delegation: d.ID, Resources: resources, Status: d.Status,
-		Ground: d.Ground, Registered: d.Since, Arriving: d.Arriving, Began: *began,
+		Ground: d.Ground, Registered: d.Since, Incoming: d.Incoming, Began: *began,
 	}
 	if d.Ended != 0 {
 		if t.Ended, err = h.act(d.Ended); err != nil {

@@ -29,7 +29,7 @@ func (h *house) tell(q holdings.HistoryQuery) string {
 		if t.Began.Transfer != nil {
 			text += " " + string(t.Began.Transfer.Step)
 		}
-		if t.Arriving {
+		if t.Incoming {
 			text += " beside"
 		}
 		if t.Ended != nil {

@@ -151,7 +151,7 @@ func TestLockInBeginsAnewWithTheHolder(t *testing.T) {
 
 // waits is what a transfer waits for, in words.
 func (h *house) waits(id uint64, now time.Time) string {
-	j := h.ledger.Judge(h.ledger.Transfer(id), now)
+	j := h.ledger.Assess(h.ledger.Transfer(id), now)
 	var words []string
 	for _, w := range j.Waits {
 		text := string(w.Side) + " " + w.Registry + " " + w.For
@@ -169,7 +169,7 @@ func (h *house) waits(id uint64, now time.Time) string {
 	return strings.Join(words, "; ")
 }
 
-func TestJudge(t *testing.T) {
+func TestAssess(t *testing.T) {
 	h := bazaar(t)
 	h.rule("lacnic", holdings.Portable, nil)
 	begin := func(kind holdings.TransferKind, from, to, resources string) uint64 {
@@ -194,7 +194,7 @@ func TestJudge(t *testing.T) {
 	out := begin(holdings.Portability, "latam", "other", "24.1.0.0/24")
 	check("portable", out, noon, "source lacnic objection 10d consent; recipient afrinic approval 30d cancellation")
 	check("silence", out, day(10), "recipient afrinic approval 30d cancellation")
-	if next := h.ledger.Judge(h.ledger.Transfer(out), noon).Next(); !next.Equal(day(10)) {
+	if next := h.ledger.Assess(h.ledger.Transfer(out), noon).Next(); !next.Equal(day(10)) {
 		t.Errorf("the next change is at %v", next)
 	}
 	// the time to object is what it was when it began; what else the policy says counts as it is
@@ -223,7 +223,7 @@ func TestJudge(t *testing.T) {
 	fails(t, object("fraud", noon), fault.Forbidden, "consented")
 	h.accept(out)
 	check("accepted", out, noon, "ready")
-	if h.ledger.Judge(h.ledger.Transfer(out), noon).Lapsed != "" {
+	if h.ledger.Assess(h.ledger.Transfer(out), noon).Lapsed != "" {
 		t.Error("what is accepted lapses")
 	}
 	fails(t, object("fraud", noon), fault.Conflict, "is accepted")

@@ -177,7 +177,7 @@ func (l *Ledger) receivedAt(handle string, s inr.Set) (at time.Time) {
 		return at
 	}
 	for _, x := range n.received {
-		if x.foreign() || x.Arriving || !x.Resources.Overlaps(s) {
+		if x.foreign() || x.Incoming || !x.Resources.Overlaps(s) {
 			continue
 		}
 		if by := l.Transfer(x.Transfer); by != nil && (by.Kind == Portability || by.Kind == Handoff) {

@@ -198,7 +198,7 @@ func (s *source) adopt() {
 			continue
 		}
 		for _, old := range n.received {
-			if old.Transfer == 0 || old.Arriving || old.Imported() || s.ended[old.ID] != nil {
+			if old.Transfer == 0 || old.Incoming || old.Imported() || s.ended[old.ID] != nil {
 				continue
 			}
 			rest := old.Resources

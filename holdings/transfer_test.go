@@ -73,7 +73,7 @@ func TestTransferBetweenRegistries(t *testing.T) {
 	h.holds(after)
 	h.sane()
 	for _, d := range h.ledger.Delegations("movers/shop") {
-		if d.Status != holdings.Assigned || d.Arriving || d.Transfer != id || d.Ground != "transfer from afrinic:reseller" {
+		if d.Status != holdings.Assigned || d.Incoming || d.Transfer != id || d.Ground != "transfer from afrinic:reseller" {
 			t.Errorf("what followed is %+v", d)
 		}
 	}

@@ -119,7 +119,7 @@ func (l *Ledger) awaitsAnswers(t *Transfer, now time.Time) (list []Waiting) {
 		return []Waiting{{For: NeedTurn, On: daemon}}
 	}
 	needs := map[string]Need{ForApproval: NeedApproval, ForAcceptance: NeedAcceptance, ForObjection: NeedObjection, ForResolution: NeedAnswer}
-	j := l.Judge(t, now)
+	j := l.Assess(t, now)
 	for _, w := range j.Waits {
 		list = append(list, Waiting{For: needs[w.For], On: Party{OfRegistry, w.Registry}, Of: w.Registry, Until: w.Until})
 		if w.For == ForResolution {

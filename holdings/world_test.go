@@ -198,7 +198,7 @@ func sound(t rapid.TB, l *holdings.Ledger) {
 		var given, arriving []inr.Set
 		for _, child := range l.Children(handle) {
 			for _, d := range l.Delegations(child) {
-				if !d.Arriving {
+				if !d.Incoming {
 					given = append(given, d.Resources)
 					continue
 				}

@@ -87,7 +87,7 @@ func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
 	if err != nil {
 		return last, err
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
 		return last, err
 	}
@@ -103,7 +103,7 @@ func (m *Mover) atOdds(t *holdings.Transfer) (state string, yes bool) {
 	if t.Local() || !t.State.Over() {
 		return "", false
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
 		return "", false
 	}

@@ -7,10 +7,10 @@ import (
 	"cadastre/internal/fault"
 )
 
-// allowed is how many octets of new words about transfers are kept of one installation in a day. What it says again costs nothing.
+// allowed is how many octets of new reports about transfers are kept of one installation in a day. What it says again costs nothing.
 const allowed = 64 << 20
 
-// allowances is how much more is kept of each installation. What is kept of words stays: in the log of decisions, and as evidence.
+// allowances is how much more is kept of each installation. What is kept of reports stays: in the log of decisions, and as evidence.
 type allowances struct {
 	mu sync.Mutex
 	of map[string]*allowance

@@ -25,15 +25,15 @@ var (
 	onOperator    = holdings.Party{Kind: holdings.OfOperator}
 )
 
-// waits notes what a transfer waits for; the zero value where the ledger tells enough. On whom may be left to what its state says.
-func (m *Mover) waits(t *holdings.Transfer, w holdings.Waiting) {
+// noteWaiting notes what a transfer waits for; the zero value where the ledger tells enough. On whom may be left to what its state says.
+func (m *Mover) noteWaiting(t *holdings.Transfer, w holdings.Waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting[t.ID] = noted{len(t.Steps), w}
 }
 
-// stuck notes why a transfer's step was refused, and tells whether that is news.
-func (m *Mover) stuck(id uint64, err error) (news bool) {
+// noteRefusal notes why a transfer's step was refused, and tells whether that is news.
+func (m *Mover) noteRefusal(id uint64, err error) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	was, now := m.refusals[id], err.Error()

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	askFirst  = 10 * time.Second // how often the source asks how far the other side is, while a transfer is young
-	askLater  = time.Minute
-	young     = 10 * time.Minute
-	askSpaced = 200 * time.Millisecond // at the least, for each transfer that is open with a peer
-	callAgain = time.Hour              // after so long without a word the recipient's side calls by itself
-	wordHolds = 5 * time.Minute        // how old the word of the other side may be on which the source finalises
-	failFirst = 10 * time.Second
-	failMost  = 10 * time.Minute
+	askFirst    = 10 * time.Second // how often the source asks how far the other side is, while a transfer is young
+	askLater    = time.Minute
+	young       = 10 * time.Minute
+	askSpaced   = 200 * time.Millisecond // at the least, for each transfer that is open with a peer
+	callAgain   = time.Hour              // after so long without a report the recipient's side calls by itself
+	reportHolds = 5 * time.Minute        // how old the report of the other side may be on which the source finalises
+	failFirst   = 10 * time.Second
+	failMost    = 10 * time.Minute
 )
 
 // couriers carry reports to peers: one for each, beside all else, so that one that hangs delays no other.
@@ -34,15 +34,15 @@ type couriers struct {
 }
 
 type courier struct {
-	busy     bool
-	failures int
-	resume   time.Time // no call before, after a failure
-	failed   string    // what went wrong last
-	errands  map[uint64]*errand
+	busy      bool
+	failures  int
+	resume    time.Time // no call before, after a failure
+	failed    string    // what went wrong last
+	exchanges map[uint64]*exchanged
 }
 
-// errand is what was exchanged about one transfer.
-type errand struct {
+// exchanged is what was exchanged about one transfer.
+type exchanged struct {
 	said     [sha256.Size]byte // the report that the other side has
 	at       time.Time         // when it got it
 	failures int
@@ -54,16 +54,16 @@ func (c *couriers) courier(name string) *courier {
 		c.of = map[string]*courier{}
 	}
 	if c.of[name] == nil {
-		c.of[name] = &courier{errands: map[uint64]*errand{}}
+		c.of[name] = &courier{exchanges: map[uint64]*exchanged{}}
 	}
 	return c.of[name]
 }
 
-func (c *courier) errand(id uint64) *errand {
-	if c.errands[id] == nil {
-		c.errands[id] = &errand{}
+func (c *courier) exchanged(id uint64) *exchanged {
+	if c.exchanges[id] == nil {
+		c.exchanges[id] = &exchanged{}
 	}
-	return c.errands[id]
+	return c.exchanges[id]
 }
 
 // failure is what went wrong with the last call to a peer, empty where nothing did.
@@ -83,7 +83,7 @@ func (m *Mover) recall(name string) {
 	defer c.mu.Unlock()
 	one := c.courier(name)
 	one.failures, one.resume = 0, time.Time{}
-	for _, e := range one.errands {
+	for _, e := range one.exchanges {
 		e.failures, e.resume = 0, time.Time{}
 	}
 	m.poke()
@@ -121,7 +121,7 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 		one := c.courier(name)
 		if !one.busy {
 			one.busy = true
-			m.errands.begin(func() { m.carry(ctx, name, ids) })
+			m.background.start(func() { m.carry(ctx, name, ids) })
 		}
 		c.mu.Unlock()
 	}
@@ -146,14 +146,14 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 	if err != nil {
 		return time.Time{}, err
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
 		return time.Time{}, err
 	}
 	m.couriers.mu.Lock()
 	defer m.couriers.mu.Unlock()
 	c := m.couriers.courier(t.Peer)
-	e := c.errand(t.ID)
+	e := c.exchanged(t.ID)
 	at := now
 	switch {
 	case w != nil && w.Unsure:
@@ -170,9 +170,9 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 }
 
 // patience is how long after the last exchange a side that has nothing new to say calls again.
-func (m *Mover) patience(t *holdings.Transfer, w *word, open int, e *errand, now time.Time) time.Duration {
+func (m *Mover) patience(t *holdings.Transfer, w *peerReport, open int, e *exchanged, now time.Time) time.Duration {
 	wait := askLater
-	switch since := lastWord(t, now); {
+	switch since := heardSince(t, now); {
 	case t.Incoming():
 		wait = callAgain
 	case e.at.Before(since) && (w == nil || w.Heard.Before(since)):
@@ -193,7 +193,7 @@ func (m *Mover) carry(ctx context.Context, name string, ids []uint64) {
 		}
 		m.couriers.mu.Lock()
 		c := m.couriers.courier(name)
-		e := c.errand(id)
+		e := c.exchanged(id)
 		if failed = err; err != nil {
 			e.failures++
 			e.resume = time.Now().Add(backOff(e.failures))
@@ -201,7 +201,7 @@ func (m *Mover) carry(ctx context.Context, name string, ids []uint64) {
 			c.resume = time.Now().Add(backOff(c.failures))
 			c.failed = err.Error()
 		} else {
-			*e = errand{said: said, at: time.Now()}
+			*e = exchanged{said: said, at: time.Now()}
 			c.failures, c.resume, c.failed = 0, time.Time{}, ""
 		}
 		first := c.failures == 1
@@ -261,7 +261,7 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 		return said, err
 	}
 	if theirs {
-		if err := m.fits(p, source); err != nil {
+		if err := m.checkSource(p, source); err != nil {
 			return said, err
 		}
 	}
@@ -378,7 +378,7 @@ func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, rep
 func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Message, stamp peer.Stamp) (transferwire.Message, error) {
 	source, comes := message.(*transferwire.Source)
 	if comes {
-		if err := m.fits(p, source); err != nil {
+		if err := m.checkSource(p, source); err != nil {
 			return nil, err
 		}
 	}
@@ -388,7 +388,7 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 		return nil, err
 	case id == 0 && comes:
 		var none *transferwire.Recipient
-		if id, none, err = m.arrive(p, source); err != nil || none != nil {
+		if id, none, err = m.beginIncoming(p, source); err != nil || none != nil {
 			return none, err
 		}
 	case id == 0:
@@ -407,8 +407,8 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 	}
 	if comes { // it asks again, if this is lost
 		m.couriers.mu.Lock()
-		m.couriers.courier(p.Name).errand(id).said = sha256.Sum256(report.XML())
-		m.couriers.courier(p.Name).errand(id).at = time.Now()
+		m.couriers.courier(p.Name).exchanged(id).said = sha256.Sum256(report.XML())
+		m.couriers.courier(p.Name).exchanged(id).at = time.Now()
 		m.couriers.mu.Unlock()
 	}
 	return report, nil

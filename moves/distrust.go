@@ -113,7 +113,7 @@ func (m *Mover) Trust(by holdings.By, name string) error {
 }
 
 func (m *Mover) setTrust(by holdings.By, name string, trust bool) error {
-	m.merging.Lock() // no word of it is half taken
+	m.merging.Lock() // no report of it is half taken
 	defer m.merging.Unlock()
 	err := m.changeKnown(name, func(p *Peer) error {
 		switch {

@@ -19,7 +19,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	if err != nil {
 		return nobodySaw(t.Peer, err), nil
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
 		return lack{}, err
 	}
@@ -53,7 +53,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	if err != nil {
 		return lack{}, err
 	}
-	m.saw(t, report)
+	m.noteBasis(t, report)
 	ours := m.belowOurs(report)
 	for i, leg := range t.Legs {
 		uris := []string{}
@@ -191,13 +191,13 @@ func fetched(r *relying.Report, a *validate.AuthorityResult) bool {
 	return false
 }
 
-// lastWord is since when the recipient's side has to have been heard for the source to finalise: it may have raised a dispute, or
+// heardSince is since when the recipient's side has to have been heard for the source to finalise: it may have raised a dispute, or
 // wish the transfer off. Zero while the time for that has not come.
-func lastWord(t *holdings.Transfer, now time.Time) time.Time {
+func heardSince(t *holdings.Transfer, now time.Time) time.Time {
 	if t.Local() || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Seen.Add(t.Soak)) {
 		return time.Time{}
 	}
-	since := now.Add(-wordHolds)
+	since := now.Add(-reportHolds)
 	for _, at := range []time.Time{t.Seen.Add(t.Soak), t.Steps[len(t.Steps)-1].At} {
 		if since.Before(at) {
 			since = at
@@ -211,7 +211,7 @@ func (m *Mover) waitsElsewhere(t *holdings.Transfer) holdings.Waiting {
 	if failure := m.couriers.failure(t.Peer); failure != "" {
 		return holdings.Waiting{For: needThere, Says: failure}
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	switch {
 	case err != nil || w.recipient() == nil:
 		return holdings.Waiting{For: needReply, Of: t.Peer}

@@ -139,21 +139,21 @@ func keep(w store.Writer, key []byte, value any) error {
 	return w.Put(ca.EvidenceBucket, key, text)
 }
 
-// saw remembers what a transfer was judged by.
-func (m *Mover) saw(t *holdings.Transfer, report *relying.Report) {
+// noteBasis remembers the observation that a transfer is judged by.
+func (m *Mover) noteBasis(t *holdings.Transfer, report *relying.Report) {
 	m.observed.mu.Lock()
 	defer m.observed.mu.Unlock()
-	if m.observed.judged == nil {
-		m.observed.judged = map[uint64]*relying.Report{}
+	if m.observed.basis == nil {
+		m.observed.basis = map[uint64]*relying.Report{}
 	}
-	m.observed.judged[t.ID] = report
+	m.observed.basis[t.ID] = report
 }
 
 // keepLook keeps what a transfer was last judged by, before the step that follows from it. A step that is tried again
 // replaces it.
 func (m *Mover) keepLook(t *holdings.Transfer) error {
 	m.observed.mu.Lock()
-	report := m.observed.judged[t.ID]
+	report := m.observed.basis[t.ID]
 	m.observed.mu.Unlock()
 	if report == nil {
 		return nil // all of it is here, and the fact of the step says what was published

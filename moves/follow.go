@@ -25,7 +25,7 @@ func (m *Mover) follow(ctx context.Context, id uint64) error {
 	if err != nil || t.Local() || m.distrusted(t.Peer) {
 		return err
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	switch {
 	case err != nil || w == nil:
 		return err
@@ -37,9 +37,9 @@ func (m *Mover) follow(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// heed takes one step of a transfer that another installation's word led to. The step is resolved from the transfer as it is
+// followStep takes one step of a transfer that another installation's report led to. The step is resolved from the transfer as it is
 // then, and may be none.
-func (m *Mover) heed(t *holdings.Transfer, reason string, resolve func(*holdings.Ledger, holdings.By, *holdings.Transfer) (*holdings.Outcome, error)) error {
+func (m *Mover) followStep(t *holdings.Transfer, reason string, resolve func(*holdings.Ledger, holdings.By, *holdings.Transfer) (*holdings.Outcome, error)) error {
 	by := elsewhere(t.Peer, reason)
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		now, err := find(l, t.ID)
@@ -60,10 +60,10 @@ func (m *Mover) heed(t *holdings.Transfer, reason string, resolve func(*holdings
 // accepts: until finalisation the donor's is untouched, and to cancel never harms.
 func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient, unsure bool) error {
 	if t.State.Over() {
-		return m.announced(t, r)
+		return m.noteAnnounced(t, r)
 	}
 	if why, ends := ending(r); ends {
-		return m.heed(t, why, func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		return m.followStep(t, why, func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 			if t.State.Over() {
 				return nil, nil
 			}
@@ -76,7 +76,7 @@ func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient,
 	if t.State != holdings.Initiated || r.State != transferwire.Accepted {
 		return nil
 	}
-	err := m.heed(t, t.Peer+" accepted it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+	err := m.followStep(t, t.Peer+" accepted it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if t.State != holdings.Initiated || !sourceReady(l, t, by.Time) {
 			return nil, nil
 		}
@@ -100,7 +100,7 @@ func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient,
 
 // sourceReady tells whether nothing is waited for on the source's side any more: an objection, or the end of one.
 func sourceReady(l *holdings.Ledger, t *holdings.Transfer, now time.Time) bool {
-	for _, w := range l.Judge(t, now).Waits {
+	for _, w := range l.Assess(t, now).Waits {
 		if w.For != holdings.ForAcceptance {
 			return false
 		}
@@ -128,12 +128,12 @@ func ending(r *transferwire.Recipient) (why string, ends bool) {
 	return "", false
 }
 
-// announced notes that the recipient's side knows of the end of a transfer.
-func (m *Mover) announced(t *holdings.Transfer, r *transferwire.Recipient) error {
+// noteAnnounced notes that the recipient's side knows of the end of a transfer.
+func (m *Mover) noteAnnounced(t *holdings.Transfer, r *transferwire.Recipient) error {
 	if !t.When(holdings.StepAnnounced).IsZero() || !knows(t, r) {
 		return nil
 	}
-	return m.heed(t, t.Peer+" knows that it is over", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+	return m.followStep(t, t.Peer+" knows that it is over", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if !t.When(holdings.StepAnnounced).IsZero() {
 			return nil, nil
 		}
@@ -153,7 +153,7 @@ func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) err
 	if t.DisputedThere == why || why == "" && unsure {
 		return nil
 	}
-	return m.heed(t, cmp.Or(why, "the dispute is resolved"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+	return m.followStep(t, cmp.Or(why, "the dispute is resolved"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if t.State.Over() || t.DisputedThere == why {
 			return nil, nil
 		}
@@ -167,7 +167,7 @@ func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *trans
 	case t.State.Over():
 		return nil
 	case s.State == transferwire.Cancelled:
-		return m.heed(t, cmp.Or(s.Reason, "the source cancelled it"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		return m.followStep(t, cmp.Or(s.Reason, "the source cancelled it"), func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 			if t.State.Over() {
 				return nil, nil
 			}
@@ -183,7 +183,7 @@ func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *trans
 		return err
 	}
 	if t.Held != s.Held {
-		return m.heed(t, "a word of the source", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		return m.followStep(t, "a word of the source", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 			if t.State.Over() || t.Held == s.Held {
 				return nil, nil
 			}
@@ -197,7 +197,7 @@ func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *trans
 // one: what is disputed then is a transfer that is over.
 func (m *Mover) followFinalised(t *holdings.Transfer) error {
 	if t.Parked() != "" {
-		err := m.heed(t, "the source had finalised", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		err := m.followStep(t, "the source had finalised", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 			if t.State != holdings.Accepted || t.Parked() == "" {
 				return nil, nil
 			}
@@ -207,7 +207,7 @@ func (m *Mover) followFinalised(t *holdings.Transfer) error {
 			return err
 		}
 	}
-	return m.heed(t, "the source finalised it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+	return m.followStep(t, "the source finalised it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if t.State != holdings.Accepted {
 			return nil, nil
 		}
@@ -229,7 +229,7 @@ func (m *Mover) followRoutes(ctx context.Context, t *holdings.Transfer, s *trans
 			return nil // it is looked at again
 		}
 	}
-	return m.heed(t, "what goes along changed", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+	return m.followStep(t, "what goes along changed", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 		if t.State.Over() || slices.Equal(t.Carried, carried) {
 			return nil, nil
 		}

@@ -116,7 +116,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	if err != nil {
 		return nil, err
 	}
-	since := time.Now().Add(-wordHolds)
+	since := time.Now().Add(-reportHolds)
 	if accepted := t.When(holdings.StepAccepted); since.Before(accepted) {
 		since = accepted
 	}

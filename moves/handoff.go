@@ -50,7 +50,7 @@ func (p *HandoffPlan) beginnings(l *holdings.Ledger) []holdings.Beginning {
 	if !own.Transfer.Handoff.Escrow {
 		return list
 	}
-	for i, r := range p.estate.Holders {
+	for i, r := range p.snapshot.Holders {
 		legs := renamed(r.Legs, p.Holders[i].To, p.To)
 		list = append(list, holdings.Beginning{
 			Transfer: holdings.Transfer{
@@ -134,7 +134,7 @@ func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 
 // handoff is a registry's transfer whose successor is seen to hold all of it: its holders go, batch after batch, and when all
 // have, the registry's own certificate.
-func (m *Mover) handoff(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	var c crew
 	refused := m.refusedOf(t.ID)
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -152,10 +152,10 @@ func (m *Mover) handoff(t *holdings.Transfer, now time.Time, ready *due) (time.T
 	switch {
 	case len(c.waiting)+len(left) == 0:
 	case starting > t.Handoff.Batch/2:
-		m.waits(t, holdings.Waiting{For: needBatch, Number: starting})
+		m.noteWaiting(t, holdings.Waiting{For: needBatch, Number: starting})
 		return now.Add(lookEvery), nil
 	case now.Before(next):
-		m.waits(t, holdings.Waiting{For: needPace})
+		m.noteWaiting(t, holdings.Waiting{For: needPace})
 		return next, nil
 	case len(c.waiting) > 0:
 		ready.accept = append(ready.accept, c.waiting[:min(len(c.waiting), t.Handoff.Batch)]...)
@@ -165,9 +165,9 @@ func (m *Mover) handoff(t *holdings.Transfer, now time.Time, ready *due) (time.T
 	}
 	switch {
 	case c.open > 0:
-		m.waits(t, holdings.Waiting{For: needOnTheirWay, Number: c.open})
+		m.noteWaiting(t, holdings.Waiting{For: needOnTheirWay, Number: c.open})
 	case len(c.left)+len(c.aside) > 0:
-		m.waits(t, holdings.Waiting{For: needLeftOut, Number: max(len(c.left), len(c.aside))})
+		m.noteWaiting(t, holdings.Waiting{For: needLeftOut, Number: max(len(c.left), len(c.aside))})
 	case now.Before(t.Seen.Add(t.Soak)):
 		return t.Seen.Add(t.Soak), nil
 	default:

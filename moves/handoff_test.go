@@ -320,7 +320,7 @@ func TestHandoffWithoutACAThatNeverComes(t *testing.T) {
 }
 
 // deposit is what a registry elsewhere deposited.
-func deposit(s *scene, identity []byte) *moves.Estate {
+func deposit(s *scene, identity []byte) *moves.Snapshot {
 	s.Helper()
 	check := func(err error) {
 		if err != nil {
@@ -369,7 +369,7 @@ func deposit(s *scene, identity []byte) *moves.Estate {
 	in, err := b.Add(l, rows, roa.Options{Actor: "tester", Time: time.Now()})
 	check(err)
 	b.Apply(in)
-	return moves.EstateOf(l, b, map[string][]byte{"afrinic/x": identity}, "afrinic")
+	return moves.SnapshotOf(l, b, map[string][]byte{"afrinic/x": identity}, "afrinic")
 }
 
 var deposited = []string{"41.0.0.0/16,20,AS36001", "41.1.0.0/16,16,AS36002", "41.1.1.0/24,24,AS36003", "41.1.2.0/24,24,AS36004", "41.2.0.0/17,17,AS36005"}
@@ -396,7 +396,7 @@ func TestHandoffFromEscrow(t *testing.T) {
 					e.Registry = "elsewhere"
 				}
 				before := s.VRPs()
-				q := moves.HandoffRequest{Registry: e.Registry, To: "lacnic", Batch: 2, Soak: transferSoak, Estate: e}
+				q := moves.HandoffRequest{Registry: e.Registry, To: "lacnic", Batch: 2, Soak: transferSoak, Snapshot: e}
 				id := s.handOff(q)
 				s.until(func() bool { return s.handoff(id).UnderWay > 0 })
 				s.Reopen()

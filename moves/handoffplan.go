@@ -20,7 +20,7 @@ type HandoffRequest struct {
 	Batch    int    // so many at once; 0: DefaultBatch
 	Pace     time.Duration
 	Soak     time.Duration // less than zero: as the registries' policies have it
-	Estate   *Estate       // what was deposited, where the registry is not alive; nil: what is here
+	Snapshot *Snapshot     // what was deposited, where the registry is not alive; nil: what is here
 	Code     string        // of the plan
 }
 
@@ -53,7 +53,7 @@ type HandoffPlan struct {
 	Warnings []string `json:"warnings,omitempty"`
 	Code     string   `json:"code"` // lets it start
 
-	estate *Estate
+	snapshot *Snapshot
 }
 
 // PlannedHolder is a holder that would go.
@@ -86,7 +86,7 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 	if p.Batch < 0 || p.Pace < 0 {
 		return nil, fault.New(fault.BadInput, "a batch of %d each %s is none; use numbers from 1 and times from 0s", p.Batch, p.Pace)
 	}
-	if err := p.find(l, b, identities, q.Estate); err != nil {
+	if err := p.find(l, b, identities, q.Snapshot); err != nil {
 		return nil, err
 	}
 	if p.Soak < 0 {
@@ -107,15 +107,15 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 	return p, nil
 }
 
-// find is the estate that is to go.
-func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, deposited *Estate) error {
+// find is the snapshot that is to go.
+func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, deposited *Snapshot) error {
 	here, known := l.Organisation(p.Registry)
 	switch {
 	case deposited == nil && !known:
 		return fault.New(fault.NotFound, "there is no organisation %q; name the folder of its deposits with --escrow if it was elsewhere", p.Registry)
 	case deposited == nil:
-		p.estate = EstateOf(l, b, identities, p.Registry)
-		p.Resources = p.estate.Resources
+		p.snapshot = SnapshotOf(l, b, identities, p.Registry)
+		p.Resources = p.snapshot.Resources
 		if all := l.Holding(p.Registry); !p.Resources.Contains(all) {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s stays with %s: it is certified by a parent elsewhere", all.Minus(p.Resources), p.Registry))
 		}
@@ -126,13 +126,13 @@ func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[strin
 	case known:
 		var lost inr.Set
 		p.Resources = l.InTree(p.Registry)
-		if p.estate, lost = deposited.within(p.Resources); !lost.Empty() {
+		if p.snapshot, lost = deposited.within(p.Resources); !lost.Empty() {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s was deposited and is not held by %s here any more: it is left out", lost, p.Registry))
 		}
 	default:
-		p.estate, p.Resources = deposited, deposited.Resources.Minus(l.Holding(p.To))
+		p.snapshot, p.Resources = deposited, deposited.Resources.Minus(l.Holding(p.To))
 	}
-	p.NIRs = p.estate.NIRs
+	p.NIRs = p.snapshot.NIRs
 	if len(p.NIRs) > 0 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the holders of %s become holders of %s: an NIR has a repository of its own, which a successor adds by itself", strings.Join(p.NIRs, ", "), p.To))
 	}
@@ -143,7 +143,7 @@ func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[strin
 func (p *HandoffPlan) beginning(l *holdings.Ledger) holdings.Beginning {
 	t := holdings.Transfer{
 		Kind: holdings.Handoff, From: p.Registry, To: p.To, FromRegistry: p.Registry, ToRegistry: p.To, Resources: p.Resources, Soak: p.Soak,
-		Handoff: &holdings.Succession{Batch: p.Batch, Pace: p.Pace, Escrow: len(p.estate.Holders) > 0 && len(l.HoldersOf(p.Registry)) == 0, Holders: len(p.estate.Holders)},
+		Handoff: &holdings.Succession{Batch: p.Batch, Pace: p.Pace, Escrow: len(p.snapshot.Holders) > 0 && len(l.HoldersOf(p.Registry)) == 0, Holders: len(p.snapshot.Holders)},
 	}
 	if _, here := l.Organisation(p.Registry); !here {
 		t.From, t.Elsewhere = "", p.Registry
@@ -155,7 +155,7 @@ func (p *HandoffPlan) beginning(l *holdings.Ledger) holdings.Beginning {
 func (p *HandoffPlan) list(l *holdings.Ledger) {
 	names := naming{ledger: l, under: p.To, taken: map[string]bool{}}
 	var held []inr.Set
-	for i, r := range p.estate.Holders {
+	for i, r := range p.snapshot.Holders {
 		h := PlannedHolder{Holder: r.Holder, To: names.of(r.Holder), Batch: i/p.Batch + 1, Resources: r.Legs[0].Resources, Routes: r.Routes}
 		for j, leg := range r.Legs {
 			if j > 0 {
@@ -193,7 +193,7 @@ func (n *naming) of(handle string) string {
 // count sums up. Keys and signatures are those that what is new needs, with those of the registries above it for each batch.
 func (p *HandoffPlan) count(l *holdings.Ledger) {
 	for i, h := range p.Holders {
-		p.Organisations += len(p.estate.Holders[i].Legs)
+		p.Organisations += len(p.snapshot.Holders[i].Legs)
 		p.Delegated += len(h.Elsewhere)
 		p.VRPs += len(h.Routes)
 	}

@@ -32,11 +32,11 @@ type Mover struct {
 	wake     chan struct{}
 	observed observations
 
-	errands    errands // looks and calls that are under way
+	background background // looks and calls that are under way
 	contacts   contacts
 	couriers   couriers
 	allowances allowances
-	merging    sync.Mutex // held while the word of another installation is taken and followed
+	merging    sync.Mutex // held while the report of another installation is taken and followed
 
 	// The following are set before Run, or not at all.
 	Trace *peer.Tracer // of messages to and from other installations
@@ -44,7 +44,7 @@ type Mover struct {
 	Look  Look         // by which it is seen what is published
 
 	mu       sync.Mutex
-	words    map[string]*word             // by wordKey
+	reports  map[string]*peerReport       // by reportKey
 	waiting  map[uint64]noted             // what each transfer was last seen to wait for
 	seenAt   map[uint64]time.Time         // when those that soak were last looked at
 	refusals map[uint64]string            // why the last step of each was refused
@@ -62,7 +62,7 @@ const (
 // New is a mover for the engine of a data directory.
 func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
 	m := &Mover{
-		engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), words: map[string]*word{},
+		engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), reports: map[string]*peerReport{},
 		waiting: map[uint64]noted{}, seenAt: map[uint64]time.Time{}, refusals: map[uint64]string{}, refused: map[uint64]map[string]string{},
 	}
 	e.Registries = m.peerNames
@@ -144,7 +144,7 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 // look finds what one transfer is ready for, and when to look again where it is for nothing.
 func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if !t.Local() && !t.State.Over() && m.distrusted(t.Peer) {
-		m.waits(t, holdings.Waiting{For: needTrust, Of: t.Peer, On: onOperator})
+		m.noteWaiting(t, holdings.Waiting{For: needTrust, Of: t.Peer, On: onOperator})
 		return now.Add(time.Minute), nil
 	}
 	if !t.Local() { // what was heard before a crash, or while something failed, is followed now
@@ -153,7 +153,7 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 		m.merging.Unlock()
 		switch {
 		case own(err):
-			m.stuck(t.ID, err)
+			m.noteRefusal(t.ID, err)
 			return now.Add(retryAfter), nil
 		case err != nil:
 			return time.Time{}, err
@@ -161,21 +161,21 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 	}
 	switch t.State {
 	case holdings.Initiated:
-		return m.initiated(ctx, t, now, ready)
+		return m.lookAtInitiated(ctx, t, now, ready)
 	case holdings.Accepted:
-		return m.accepted(ctx, t, now, ready)
+		return m.lookAtAccepted(ctx, t, now, ready)
 	}
-	return m.over(t, now, ready)
+	return m.lookAtOver(t, now, ready)
 }
 
-// initiated is a transfer that waits for its recipient's side.
-func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+// lookAtInitiated finds whether a transfer can be accepted.
+func (m *Mover) lookAtInitiated(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if t.Within != 0 {
 		return time.Time{}, nil // the handoff says when it is its turn
 	}
-	var j holdings.Judgement
+	var j holdings.Assessment
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		j = l.Judge(t, now)
+		j = l.Assess(t, now)
 		return nil
 	}); err != nil {
 		return time.Time{}, err
@@ -187,8 +187,8 @@ func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Ti
 		return j.Next(), nil
 	}
 	if t.Incoming() {
-		lacking, err := m.grounded(ctx, t, now)
-		if m.waits(t, lacking); err != nil || lacking.For != "" {
+		lacking, err := m.missingToAccept(ctx, t, now)
+		if m.noteWaiting(t, lacking); err != nil || lacking.For != "" {
 			return now.Add(lookAgain), err
 		}
 	}
@@ -196,33 +196,33 @@ func (m *Mover) initiated(ctx context.Context, t *holdings.Transfer, now time.Ti
 	return time.Time{}, m.keepLook(t)
 }
 
-// grounded is what a transfer from elsewhere waits for before it can be accepted: that it can be, that a parent outside the tree
+// missingToAccept is what a transfer from elsewhere waits for before it can be accepted: that it can be, that a parent outside the tree
 // certifies what moves, and the proof that it is its source's to give.
-func (m *Mover) grounded(ctx context.Context, t *holdings.Transfer, now time.Time) (holdings.Waiting, error) {
+func (m *Mover) missingToAccept(ctx context.Context, t *holdings.Transfer, now time.Time) (holdings.Waiting, error) {
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		_, err := l.Accept(holdings.By{Actor: Actor, Time: now}, t.ID, "")
 		return err
 	})
 	switch {
 	case own(err):
-		m.stuck(t.ID, err)
+		m.noteRefusal(t.ID, err)
 		return holdings.Waiting{For: needSettling, Says: err.Error(), On: onOperator}, nil
 	case err != nil:
 		return holdings.Waiting{}, err
 	}
-	if without, err := m.groundless(t); err != nil || without.For != "" {
+	if without, err := m.missingParent(t); err != nil || without.For != "" {
 		return without, err
 	}
-	lacking, err := m.unproven(ctx, t)
+	lacking, err := m.missingProof(ctx, t)
 	return lacking.Waiting, err
 }
 
-// accepted is a transfer of which both sides may speak for the resources.
-func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+// lookAtAccepted finds whether the recipient's side is published, whether it has been for the soak, and whether the transfer can be finalised.
+func (m *Mover) lookAtAccepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if t.Incoming() {
-		return m.arrived(t, now) // the source decides what comes next
+		return m.lookAtIncoming(t, now) // the source decides what comes next
 	}
-	if until := m.rests(t, now); !until.IsZero() {
+	if until := m.restsUntil(t, now); !until.IsZero() {
 		return until, nil
 	}
 	missing, err := m.missing(ctx, t)
@@ -231,14 +231,14 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	}
 	switch {
 	case missing.unsure:
-		m.waits(t, missing.Waiting)
+		m.noteWaiting(t, missing.Waiting)
 		return now.Add(lookAgain), nil
 	case missing.For != "" && !t.Seen.IsZero():
-		m.looked(t, time.Time{})
+		m.noteLook(t, time.Time{})
 		ready.lost = append(ready.lost, t.ID)
 		return time.Time{}, m.keepLook(t)
 	case missing.For != "":
-		m.waits(t, missing.Waiting)
+		m.noteWaiting(t, missing.Waiting)
 		return now.Add(lookEvery), nil
 	case t.Seen.IsZero():
 		ready.seen = append(ready.seen, t.ID)
@@ -246,15 +246,15 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	case t.Parked() != "":
 		return now.Add(time.Minute), nil
 	case t.Handoff == nil && now.Before(t.Seen.Add(t.Soak)):
-		m.looked(t, now)
-		return m.rests(t, now), nil
+		m.noteLook(t, now)
+		return m.restsUntil(t, now), nil
 	case t.Held:
 	case t.Handoff != nil:
-		return m.handoff(t, now, ready)
+		return m.lookAtHandoff(t, now, ready)
 	default:
 		if t.Outgoing() {
-			if w, err := m.wordOf(t.Peer, t.Ref); err != nil || w == nil || w.Unsure || w.Heard.Before(lastWord(t, now)) {
-				m.waits(t, holdings.Waiting{For: needReport, Of: t.Peer, On: onInstallation(t.Peer)})
+			if w, err := m.peerReportOf(t.Peer, t.Ref); err != nil || w == nil || w.Unsure || w.Heard.Before(heardSince(t, now)) {
+				m.noteWaiting(t, holdings.Waiting{For: needReport, Of: t.Peer, On: onInstallation(t.Peer)})
 				return now.Add(lookAgain), err
 			}
 		}
@@ -264,14 +264,14 @@ func (m *Mover) accepted(ctx context.Context, t *holdings.Transfer, now time.Tim
 	return time.Time{}, nil
 }
 
-// arrived is a transfer from elsewhere that both sides have accepted. The source is told where to look as soon as there is
+// lookAtIncoming sees to our side of an accepted transfer from elsewhere. The source is told where to look as soon as there is
 // something.
-func (m *Mover) arrived(t *holdings.Transfer, now time.Time) (time.Time, error) {
+func (m *Mover) lookAtIncoming(t *holdings.Transfer, now time.Time) (time.Time, error) {
 	if err := m.bring(t); err != nil {
 		return time.Time{}, err
 	}
 	if hindered, err := m.offer(t); err != nil || hindered != "" {
-		m.waits(t, holdings.Waiting{For: needAuthorities, Says: hindered, On: onAuthorities})
+		m.noteWaiting(t, holdings.Waiting{For: needAuthorities, Says: hindered, On: onAuthorities})
 		return now.Add(retryAfter), err
 	}
 	for _, leg := range t.Legs {
@@ -280,16 +280,16 @@ func (m *Mover) arrived(t *holdings.Transfer, now time.Time) (time.Time, error) 
 			if _, delegated := m.engine.Delegated(leg.To); delegated {
 				w.On = onCA(leg.To)
 			}
-			m.waits(t, w)
+			m.noteWaiting(t, w)
 			return now.Add(lookEvery), nil
 		}
 	}
-	m.waits(t, holdings.Waiting{})
+	m.noteWaiting(t, holdings.Waiting{})
 	return now.Add(time.Minute), nil
 }
 
-// rests is until when a transfer that soaks need not be looked at again; zero where it is to be now.
-func (m *Mover) rests(t *holdings.Transfer, now time.Time) time.Time {
+// restsUntil is until when a transfer that soaks need not be looked at again; zero where it is to be now.
+func (m *Mover) restsUntil(t *holdings.Transfer, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if until := earliest(t.Seen.Add(t.Soak), m.seenAt[t.ID].Add(time.Minute)); t.Parked() == "" && now.Before(until) {
@@ -298,7 +298,7 @@ func (m *Mover) rests(t *holdings.Transfer, now time.Time) time.Time {
 	return time.Time{}
 }
 
-func (m *Mover) looked(t *holdings.Transfer, at time.Time) {
+func (m *Mover) noteLook(t *holdings.Transfer, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seenAt[t.ID] = at; at.IsZero() {
@@ -306,9 +306,9 @@ func (m *Mover) looked(t *holdings.Transfer, at time.Time) {
 	}
 }
 
-// over is a transfer whose losing side has something left.
-func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
-	m.looked(t, time.Time{})
+// lookAtOver finds whether anything is still certified for the side that lost.
+func (m *Mover) lookAtOver(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+	m.noteLook(t, time.Time{})
 	if err := m.settleRoutes(t); err != nil {
 		return time.Time{}, err
 	}
@@ -328,13 +328,13 @@ func (m *Mover) over(t *holdings.Transfer, now time.Time, ready *due) (time.Time
 	case err != nil:
 		return time.Time{}, err
 	case left.Delegated:
-		m.waits(t, holdings.Waiting{For: needAuthorities, Says: left.Missing, On: onCA(left.Holder), Until: left.Notice})
+		m.noteWaiting(t, holdings.Waiting{For: needAuthorities, Says: left.Missing, On: onCA(left.Holder), Until: left.Notice})
 		return now.Add(lookAgain), nil
 	case left.Missing != "":
-		m.waits(t, holdings.Waiting{For: needAuthorities, Says: left.Missing})
+		m.noteWaiting(t, holdings.Waiting{For: needAuthorities, Says: left.Missing})
 		return now.Add(lookEvery), nil
 	case t.Outgoing() && t.When(holdings.StepAnnounced).IsZero():
-		m.waits(t, holdings.Waiting{})
+		m.noteWaiting(t, holdings.Waiting{})
 		return time.Time{}, nil
 	}
 	if t.State == holdings.Cancelled {
@@ -429,7 +429,7 @@ func (m *Mover) each(ids []uint64, do func([]uint64) error) (did bool, err error
 		if !own(err) {
 			return did, err
 		}
-		if m.stuck(id, err) {
+		if m.noteRefusal(id, err) {
 			m.log.Error("a transfer's next step was refused and will be tried again; both sides stay as they are", "transfer", id, "error", err)
 		}
 	}

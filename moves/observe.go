@@ -30,8 +30,8 @@ const (
 type observations struct {
 	mu sync.Mutex
 	of map[string]*observation // by name
-	// judged is what each transfer was last judged by, where that is not all here.
-	judged map[uint64]*relying.Report
+	// basis is what each transfer was last judged by, where that is not all here.
+	basis map[uint64]*relying.Report
 }
 
 // observation is the newest look below a trust anchor.
@@ -74,7 +74,7 @@ func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Tim
 	}
 	if due, early := o.due(since, time.Now()); due {
 		o.looking, o.early = true, early
-		m.errands.begin(func() { m.observe(ctx, name, tal, roots, o) })
+		m.background.start(func() { m.observe(ctx, name, tal, roots, o) })
 	}
 	if o.report != nil && o.report.At.Before(since) {
 		return nil, o.err
@@ -204,6 +204,6 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	case report == nil:
 		return nobodySaw("", nil), nil
 	}
-	m.saw(t, report)
+	m.noteBasis(t, report)
 	return notShown(report, m.engine.CertificatesOf(leg.To), leg.To, leg, append(want, donors...)), nil
 }

@@ -30,7 +30,7 @@ func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 			return "", err
 		}
 		if !besides.Empty() {
-			m.waits(t, holdings.Waiting{For: needOffer, Of: leg.To, Resources: besides})
+			m.noteWaiting(t, holdings.Waiting{For: needOffer, Of: leg.To, Resources: besides})
 			continue
 		}
 		if _, err := m.engine.OfferChild(holdings.By{Actor: Actor, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {

@@ -12,12 +12,12 @@ import (
 	"cadastre/internal/validate"
 )
 
-// unproven is what of a transfer from another installation rests on its word alone, in words; empty where nothing does. It holds
-// what moves where a certificate that it names is valid for that below the trust anchor of its introduction, is none of ours, and its key
+// missingProof is what of a transfer from another installation nothing proves but its report; the zero value where all is proven. The
+// installation holds what moves where a certificate that it names is valid for that below the trust anchor of its introduction, is none of ours, and its key
 // speaks for the installation: below a trust anchor of several there are certificates of others, which anybody can name.
 // What its holder had authorised is what a ROA says there.
-func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error) {
-	w, err := m.wordOf(t.Peer, t.Ref)
+func (m *Mover) missingProof(ctx context.Context, t *holdings.Transfer) (lack, error) {
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
 		return lack{}, err
 	}
@@ -37,7 +37,7 @@ func (m *Mover) unproven(ctx context.Context, t *holdings.Transfer) (lack, error
 	if report == nil {
 		return lacking, nil
 	}
-	m.saw(t, report)
+	m.noteBasis(t, report)
 	theirs := m.notOurs(report)
 	rest := t.Resources
 	for _, shown := range said.Certificates {

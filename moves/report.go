@@ -181,7 +181,7 @@ func (m *Mover) Offer(id uint64, holder string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := m.wordOf(t.Peer, t.Ref)
+	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func ledgerRoutes(routes []transferwire.Route) []holdings.Route {
 	return list
 }
 
-// elsewhere is what a peer is known by in decisions that its word led to.
+// elsewhere is what a peer is known by in decisions that its reports led to.
 func elsewhere(peer, reason string) holdings.By {
 	return holdings.By{Actor: peer, Reason: reason, Time: time.Now()}
 }

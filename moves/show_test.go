@@ -31,7 +31,7 @@ func TestWaits(t *testing.T) {
 		}
 		never := time.Time{}
 		l, _ := s.Ledger()
-		says("that lacnic approves it", "lacnic", l.Judge(l.Transfer(id), time.Now()).Next()) // whose policy its NIR has
+		says("that lacnic approves it", "lacnic", l.Assess(l.Transfer(id), time.Now()).Next()) // whose policy its NIR has
 		dispute := s.By()
 		dispute.Reason = "the heirs disagree"
 		step(s.mover.Dispute(dispute, id))

@@ -52,7 +52,7 @@ func settled(l *holdings.Ledger, handle string) inr.Set {
 	}
 	var held []inr.Set
 	for _, d := range l.Delegations(handle) {
-		if !d.Arriving {
+		if !d.Incoming {
 			held = append(held, d.Resources)
 		}
 	}

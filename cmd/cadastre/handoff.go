@@ -56,8 +56,8 @@ func (d *deposits) add(cmd *cobra.Command) {
 	cmd.MarkFlagsRequiredTogether("escrow", "identity", "signer")
 }
 
-// estate is what a registry left in its deposits; nil where none are named. What opens them stays on this side.
-func (d *deposits) estate(registry string) (*moves.Estate, error) {
+// snapshot is what a registry left, by its deposits; nil where none are named. What opens them stays on this side.
+func (d *deposits) snapshot(registry string) (*moves.Snapshot, error) {
 	if d.folder == "" {
 		return nil, nil
 	}
@@ -80,7 +80,7 @@ func (d *deposits) estate(registry string) (*moves.Estate, error) {
 	for _, c := range state.Children {
 		identities[c.Holder] = c.TrustAnchor
 	}
-	return moves.EstateOf(state.Ledger, state.Book, identities, registry), nil
+	return moves.SnapshotOf(state.Ledger, state.Book, identities, registry), nil
 }
 
 func handoffPlan(g *global) *cobra.Command {
@@ -92,7 +92,7 @@ func handoffPlan(g *global) *cobra.Command {
 		Example: "  cadastre handoff plan --registry afrinic --to ripencc\n  cadastre handoff plan --registry afrinic --to ripencc --batch 50 --pace 1h -o json\n  cadastre handoff plan --registry afrinic --to ripencc --escrow /var/escrow/afrinic --identity successor.age --signer afrinic.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if q.Estate, err = d.estate(q.Registry); err != nil {
+			if q.Snapshot, err = d.snapshot(q.Registry); err != nil {
 				return err
 			}
 			q.By = g.by()
@@ -117,7 +117,7 @@ func handoffStart(g *global) *cobra.Command {
 		Example: "  cadastre handoff start --registry afrinic --to ripencc --code 1a2b3c4d --reason 'derecognised'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if q.Estate, err = d.estate(q.Registry); err != nil {
+			if q.Snapshot, err = d.snapshot(q.Registry); err != nil {
 				return err
 			}
 			q.By = g.by()

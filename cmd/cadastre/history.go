@@ -61,7 +61,7 @@ func printHistory(w io.Writer, what, at string, list []holdings.Tenure) {
 		if !t.Registered.IsZero() {
 			fmt.Fprintf(w, ", registered %s", t.Registered.Format(time.DateOnly))
 		}
-		if t.Arriving {
+		if t.Incoming {
 			fmt.Fprint(w, ", beside its donor")
 		}
 		fmt.Fprintf(w, "\n%s    from %s\n", indent, actText(t.Began))

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// TestErrandsAreWaitedFor: who takes steps by himself gets what a look or a call brought, and knows when there was none.
-func TestErrandsAreWaitedFor(t *testing.T) {
+// TestBackgroundIsWaitedFor: who takes steps by himself gets what a look or a call brought, and knows when there was none.
+func TestBackgroundIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, brought := &Mover{}, false
 		if m.Rest() {
 			t.Error("something is under way before anything began")
 		}
-		m.errands.begin(func() {
+		m.background.start(func() {
 			time.Sleep(time.Minute)
 			brought = true
 		})

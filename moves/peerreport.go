@@ -12,11 +12,11 @@ import (
 	"cadastre/internal/transferwire"
 )
 
-// wordBucket keeps the newest report of the other side about each transfer, by peer, 0 and ref.
-var wordBucket = store.Declare("transfer-word", "moves", store.Deposited)
+// reportBucket keeps the newest report of the other side about each transfer, by peer, 0 and ref.
+var reportBucket = store.Declare("transfer-word", "moves", store.Deposited)
 
-// word is the newest report of the other side about a transfer.
-type word struct {
+// peerReport is the newest report of the other side about a transfer.
+type peerReport struct {
 	Signed time.Time `json:"signed"` // by the clock of the other side
 	Heard  time.Time `json:"heard"`  // by ours
 	XML    []byte    `json:"xml"`
@@ -28,23 +28,23 @@ type word struct {
 	message transferwire.Message
 }
 
-func wordKey(peer, ref string) string { return peer + "\x00" + ref }
+func reportKey(peer, ref string) string { return peer + "\x00" + ref }
 
-// wordOf is the newest report of a peer about a transfer; nil where there is none.
-func (m *Mover) wordOf(peer, ref string) (*word, error) {
-	key := wordKey(peer, ref)
+// peerReportOf is the newest report of a peer about a transfer; nil where there is none.
+func (m *Mover) peerReportOf(peer, ref string) (*peerReport, error) {
+	key := reportKey(peer, ref)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if w, known := m.words[key]; known {
+	if w, known := m.reports[key]; known {
 		return w, nil
 	}
-	var w *word
+	var w *peerReport
 	err := m.engine.Kept(func(r store.Reader) error {
-		text, err := r.Get(wordBucket, []byte(key))
+		text, err := r.Get(reportBucket, []byte(key))
 		if text == nil || err != nil {
 			return err
 		}
-		w = &word{}
+		w = &peerReport{}
 		return json.Unmarshal(slices.Clone(text), w)
 	})
 	if err == nil && w != nil {
@@ -53,7 +53,7 @@ func (m *Mover) wordOf(peer, ref string) (*word, error) {
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "what %s said of transfer %s is damaged (%w): restore the store from a backup", peer, ref, err)
 	}
-	m.words[key] = w
+	m.reports[key] = w
 	return w, nil
 }
 
@@ -61,11 +61,11 @@ func (m *Mover) wordOf(peer, ref string) (*word, error) {
 // follows from it. What is older than what was heard before changes nothing. It fails with Refused where the peer says too much. It came with a call of the peer, or as its answer to ours.
 func (m *Mover) hear(name string, message transferwire.Message, stamp peer.Stamp, called bool) error {
 	ref, signed := message.Subject(), stamp.Signed
-	was, err := m.wordOf(name, ref)
+	was, err := m.peerReportOf(name, ref)
 	if err != nil {
 		return err
 	}
-	w := &word{Signed: signed.UTC(), Heard: time.Now().UTC(), XML: message.XML(), Called: called, message: message}
+	w := &peerReport{Signed: signed.UTC(), Heard: time.Now().UTC(), XML: message.XML(), Called: called, message: message}
 	stale := was != nil && signed.Before(was.Signed)
 	again := was != nil && bytes.Equal(was.XML, w.XML)
 	w.Unsure = was != nil && signed.Equal(was.Signed) && (was.Called != called || was.Unsure) && !again
@@ -88,19 +88,19 @@ func (m *Mover) hear(name string, message transferwire.Message, stamp peer.Stamp
 		if err != nil {
 			return err
 		}
-		return s.Put(wordBucket, []byte(wordKey(name, ref)), text)
+		return s.Put(reportBucket, []byte(reportKey(name, ref)), text)
 	})
 	if err != nil || stale {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.words[wordKey(name, ref)] = w
+	m.reports[reportKey(name, ref)] = w
 	return nil
 }
 
 // source is what the source of a transfer that comes here said last; nil where it said nothing.
-func (w *word) source() *transferwire.Source {
+func (w *peerReport) source() *transferwire.Source {
 	if w == nil {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (w *word) source() *transferwire.Source {
 }
 
 // recipient is what the recipient's side of a transfer that goes elsewhere said last; nil where it said nothing.
-func (w *word) recipient() *transferwire.Recipient {
+func (w *peerReport) recipient() *transferwire.Recipient {
 	if w == nil {
 		return nil
 	}

@@ -27,8 +27,8 @@ func legResources(leg transferwire.Leg) inr.Set {
 	return inr.Sum(all...)
 }
 
-// fits tells what is wrong with a source's report by itself, and beside the transfer that it is about, if that is known here.
-func (m *Mover) fits(p *Peer, s *transferwire.Source) error {
+// checkSource tells what is wrong with a source's report by itself, and beside the transfer that it is about, if that is known here.
+func (m *Mover) checkSource(p *Peer, s *transferwire.Source) error {
 	all := moving(s)
 	of := map[string]inr.Set{}
 	for _, leg := range s.Legs {
@@ -62,9 +62,9 @@ func (m *Mover) fits(p *Peer, s *transferwire.Source) error {
 // maxAsserted is how many transfers from one installation wait at most for somebody here to agree to them.
 const maxAsserted = 1000
 
-// arrive begins our side of a transfer that another installation says comes here. Where there is none to be it returns the
+// beginIncoming begins our side of a transfer that another installation says comes here. Where there is none to be it returns the
 // report that says why: it is refused for good, or it cannot be taken yet, or it is over before it came.
-func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transferwire.Recipient, err error) {
+func (m *Mover) beginIncoming(p *Peer, s *transferwire.Source) (id uint64, none *transferwire.Recipient, err error) {
 	if s.State == transferwire.Cancelled {
 		return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Cancelled, Reason: "it had not begun here"}, nil
 	}
@@ -73,7 +73,7 @@ func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transf
 		return 0, nil, err
 	}
 	_, err = m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
-		want, recipient, err := arriving(l, p, s)
+		want, recipient, err := incomingOf(l, p, s)
 		if err == nil && openIncoming(l, p.Name) >= maxAsserted {
 			err = fault.New(fault.Conflict, "%d transfers from %s wait here to be agreed to, and no more are taken until some are", maxAsserted, p.Name)
 		}
@@ -102,8 +102,8 @@ func (m *Mover) arrive(p *Peer, s *transferwire.Source) (id uint64, none *transf
 	return id, nil, err
 }
 
-// arriving is a source's report as a transfer that begins here, with its recipient where that is yet to be enrolled.
-func arriving(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdings.Transfer, recipient holdings.Organisation, err error) {
+// incomingOf is a source's report as a transfer that begins here, with its recipient where that is yet to be enrolled.
+func incomingOf(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdings.Transfer, recipient holdings.Organisation, err error) {
 	want = holdings.Transfer{
 		Ref: s.Ref, Kind: holdings.TransferKind(s.Kind), To: s.To, Peer: p.Name, Elsewhere: s.From, FromRegistry: s.FromRegistry, ToRegistry: s.ToRegistry,
 		Resources: moving(s), Original: s.Original, Since: s.Since, Routes: ledgerRoutes(s.Staged), Carried: ledgerRoutes(s.Carried),
@@ -155,9 +155,9 @@ func freeBelow(l *holdings.Ledger, parent, base string) string {
 	}
 }
 
-// groundless is what the recipient's side of a transfer from elsewhere cannot stand on yet: where a registry here is
+// missingParent is what the recipient's side of a transfer from elsewhere cannot stand on yet: where a registry here is
 // certified by a parent outside the tree, that has to certify what moves before anybody below it is. The zero value where nothing lacks.
-func (m *Mover) groundless(t *holdings.Transfer) (holdings.Waiting, error) {
+func (m *Mover) missingParent(t *holdings.Transfer) (holdings.Waiting, error) {
 	var above []string
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		above = l.Above(cmp.Or(t.Legs[0].New.Parent, t.To))

@@ -6,29 +6,29 @@ import (
 	"cadastre/roa"
 )
 
-// Estate is what a registry leaves: its holders with all that they need to go on below another. It is made of ledger and book:
-// those here, or those that were deposited (see EstateOf).
-type Estate struct {
-	Registry  string    `json:"registry"`
-	Resources inr.Set   `json:"resources"` // all that it held in the tree
-	NIRs      []string  `json:"nirs,omitempty"`
-	Holders   []Remnant `json:"holders"`
+// Snapshot is a registry with its holders and all that they need to go on below another. It is made of the ledger and the
+// intents that are here, or of those that were deposited (see SnapshotOf).
+type Snapshot struct {
+	Registry  string           `json:"registry"`
+	Resources inr.Set          `json:"resources"` // all that it held in the tree
+	NIRs      []string         `json:"nirs,omitempty"`
+	Holders   []SnapshotHolder `json:"holders"`
 }
 
-// Remnant is a holder directly below the registry, or below an NIR of it, with those below it.
-type Remnant struct {
+// SnapshotHolder is a holder directly below the registry, or below an NIR of it, with those below it.
+type SnapshotHolder struct {
 	Holder string `json:"holder"`
 	// Legs is what it and those below it held, those above first: with From and New, and CA where it has one elsewhere.
 	Legs   []holdings.Leg   `json:"legs"`
 	Routes []holdings.Route `json:"routes,omitempty"` // what they had authorised, each once
 }
 
-// EstateOf is the estate of a registry in a ledger. Identities is those of the delegated CAs (RFC 8183), by organisation.
-func EstateOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, registry string) *Estate {
+// SnapshotOf is the snapshot of a registry in a ledger. Identities is those of the delegated CAs (RFC 8183), by organisation.
+func SnapshotOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, registry string) *Snapshot {
 	registry = holdings.Fold(registry)
-	e := &Estate{Registry: registry, Resources: l.InTree(registry), NIRs: nirs(l, registry), Holders: []Remnant{}}
+	e := &Snapshot{Registry: registry, Resources: l.InTree(registry), NIRs: nirs(l, registry), Holders: []SnapshotHolder{}}
 	for _, holder := range l.HoldersOf(registry) {
-		r := Remnant{Holder: holder, Legs: l.LegsOf(holder)}
+		r := SnapshotHolder{Holder: holder, Legs: l.LegsOf(holder)}
 		var routes []holdings.Route
 		for i := range r.Legs {
 			leg := &r.Legs[i]
@@ -55,12 +55,12 @@ func nirs(l *holdings.Ledger, registry string) []string {
 	return list
 }
 
-// within is the estate without what is not in a set, and what that was.
-func (e *Estate) within(s inr.Set) (*Estate, inr.Set) {
-	out := &Estate{Registry: e.Registry, Resources: e.Resources.Intersect(s), NIRs: e.NIRs, Holders: []Remnant{}}
+// within is the snapshot without what is not in a set, and what that was.
+func (e *Snapshot) within(s inr.Set) (*Snapshot, inr.Set) {
+	out := &Snapshot{Registry: e.Registry, Resources: e.Resources.Intersect(s), NIRs: e.NIRs, Holders: []SnapshotHolder{}}
 	var lost []inr.Set
 	for _, r := range e.Holders {
-		left := Remnant{Holder: r.Holder}
+		left := SnapshotHolder{Holder: r.Holder}
 		for _, leg := range r.Legs {
 			lost = append(lost, leg.Resources.Minus(s))
 			if leg.Resources = leg.Resources.Intersect(s); leg.Resources.Empty() {

@@ -40,17 +40,17 @@ type Wait struct {
 	Silence  Silence   `json:"silence,omitempty"`
 }
 
-// Judgement is what the policies say of an initiated transfer.
-type Judgement struct {
+// Assessment is what the policies say of an initiated transfer.
+type Assessment struct {
 	Waits  []Wait `json:"waits,omitempty"`
 	Lapsed string `json:"lapsed,omitempty"` // why it is to be cancelled by itself, empty where it is not
 }
 
 // Ready tells whether nothing is waited for: the transfer can be accepted.
-func (j Judgement) Ready() bool { return len(j.Waits) == 0 && j.Lapsed == "" }
+func (j Assessment) Ready() bool { return len(j.Waits) == 0 && j.Lapsed == "" }
 
-// Next is when the judgement will be another one if nobody says anything; zero where it will not.
-func (j Judgement) Next() (at time.Time) {
+// Next is when the assessment will be another one if nobody says anything; zero where it will not.
+func (j Assessment) Next() (at time.Time) {
 	for _, w := range j.Waits {
 		if !w.Until.IsZero() && (at.IsZero() || w.Until.Before(at)) {
 			at = w.Until
@@ -59,23 +59,23 @@ func (j Judgement) Next() (at time.Time) {
 	return at
 }
 
-// Judge tells what an initiated transfer waits for, on whom and until when, by the policies as they are now. One that is in
+// Assess tells what an initiated transfer waits for, on whom and until when, by the policies as they are now. One that is in
 // another state waits for nothing here.
-func (l *Ledger) Judge(t *Transfer, now time.Time) Judgement {
-	var j Judgement
+func (l *Ledger) Assess(t *Transfer, now time.Time) Assessment {
+	var j Assessment
 	p := l.parties(t)
 	switch {
 	case t.State != Initiated:
 		return j
 	case t.Parked() != "" || t.last(StepObjected, StepResolved) == StepObjected:
-		return Judgement{Waits: []Wait{{Side: SourceSide, Registry: t.FromRegistry, For: ForResolution}}}
+		return Assessment{Waits: []Wait{{Side: SourceSide, Registry: t.FromRegistry, For: ForResolution}}}
 	}
 	if now.Before(t.Waits) && t.When(StepConsented).IsZero() {
 		j.Waits = append(j.Waits, Wait{SourceSide, t.FromRegistry, ForObjection, t.Waits, Consents})
 	}
 	if answer := p.answer(t); answer != nil {
 		if !now.Before(answer.Until) {
-			return Judgement{Lapsed: fmt.Sprintf("%s gave no %s until %s", answer.Registry, answer.For, answer.Until.Format(time.RFC3339))}
+			return Assessment{Lapsed: fmt.Sprintf("%s gave no %s until %s", answer.Registry, answer.For, answer.Until.Format(time.RFC3339))}
 		}
 		j.Waits = append(j.Waits, *answer)
 	}
