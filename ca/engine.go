@@ -146,6 +146,10 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		ask: due.NewSignal(), send: due.NewSignal(),
 	}
 	e.lookAt = e.lookAtParent
+	verified := make(chan error, 1) // beside the loading, which takes as long
+	go func() {
+		verified <- st.View(func(r store.Reader) error { _, err := holdings.Verify(r); return err })
+	}()
 	err := st.View(func(r store.Reader) error {
 		installation, err := r.Get(engineBucket, installationKey)
 		if err != nil {
@@ -155,9 +159,6 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 			return fault.New(fault.Corrupt, "the store in %s was never initialised; run 'cadastre init' on a new directory", dir)
 		}
 		if err := checkAddresses(r, &policy); err != nil {
-			return err
-		}
-		if _, err := holdings.Verify(r); err != nil {
 			return err
 		}
 		if e.ledger, err = holdings.Load(r); err != nil {
@@ -177,6 +178,9 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		e.peers, err = federation.Load(r)
 		return err
 	})
+	if tampered := <-verified; tampered != nil {
+		err = tampered // it names what was changed
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@
 // was measured in the same run, with its aim, and "ok" or "short". It needs ../shared for its data, and about half an
 // hour of both cores, most of it for making 44,000 RSA keys.
 //
-//	go run ./test/bench [-only build,change,bytes,validators,peers,moves]
+//	go run ./test/bench [-only build,checks,change,bytes,validators,peers,moves]
 package main
 
 import (
@@ -43,7 +43,7 @@ type figure struct {
 
 func main() {
 	sandbox.Main()
-	only := flag.String("only", "build,change,bytes,validators,peers,moves", "which figures")
+	only := flag.String("only", "build,checks,change,bytes,validators,peers,moves", "which figures")
 	rows := flag.Int("rows", allROAs*2, "how many of the announcements to take, for a quicker look")
 	holders := flag.Int("holders", 2_000, "of the registry that is handed off")
 	sizes := flag.Int("largest", 10_000, "holders of the largest registry that a transfer is measured in")
@@ -81,7 +81,7 @@ func (b *bench) run(ctx context.Context, only []string, keep bool) (err error) {
 	for _, part := range []struct {
 		name string
 		fn   func(context.Context) error
-	}{{"bytes", b.bytes}, {"build", b.warm}, {"build", b.cold}, {"change", b.change}, {"validators", b.validators}, {"peers", b.peers}, {"moves", b.moves}} {
+	}{{"bytes", b.bytes}, {"build", b.warm}, {"build", b.cold}, {"checks", b.checks}, {"change", b.change}, {"validators", b.validators}, {"peers", b.peers}, {"moves", b.moves}} {
 		if ctx.Err() == nil && slices.Contains(only, part.name) {
 			errs = append(errs, part.fn(ctx))
 		}

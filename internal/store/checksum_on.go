@@ -1,0 +1,6 @@
+//go:build !nochecksums
+
+package store
+
+// checksums tells whether records have checksums.
+const checksums = true
