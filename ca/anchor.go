@@ -162,7 +162,7 @@ func (e *Engine) Anchor() ([]byte, error) {
 
 // TAL is the trust anchor locator that validators are given (RFC 8630).
 func (e *Engine) TAL() (string, error) {
-	a, err := e.issuedTo(issued.Anchor)
+	a, err := e.issued.Read(issued.Anchor)
 	if err != nil {
 		return "", err
 	}

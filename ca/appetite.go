@@ -54,7 +54,7 @@ func (a *appetite) take(now time.Time, shares ...ration) bool {
 // afford tells a delegated CA to come again that has used up its share. What it asks for because its organisation's holding is
 // another than its certificate says costs it nothing: that is not its own doing. The engine's mu is held.
 func (e *Engine) afford(holder string, key *federation.ChildKey) error {
-	is, was := e.clockOf(key.Authority), e.peers.Key(key.Authority)
+	is, was := e.issued.Authority(key.Authority), e.peers.Key(key.Authority)
 	if is != nil && was != nil && was.Place == key.Place && sameLimit(was.Limit, key.Limit) && !is.Certified.Equal(key.Granted) {
 		return nil
 	}

@@ -27,7 +27,7 @@ import (
 func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
 		peopled(h)
-		is, err := h.engine.issuedTo(issued.Parse("other"))
+		is, err := h.engine.issued.Read(issued.Parse("other"))
 		must(h, err)
 		// its manifests list, from now on, what is not there
 		is.Products["ghost.cer"] = issued.Product{Name: "ghost.cer", Says: issued.Parse("nobody"), Expires: time.Now().Add(year)}
@@ -63,7 +63,7 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		}
 
 		stop()
-		is, _ = h.engine.issuedTo(issued.Parse("other"))
+		is, _ = h.engine.issued.Read(issued.Parse("other"))
 		delete(is.Products, "ghost.cer")
 		stop = h.run()
 		time.Sleep(2 * time.Hour)
@@ -99,7 +99,7 @@ func TestAKeyMadeTwice(t *testing.T) {
 		peopled(h)
 		h.take("other", "41.0.64.0/18")
 		h.settle()
-		isp, err := h.engine.issuedTo(issued.Parse("isp"))
+		isp, err := h.engine.issued.Read(issued.Parse("isp"))
 		must(h, err)
 		key, err := h.engine.openKey(&isp.Authority)
 		must(h, err)
@@ -112,7 +112,7 @@ func TestAKeyMadeTwice(t *testing.T) {
 		h.seal = func() { cancel(); h.engine.pool.Wait() }
 		h.give("other", "41.0.64.0/18")
 		kindOf(h, h.engine.Settle(context.Background()), fault.Internal, "isp")
-		if now := h.engine.clockOf(issued.Parse("isp")); h.engine.clockOf(issued.Parse("other")) != nil || now.CertSerial.Cmp(isp.CertSerial) != 0 {
+		if now := h.engine.issued.Authority(issued.Parse("isp")); h.engine.issued.Authority(issued.Parse("other")) != nil || now.CertSerial.Cmp(isp.CertSerial) != 0 {
 			h.Error("the certificate of isp has been replaced")
 		}
 		stop := h.run()

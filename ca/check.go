@@ -41,7 +41,7 @@ func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*va
 			byURI[c.next.CertificateURI] = c
 		}
 	}
-	verdict, err := e.gate.Check(ctx, time.Now(), would, slices.Sorted(maps.Keys(byURI)))
+	verdict, err := e.loop.gate.Check(ctx, time.Now(), would, slices.Sorted(maps.Keys(byURI)))
 	if err != nil {
 		return nil, err
 	}

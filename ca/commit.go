@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"maps"
@@ -59,13 +58,11 @@ func (c candidate) Get(uri string) ([]byte, bool) {
 
 // Root is the certificate at a URI that a parent outside the tree issued to an authority of ours.
 func (e *Engine) Root(uri string) ([]byte, bool) {
-	e.knownMu.Lock()
-	a, ok := e.clocks[e.borders[uri]]
-	e.knownMu.Unlock()
-	if !ok || a.Issuer != issued.Outside {
+	a := e.issued.Border(uri)
+	if a == nil || a.Issuer != issued.Outside {
 		return nil, false
 	}
-	return e.taken(&a.Authority)
+	return e.taken(a)
 }
 
 // taken is the certificate that an authority has from outside the tree.
@@ -80,24 +77,10 @@ func (e *Engine) taken(a *issued.Authority) ([]byte, bool) {
 	return got.Taken, got.Taken != nil
 }
 
-// roots is where the certificates are that authorities have from outside the tree.
-func (e *Engine) roots() []string {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	var uris []string
-	for uri, name := range e.borders {
-		if e.clocks[name].Issuer == issued.Outside {
-			uris = append(uris, uri)
-		}
-	}
-	return uris
-}
-
 // Foreign tells whether the certificate at a URI is that of a delegated CA.
 func (e *Engine) Foreign(uri string) bool {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	return e.clocks[e.borders[uri]].Delegated != nil
+	a := e.issued.Border(uri)
+	return a != nil && a.Delegated != nil
 }
 
 func (c candidate) Root(uri string) ([]byte, bool) {
@@ -124,21 +107,14 @@ func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
 	return c.engine.Hash(uri)
 }
 
-// certifiedAt is where an authority's certificate is, empty where there is no such authority.
-func (e *Engine) certifiedAt(name issued.Name) string {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	return e.clocks[name].CertificateURI
-}
-
 // commit checks a batch and makes it the state: one transaction for the authorities, their products and revocations
 // and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
 // serial is closed in the same transaction.
 func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 	files, changed, moved := map[string][]byte{}, map[string]*issued.Authority{}, map[string]bool{}
 	for name, c := range b.changes {
-		if was := e.certifiedAt(name); was != "" && (c.gone || was != c.next.CertificateURI) {
-			moved[was] = true
+		if was := e.issued.Authority(name); was != nil && was.CertificateURI != "" && (c.gone || was.CertificateURI != c.next.CertificateURI) {
+			moved[was.CertificateURI] = true
 		}
 		maps.Copy(files, c.files)
 		if !c.gone {
@@ -161,7 +137,7 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 				return err
 			}
 		}
-		if err := store.PutValue(w, engineBucket, stepKey, e.step); err != nil {
+		if err := store.PutValue(w, engineBucket, stepKey, e.loop.step); err != nil {
 			return err
 		}
 		return store.PutValue(w, engineBucket, clockKey, b.now)
@@ -231,97 +207,29 @@ func (e *Engine) prepareChanges(perRepository map[string][]rrdp.Change, closing 
 
 // write puts an authority's new state into the store.
 func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
-	a := &c.next.Authority
 	if c.gone {
-		return e.erase(w, a)
+		return issued.Erase(w, &c.next.Authority)
 	}
-	if err := issued.Put(w, a); err != nil {
-		return err
-	}
-	for _, p := range c.removed {
-		if err := w.Delete(issued.Products, issued.Within(a.Name, p.Name)); err != nil {
+	to := issued.Change{Next: &c.next.Authority, Added: c.added, Removed: c.removed, Revoked: c.revoked, Closed: c.touched}
+	if c.created && c.key != nil {
+		sealed, err := e.sealKey(to.Next, c.key)
+		if err != nil {
 			return err
 		}
+		to.Sealed = sealed
 	}
-	for _, p := range c.added {
-		if err := store.PutValue(w, issued.Products, issued.Within(a.Name, p.Name), p); err != nil {
-			return err
-		}
-	}
-	for _, r := range c.revoked {
-		if err := store.PutValue(w, issued.Revoked, issued.Within(a.Name, string(r.Serial.Bytes())), r); err != nil {
-			return err
-		}
-	}
-	if c.touched {
-		if err := forgetRevocations(w, a.Name, now); err != nil {
-			return err
-		}
-	}
-	if !c.created || c.key == nil {
-		return nil
-	}
-	sealed, err := e.sealKey(a, c.key)
-	if err != nil {
-		return err
-	}
-	return w.Put(issued.Keys, []byte(a.KeyID.String()), sealed)
-}
-
-// forgetRevocations drops those that no CRL has to list any more because the certificates have ended.
-func forgetRevocations(w store.Writer, authority issued.Name, now time.Time) error {
-	var past [][]byte
-	err := store.EachValue(w, issued.Revoked, issued.Within(authority, ""), func(key string, r *issued.Revocation) {
-		if !r.Expires.After(now) {
-			past = append(past, []byte(key))
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for _, key := range past {
-		if err := w.Delete(issued.Revoked, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// erase takes an authority and everything of it out of the store, its key included.
-func (e *Engine) erase(w store.Writer, a *issued.Authority) error {
-	for _, bucket := range []store.Bucket{issued.Products, issued.Revoked} {
-		var keys [][]byte
-		for record, err := range w.Scan(bucket, issued.Within(a.Name, "")) {
-			if err != nil {
-				return err
-			}
-			keys = append(keys, bytes.Clone(record.Key))
-		}
-		for _, key := range keys {
-			if err := w.Delete(bucket, key); err != nil {
-				return err
-			}
-		}
-	}
-	if err := w.Delete(issued.Keys, []byte(a.KeyID.String())); err != nil {
-		return err
-	}
-	return w.Delete(issued.Authorities, []byte(a.Name.String()))
+	return to.Write(w, now)
 }
 
 // remember keeps what was committed where plans and clocks look for it.
 func (e *Engine) remember(b *batch) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
 	for name, c := range b.changes {
 		if c.gone {
-			delete(e.known, name)
-			e.dropClock(name)
-			continue
+			e.issued.Drop(name)
+		} else {
+			e.issued.Keep(c.next)
 		}
-		e.known[name] = c.next
-		e.setClock(&c.next.Authority)
 	}
 }

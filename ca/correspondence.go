@@ -71,9 +71,7 @@ func (e *Engine) Owns(uri string) bool {
 	if strings.HasPrefix(uri, e.policy.RsyncBase) {
 		return true
 	}
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	return !e.borders[uri].IsZero()
+	return e.issued.Border(uri) != nil
 }
 
 // ParentsOf is the names of the parents outside the tree that an organisation has, sorted.

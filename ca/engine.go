@@ -59,7 +59,6 @@ type Engine struct {
 	vault  *keys.Vault
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
-	gate   *validate.Gate   // used by the one that runs the engine
 	signer *envelope.Signer // of messages to peers; see nextSigner
 
 	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog; and what waits: aside
@@ -76,12 +75,7 @@ type Engine struct {
 	brake          *brake
 	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 
-	knownMu   sync.Mutex // guards what follows; may be taken while mu is held, not the other way
-	known     map[issued.Name]*issued.Records
-	clocks    clocks
-	deadlines due.Queue[issued.Name]   // a time before which nothing of an authority falls due
-	issuedAt  map[string][]issued.Name // by organisation: its authorities, sorted
-	borders   map[string]issued.Name   // by the URI of its certificate: an authority that is another's, or has its certificate from another
+	issued *issued.Index // in step with the store; has a lock of its own, which may be taken while mu is held
 
 	mirrors    *mirrors // what is published at servers that are not ours
 	publishers *publisher.Server
@@ -102,19 +96,15 @@ type Engine struct {
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
-	wake       chan struct{}
-	watchers   watchers
-	acquainted bool      // the gate has read what was published before; of the one that runs the engine
-	step       plan.Step // of the wave that was worked on last; likewise
-	unfinished bool      // what is staged may be half of a plan, whose repositories come out in an order; likewise
-	lastClose  time.Time // when a serial was last closed; likewise
-	ends       ends
-	frozen     frozen
-	believes   func(now time.Time) error // whether the clock can be believed; of the one that runs the engine
-	appetite   appetite                  // of delegated CAs
-	failing    failing
-	Observer   Observer // set before Run
-	Beyond     Beyond   // set before Run
+	wake     chan struct{}
+	watchers watchers
+	loop     loop // of the one that runs the engine, and touched by nobody else once it runs
+	ends     ends
+	frozen   frozen
+	appetite appetite // of delegated CAs
+	failing  failing
+	Observer Observer // set before Run
+	Beyond   Beyond   // set before Run
 }
 
 // Observer is told what an operator wants to watch. Its functions must not block.
@@ -140,8 +130,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	e := &Engine{
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
 		repositories: map[string]*rrdp.Repository{},
-		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, unfinished: true,
-		known: map[issued.Name]*issued.Records{}, clocks: clocks{}, issuedAt: map[string][]issued.Name{}, borders: map[string]issued.Name{},
+		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, loop: loop{unfinished: true},
 		later: map[string]plan.Delay{}, wake: make(chan struct{}, 1),
 		ask: due.NewSignal(), send: due.NewSignal(),
 	}
@@ -167,7 +156,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if step, err := store.Value[plan.Step](r, engineBucket, stepKey); err != nil {
 			return err
 		} else if step != nil {
-			e.step = *step
+			e.loop.step = *step
 		}
 		if e.book, err = roa.Load(r); err != nil {
 			return err
@@ -203,7 +192,8 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	if err := e.openPublishers(); err != nil {
 		return nil, err
 	}
-	return e, e.loadClocks()
+	e.issued = issued.NewIndex(st, &e.policy, e.ledgerKind)
+	return e, e.issued.Load()
 }
 
 func (e *Engine) repositoryConfig(registry string) rrdp.Config {
@@ -212,52 +202,6 @@ func (e *Engine) repositoryConfig(registry string) rrdp.Config {
 
 func repositoryConfig(dir string, policy *Policy, registry string) rrdp.Config {
 	return rrdp.Config{Name: registry, Dir: filepath.Join(dir, "rrdp", registry), BaseURI: policy.RRDPBase + registry + "/"}
-}
-
-// loadClocks reads every authority's record, without its products.
-func (e *Engine) loadClocks() error {
-	return e.store.View(func(r store.Reader) error {
-		return store.EachValue(r, issued.Authorities, nil, func(_ string, a *issued.Authority) { e.setClock(a) })
-	})
-}
-
-// setClock notes an authority's record where plans and clocks look for it. The engine's mu and knownMu are held, or nobody
-// else has the engine yet.
-func (e *Engine) setClock(a *issued.Authority) {
-	if was, exists := e.clocks[a.Name]; exists {
-		delete(e.borders, was.CertificateURI)
-	} else {
-		names := e.issuedAt[a.Holder]
-		at, _ := slices.BinarySearchFunc(names, a.Name, issued.Name.Compare)
-		e.issuedAt[a.Holder] = slices.Insert(slices.Clone(names), at, a.Name)
-	}
-	if (a.Delegated != nil || a.Issuer == issued.Outside) && !a.Awaits() {
-		e.borders[a.CertificateURI] = a.Name
-	}
-	own := clock{*a, e.ledgerKind(a.Holder)}
-	e.clocks[a.Name] = own
-	e.deadlines.Set(a.Name, own.notBefore(&e.policy))
-}
-
-func (e *Engine) dropClock(name issued.Name) {
-	a, exists := e.clocks[name]
-	if !exists {
-		return
-	}
-	names := slices.DeleteFunc(slices.Clone(e.issuedAt[a.Holder]), func(n issued.Name) bool { return n == name })
-	if e.issuedAt[a.Holder] = names; len(names) == 0 {
-		delete(e.issuedAt, a.Holder)
-	}
-	delete(e.borders, a.CertificateURI)
-	delete(e.clocks, name)
-	e.deadlines.Set(name, time.Time{})
-}
-
-// issuedOf is the names of an organisation's authorities that there are.
-func (e *Engine) issuedOf(holder string) []issued.Name {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	return e.issuedAt[holder]
 }
 
 // Unseal opens the keys, so that the engine can sign. An empty anchor passphrase leaves the trust anchor offline. The
@@ -299,8 +243,8 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 		return fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
 	}
 	e.vault, e.anchor = vault, anchor
-	e.believes = e.believer()
-	e.gate = validate.NewGate(locator, certificate, e.validation())
+	e.loop.believes = e.believer()
+	e.loop.gate = validate.NewGate(locator, certificate, e.validation())
 	e.pool = keys.NewPool(ctx, e.policy.Algorithm, poolSize)
 	return e.openIdentity()
 }
@@ -322,37 +266,6 @@ func (e *Engine) openKey(a *issued.Authority) (crypto.Signer, error) {
 		return nil, err
 	}
 	return e.vault.Open(a.KeyID.String(), sealed)
-}
-
-// issuedTo is all that is kept of an authority, nil where there is none.
-func (e *Engine) issuedTo(authority issued.Name) (*issued.Records, error) {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	if is := e.known[authority]; is != nil {
-		return is, nil
-	}
-	if _, exists := e.clocks[authority]; !exists {
-		return nil, nil
-	}
-	var is *issued.Records
-	err := e.store.View(func(r store.Reader) (err error) {
-		is, err = issued.Read(r, authority)
-		return err
-	})
-	if is != nil {
-		e.makeRoom()
-		e.known[authority] = is
-	}
-	return is, err
-}
-
-// keptKnown is how many authorities are kept in memory with their products.
-const keptKnown = 20_000
-
-func (e *Engine) makeRoom() {
-	if len(e.known) >= keptKnown {
-		clear(e.known)
-	}
 }
 
 // kindOf is the kind of an organisation. It takes the engine's mu.
@@ -383,14 +296,14 @@ func (e *Engine) newAuthority(n issued.Name) issued.Authority {
 // pathFor is the folder of a new authority: that of the generation before it (RFC 6489), unless its issuer publishes in
 // another place than theirs, for two issuers may not lead to one folder. The engine's mu is held.
 func (e *Engine) pathFor(n, issuer issued.Name) string {
-	was, above := e.clockOf(n.At(e.rolls.Of(n.Line()).Active)), e.clockOf(issuer)
+	was, above := e.issued.Authority(n.At(e.rolls.Of(n.Line()).Active)), e.issued.Authority(issuer)
 	switch {
 	case was == nil:
 		return issued.PathOf(e.installation, n.Line().String())
 	case was.Issuer == issuer || above == nil:
 		return was.Path
 	}
-	if old := e.clockOf(was.Issuer); old != nil && e.policy.Place(old) != e.policy.Place(above) {
+	if old := e.issued.Authority(was.Issuer); old != nil && e.policy.Place(old) != e.policy.Place(above) {
 		return issued.PathOf(e.installation, n.String())
 	}
 	return was.Path

@@ -149,7 +149,7 @@ func TestEndsCascade(t *testing.T) {
 		if got := h.reader.VRPs(); len(got) != len(all)-1 || !slices.Contains(got, "41.0.32.0/19,19,AS37000") || slices.Contains(got, "41.0.0.0/20,20,AS37001") {
 			h.Errorf("after isp lost a /19: %v", got)
 		}
-		if is, _ := h.engine.issuedTo(issued.Parse("shop")); is != nil {
+		if is, _ := h.engine.issued.Read(issued.Parse("shop")); is != nil {
 			h.Error("the shop still has a certificate")
 		}
 		h.decided(h.engine.Return(h.by(), "rede", resources(h, "177.0.0.0/16"), Consent{Code: code(h, func(c Consent) (*Effect, error) {

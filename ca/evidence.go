@@ -92,8 +92,8 @@ func (e *Engine) factsOf(o *holdings.Outcome) (map[string]*Fact, error) {
 
 // factsAbout adds an organisation's authorities to a fact. Of a registry's, what it issued to others is none of it.
 func (e *Engine) factsAbout(f *Fact, t *holdings.Transfer, side, holder string) error {
-	for _, authority := range e.issuedOf(holder) {
-		a := e.clockOf(authority)
+	for _, authority := range e.issued.Of(holder) {
+		a := e.issued.Authority(authority)
 		if a == nil || a.Awaits() || !a.Certified.Overlaps(t.Resources) {
 			continue
 		}
@@ -131,11 +131,11 @@ func (e *Engine) objectOfFact(kind, uri, says string) ObjectOfFact {
 // objectsWithin is an authority's signed objects whose payloads rest on resources that overlap a set, sorted by kind and what
 // they say. A registry has none, and is not looked through: what it issued is in proportion to the registry.
 func (e *Engine) objectsWithin(authority issued.Name, s inr.Set) ([]issued.Product, error) {
-	a := e.clockOf(authority)
+	a := e.issued.Authority(authority)
 	if a.Objects == 0 {
 		return nil, nil
 	}
-	is, err := e.issuedTo(authority)
+	is, err := e.issued.Read(authority)
 	if err != nil || is == nil {
 		return nil, err
 	}

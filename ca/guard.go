@@ -131,7 +131,7 @@ func (e *Engine) believer() func(now time.Time) error {
 
 // believe freezes the engine when the clock can't be believed, and lets it go on when it can again.
 func (e *Engine) believe() error {
-	err := e.believes(time.Now())
+	err := e.loop.believes(time.Now())
 	if err != nil {
 		e.freeze(err)
 	} else {
@@ -267,8 +267,7 @@ func (e *Engine) restart(lost uint64) error {
 				return err
 			}
 		}
-		for _, c := range e.clocks {
-			a := c.Authority
+		for _, a := range e.issued.All() {
 			if a.NextUpdate.IsZero() {
 				continue // it makes no manifests here: its key is elsewhere, or it has no certificate yet
 			}
@@ -286,8 +285,7 @@ func (e *Engine) restart(lost uint64) error {
 	for _, session := range sessions {
 		session.Apply()
 	}
-	clear(e.known)
-	if err := e.loadClocks(); err != nil {
+	if err := e.issued.Load(); err != nil {
 		return err
 	}
 	return e.raiseHighWater()

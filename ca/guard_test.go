@@ -211,7 +211,7 @@ func TestAnchorOffline(t *testing.T) {
 }
 
 func anchorManifest(h *house) string {
-	is, err := h.engine.issuedTo(issued.Anchor)
+	is, err := h.engine.issued.Read(issued.Anchor)
 	must(h, err)
 	return h.policy.Place(&is.Authority) + is.ManifestName()
 }

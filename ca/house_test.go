@@ -215,7 +215,7 @@ func (h *house) complete() {
 	}
 	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		for _, holder := range l.Organisations() {
-			is, err := h.engine.issuedTo(h.engine.active(issued.Name{Holder: holder}))
+			is, err := h.engine.issued.Read(h.engine.active(issued.Name{Holder: holder}))
 			switch holding := l.Holding(holder); {
 			case err != nil:
 				return err

@@ -108,7 +108,7 @@ func (c *change) rebase(e *Engine, at time.Time) error {
 	if c.created {
 		return nil
 	}
-	is, err := e.issuedTo(c.next.Name)
+	is, err := e.issued.Read(c.next.Name)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (b *batcher) change(e *Engine, name issued.Name) (*change, error) {
 	if c := b.changes[name]; c != nil {
 		return c, nil
 	}
-	is, err := e.issuedTo(name)
+	is, err := e.issued.Read(name)
 	if err != nil {
 		return nil, err
 	}

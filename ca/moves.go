@@ -40,7 +40,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 			s.Missing = fmt.Sprintf("the CA of %s elsewhere has not had %s certified", holder, resources)
 			return s, nil
 		}
-		a := e.clockOf(key)
+		a := e.issued.Authority(key)
 		if a == nil { // a batch that is committed meanwhile ended it
 			s.Missing = fmt.Sprintf("the CA of %s elsewhere has not had %s certified", holder, resources)
 			return s, nil
@@ -52,7 +52,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 		if at == issued.Outside {
 			break
 		}
-		is := e.clockOf(at)
+		is := e.issued.Authority(at)
 		switch {
 		case is == nil || is.Awaits() || !is.Certified.Contains(resources):
 			s.Missing = fmt.Sprintf("%s has no certificate for %s yet", at, resources)
@@ -66,7 +66,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 	if s.Delegated {
 		return s, nil
 	}
-	is, err := e.issuedTo(authority)
+	is, err := e.issued.Read(authority)
 	if err != nil {
 		return s, err
 	}
@@ -110,7 +110,7 @@ func (e *Engine) certifiedKey(holder string, resources inr.Set) issued.Name {
 	var names []issued.Name
 	for _, key := range e.peers.Keys(holder) {
 		authority := key.Authority
-		if a := e.clockOf(authority); a != nil && a.Certified.Contains(resources) {
+		if a := e.issued.Authority(authority); a != nil && a.Certified.Contains(resources) {
 			names = append(names, authority)
 		}
 	}
@@ -138,8 +138,8 @@ func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 		if notice := e.peers.Notice(holder); notice != nil {
 			rest.Notice = notice.Until
 		}
-		for _, authority := range e.issuedOf(holder) {
-			a := e.clockOf(authority)
+		for _, authority := range e.issued.Of(holder) {
+			a := e.issued.Authority(authority)
 			if a == nil || a.Awaits() || a.Issuer == issued.Outside {
 				continue
 			}
@@ -182,8 +182,8 @@ func (e *Engine) DelegatedIdentities() map[string][]byte {
 // CertificatesOf is where the certificates of an organisation's authorities are published, those of its CA elsewhere included.
 func (e *Engine) CertificatesOf(holder string) []string {
 	var uris []string
-	for _, authority := range e.issuedOf(holder) {
-		if a := e.clockOf(authority); a != nil && !a.Awaits() {
+	for _, authority := range e.issued.Of(holder) {
+		if a := e.issued.Authority(authority); a != nil && !a.Awaits() {
 			uris = append(uris, a.CertificateURI)
 		}
 	}
@@ -202,8 +202,8 @@ type Signed struct {
 func (e *Engine) SignAs(holder string, statement []byte) ([]Signed, error) {
 	var list []Signed
 	hash := sha256.Sum256(statement)
-	for _, authority := range e.issuedOf(holder) {
-		a := e.clockOf(authority)
+	for _, authority := range e.issued.Of(holder) {
+		a := e.issued.Authority(authority)
 		if a == nil || a.Awaits() || a.Delegated != nil {
 			continue
 		}

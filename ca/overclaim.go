@@ -32,7 +32,7 @@ func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
 		}
 		for _, key := range e.peers.Keys(holder) {
 			authority := key.Authority
-			a := e.clockOf(authority)
+			a := e.issued.Authority(authority)
 			if a == nil || !a.Certified.Overlaps(lost) {
 				continue
 			}

@@ -85,12 +85,13 @@ func (e *Engine) AnchorNeededBy() time.Time {
 	e.mu.RLock()
 	root := e.ledger.Root()
 	e.mu.RUnlock()
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	at := e.clocks[issued.Anchor].NextUpdate
-	for _, name := range e.issuedAt[root] {
-		if c := e.clocks[name]; c.Issuer == issued.Anchor {
-			at = issued.Sooner(at, c.CertExpires)
+	at := time.Time{}
+	if anchor := e.issued.Authority(issued.Anchor); anchor != nil {
+		at = anchor.NextUpdate
+	}
+	for _, name := range e.issued.Of(root) {
+		if a := e.issued.Authority(name); a != nil && a.Issuer == issued.Anchor {
+			at = issued.Sooner(at, a.CertExpires)
 		}
 	}
 	return at

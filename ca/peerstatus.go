@@ -115,9 +115,9 @@ func (e *Engine) Keys(holder string) ([]KeyStatus, error) {
 // keysOf is the status of those of an organisation's authorities that are wanted. The engine's mu is held.
 func (e *Engine) keysOf(holder string, wanted func(issued.Name) bool) ([]KeyStatus, error) {
 	keys := []KeyStatus{}
-	for _, authority := range e.issuedOf(holder) {
+	for _, authority := range e.issued.Of(holder) {
 		n := authority
-		a := e.clockOf(authority)
+		a := e.issued.Authority(authority)
 		if a == nil || !wanted(n) { // a batch that is committed meanwhile may end it
 			continue
 		}

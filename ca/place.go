@@ -60,7 +60,7 @@ func sameServer(a, b string) bool {
 // awaitNextSecond waits until a certificate of an authority can be told from the one that it has: both say in whole seconds when
 // they were made.
 func (e *Engine) awaitNextSecond(ctx context.Context, authority issued.Name) error {
-	is := e.clockOf(authority)
+	is := e.issued.Authority(authority)
 	if is == nil {
 		return nil
 	}

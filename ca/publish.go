@@ -83,10 +83,7 @@ func (e *Engine) onOneChain(a, b string) bool {
 
 // repositoryOf is the repository in which an authority publishes or, before it is there, will.
 func (e *Engine) repositoryOf(authority issued.Name) string {
-	e.knownMu.Lock()
-	a, exists := e.clocks[authority]
-	e.knownMu.Unlock()
-	if exists {
+	if a := e.issued.Authority(authority); a != nil {
 		return a.Repository
 	}
 	made := e.newAuthority(authority)
@@ -96,7 +93,7 @@ func (e *Engine) repositoryOf(authority issued.Name) string {
 // publishStaged closes a serial in each repository that has something staged and may have one now. In the middle of
 // longer work it does so only now and then, and keeps to the order that the work asks for.
 func (e *Engine) publishStaged(midway bool) error {
-	if midway && time.Since(e.lastClose) < closeEvery {
+	if midway && time.Since(e.loop.lastClose) < closeEvery {
 		return nil
 	}
 	for _, registry := range e.publicationOrder() {
@@ -105,7 +102,7 @@ func (e *Engine) publishStaged(midway bool) error {
 			continue
 		}
 		if repository.NextSerialAt().After(time.Now()) {
-			if e.unfinished {
+			if e.loop.unfinished {
 				return nil // those after it wait for it
 			}
 			continue
@@ -121,7 +118,7 @@ func (e *Engine) publishStaged(midway bool) error {
 // leads to; when certificates go, what is above comes first.
 func (e *Engine) publicationOrder() []string {
 	order := e.bottomUp()
-	if e.step == plan.Shrink {
+	if e.loop.step == plan.Shrink {
 		slices.Reverse(order)
 	}
 	return order
@@ -175,7 +172,7 @@ func (e *Engine) closeSerial(repository *rrdp.Repository) error {
 
 // published tells those who serve and those who wait that there is a new serial, and raises the high-water mark.
 func (e *Engine) published(start time.Time) error {
-	e.lastClose = time.Now()
+	e.loop.lastClose = time.Now()
 	for name, repository := range e.repositories {
 		if _, serial, at := repository.Published(); !at.Before(start.Truncate(time.Second)) {
 			e.Observer.Published(name, serial, time.Since(start))

@@ -71,14 +71,14 @@ func (e *Engine) turn(now time.Time) error {
 // follow has the authorities directly below one that takes over in another place begin a next generation of their own:
 // what they signed says where their certificates were. The engine's mu is held.
 func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*plan.Roll) {
-	old := e.clockOf(line.At(was))
-	if active := e.clockOf(line.At(now)); old == nil || e.policy.Place(old) == e.policy.Place(active) {
+	old := e.issued.Authority(line.At(was))
+	if active := e.issued.Authority(line.At(now)); old == nil || e.policy.Place(old) == e.policy.Place(active) {
 		return
 	}
 	for _, child := range e.ledger.Children(line.Holder) {
 		below := issued.Name{Holder: child, Source: line.Source}
 		roll := e.rolls.Of(below)
-		if e.clockOf(below.At(roll.Active)) != nil && roll.Next == 0 {
+		if e.issued.Authority(below.At(roll.Active)) != nil && roll.Next == 0 {
 			roll.Next, roll.Soak, roll.Staged = e.nextGeneration(below), 0, time.Time{}
 			rolled[below] = &roll
 		}
@@ -97,16 +97,6 @@ func (e *Engine) rollsAt() (time.Time, error) {
 		at = issued.Sooner(at, notice.Until)
 	}
 	return at, view.Err()
-}
-
-// clockOf is an authority's record, nil where there is none.
-func (e *Engine) clockOf(authority issued.Name) *issued.Authority {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	if c, exists := e.clocks[authority]; exists {
-		return &c.Authority
-	}
-	return nil
 }
 
 // touchBelow has the engine plan for an organisation and those directly below it. The engine's mu is held.
@@ -137,7 +127,7 @@ func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) erro
 // rollLines begins a next generation of each authority of an organisation. It is used within changePeers.
 func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, move bool) error {
 	n := 0
-	for _, authority := range e.issuedOf(holder) {
+	for _, authority := range e.issued.Of(holder) {
 		line := authority
 		roll := e.rolls.Of(line.Line())
 		if line.Key != "" || line.Generation != roll.Active {
@@ -203,7 +193,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 func (e *Engine) nextGeneration(line issued.Name) int {
 	roll := e.rolls.Of(line.Line())
 	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may just be being made
-	for _, authority := range e.issuedOf(line.Holder) {
+	for _, authority := range e.issued.Of(line.Holder) {
 		if n := authority; n.Key == "" && n.Source == line.Source {
 			next = max(next, n.Generation)
 		}

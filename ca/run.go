@@ -8,13 +8,26 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/plan"
 	"cadastre/internal/fault"
+	"cadastre/internal/validate"
 )
 
 const (
 	closeEvery = 10 * time.Second // while more is to come, a serial is closed about this often
 	retryAfter = 30 * time.Second // after a failure
 )
+
+// loop is what the one that runs the engine goes by: Run, or whoever calls Settle or Step, of which one at a time does. It has no lock,
+// since nobody else touches it.
+type loop struct {
+	gate       *validate.Gate            // asked before each commit; set by Unseal
+	believes   func(now time.Time) error // whether the clock can be believed; set by Unseal, or for a run
+	acquainted bool                      // the gate has read what was published before
+	step       plan.Step                 // of the wave that was worked on last; kept in the store with each commit
+	unfinished bool                      // what is staged may be half of a plan, whose repositories come out in an order
+	lastClose  time.Time                 // when a serial was last closed
+}
 
 // Run does what is due until ctx ends. A failure is logged and tried again; what is published stays.
 func (e *Engine) Run(ctx context.Context) error {
@@ -24,11 +37,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	beside.Go(func() { e.followParents(ctx) })
 	beside.Go(func() { e.followOutlets(ctx) })
 	beside.Go(func() { e.watchChildren(ctx) })
-	return e.run(ctx, e.believes)
+	return e.run(ctx, e.loop.believes)
 }
 
 func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) error {
-	e.believes = believe
+	e.loop.believes = believe
 	for ctx.Err() == nil {
 		_ = e.believe() // Step says what follows from it
 		wait, err := e.Step(ctx)
@@ -83,11 +96,11 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 		e.watchers.tell(err)
 		return lookAtClock, nil // it was said when it froze, and status says it
 	}
-	if !e.acquainted {
+	if !e.loop.acquainted {
 		if err := e.acquaint(ctx); err != nil {
 			return 0, err
 		}
-		e.acquainted = true
+		e.loop.acquainted = true
 	}
 	now := time.Now()
 	e.expire(now)
@@ -162,10 +175,8 @@ func (e *Engine) close(holder string) {
 
 // shrinks tells whether a certificate of an organisation names more than it holds. The engine's mu is held.
 func (e *Engine) shrinks(holder string) bool {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	for _, name := range e.issuedAt[holder] {
-		if !e.ledger.Via(holder, name.Source).Contains(e.clocks[name].Certified) {
+	for _, name := range e.issued.Of(holder) {
+		if a := e.issued.Authority(name); a != nil && !e.ledger.Via(holder, name.Source).Contains(a.Certified) {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/internal/due"
 	"cadastre/internal/envelope"
@@ -235,14 +236,7 @@ func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
 
 // publishesAt tells whether any authority publishes at a server elsewhere. The engine's mu is held.
 func (e *Engine) publishesAt(called string) bool {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	for _, a := range e.clocks {
-		if a.Repository == called {
-			return true
-		}
-	}
-	return false
+	return e.issued.Any(func(a *issued.Authority) bool { return a.Repository == called })
 }
 
 // sentWithin is how long WaitSent waits for servers elsewhere.

@@ -26,7 +26,7 @@ func TestGrowthSoaks(t *testing.T) {
 		h.give("lacnic", "46.0.0.0/16")
 		h.give("nic.br", "46.0.0.0/17")
 		must(t, h.engine.Settle(t.Context()))
-		if is, _ := h.engine.issuedTo(issued.Parse("nic.br")); is.Certified.String() != "45.0.0.0/17" {
+		if is, _ := h.engine.issued.Read(issued.Parse("nic.br")); is.Certified.String() != "45.0.0.0/17" {
 			t.Fatalf("nic.br's certificate names %s within the soak", is.Certified)
 		}
 		time.Sleep(policy.Soak)
@@ -35,7 +35,7 @@ func TestGrowthSoaks(t *testing.T) {
 		h.take("nic.br", "46.0.0.0/17")
 		h.take("lacnic", "46.0.0.0/16")
 		must(t, h.engine.Settle(t.Context()))
-		if is, _ := h.engine.issuedTo(issued.Parse("lacnic")); is.Certified.Equal(holdingOf(h, "lacnic")) {
+		if is, _ := h.engine.issued.Read(issued.Parse("lacnic")); is.Certified.Equal(holdingOf(h, "lacnic")) {
 			t.Fatal("lacnic's certificate shrank at once with that of nic.br below it")
 		}
 		time.Sleep(policy.Soak)
@@ -69,7 +69,7 @@ func TestGrowthIsNotPutOff(t *testing.T) {
 			time.Sleep(20 * time.Minute)
 			must(t, h.engine.Settle(t.Context()))
 		}
-		if is, _ := h.engine.issuedTo(issued.Parse("nic.br")); !is.Certified.Contains(resources(t, "46.0.0.0/17,46.1.0.0/17,46.2.0.0/17")) {
+		if is, _ := h.engine.issued.Read(issued.Parse("nic.br")); !is.Certified.Contains(resources(t, "46.0.0.0/17,46.1.0.0/17,46.2.0.0/17")) {
 			t.Fatalf("after two hours nic.br's certificate names %s", is.Certified)
 		}
 		time.Sleep(policy.Soak)

@@ -75,7 +75,7 @@ type RepositoryStatus struct {
 
 // Status tells how things stand.
 func (e *Engine) Status() (*Status, error) {
-	s := &Status{Revision: e.store.Revision(), Running: e.gate != nil, Waits: e.Waits(), Waiting: e.toGo(), Repositories: map[string]RepositoryStatus{}}
+	s := &Status{Revision: e.store.Revision(), Running: e.vault != nil, Waits: e.Waits(), Waiting: e.toGo(), Repositories: map[string]RepositoryStatus{}}
 	s.Settled = len(s.Waits) == 0
 	if err := e.frozen.err(); err != nil {
 		s.Frozen = err.Error()
@@ -105,27 +105,12 @@ func (e *Engine) Status() (*Status, error) {
 // FirstExpiry is when the first thing in the whole tree ends to be valid, whose it is, and how many authorities there
 // are.
 func (e *Engine) FirstExpiry() (at time.Time, holder string, authorities int) {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	at, whose := e.clocks.first()
-	return at, whose.String(), len(e.clocks)
+	at, whose := e.issued.First()
+	return at, whose.String(), e.issued.Len()
 }
 
 // Counts is how many payloads are issued, by the kind of their objects.
-func (e *Engine) Counts() map[payload.Kind]int {
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	counts := map[payload.Kind]int{}
-	for _, c := range e.clocks {
-		if c.Kinds == nil {
-			counts[roa.Kind] += c.Objects
-		}
-		for kind, n := range c.Kinds {
-			counts[kind] += n
-		}
-	}
-	return counts
-}
+func (e *Engine) Counts() map[payload.Kind]int { return e.issued.Counts() }
 
 // Organisation is the one of a handle, and whether there is one.
 func (e *Engine) Organisation(handle string) (holdings.Organisation, bool, error) {

@@ -152,7 +152,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 	e.mu.RLock()
 	resources := e.ledger.Via(holder, source)
 	line := issued.Name{Holder: holder, Source: source}
-	issuer := e.clockOf(e.parentOf(line))
+	issuer := e.issued.Authority(e.parentOf(line))
 	lifetime := e.policy.LifetimeOf(e.ledgerKind(holder))
 	keys := e.peers.Keys(holder)
 	e.mu.RUnlock()
@@ -168,7 +168,7 @@ func (e *Engine) class(holder, source string) (*updown.Class, error) {
 		NotAfter: issued.Earlier(time.Now().Add(lifetime.Life), issuer.CertExpires).UTC().Truncate(time.Second),
 	}
 	for _, key := range keys {
-		is := e.clockOf(key.Authority)
+		is := e.issued.Authority(key.Authority)
 		if is == nil || key.Authority.Source != source {
 			continue
 		}
@@ -245,14 +245,14 @@ func (e *Engine) issueTo(ctx context.Context, holder string, q *updown.Issue) (*
 		return nil, err
 	}
 	done := func() bool {
-		is := e.clockOf(authority)
+		is := e.issued.Authority(authority)
 		return is != nil && !asked.After(is.Certificated)
 	}
 	if err := e.await(ctx, done); err != nil {
 		return nil, err
 	}
 	class, err := e.class(holder, source)
-	is := e.clockOf(authority)
+	is := e.issued.Authority(authority)
 	if err != nil || class == nil || is == nil { // what it was certified for may be gone again
 		return nil, errors.Join(err, &updown.Error{Status: updown.StatusIssueNoResources})
 	}
@@ -278,7 +278,7 @@ func (e *Engine) mayAsk(authority issued.Name) error {
 func (e *Engine) isDue(authority issued.Name) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	is, issuer := e.clockOf(authority), e.clockOf(e.parentOf(authority.Line()))
+	is, issuer := e.issued.Authority(authority), e.issued.Authority(e.parentOf(authority.Line()))
 	if is == nil || issuer == nil || is.Awaits() || issuer.Awaits() {
 		return false
 	}
@@ -322,12 +322,8 @@ func (e *Engine) mayIssue(holder string, key *federation.ChildKey) error {
 	if owner := e.peers.KeyOwner(key.KeyID); !owner.IsZero() && owner != key.Authority {
 		return &updown.Error{Status: updown.StatusIssueKeyUsed}
 	}
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
-	for _, own := range e.clocks {
-		if own.KeyID == key.KeyID && own.Name != key.Authority {
-			return &updown.Error{Status: updown.StatusIssueKeyUsed}
-		}
+	if e.issued.Any(func(own *issued.Authority) bool { return own.KeyID == key.KeyID && own.Name != key.Authority }) {
+		return &updown.Error{Status: updown.StatusIssueKeyUsed}
 	}
 	if e.peers.Key(key.Authority) == nil && len(e.peers.Keys(holder)) >= maxChildKeys*len(e.ledger.Sources(holder)) {
 		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: "too many keys are certified; have one revoked first"}
@@ -355,7 +351,7 @@ func (e *Engine) revokeOf(ctx context.Context, holder string, q *updown.Revoke) 
 	if err != nil {
 		return nil, err
 	}
-	if err := e.await(ctx, func() bool { return e.clockOf(authority) == nil }); err != nil {
+	if err := e.await(ctx, func() bool { return e.issued.Authority(authority) == nil }); err != nil {
 		return nil, err
 	}
 	return &updown.RevokeResponse{Class: q.Class, SKI: q.SKI}, nil

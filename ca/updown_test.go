@@ -152,7 +152,7 @@ func TestDelegated(t *testing.T) {
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
 			must(t, h.engine.WaitIdle(context.Background()))
-			if is, _ := h.engine.issuedTo(issued.Parse("isp")); is != nil {
+			if is, _ := h.engine.issued.Read(issued.Parse("isp")); is != nil {
 				t.Error("the organisation still has an authority here, with nothing that needs one")
 			}
 			class := d.list()
@@ -219,13 +219,13 @@ func TestDelegatedKeepsItsNoticeThroughARoll(t *testing.T) {
 			must(t, h.engine.WaitIdle(context.Background()))
 			must(t, h.engine.RollKey(h.by(), "afrinic", time.Minute))
 			time.Sleep(h.policy.Notice / 2)
-			below, above := h.engine.clockOf(h.engine.issuedOf("isp")[0]), h.engine.clockOf(issued.Parse("afrinic~1"))
+			below, above := h.engine.issued.Authority(h.engine.issued.Of("isp")[0]), h.engine.issued.Authority(issued.Parse("afrinic~1"))
 			if below.Issuer != issued.Parse("afrinic~1") || below.Certified.String() != "41.0.0.0/15" || !above.Certified.Contains(below.Certified) {
 				t.Errorf("%s certifies it for %s, and names %s itself", below.Issuer, below.Certified, above.Certified)
 			}
 			time.Sleep(h.policy.Notice)
-			if above := h.engine.clockOf(issued.Parse("afrinic~1")); above.Certified.Overlaps(resources(t, "41.1.0.0/16")) || h.engine.clockOf(issued.Parse("afrinic")) != nil {
-				t.Errorf("after the notice it names %s, and of the old key there is %v", above.Certified, h.engine.clockOf(issued.Parse("afrinic")))
+			if above := h.engine.issued.Authority(issued.Parse("afrinic~1")); above.Certified.Overlaps(resources(t, "41.1.0.0/16")) || h.engine.issued.Authority(issued.Parse("afrinic")) != nil {
+				t.Errorf("after the notice it names %s, and of the old key there is %v", above.Certified, h.engine.issued.Authority(issued.Parse("afrinic")))
 			}
 		})
 	})

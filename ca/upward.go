@@ -328,7 +328,7 @@ func (e *Engine) successor(authority issued.Name, was, now *federation.Received)
 		return now
 	}
 	now.Taken = was.Taken
-	if a := e.clockOf(authority); a != nil && !a.Awaits() && a.CertSerial.Cmp(was.Serial) == 0 {
+	if a := e.issued.Authority(authority); a != nil && !a.Awaits() && a.CertSerial.Cmp(was.Serial) == 0 {
 		now.Taken = was.Certificate
 	}
 	return now
@@ -373,7 +373,7 @@ func (e *Engine) wantedOf(called, source string) []issued.Name {
 
 // certified sees to it that an authority has the certificate that its parent would give it.
 func (e *Engine) certified(ctx context.Context, called, source string, authority issued.Name, c *updown.Class) (did bool, err error) {
-	a := e.clockOf(authority)
+	a := e.issued.Authority(authority)
 	if a == nil {
 		if a, err = e.begin(called, source, authority); err != nil {
 			return false, err
@@ -442,7 +442,7 @@ func (e *Engine) hasShed(ctx context.Context, a *issued.Authority, enough inr.Se
 	if e.WaitIdle(ctx) != nil || e.mirrors.unsent(a.Repository) {
 		return false
 	}
-	is, err := e.issuedTo(a.Name)
+	is, err := e.issued.Read(a.Name)
 	if err != nil || is == nil || time.Now().Before(is.Shed.Add(e.policy.Soak)) {
 		return false
 	}
@@ -451,7 +451,7 @@ func (e *Engine) hasShed(ctx context.Context, a *issued.Authority, enough inr.Se
 		if !is {
 			continue
 		}
-		if child := e.clockOf(certified); child != nil && !enough.Contains(child.Certified) {
+		if child := e.issued.Authority(certified); child != nil && !enough.Contains(child.Certified) {
 			return false // it waits for its own soak
 		}
 	}
@@ -481,11 +481,7 @@ func (e *Engine) begin(called, source string, authority issued.Name) (*issued.Au
 		}
 		p = p.Clone()
 		p.Classes[source].Created[authority] = public.ID[:]
-		w.OnCommit(func() {
-			e.knownMu.Lock()
-			defer e.knownMu.Unlock()
-			e.setClock(&a)
-		})
+		w.OnCommit(func() { e.issued.Note(&a) })
 		if err := store.PutValue(w, issued.Authorities, []byte(authority.String()), &a); err != nil {
 			return err
 		}
@@ -567,7 +563,7 @@ func (e *Engine) givesUp(set []string) bool {
 
 // isDone tells whether an authority with a parent outside the tree is of no more use. The engine's mu is held.
 func (e *Engine) isDone(n issued.Name) bool {
-	is, err := e.issuedTo(n)
+	is, err := e.issued.Read(n)
 	switch {
 	case err != nil:
 		return false

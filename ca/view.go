@@ -21,9 +21,9 @@ func (e *Engine) snapshot(now time.Time) *plan.Snapshot {
 // issuedByEngine is what the engine has issued, as plans read it.
 type issuedByEngine struct{ engine *Engine }
 
-func (i issuedByEngine) Of(holder string) []issued.Name { return i.engine.issuedOf(holder) }
+func (i issuedByEngine) Of(holder string) []issued.Name { return i.engine.issued.Of(holder) }
 func (i issuedByEngine) Read(authority issued.Name) (*issued.Records, error) {
-	return i.engine.issuedTo(authority)
+	return i.engine.issued.Read(authority)
 }
 
 // peersOfPlan is peers as plans see them.

@@ -44,7 +44,7 @@ func (s *visible) authority(name issued.Name) bool {
 	if found, looked := s.chain[name]; looked {
 		return found
 	}
-	a := s.engine.clockOf(name)
+	a := s.engine.issued.Authority(name)
 	found := a != nil && !a.Awaits() && (name == issued.Anchor || a.Issuer == issued.Outside || s.at(a.CertificateURI) && s.authority(a.Issuer))
 	s.chain[name] = found
 	return found
@@ -94,7 +94,7 @@ func (s *visible) pends(r store.Reader, holder string, stands []string) (bool, e
 	found := s.said[holder]
 	if found == nil {
 		found = map[string]bool{}
-		for _, authority := range s.engine.issuedOf(holder) {
+		for _, authority := range s.engine.issued.Of(holder) {
 			is, err := issued.Read(r, authority)
 			if err != nil {
 				return false, err

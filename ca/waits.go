@@ -111,7 +111,7 @@ func (e *Engine) Waits() []Wait {
 
 // waitsOfWork is what the daemon as a whole has to do, or can't.
 func (e *Engine) waitsOfWork() (list []Wait) {
-	if e.gate == nil {
+	if e.vault == nil {
 		list = append(list, Wait{Kind: NoDaemon, Fault: fault.Unreachable})
 	}
 	if err := e.frozen.err(); err != nil {
@@ -144,7 +144,7 @@ func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
 		}
 	}
 	for _, p := range e.peers.Parents() {
-		if !p.Removed && slices.ContainsFunc(e.issuedOf(p.Holder), func(name issued.Name) bool { a := e.clockOf(name); return a != nil && a.Awaits() }) {
+		if !p.Removed && slices.ContainsFunc(e.issued.Of(p.Holder), func(name issued.Name) bool { a := e.issued.Authority(name); return a != nil && a.Awaits() }) {
 			list = append(list, Wait{Kind: ParentSilent, Of: p.Holder, Error: e.said.of("parent " + p.Name)})
 		}
 	}
@@ -179,7 +179,7 @@ func (e *Engine) unshed(holder string, notice *federation.Notice) inr.Set {
 	var kept []inr.Set
 	for _, key := range e.peers.Keys(holder) {
 		authority := key.Authority
-		if a := e.clockOf(authority); a != nil {
+		if a := e.issued.Authority(authority); a != nil {
 			kept = append(kept, a.Certified.Intersect(notice.Lost))
 		}
 	}
@@ -192,7 +192,7 @@ func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
 		w := e.aside[holder]
 		list = append(list, Wait{Kind: Quarantined, Of: holder, Error: w.err.Error(), Fault: fault.KindOf(w.err), Since: w.since.UTC(), Until: w.until.UTC()})
 	}
-	if e.gate != nil && e.anchor == nil {
+	if e.vault != nil && e.anchor == nil {
 		if of := e.needsAnchor(now); of != "" {
 			list = append(list, Wait{Kind: AnchorNeeded, Of: of, Fault: fault.Secret})
 		}
@@ -209,16 +209,14 @@ func (e *Engine) needsAnchor(now time.Time) string {
 		if view.Parent(name) != issued.Anchor {
 			continue
 		}
-		if is := e.clockOf(name); is == nil && !view.Entitled(name).Empty() || is != nil && view.Successor(name).IsZero() && !is.Certified.Equal(view.Entitled(name)) {
+		if is := e.issued.Authority(name); is == nil && !view.Entitled(name).Empty() || is != nil && view.Successor(name).IsZero() && !is.Certified.Equal(view.Entitled(name)) {
 			return root
 		}
 	}
-	e.knownMu.Lock()
-	defer e.knownMu.Unlock()
 	certified := e.active(issued.Name{Holder: root})
-	own, below := e.clocks.dueAt(&e.policy, issued.Anchor, true), e.clocks.dueAt(&e.policy, certified, true)
+	own, below := e.issued.DueAt(issued.Anchor, true), e.issued.DueAt(certified, true)
 	switch {
-	case !below.IsZero() && below.Before(e.clocks.dueAt(&e.policy, certified, false)) && !now.Before(below):
+	case !below.IsZero() && below.Before(e.issued.DueAt(certified, false)) && !now.Before(below):
 		return root
 	case !own.IsZero() && !now.Before(own):
 		return issued.AnchorHolder

@@ -80,7 +80,7 @@ func (e *Engine) delegated(seen map[string]bool) map[string]bool {
 	some := map[string]bool{}
 	for _, c := range e.peers.Children() {
 		for _, key := range e.peers.Keys(c.Holder) {
-			if a := e.clockOf(key.Authority); a != nil && seen[a.CertificateURI] {
+			if a := e.issued.Authority(key.Authority); a != nil && seen[a.CertificateURI] {
 				some[a.CertificateURI] = true
 			}
 		}
@@ -153,11 +153,11 @@ func (e *Engine) judgeChildren(seen map[string]bool, now time.Time) error {
 func (e *Engine) publishes(holder string, seen map[string]bool) (valid, judged bool) {
 	for _, key := range e.peers.Keys(holder) {
 		authority := key.Authority
-		a := e.clockOf(authority)
+		a := e.issued.Authority(authority)
 		if a == nil {
 			continue
 		}
-		if issuer := e.clockOf(a.Issuer); issuer != nil {
+		if issuer := e.issued.Authority(a.Issuer); issuer != nil {
 			judged = judged || seen[issuer.CertificateURI]
 		}
 		valid = valid || seen[a.CertificateURI]

@@ -19,7 +19,7 @@ func TestSilence(t *testing.T) {
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
 			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
-			above := h.engine.clockOf(issued.Parse("afrinic")).CertificateURI
+			above := h.engine.issued.Authority(issued.Parse("afrinic")).CertificateURI
 			own := d.list().Certificates[0].URLs[0]
 			start := time.Now()
 			look := func(after time.Duration, certificates int, seen ...string) {

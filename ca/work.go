@@ -12,12 +12,12 @@ import (
 // work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
 // between it stops, not done.
 func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) {
-	if e.unfinished {
+	if e.loop.unfinished {
 		if err := e.publishInOrder(ctx); err != nil {
 			return false, err
 		}
 	}
-	e.unfinished = true
+	e.loop.unfinished = true
 	now := time.Now()
 	view := e.snapshot(now)
 	e.mu.RLock()
@@ -36,19 +36,19 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 				return false, err
 			}
 		}
-		e.step = w.Step
+		e.loop.step = w.Step
 		if done, err := e.doWave(ctx, w.Chunks(plan.BatchKeys), i == len(waves)-1); !done || err != nil {
 			return false, err
 		}
 	}
-	if len(e.staged()) > 1 && (e.step == plan.Create || e.step == plan.Shrink) { // a certificate, and what it leads to
+	if len(e.staged()) > 1 && (e.loop.step == plan.Create || e.loop.step == plan.Shrink) { // a certificate, and what it leads to
 		if err := e.publishInOrder(ctx); err != nil {
 			return false, err
 		}
 	}
-	e.unfinished = false
+	e.loop.unfinished = false
 	e.mended(set, now)
-	if len(waves) > 0 && len(e.roots()) > 0 || e.givesUp(set) {
+	if len(waves) > 0 && len(e.issued.Roots()) > 0 || e.givesUp(set) {
 		e.askSoon() // a parent outside the tree may have to know
 	}
 	return true, nil
@@ -169,7 +169,7 @@ func (e *Engine) overtaken(b *batch) bool {
 // acquaint has the gate read what is published, as it was valid when the last commit was made, so that from then on it
 // looks at changes alone. What is wrong with it is said and does not stop the work that mends it.
 func (e *Engine) acquaint(ctx context.Context) error {
-	anchor, err := e.issuedTo(issued.Anchor)
+	anchor, err := e.issued.Read(issued.Anchor)
 	if err != nil || anchor.Number == 0 {
 		return err
 	}
@@ -177,7 +177,7 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verdict, err := e.gate.Check(ctx, last, e, append(e.roots(), e.policy.AnchorURI()))
+	verdict, err := e.loop.gate.Check(ctx, last, e, append(e.issued.Roots(), e.policy.AnchorURI()))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,11 @@
 package issued
 
-import "cadastre/internal/store"
+import (
+	"bytes"
+	"time"
+
+	"cadastre/internal/store"
+)
 
 // here is why deposits do not have what was issued.
 var here = store.Withheld("what was issued with keys that the successor doesn't have: the objects themselves are deposited")
@@ -36,4 +41,86 @@ func Read(r store.Reader, authority Name) (*Records, error) {
 // Put writes an authority's record.
 func Put(w store.Writer, a *Authority) error {
 	return store.PutValue(w, Authorities, []byte(a.Name.String()), a)
+}
+
+// Erase takes an authority and everything of it out of the store, its key included.
+func Erase(w store.Writer, a *Authority) error {
+	for _, bucket := range []store.Bucket{Products, Revoked} {
+		var keys [][]byte
+		for record, err := range w.Scan(bucket, Within(a.Name, "")) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, bytes.Clone(record.Key))
+		}
+		for _, key := range keys {
+			if err := w.Delete(bucket, key); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.Delete(Keys, []byte(a.KeyID.String())); err != nil {
+		return err
+	}
+	return w.Delete(Authorities, []byte(a.Name.String()))
+}
+
+// Change is what becomes of an authority's records.
+type Change struct {
+	Next    *Authority
+	Added   []Product
+	Removed []Product
+	Revoked []Revocation // new ones
+	Closed  bool         // it has a new CRL
+	Sealed  []byte       // the sealed key of an authority that is new; nil for none
+}
+
+// Write puts a change into the store. It drops revocations that no CRL has to list any more because the certificates have ended.
+func (c *Change) Write(w store.Writer, now time.Time) error {
+	name := c.Next.Name
+	if err := Put(w, c.Next); err != nil {
+		return err
+	}
+	for _, p := range c.Removed {
+		if err := w.Delete(Products, Within(name, p.Name)); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Added {
+		if err := store.PutValue(w, Products, Within(name, p.Name), p); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Revoked {
+		if err := store.PutValue(w, Revoked, Within(name, string(r.Serial.Bytes())), r); err != nil {
+			return err
+		}
+	}
+	if c.Closed {
+		if err := forgetRevocations(w, name, now); err != nil {
+			return err
+		}
+	}
+	if c.Sealed == nil {
+		return nil
+	}
+	return w.Put(Keys, []byte(c.Next.KeyID.String()), c.Sealed)
+}
+
+func forgetRevocations(w store.Writer, authority Name, now time.Time) error {
+	var past [][]byte
+	err := store.EachValue(w, Revoked, Within(authority, ""), func(key string, r *Revocation) {
+		if !r.Expires.After(now) {
+			past = append(past, []byte(key))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range past {
+		if err := w.Delete(Revoked, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }

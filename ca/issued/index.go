@@ -1,0 +1,288 @@
+package issued
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/due"
+	"cadastre/internal/payload"
+	"cadastre/internal/store"
+	"cadastre/roa"
+)
+
+// Index has every authority's record in memory, with its deadlines, and the products of those that were looked at of late. It is in
+// step with what is committed, and safe for concurrent use. Its lock is taken while that of whoever asks is held, never the other way.
+type Index struct {
+	store  store.Store
+	policy *Policy
+	kind   func(holder string) holdings.Kind // asked by Load, Note and Keep
+
+	mu        sync.Mutex // guards what follows
+	known     map[Name]*Records
+	clocks    map[Name]clock
+	deadlines due.Queue[Name]   // a time before which nothing of an authority falls due
+	of        map[string][]Name // by organisation: its authorities, sorted
+	borders   map[string]Name   // by the URI of its certificate: an authority that is another's, or has its certificate from another
+}
+
+// clock is what the index has of one authority.
+type clock struct {
+	Authority
+	kind holdings.Kind
+}
+
+// keptKnown is how many authorities are kept in memory with their products.
+const keptKnown = 20_000
+
+// NewIndex is an index of what a store has, to be loaded. Kind is that of an organisation.
+func NewIndex(st store.Store, policy *Policy, kind func(holder string) holdings.Kind) *Index {
+	return &Index{store: st, policy: policy, kind: kind, known: map[Name]*Records{}, clocks: map[Name]clock{}, of: map[string][]Name{}, borders: map[string]Name{}}
+}
+
+// Load reads every authority's record, without its products, and forgets what was in memory.
+func (x *Index) Load() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.known)
+	return x.store.View(func(r store.Reader) error {
+		return store.EachValue(r, Authorities, nil, func(_ string, a *Authority) { x.note(a) })
+	})
+}
+
+// Read is all that is kept of an authority, nil where there is none. It must not be changed.
+func (x *Index) Read(authority Name) (*Records, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if is := x.known[authority]; is != nil {
+		return is, nil
+	}
+	if _, exists := x.clocks[authority]; !exists {
+		return nil, nil
+	}
+	var is *Records
+	err := x.store.View(func(r store.Reader) (err error) {
+		is, err = Read(r, authority)
+		return err
+	})
+	if is != nil {
+		if len(x.known) >= keptKnown {
+			clear(x.known)
+		}
+		x.known[authority] = is
+	}
+	return is, err
+}
+
+// Authority is an authority's record, nil where there is none.
+func (x *Index) Authority(authority Name) *Authority {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if c, exists := x.clocks[authority]; exists {
+		return &c.Authority
+	}
+	return nil
+}
+
+// Any tells whether a record is as asked for. The index's lock is held meanwhile.
+func (x *Index) Any(is func(*Authority) bool) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range x.clocks {
+		if is(&c.Authority) {
+			return true
+		}
+	}
+	return false
+}
+
+// All is a copy of all records, in no order.
+func (x *Index) All() []Authority {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := make([]Authority, 0, len(x.clocks))
+	for _, c := range x.clocks {
+		all = append(all, c.Authority)
+	}
+	return all
+}
+
+// Len is how many authorities there are.
+func (x *Index) Len() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.clocks)
+}
+
+// Counts is how many signed objects with a payload there are, by their kinds.
+func (x *Index) Counts() map[payload.Kind]int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	counts := map[payload.Kind]int{}
+	for _, c := range x.clocks {
+		if c.Kinds == nil {
+			counts[roa.Kind] += c.Objects
+		}
+		for kind, n := range c.Kinds {
+			counts[kind] += n
+		}
+	}
+	return counts
+}
+
+// Of is the names of an organisation's authorities, sorted. It must not be changed.
+func (x *Index) Of(holder string) []Name {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.of[holder]
+}
+
+// Border is the authority at the URI of whose certificate our part of the tree ends: a delegated CA, or one whose certificate a
+// parent elsewhere issued; nil where it is none of these.
+func (x *Index) Border(uri string) *Authority {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if c, exists := x.clocks[x.borders[uri]]; exists {
+		return &c.Authority
+	}
+	return nil
+}
+
+// Roots is where the certificates are that authorities have from parents elsewhere.
+func (x *Index) Roots() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var uris []string
+	for uri, name := range x.borders {
+		if x.clocks[name].Issuer == Outside {
+			uris = append(uris, uri)
+		}
+	}
+	return uris
+}
+
+// Note takes up an authority's record that was committed.
+func (x *Index) Note(a *Authority) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.note(a)
+}
+
+// Keep takes up all that was committed of an authority.
+func (x *Index) Keep(is *Records) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.known[is.Name] = is
+	x.note(&is.Authority)
+}
+
+// Drop forgets an authority that is no more.
+func (x *Index) Drop(name Name) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.known, name)
+	a, exists := x.clocks[name]
+	if !exists {
+		return
+	}
+	names := slices.DeleteFunc(slices.Clone(x.of[a.Holder]), func(n Name) bool { return n == name })
+	if x.of[a.Holder] = names; len(names) == 0 {
+		delete(x.of, a.Holder)
+	}
+	delete(x.borders, a.CertificateURI)
+	delete(x.clocks, name)
+	x.deadlines.Set(name, time.Time{})
+}
+
+// note does so with the index's lock held.
+func (x *Index) note(a *Authority) {
+	if was, exists := x.clocks[a.Name]; exists {
+		delete(x.borders, was.CertificateURI)
+	} else {
+		names := x.of[a.Holder]
+		at, _ := slices.BinarySearchFunc(names, a.Name, Name.Compare)
+		x.of[a.Holder] = slices.Insert(slices.Clone(names), at, a.Name)
+	}
+	if (a.Delegated != nil || a.Issuer == Outside) && !a.Awaits() {
+		x.borders[a.CertificateURI] = a.Name
+	}
+	own := clock{*a, x.kind(a.Holder)}
+	x.clocks[a.Name] = own
+	x.deadlines.Set(a.Name, own.notBefore(x.policy))
+}
+
+// notBefore is a time before which nothing of an authority falls due, whatever its issuer does.
+func (own *clock) notBefore(p *Policy) time.Time {
+	at := p.ManifestDue(&own.Authority)
+	if !own.FirstObject.IsZero() {
+		at = Sooner(at, p.ROA.DueAt(own.FirstObject, own.CertExpires))
+	}
+	if !own.Issuer.IsZero() && own.Issuer != own.Name && !own.CertExpires.IsZero() {
+		at = Sooner(at, own.CertExpires.Add(-p.LifetimeOf(own.kind).Lead))
+	}
+	return at
+}
+
+// DueAt is when something of an authority is to be made anew: its manifest, a signed object, or, if its issuer can sign, its
+// certificate.
+func (x *Index) DueAt(name Name, issuerSigns bool) time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.dueAt(name, issuerSigns)
+}
+
+func (x *Index) dueAt(name Name, issuerSigns bool) time.Time {
+	own := x.clocks[name]
+	at := x.policy.ManifestDue(&own.Authority)
+	if !own.FirstObject.IsZero() {
+		at = Sooner(at, x.policy.ROA.DueAt(own.FirstObject, own.CertExpires))
+	}
+	if issuer, ok := x.clocks[own.Issuer]; ok && own.Issuer != name && issuerSigns {
+		at = Sooner(at, x.policy.LifetimeOf(own.kind).DueAt(own.CertExpires, issuer.CertExpires))
+	}
+	return at
+}
+
+// seemedDue is when something that seemed due and was not is looked at anew.
+const seemedDue = time.Hour
+
+// Due is the organisations of authorities of which something is due now, and when the next may fall due; zero where that is not known,
+// or some are due. Signs tells whether anything can be signed with an authority's key; of whose organisation waits is told it
+// is looked at again in a minute. Both are asked while the index's lock is held.
+func (x *Index) Due(now time.Time, signs func(Name) bool, waits func(holder string) bool) (holders []string, next time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for name := range x.deadlines.Until(now) {
+		own := x.clocks[name]
+		at := x.dueAt(name, signs(own.Issuer))
+		switch {
+		case !signs(name) || at.IsZero():
+			x.deadlines.Set(name, now.Add(seemedDue))
+		case waits(own.Holder):
+			x.deadlines.Set(name, now.Add(time.Minute))
+		case now.Before(at):
+			x.deadlines.Set(name, at)
+		default:
+			holders = append(holders, own.Holder)
+		}
+	}
+	if len(holders) == 0 {
+		next = x.deadlines.Next()
+	}
+	return holders, next
+}
+
+// First is when the first thing of all ends to be valid, and whose it is. That over all authorities is that over every chain of the
+// tree, since each chain is made of authorities and their products.
+func (x *Index) First() (at time.Time, whose Name) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for name, own := range x.clocks {
+		end := Sooner(own.NextUpdate, own.CertExpires)
+		if end = Sooner(end, own.FirstObject); !end.IsZero() && (at.IsZero() || end.Before(at)) {
+			at, whose = end, name
+		}
+	}
+	return at, whose
+}
