@@ -47,21 +47,12 @@ func (s server) handoffs(mux *router) {
 		}
 		return m.StartHandoff(q.holdings(), want)
 	})
-	steer := func(path string, do func(q HandoffSteer, id uint64) (*moves.HandoffStatus, error)) {
-		handle(mux, "/handoffs/"+path, func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
-			id, err := m.HandoffOf(q.Registry)
-			if err != nil {
-				return nil, err
-			}
-			return do(q, id)
-		})
-	}
-	steer("status", func(_ HandoffSteer, id uint64) (*moves.HandoffStatus, error) { return m.Handoff(id) })
-	steer("pause", func(q HandoffSteer, id uint64) (*moves.HandoffStatus, error) {
-		return m.PauseHandoff(q.holdings(), id, true)
+	handle(mux, "/handoffs/status", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) { return m.HandoffOf(q.Registry) })
+	handle(mux, "/handoffs/pause", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
+		return m.PauseHandoff(q.holdings(), q.Registry, true)
 	})
-	steer("resume", func(q HandoffSteer, id uint64) (*moves.HandoffStatus, error) {
-		return m.PauseHandoff(q.holdings(), id, false)
+	handle(mux, "/handoffs/resume", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
+		return m.PauseHandoff(q.holdings(), q.Registry, false)
 	})
 }
 

@@ -126,27 +126,9 @@ func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect,
 	return s.engine.Import(q.holdings(), files, holdings.ImportOptions{Force: q.Force, ExceptWrong: q.ExceptWrong}, q.Consent)
 }
 
-// holdingsDelegate enrols a recipient that is not there yet, as an end user where it is assigned resources and as an
-// LIR where it may delegate on.
 func (s server) holdingsDelegate(_ context.Context, q HoldingsDelegate) (*ca.Effect, error) {
-	o, exists, err := s.engine.Organisation(q.To)
-	if err != nil {
-		return nil, err
-	}
 	wanted := holdings.Delegation{To: q.To, Resources: q.Resources, Status: q.Status, Since: q.Since, Until: q.Until, Ground: q.Ground}
-	switch {
-	case exists && q.From != "" && o.Parent != holdings.Fold(q.From):
-		return nil, fault.New(fault.Conflict, "%s stands below %s, not below %s; delegate from %s", o.Handle, o.Parent, q.From, o.Parent)
-	case exists:
-		return s.engine.Delegate(q.holdings(), wanted, q.Consent)
-	case q.From == "":
-		return nil, fault.New(fault.NotFound, "there is no organisation %q; name the one that it is to stand below with --from", q.To)
-	}
-	kind := holdings.LIR
-	if q.Status == holdings.Assigned {
-		kind = holdings.EndUser
-	}
-	return s.engine.DelegateNew(q.holdings(), holdings.Organisation{Handle: q.To, Parent: q.From, Kind: kind, Name: q.Name}, wanted, q.Consent)
+	return s.engine.DelegateBelow(q.holdings(), q.From, q.Name, wanted, q.Consent)
 }
 
 func (s server) holdingsList(_ context.Context, q HoldingsList) ([]Holding, error) {

@@ -48,6 +48,11 @@ func (e *Engine) DelegateNew(by holdings.By, o holdings.Organisation, d holdings
 	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.DelegateNew(by, o, d) }))
 }
 
+// DelegateBelow gives resources to an organisation from one above it, and adds it there with a name if it is new.
+func (e *Engine) DelegateBelow(by holdings.By, from, name string, d holdings.Delegation, consent Consent) (*Effect, error) {
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.DelegateBelow(by, from, name, d) }))
+}
+
 // Return gives resources of an organisation back to its parent.
 func (e *Engine) Return(by holdings.By, holder string, resources inr.Set, consent Consent) (*Effect, error) {
 	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Return(by, holder, resources) }))

@@ -114,6 +114,26 @@ func (l *Ledger) DelegateNew(by By, o Organisation, want Delegation) (*Outcome, 
 	return d.outcome()
 }
 
+// DelegateBelow resolves that an organisation gets resources from one above it. Who is not there yet is added below that one with a name:
+// as an end user where it is assigned resources, and as an LIR where it may delegate on. Without from, it is there. It fails as Delegate
+// and DelegateNew do, with Conflict where it stands below somebody else, and with NotFound where it is to be added below nobody.
+func (l *Ledger) DelegateBelow(by By, from, name string, want Delegation) (*Outcome, error) {
+	o, exists := l.Organisation(want.To)
+	switch {
+	case exists && from != "" && o.Parent != Fold(from):
+		return nil, fault.New(fault.Conflict, "%s stands below %s, not below %s; delegate from %s", o.Handle, o.Parent, from, o.Parent)
+	case exists:
+		return l.Delegate(by, want)
+	case from == "":
+		return nil, fault.New(fault.NotFound, "there is no organisation %q; name the one that it is to stand below with --from", want.To)
+	}
+	kind := LIR
+	if want.Status == Assigned {
+		kind = EndUser
+	}
+	return l.DelegateNew(by, Organisation{Handle: want.To, Parent: from, Kind: kind, Name: name}, want)
+}
+
 // delegationTo is what is wanted as a delegation to an organisation, as far as it can be judged without the ledger.
 func delegationTo(n Organisation, by By, want Delegation) (*Delegation, error) {
 	add := &Delegation{

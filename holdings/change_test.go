@@ -286,3 +286,25 @@ func TestDigestIsOfTheDifferenceAlone(t *testing.T) {
 		t.Error("the digest depends on what came between")
 	}
 }
+
+// TestDelegateBelow: who is there gets more from the one above it and from nobody else, and who is new is added below the one named.
+func TestDelegateBelow(t *testing.T) {
+	h := chained(t)
+	give := func(from, to, resources string, status holdings.Status) (*holdings.Outcome, error) {
+		return h.ledger.DelegateBelow(by("x"), from, "Someone", holdings.Delegation{To: to, Resources: set(t, resources), Status: status, Ground: "contract"})
+	}
+	h.commit(give("", "other", "41.2.0.0/16", holdings.Assigned))
+	h.commit(give("AFRINIC", "Other", "41.3.0.0/16", holdings.Assigned))
+	_, err := give("isp", "other", "41.0.255.0/24", holdings.Assigned)
+	fails(t, err, fault.Conflict, "other stands below afrinic, not below isp")
+	_, err = give("", "fresh", "41.4.0.0/16", holdings.Allocated)
+	fails(t, err, fault.NotFound, "no organisation \"fresh\"")
+	h.commit(give("afrinic", "fresh", "41.4.0.0/16", holdings.Allocated))
+	h.commit(give("fresh", "fresh/user", "41.4.1.0/24", holdings.Assigned))
+	h.holds(map[string]string{"other": "41.1.0.0-41.3.255.255", "fresh": "41.4.0.0/16", "fresh/user": "41.4.1.0/24"})
+	for handle, want := range map[string]holdings.Kind{"fresh": holdings.LIR, "fresh/user": holdings.EndUser} {
+		if o, _ := h.ledger.Organisation(handle); o.Kind != want || o.Name != "Someone" {
+			t.Errorf("%s is %+v", handle, o)
+		}
+	}
+}

@@ -258,19 +258,24 @@ func (m *Mover) refusedOf(handoff uint64) map[string]string {
 	return maps.Clone(m.refused[handoff])
 }
 
-// PauseHandoff has no further batch begin, or has the next begin again. Holders that are on their way go on.
-func (m *Mover) PauseHandoff(by holdings.By, id uint64, pause bool) (*HandoffStatus, error) {
-	if _, err := m.Handoff(id); err != nil {
+// PauseHandoff has no further batch of a registry's newest handoff begin, or has the next begin again; without a registry, of the newest
+// of all. Holders that are on their way go on. It fails with NotFound where there is none, and with Conflict where it is over.
+func (m *Mover) PauseHandoff(by holdings.By, registry string, pause bool) (*HandoffStatus, error) {
+	var id uint64
+	// a handoff that was not paused is let go, too: it begins with those that were left out
+	if err := m.decide(func(l *holdings.Ledger) (_ *holdings.Outcome, err error) {
+		if id, err = newestHandoff(l, registry); err != nil {
+			return nil, err
+		}
+		return l.Hold(by, id, pause, by.Reason)
+	}); err != nil {
 		return nil, err
 	}
 	if !pause {
 		m.mu.Lock()
 		delete(m.refused, id)
 		m.mu.Unlock()
-	}
-	// a handoff that was not paused is let go, too: it begins with those that were left out
-	if err := m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Hold(by, id, pause, by.Reason) }); err != nil {
-		return nil, err
+		m.poke()
 	}
 	return m.Handoff(id)
 }

@@ -161,7 +161,7 @@ func TestHandoffSurvivesRestarts(t *testing.T) {
 		id := s.handOff(moves.HandoffRequest{Registry: "afrinic", To: "lacnic", Batch: 2, Soak: transferSoak})
 		begun := func() int { l, _ := s.Ledger(); return len(l.Within(id)) }
 		s.until(func() bool { return begun() > 0 })
-		if _, err := s.mover.PauseHandoff(s.By(), id, true); err != nil {
+		if _, err := s.mover.PauseHandoff(s.By(), "afrinic", true); err != nil {
 			t.Fatal(err)
 		}
 		was := begun()
@@ -176,7 +176,7 @@ func TestHandoffSurvivesRestarts(t *testing.T) {
 		if st := s.handoff(id); !st.Paused {
 			t.Fatal("the pause did not survive")
 		}
-		if _, err := s.mover.PauseHandoff(s.By(), id, false); err != nil {
+		if _, err := s.mover.PauseHandoff(s.By(), "afrinic", false); err != nil {
 			t.Fatal(err)
 		}
 		for n := 0; s.state(id) != holdings.Finalised; n++ {
@@ -222,7 +222,7 @@ func TestHandoffRefusals(t *testing.T) {
 		if s.state(id) != holdings.Accepted || s.Certified(stays.From) == "" {
 			t.Fatal("the handoff went on without", stays.From)
 		}
-		if _, err := s.mover.PauseHandoff(s.By(), id, false); err != nil {
+		if _, err := s.mover.PauseHandoff(s.By(), "afrinic", false); err != nil {
 			t.Fatal(err)
 		}
 		s.rest()

@@ -79,21 +79,29 @@ func (m *Mover) Handoffs() ([]*HandoffStatus, error) {
 	return list, nil
 }
 
-// HandoffOf is the number of a registry's newest handoff, or of the newest of all where none is named.
-func (m *Mover) HandoffOf(registry string) (uint64, error) {
-	id := uint64(0)
-	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		for _, t := range l.Handoffs() {
-			if registry == "" || t.FromRegistry == holdings.Fold(registry) {
-				id = t.ID
-			}
+// HandoffOf tells how a registry's newest handoff stands, or the newest of all where none is named.
+func (m *Mover) HandoffOf(registry string) (*HandoffStatus, error) {
+	var id uint64
+	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
+		id, err = newestHandoff(l, registry)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return m.Handoff(id)
+}
+
+// newestHandoff is the number of a registry's newest handoff, or of the newest of all where none is named.
+func newestHandoff(l *holdings.Ledger, registry string) (id uint64, err error) {
+	for _, t := range l.Handoffs() {
+		if registry == "" || t.FromRegistry == holdings.Fold(registry) {
+			id = t.ID
 		}
-		if id == 0 {
-			return fault.New(fault.NotFound, "there is no handoff of %q; begin one with 'cadastre handoff plan'", registry)
-		}
-		return nil
-	})
-	return id, err
+	}
+	if id == 0 {
+		return 0, fault.New(fault.NotFound, "there is no handoff of %q; begin one with 'cadastre handoff plan'", registry)
+	}
+	return id, nil
 }
 
 // stands counts, and reckons when it ends.
