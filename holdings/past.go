@@ -76,32 +76,82 @@ func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 			return nil, fault.New(fault.NotFound, "the ledger was founded at %s and knows nothing of who held what before; 'registered' in a later answer is the date that the registry's file had", founded.Time.Format(time.RFC3339))
 		}
 	}
-	prefix := []byte(nil)
-	for handle, n := range l.orgs {
-		if q.Holder == "" || q.Holder == handle {
-			for _, d := range n.received {
-				if err := h.add(d); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	if q.Holder != "" {
-		prefix = append([]byte(q.Holder), 0)
-	}
-	for d, err := range all[Delegation](r, endedBucket, prefix) {
-		if err == nil {
-			err = h.add(&d)
-		}
-		if err != nil {
-			return nil, err
-		}
+	if err := h.collect(); err != nil {
+		return nil, err
 	}
 	if q.Holder != "" && l.orgs[q.Holder] == nil && !h.known {
 		return nil, unknown(q.Holder) // nor was there ever one that held something
 	}
+	if h.timed {
+		if err := h.onlyInForce(); err != nil {
+			return nil, err
+		}
+	}
 	h.sort()
 	return h.list, nil
+}
+
+// collect finds the tenures that the query asks for, each by itself.
+func (h *history) collect() error {
+	for handle, n := range h.ledger.orgs {
+		if h.query.Holder == "" || h.query.Holder == handle {
+			for _, d := range n.received {
+				if err := h.add(d); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	prefix := []byte(nil)
+	if h.query.Holder != "" {
+		prefix = append([]byte(h.query.Holder), 0)
+	}
+	for d, err := range all[Delegation](h.reader, endedBucket, prefix) {
+		if err == nil {
+			err = h.add(&d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyInForce leaves of what was found what rested on something at the time: where a delegation has come to its date, what its
+// holder gave on has ended as well, though the decision that follows from that was still to be taken.
+func (h *history) onlyInForce() error {
+	holder := h.query.Holder
+	if holder != "" { // those above it are needed too
+		h.query.Holder, h.query.Resources = "", inr.Set{}
+		for _, t := range h.list {
+			h.query.Resources = h.query.Resources.Union(t.Resources)
+		}
+		h.list = []Tenure{}
+		if err := h.collect(); err != nil {
+			return err
+		}
+	}
+	held := map[string]inr.Set{"": inr.Everything(), h.ledger.Root(): inr.Everything()}
+	var holding func(handle string) inr.Set
+	holding = func(handle string) inr.Set {
+		if _, known := held[handle]; !known {
+			held[handle] = inr.Set{}
+			for _, t := range h.list {
+				if t.Holder == handle {
+					held[handle] = held[handle].Union(t.Resources.Intersect(holding(t.From)))
+				}
+			}
+		}
+		return held[handle]
+	}
+	kept := []Tenure{}
+	for _, t := range h.list {
+		if t.Resources = t.Resources.Intersect(holding(t.From)); !t.Resources.Empty() && (holder == "" || t.Holder == holder) {
+			kept = append(kept, t)
+		}
+	}
+	h.list = kept
+	return nil
 }
 
 // history is a query on its way.
