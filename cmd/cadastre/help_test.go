@@ -50,24 +50,11 @@ func TestHelp(t *testing.T) {
 	})
 }
 
-// TestExamplesParse has cobra read every example, as far as its flags.
+// TestExamplesParse has cobra read every example.
 func TestExamplesParse(t *testing.T) {
-	quoted := regexp.MustCompile(`'[^']*'`)
 	eachCommand(newRoot(&global{}), func(cmd *cobra.Command) {
 		for line := range strings.Lines(cmd.Example) {
-			line, _, _ = strings.Cut(strings.TrimSpace(line), "   #")
-			line, _, _ = strings.Cut(line, " | ")
-			line, _, _ = strings.Cut(line, " > ")
-			words := strings.Fields(quoted.ReplaceAllString(line, "words"))[1:]
-			found, rest, err := newRoot(&global{}).Find(words)
-			if err != nil {
-				t.Errorf("%q: %v", line, err)
-				continue
-			}
-			if err := found.ParseFlags(rest); err != nil {
-				t.Errorf("%q: %v", line, err)
-			}
-			if err := found.ValidateArgs(found.Flags().Args()); err != nil {
+			if err := parses(line, true); err != nil {
 				t.Errorf("%q: %v", line, err)
 			}
 		}
