@@ -20,6 +20,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/store"
+	"cadastre/internal/term"
 	"cadastre/roa"
 )
 
@@ -336,7 +337,7 @@ func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
 		}
 		if x.before > 0 {
 			return fmt.Sprintf("with what went in the last %s it would take away %d of %d %s%s, and more than %.3g %% in that time needs the operator's code",
-				p.BrakeWindow, lost, total, x.what, of, p.Brake*100)
+				term.Text(p.BrakeWindow), lost, total, x.what, of, p.Brake*100)
 		}
 		return fmt.Sprintf("it would take away %d of %d %s%s, and more than %.3g %% at once needs the operator's code", lost, total, x.what, of, p.Brake*100)
 	}

@@ -44,7 +44,7 @@ func TestBrakeRemembers(t *testing.T) {
 			}
 			time.Sleep(time.Hour)
 		}
-		eleventh := "with what went in the last 24h0m0s it would take away 11 of 44 VRPs of isp"
+		eleventh := "with what went in the last 1d it would take away 11 of 44 VRPs of isp"
 		_, err := h.remove("isp", 1, Consent{})
 		kindOf(h, err, fault.Refused, eleventh)
 		h.reopen()

@@ -2,7 +2,6 @@ package holdings
 
 import (
 	"slices"
-	"time"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -12,10 +11,10 @@ import (
 // acceptance the successor holds all that the registry does, beside it; then the holders move from the one to the other, with
 // transfers of their own; with its finalisation the registry holds nothing any more.
 type Succession struct {
-	Batch   int           `json:"batch"`            // so many holders begin at once
-	Pace    time.Duration `json:"pace,omitempty"`   // from one batch to the next at least
-	Escrow  bool          `json:"escrow,omitempty"` // the holders are those that were deposited, and all their transfers begin with it
-	Holders int           `json:"holders"`          // how many there were
+	Batch   int  `json:"batch"`            // so many holders begin at once
+	Pace    Term `json:"pace,omitempty"`   // from one batch to the next at least
+	Escrow  bool `json:"escrow,omitempty"` // the holders are those that were deposited, and all their transfers begin with it
+	Holders int  `json:"holders"`          // how many there were
 }
 
 // Handoffs is the registries' own transfers, by number.

@@ -96,7 +96,7 @@ func TestPoliciesOfTransfers(t *testing.T) {
 		"long bridge": {policies{"lacnic": func(p *holdings.Policy) { p.Bridge = holdings.Days(7) }},
 			func() holdings.Transfer {
 				x := wish(t, holdings.Market, "isp", "latam", "41.0.2.0/24")
-				x.Bridge = time.Duration(holdings.Days(8))
+				x.Bridge = holdings.Days(8)
 				return x
 			}(), 0, "lacnic allows a bridge copy for 7d at most, and this would last 8d"},
 		"elsewhere": {policies{"afrinic": func(p *holdings.Policy) {
@@ -132,7 +132,7 @@ func TestLockInBeginsAnewWithTheHolder(t *testing.T) {
 	h.rule("lacnic", holdings.OnMarket, lock)
 	h.rule("afrinic", holdings.OnMarket, lock)
 	at := by("later")
-	at.Time = noon.Add(time.Duration(holdings.Days(100)))
+	at.Time = noon.Add(holdings.Days(100).Duration())
 	for to, says := range map[string]string{"latam": "", "brasil": "lacnic keeps ipv4"} {
 		kind := map[string]holdings.TransferKind{"latam": holdings.Portability, "brasil": holdings.Market}[to]
 		resources := map[string]string{"latam": "41.0.128.0/24", "brasil": "41.0.129.0/24"}[to]
@@ -175,7 +175,7 @@ func TestAssess(t *testing.T) {
 	begin := func(kind holdings.TransferKind, from, to, resources string) uint64 {
 		return h.commit(h.ledger.Initiate(by("x"), wish(t, kind, from, to, resources), holdings.Organisation{})).Transfers[0].ID
 	}
-	day := func(n int) time.Time { return noon.Add(time.Duration(holdings.Days(n))) }
+	day := func(n int) time.Time { return noon.Add(time.Duration(holdings.Days(n).Duration())) }
 	check := func(what string, id uint64, now time.Time, want string) {
 		t.Helper()
 		if got := h.waits(id, now); got != want {
@@ -240,8 +240,8 @@ func TestTerms(t *testing.T) {
 	h.rule("lacnic", holdings.OnMarket, func(p *holdings.Policy) { p.Soak, p.Automatic = holdings.Days(1), false })
 	h.rule("afrinic", holdings.OnMarket, func(p *holdings.Policy) { p.Soak, p.Bridge = 0, holdings.Days(2) })
 	for to, want := range map[string]holdings.Terms{
-		"latam": {Soak: 24 * time.Hour, Automatic: false, Bridge: 48 * time.Hour},
-		"other": {Soak: 0, Automatic: true, Bridge: 48 * time.Hour},
+		"latam": {Soak: holdings.Days(1), Automatic: false, Bridge: holdings.Days(2)},
+		"other": {Soak: 0, Automatic: true, Bridge: holdings.Days(2)},
 	} {
 		if got := h.ledger.TermsOf(&holdings.Transfer{Kind: holdings.Market, From: "isp", To: to}); got != want {
 			t.Errorf("the terms with %s are %+v", to, got)
@@ -254,7 +254,7 @@ func TestTerms(t *testing.T) {
 
 func TestSetPolicy(t *testing.T) {
 	h := bazaar(t)
-	if p, ok := h.ledger.PolicyOf("latam"); !ok || p.Profile != holdings.OnMarket || p.Approval != holdings.ApproveBetween || p.Soak.String() != "4h0m0s" || p.Registry != "lacnic" {
+	if p, ok := h.ledger.PolicyOf("latam"); !ok || p.Profile != holdings.OnMarket || p.Approval != holdings.ApproveBetween || p.Soak.String() != "4h" || p.Registry != "lacnic" {
 		t.Errorf("the default is %+v", p)
 	}
 	if _, ok := h.ledger.PolicyOf("iana"); ok {

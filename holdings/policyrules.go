@@ -196,18 +196,18 @@ func (l *Ledger) receivedAt(handle string, s inr.Set) (at time.Time) {
 
 // Terms is how a transfer goes by the policies of both sides, as far as they are here: the stricter of each.
 type Terms struct {
-	Soak      time.Duration `json:"soak"`
-	Automatic bool          `json:"automatic"` // finalised by itself after the soak
-	Bridge    time.Duration `json:"bridge"`    // the longest
+	Soak      Term `json:"soak"`
+	Automatic bool `json:"automatic"` // finalised by itself after the soak
+	Bridge    Term `json:"bridge"`    // the longest
 }
 
 // TermsOf is the terms of a transfer, begun or not.
 func (l *Ledger) TermsOf(t *Transfer) Terms {
-	terms := Terms{Automatic: true, Bridge: Days(term.Longest).Duration()}
+	terms := Terms{Automatic: true, Bridge: Days(term.Longest)}
 	for _, p := range l.parties(t).here() {
-		terms.Soak = max(terms.Soak, time.Duration(p.Soak))
+		terms.Soak = max(terms.Soak, p.Soak)
 		terms.Automatic = terms.Automatic && p.Automatic
-		terms.Bridge = min(terms.Bridge, time.Duration(p.Bridge))
+		terms.Bridge = min(terms.Bridge, p.Bridge)
 	}
 	return terms
 }

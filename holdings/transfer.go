@@ -47,9 +47,9 @@ type Transfer struct {
 
 	Routes []Route `json:"routes,omitempty"` // what the recipient wants authorised of its own
 	// Carried is what the donor had authorised and goes along, where the donor is elsewhere: here it is found in the book.
-	Carried []Route       `json:"carried,omitempty"`
-	Bridge  time.Duration `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
-	Soak    time.Duration `json:"soak"`             // how long the recipient's side is seen before the donor's goes
+	Carried []Route `json:"carried,omitempty"`
+	Bridge  Term    `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
+	Soak    Term    `json:"soak"`             // how long the recipient's side is seen before the donor's goes
 
 	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object: silence is consent (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
@@ -119,6 +119,9 @@ func orElse(a, b string) string {
 	}
 	return b
 }
+
+// Soaked is when the recipient's side has been seen for its soak.
+func (t *Transfer) Soaked() time.Time { return t.Seen.Add(t.Soak.Duration()) }
 
 // Done tells whether a transfer is over and both sides have come to rest.
 func (t *Transfer) Done() bool { return t.State.Over() && !t.Released.IsZero() }

@@ -137,7 +137,7 @@ func (l *Ledger) awaitsAnswers(t *Transfer, now time.Time) (list []Waiting) {
 
 // awaitsFinalisation is what an accepted transfer waits for.
 func (t *Transfer) awaitsFinalisation(now time.Time) Waiting {
-	soaked, there := t.Seen.Add(t.Soak), Party{OfInstallation, t.Peer}
+	soaked, there := t.Soaked(), Party{OfInstallation, t.Peer}
 	switch {
 	case t.Handoff != nil && !t.Seen.IsZero() && t.Held:
 		return Waiting{For: NeedResumption, On: Party{OfRegistry, t.ToRegistry}}

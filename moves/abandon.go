@@ -6,6 +6,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/term"
 	"cadastre/internal/transferwire"
 	"cadastre/roa"
 )
@@ -39,7 +40,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 		return fault.New(fault.Conflict, "there is nothing to keep in transfer %d: only the recipient's side of one that both have accepted can stay", id)
 	case t.Incoming() && t.State == holdings.Accepted && silence < Silence && !distrusted:
 		return fault.New(fault.BadInput, "%s may have finalised transfer %d, and then nobody has what moved if this side ends: it takes a silence of %s, not %s",
-			t.Peer, id, Silence, silence)
+			t.Peer, id, term.Text(Silence), term.Text(silence))
 	}
 	heard, err := m.lastHeard(t)
 	if err != nil {
@@ -49,7 +50,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 	odds = odds && t.Outgoing() // the recipient's side needs no word to be done
 	if quiet := by.Time.Sub(heard); quiet < silence && !odds && !distrusted {
 		return fault.New(fault.Conflict, "%s was heard %s ago, and takes part in transfer %d: cancel it, or abandon it when %s has been silent for %s",
-			t.Peer, quiet.Round(time.Second), id, t.Peer, silence)
+			t.Peer, term.Text(quiet.Round(time.Second)), id, t.Peer, term.Text(silence))
 	}
 	text := fmt.Sprintf("abandoned: no word of %s since %s", t.Peer, heard.UTC().Format(time.RFC3339))
 	if odds {

@@ -90,13 +90,13 @@ func (f *Begun) passes(consent ca.Consent) error {
 
 // seldomAsked is the soak of a holder whose CA is elsewhere, where nobody says otherwise. Such a CA has its new certificate before
 // it has anything valid below it, and rpki-client 9.9 asks a CA that it saw so ever more seldom, in the end once a day.
-const seldomAsked = 25 * time.Hour
+const seldomAsked = holdings.Term(25 * time.Hour)
 
 // wants is what the ledger is asked for.
 func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Organisation, err error) {
 	want = holdings.Transfer{
 		Ref: newRef(), Kind: q.Kind, From: holdings.Fold(q.From), To: holdings.Fold(q.To), Peer: q.Peer, Resources: q.Resources,
-		Bridge: q.Bridge, Soak: q.Soak, Held: q.Hold,
+		Bridge: holdings.Term(q.Bridge), Soak: holdings.Term(q.Soak), Held: q.Hold,
 	}
 	recipient = holdings.Organisation{Parent: q.Under, Name: q.Name}
 	if q.Peer != "" {

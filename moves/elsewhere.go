@@ -28,7 +28,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 		return lacks(holdings.Waiting{For: needPlace, Of: t.Peer, On: onInstallation(t.Peer)}), nil
 	}
 	since := t.When(holdings.StepAccepted)
-	if soaked := t.Seen.Add(t.Soak); !t.Seen.IsZero() && !time.Now().Before(soaked) {
+	if soaked := t.Soaked(); !t.Seen.IsZero() && !time.Now().Before(soaked) {
 		since = soaked
 	}
 	report, err := m.see(ctx, "peer-"+p.Name, p.TAL, p.TLSRoots, since)
@@ -194,11 +194,11 @@ func fetched(r *relying.Report, a *validate.AuthorityResult) bool {
 // heardSince is since when the recipient's side has to have been heard for the source to finalise: it may have raised a dispute, or
 // wish the transfer off. Zero while the time for that has not come.
 func heardSince(t *holdings.Transfer, now time.Time) time.Time {
-	if t.Local() || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Seen.Add(t.Soak)) {
+	if t.Local() || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Soaked()) {
 		return time.Time{}
 	}
 	since := now.Add(-reportHolds)
-	for _, at := range []time.Time{t.Seen.Add(t.Soak), t.Steps[len(t.Steps)-1].At} {
+	for _, at := range []time.Time{t.Soaked(), t.Steps[len(t.Steps)-1].At} {
 		if since.Before(at) {
 			since = at
 		}

@@ -145,10 +145,10 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	}
 	slices.Sort(f.Lost)
 	f.Lost = slices.Compact(f.Lost)
-	if soaked := t.Seen.Add(t.Soak); !t.Seen.IsZero() {
+	if soaked := t.Soaked(); !t.Seen.IsZero() {
 		f.Until = soaked
 	} else {
-		f.Until = time.Now().Add(t.Soak)
+		f.Until = time.Now().Add(t.Soak.Duration())
 	}
 	if notice {
 		f.Until = f.Until.Add(m.engine.Policy().Notice)

@@ -148,7 +148,7 @@ func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *due) (
 	}
 	left := slices.DeleteFunc(slices.Clone(c.left), func(h string) bool { return refused[h] != "" })
 	starting := len(slices.DeleteFunc(c.starting, m.elsewhere))
-	next := c.last.Add(t.Handoff.Pace)
+	next := c.last.Add(t.Handoff.Pace.Duration())
 	switch {
 	case len(c.waiting)+len(left) == 0:
 	case starting > t.Handoff.Batch/2:
@@ -168,8 +168,8 @@ func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *due) (
 		m.noteWaiting(t, holdings.Waiting{For: needOnTheirWay, Number: c.open})
 	case len(c.left)+len(c.aside) > 0:
 		m.noteWaiting(t, holdings.Waiting{For: needLeftOut, Number: max(len(c.left), len(c.aside))})
-	case now.Before(t.Seen.Add(t.Soak)):
-		return t.Seen.Add(t.Soak), nil
+	case now.Before(t.Soaked()):
+		return t.Soaked(), nil
 	default:
 		ready.finalise = append(ready.finalise, t.ID)
 	}

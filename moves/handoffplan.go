@@ -10,6 +10,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/term"
 	"cadastre/roa"
 )
 
@@ -37,11 +38,11 @@ type HandoffPlan struct {
 	Holders   []PlannedHolder  `json:"holders"` // in their order
 	Routes    []holdings.Route `json:"-"`
 
-	Batch   int           `json:"batch"`
-	Batches int           `json:"batches"`
-	Pace    time.Duration `json:"pace"`
-	Soak    time.Duration `json:"soak"`
-	Lasts   time.Duration `json:"lasts"` // at least, with no CA elsewhere that lets itself be waited for
+	Batch   int       `json:"batch"`
+	Batches int       `json:"batches"`
+	Pace    term.Term `json:"pace"`
+	Soak    term.Term `json:"soak"`
+	Lasts   term.Term `json:"lasts"` // at least, with no CA elsewhere that lets itself be waited for
 
 	Organisations int `json:"organisations"` // that get certificates, customers of holders included
 	Revoked       int `json:"revoked"`       // certificates of the same below the registry, where that is here
@@ -79,7 +80,7 @@ func (m *Mover) PlanHandoff(q HandoffRequest) (*HandoffPlan, error) {
 }
 
 func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, q HandoffRequest, code func(plan []byte) string) (*HandoffPlan, error) {
-	p := &HandoffPlan{Registry: holdings.Fold(q.Registry), To: holdings.Fold(q.To), Batch: q.Batch, Pace: q.Pace, Soak: q.Soak, Holders: []PlannedHolder{}}
+	p := &HandoffPlan{Registry: holdings.Fold(q.Registry), To: holdings.Fold(q.To), Batch: q.Batch, Pace: term.Term(q.Pace), Soak: term.Term(q.Soak), Holders: []PlannedHolder{}}
 	if p.Batch == 0 {
 		p.Batch = DefaultBatch
 	}
@@ -203,7 +204,7 @@ func (p *HandoffPlan) count(l *holdings.Ledger) {
 	hosted := p.Organisations - p.Delegated
 	p.Keys = 2*hosted + p.VRPs + 2*p.Batches // a CA's, its manifest's, a ROA's; a manifest of each registry
 	p.Signatures = p.Organisations + 3*hosted + 2*p.VRPs + 6*p.Batches
-	p.Lasts = time.Duration(max(p.Batches-1, 0))*p.Pace + p.Soak
+	p.Lasts = term.Term(max(p.Batches-1, 0))*p.Pace + p.Soak
 	if _, here := l.Organisation(p.Registry); !here {
 		p.Warnings = append(p.Warnings, p.Registry+" is not in the tree here: whoever is above it has to end its certificate")
 	}

@@ -140,8 +140,8 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 	if seen == 0 || t.Done() {
 		return
 	}
-	per := max(last.Sub(first)/time.Duration(seen), t.Handoff.Pace/time.Duration(t.Handoff.Batch))
-	s.Ends = later(time.Now(), last).Add(time.Duration(s.Left)*per + t.Soak)
+	per := max(last.Sub(first)/time.Duration(seen), t.Handoff.Pace.Duration()/time.Duration(t.Handoff.Batch))
+	s.Ends = later(time.Now(), last).Add(time.Duration(s.Left)*per + t.Soak.Duration())
 }
 
 func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {

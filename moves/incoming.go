@@ -107,7 +107,7 @@ func incomingOf(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdi
 	want = holdings.Transfer{
 		Ref: s.Ref, Kind: holdings.TransferKind(s.Kind), To: s.To, Peer: p.Name, Elsewhere: s.From, FromRegistry: s.FromRegistry, ToRegistry: s.ToRegistry,
 		Resources: moving(s), Original: s.Original, Since: s.Since, Routes: ledgerRoutes(s.Staged), Carried: ledgerRoutes(s.Carried),
-		Bridge: s.Bridge, Soak: s.Soak, Held: s.Held, DisputedThere: s.Disputed,
+		Bridge: holdings.Term(s.Bridge), Soak: holdings.Term(s.Soak), Held: s.Held, DisputedThere: s.Disputed,
 	}
 	first := s.Legs[0]
 	under := cmp.Or(holdings.Fold(s.Under), s.ToRegistry)

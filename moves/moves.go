@@ -245,7 +245,7 @@ func (m *Mover) lookAtAccepted(ctx context.Context, t *holdings.Transfer, now ti
 		return time.Time{}, m.keepLook(t)
 	case t.Parked() != "":
 		return now.Add(time.Minute), nil
-	case t.Handoff == nil && now.Before(t.Seen.Add(t.Soak)):
+	case t.Handoff == nil && now.Before(t.Soaked()):
 		m.noteLook(t, now)
 		return m.restsUntil(t, now), nil
 	case t.Held:
@@ -292,7 +292,7 @@ func (m *Mover) lookAtIncoming(t *holdings.Transfer, now time.Time) (time.Time, 
 func (m *Mover) restsUntil(t *holdings.Transfer, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if until := earliest(t.Seen.Add(t.Soak), m.seenAt[t.ID].Add(time.Minute)); t.Parked() == "" && now.Before(until) {
+	if until := earliest(t.Soaked(), m.seenAt[t.ID].Add(time.Minute)); t.Parked() == "" && now.Before(until) {
 		return until
 	}
 	return time.Time{}

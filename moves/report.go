@@ -71,7 +71,7 @@ func (m *Mover) certificatesAbove(holder, peer string) ([]transferwire.Shown, er
 func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transferwire.Source {
 	s := &transferwire.Source{
 		Ref: t.Ref, State: string(t.State), Kind: string(t.Kind), From: t.From, FromRegistry: t.FromRegistry, To: t.Elsewhere, ToRegistry: t.ToRegistry,
-		Under: t.Legs[0].New.Parent, Soak: t.Soak, Bridge: t.Bridge, Held: t.Held, Since: t.Since, Original: t.Original, Disputed: t.Disputed,
+		Under: t.Legs[0].New.Parent, Soak: t.Soak.Duration(), Bridge: t.Bridge.Duration(), Held: t.Held, Since: t.Since, Original: t.Original, Disputed: t.Disputed,
 		Carried: wireRoutes(routesIn(l, t, b)), Staged: wireRoutes(t.Routes),
 	}
 	if t.State == holdings.Cancelled {

@@ -130,7 +130,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 
 // bridgeEnd is when the copy of what the donor had authorised ends.
 func bridgeEnd(t *holdings.Transfer) time.Time {
-	return t.When(holdings.StepFinalised).Add(t.Bridge)
+	return t.When(holdings.StepFinalised).Add(t.Bridge.Duration())
 }
 
 // stagedOf is the recipient's own set.

@@ -12,7 +12,7 @@ import (
 func (m *model) initiate(d *deal, recipient holdings.Organisation) error {
 	d.ids = map[*village]uint64{}
 	want := holdings.Transfer{
-		Kind: d.kind, From: d.from, To: d.to, FromRegistry: d.donor.Ledger.Registry(d.from), Resources: d.resources, Bridge: d.bridge, Soak: m.watch.soak,
+		Kind: d.kind, From: d.from, To: d.to, FromRegistry: d.donor.Ledger.Registry(d.from), Resources: d.resources, Bridge: holdings.Term(d.bridge), Soak: holdings.Term(m.watch.soak),
 	}
 	if d.donor != d.taker {
 		there := want

@@ -61,7 +61,7 @@ func doHouse(ts *testscript.TestScript, _ bool, args []string) {
 		"--rsync-port", ts.Getenv("RSYNC"), "--metrics", "127.0.0.1:" + ts.Getenv("METRICS")}, args...)...))
 	// making keys in stock is not what is tested, nor how long one repository waits for another
 	path := filepath.Join(ts.Getenv("CADASTRE_DATA"), "config.toml")
-	text := strings.NewReplacer("pool = 1500", "pool = 8", `soak = "30m0s"`, `soak = "0s"`).Replace(ts.ReadFile(path))
+	text := strings.NewReplacer("pool = 1500", "pool = 8", `soak = "30m"`, `soak = "0s"`).Replace(ts.ReadFile(path))
 	ts.Check(os.WriteFile(path, []byte(text), 0o600))
 	if empty {
 		return

@@ -49,14 +49,14 @@ type tlsConfig struct {
 }
 
 type policyConfig struct {
-	Algorithm     string   `toml:"algorithm"`
-	ManifestLife  duration `toml:"manifest_life"`
-	ManifestSlack duration `toml:"manifest_slack"`
-	Soak          duration `toml:"soak"`   // absent: ca.DefaultPolicy has it
-	Notice        duration `toml:"notice"` // the same
-	BrakePercent  float64  `toml:"brake_percent"`
-	BrakeWindow   duration `toml:"brake_window"` // absent: ca.DefaultPolicy has it
-	Pool          int      `toml:"pool"`
+	Algorithm     string    `toml:"algorithm"`
+	ManifestLife  term.Term `toml:"manifest_life"`
+	ManifestSlack term.Term `toml:"manifest_slack"`
+	Soak          term.Term `toml:"soak"`   // absent: ca.DefaultPolicy has it
+	Notice        term.Term `toml:"notice"` // the same
+	BrakePercent  float64   `toml:"brake_percent"`
+	BrakeWindow   term.Term `toml:"brake_window"` // absent: ca.DefaultPolicy has it
+	Pool          int       `toml:"pool"`
 }
 
 // escrowConfig has the daemon make deposits for a successor; both are empty where it makes none.
@@ -64,18 +64,6 @@ type escrowConfig struct {
 	Dir       string `toml:"dir"`       // absolute path
 	Recipient string `toml:"recipient"` // age1…, as the successor's 'escrow keygen' printed it
 }
-
-// duration is a time.Duration that reads and writes as text.
-type duration time.Duration
-
-func (d *duration) UnmarshalText(text []byte) error {
-	parsed, err := term.Parse(string(text))
-	*d = duration(parsed)
-	return err
-}
-
-//nolint:unparam // encoding.TextMarshaler has the error
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 // defaultPool is how many one-time keys are kept ready: what some 600 changes need, half a minute of two cores.
 const defaultPool = 1500
@@ -87,8 +75,8 @@ func newConfig(host string, httpsPort, rsyncPort int) *config {
 		RRDPBase: "https://" + https + "/rrdp/", RsyncBase: "rsync://" + rsync + "/", AnchorURL: "https://" + https + "/ta/ta.cer", ServiceBase: "https://" + https + "/",
 		Listen: listenConfig{HTTPS: listenOn(host, httpsPort), Rsync: listenOn(host, rsyncPort)},
 		Policy: policyConfig{
-			Algorithm: policy.Algorithm.Name(), ManifestLife: duration(policy.ManifestLife), ManifestSlack: duration(policy.ManifestSlack),
-			Soak: duration(policy.Soak), Notice: duration(policy.Notice), BrakePercent: policy.Brake * 100, BrakeWindow: duration(policy.BrakeWindow), Pool: defaultPool,
+			Algorithm: policy.Algorithm.Name(), ManifestLife: term.Term(policy.ManifestLife), ManifestSlack: term.Term(policy.ManifestSlack),
+			Soak: term.Term(policy.Soak), Notice: term.Term(policy.Notice), BrakePercent: policy.Brake * 100, BrakeWindow: term.Term(policy.BrakeWindow), Pool: defaultPool,
 		},
 	}
 }
@@ -145,7 +133,7 @@ func readConfig(dir string) (*config, error) {
 		return nil, fault.Wrap(err, "couldn't read the configuration")
 	}
 	absent := ca.DefaultPolicy() // what older versions did not write
-	c := &config{Policy: policyConfig{Soak: duration(absent.Soak), Notice: duration(absent.Notice), BrakeWindow: duration(absent.BrakeWindow)}}
+	c := &config{Policy: policyConfig{Soak: term.Term(absent.Soak), Notice: term.Term(absent.Notice), BrakeWindow: term.Term(absent.BrakeWindow)}}
 	meta, err := toml.Decode(string(text), c)
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "%s: %w", path, err)

@@ -44,7 +44,7 @@ func TestConfigOfBefore(t *testing.T) {
 		t.Errorf("soak %s, notice %s, service base %s", c.policy.Soak, c.policy.Notice, c.policy.ServiceBase)
 	}
 
-	given := strings.NewReplacer(`soak = "30m0s"`, `soak = "0s"`, `notice = "24h0m0s"`, `notice = "5s"`, "https://rpki.example:8443/\"\n\n", "https://up.example/down/\"\n\n").Replace(string(text))
+	given := strings.NewReplacer(`soak = "30m"`, `soak = "0s"`, `notice = "1d"`, `notice = "5s"`, "https://rpki.example:8443/\"\n\n", "https://up.example/down/\"\n\n").Replace(string(text))
 	if err := os.WriteFile(configPath(dir), []byte(given), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
+	"cadastre/internal/term"
 )
 
 // restoreOptions are those of escrow restore.
@@ -135,7 +136,7 @@ func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*config,
 	c.Policy.Algorithm, c.Policy.BrakePercent = s.Algorithm, s.Brake*100
 	for _, d := range []struct {
 		text string
-		into *duration
+		into *term.Term
 	}{
 		{s.ManifestLife, &c.Policy.ManifestLife}, {s.ManifestSlack, &c.Policy.ManifestSlack}, {s.Soak, &c.Policy.Soak}, {s.Notice, &c.Policy.Notice}, {s.BrakeWindow, &c.Policy.BrakeWindow},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/relying/rrdpxml"
+	"cadastre/internal/term"
 	"cadastre/internal/validate"
 )
 
@@ -23,7 +24,7 @@ type Step struct {
 	Gained     []validate.VRP     `json:"gained,omitempty"`
 	Lost       []validate.VRP     `json:"lost,omitempty"`
 	Findings   []validate.Finding `json:"findings,omitempty"` // all that stand now, and those of fetching since the step before
-	Walk       time.Duration      `json:"walk"`               // what validating took
+	Walk       term.Term          `json:"walk"`               // what validating took
 	Report     *Report            `json:"-"`                  // nil where nothing was validated because nothing moved
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/relying/ccr"
+	"cadastre/internal/term"
 	"cadastre/internal/validate"
 )
 
@@ -19,8 +20,8 @@ type Report struct {
 	TAL          string                     `json:"tal"`          // path of the locator
 	TrustAnchor  string                     `json:"trust_anchor"` // URI that its certificate came from
 	At           time.Time                  `json:"at"`           // the time that was validated at
-	Took         time.Duration              `json:"took"`         // of all
-	Walk         time.Duration              `json:"walk"`         // of validation, which fetches on its way
+	Took         term.Term                  `json:"took"`         // of all
+	Walk         term.Term                  `json:"walk"`         // of validation, which fetches on its way
 	Objects      int                        `json:"objects"`      // that were validated
 	Earliest     time.Time                  `json:"earliest"`     // the first notAfter or nextUpdate of any chain
 	Repositories []Repository               `json:"repositories"`
@@ -76,13 +77,13 @@ func (r *Report) WriteText(w io.Writer) error {
 		if p.Deltas > 0 {
 			fmt.Fprintf(out, ", %d applied", p.Deltas)
 		}
-		fmt.Fprintf(out, ", %s\n", p.Took.Round(time.Millisecond))
+		fmt.Fprintf(out, ", %s\n", p.Took.Duration().Round(time.Millisecond))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintln(out, f)
 	}
 	fmt.Fprintf(out, "validated     %d objects of %d authorities in %s, %s, %d errors, %d warnings\n", r.Objects,
-		len(r.Authorities), r.Took.Round(time.Millisecond), r.payloads(), r.Errors(), len(r.Findings)-r.Errors())
+		len(r.Authorities), r.Took.Duration().Round(time.Millisecond), r.payloads(), r.Errors(), len(r.Findings)-r.Errors())
 	if r.Cut != "" {
 		fmt.Fprintf(out, "not all was read: %s\n", r.Cut)
 	}
@@ -134,7 +135,7 @@ func writeLines(w io.Writer, lines []string) error {
 // and the trust anchor, and not of router keys, which this relying party does not read.
 func (r *Report) CCR() *ccr.Cache {
 	c := &ccr.Cache{
-		ProducedAt:   r.At.Add(r.Took).Truncate(time.Second),
+		ProducedAt:   r.At.Add(r.Took.Duration()).Truncate(time.Second),
 		Manifests:    []ccr.Manifest{},
 		ROAs:         make([]ccr.VRP, len(r.VRPs)),
 		ASPAs:        make([]ccr.ASPA, len(r.VAPs)),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/term"
 	"cadastre/internal/validate"
 )
 
@@ -37,13 +38,13 @@ const (
 
 // Repository is how one repository was fetched.
 type Repository struct {
-	URI     string        `json:"uri"` // of the notification; of the module where rsync was asked alone
-	How     string        `json:"how"`
-	Session string        `json:"session,omitempty"`
-	Serial  uint64        `json:"serial,omitempty"`
-	Deltas  int           `json:"deltas,omitempty"` // how many were applied
-	Objects int           `json:"objects,omitempty"`
-	Took    time.Duration `json:"took"`
+	URI     string    `json:"uri"` // of the notification; of the module where rsync was asked alone
+	How     string    `json:"how"`
+	Session string    `json:"session,omitempty"`
+	Serial  uint64    `json:"serial,omitempty"`
+	Deltas  int       `json:"deltas,omitempty"` // how many were applied
+	Objects int       `json:"objects,omitempty"`
+	Took    term.Term `json:"took"`
 }
 
 // source gives publication points to the validator: it fetches the repository of a point when it is first asked for,
@@ -122,7 +123,7 @@ func (s *source) visit(uri string, fetch func(*visit)) *visit {
 	v.once.Do(func() {
 		start := time.Now()
 		fetch(v)
-		v.report.Took = time.Since(start)
+		v.report.Took = term.Term(time.Since(start))
 		if errors.Is(v.err, errBranch) { // who asks next may have a share left
 			s.mu.Lock()
 			delete(s.visits, uri)

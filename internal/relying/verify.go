@@ -11,6 +11,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/relying/ccr"
+	"cadastre/internal/term"
 	"cadastre/internal/validate"
 )
 
@@ -165,7 +166,7 @@ func (r *run) verify(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report.TrustAnchor, report.Took = uri, time.Since(start)
+	report.TrustAnchor, report.Took = uri, term.Term(time.Since(start))
 	report.Repositories = s.repositories()
 	report.Findings = append(s.findings, report.Findings...)
 	report.Cut = r.fetcher.accounts.cutBy()
@@ -197,7 +198,7 @@ func (r *run) walk(ctx context.Context, der []byte, s *source) (*Report, error) 
 		return nil, fault.New(fault.Unreachable, "the walk was broken off: %w", err)
 	}
 	report := &Report{
-		TAL: r.options.TAL, At: now.UTC(), Walk: time.Since(start),
+		TAL: r.options.TAL, At: now.UTC(), Walk: term.Term(time.Since(start)),
 		VRPs: result.VRPs, VAPs: result.VAPs, Findings: result.Findings, Objects: result.Objects, Earliest: result.Earliest,
 		Authorities: result.Authorities,
 	}

@@ -7,6 +7,7 @@ import (
 
 	"cadastre/internal/fault"
 	"cadastre/internal/relying/ccr"
+	"cadastre/internal/term"
 	"cadastre/internal/validate"
 )
 
@@ -15,7 +16,7 @@ type wire struct {
 	TAL          string
 	TrustAnchor  string
 	At           time.Time
-	Took, Walk   time.Duration
+	Took, Walk   term.Term
 	Objects      int
 	Earliest     time.Time
 	Cut          string

@@ -2,6 +2,7 @@
 package term
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,7 +11,8 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Term is a length of time that is written in days where it is of whole days: "30d", else as Go writes it: "4h0m0s".
+// Term is a length of time that is written in days where it is of whole days: "30d", else as Go writes it, without what is
+// nothing at its end: "4h", "1h30m".
 type Term time.Duration
 
 const day = Term(24 * time.Hour)
@@ -53,7 +55,14 @@ func (t Term) String() string {
 	if t != 0 && t%day == 0 {
 		return fmt.Sprintf("%dd", t/day)
 	}
-	return time.Duration(t).String()
+	text := time.Duration(t).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // MarshalText writes the term as its text.
@@ -63,6 +72,19 @@ func (t Term) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 func (t *Term) UnmarshalText(text []byte) (err error) {
 	*t, err = Parse(string(text))
 	return err
+}
+
+// UnmarshalJSON reads a text, or a number of nanoseconds, as records of before have it.
+func (t *Term) UnmarshalJSON(data []byte) error {
+	if n, err := strconv.ParseInt(string(data), 10, 64); err == nil {
+		*t = Term(n)
+		return nil
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	return t.UnmarshalText([]byte(text))
 }
 
 // Set and Type make a Term the value of a flag.

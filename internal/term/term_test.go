@@ -1,6 +1,7 @@
 package term
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"1d", "1d12h", "4h0m0s", "d", "-1h", "36525d"} {
+	for _, seed := range []string{"1d", "1d12h", "4h", "d", "-1h", "36525d"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -37,4 +38,31 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is %s, which reads back as %s (%v)", text, got, again, err)
 		}
 	})
+}
+
+func TestText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 4 * time.Hour: "4h", 90 * time.Minute: "1h30m", 30 * time.Minute: "30m", 24 * time.Hour: "1d", 36 * time.Hour: "36h", 100 * time.Second: "1m40s", 70 * time.Millisecond: "70ms",
+		4*time.Hour + time.Second: "4h0m1s", 10 * time.Second: "10s",
+	} {
+		if got := Text(d); got != want {
+			t.Errorf("%s is written %q, not %q", d, got, want)
+		}
+	}
+}
+
+// TestJSON: records of before have nanoseconds.
+func TestJSON(t *testing.T) {
+	var got struct{ A, B, C Term }
+	if err := json.Unmarshal([]byte(`{"A":14400000000000,"B":"1d","C":"1h30m"}`), &got); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(got); err != nil || string(text) != `{"A":"4h","B":"1d","C":"1h30m"}` {
+		t.Errorf("it is written %s, %v", text, err)
+	}
+	for _, text := range []string{`"soon"`, `true`, `1.5`} {
+		if err := json.Unmarshal([]byte(text), &got.A); err == nil {
+			t.Errorf("%s is %s", text, got.A)
+		}
+	}
 }
