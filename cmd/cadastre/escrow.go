@@ -181,6 +181,7 @@ func escrowVerify(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&identity, "identity", "", "the file of 'escrow keygen', to look into the deposits too")
 	cmd.Flags().StringVar(&mark, "mark", "", "a file that remembers how far the chain has come, so that an older one is noticed")
 	cmd.Flags().Var(&most, "max-age", "how old the newest deposit may be, such as 2h (default: any age)")
+	cmd.Flags().Lookup("max-age").DefValue = ""
 	_ = cmd.MarkFlagRequired("signer")
 	return cmd
 }

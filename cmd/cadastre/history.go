@@ -40,7 +40,7 @@ func holdingsHistory(g *global) *cobra.Command {
 			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) { printHistory(w, args[0], at, list) })
 		},
 	}
-	cmd.Flags().StringVar(&at, "at", "", "a day, 2026-01-31, or a moment (RFC 3339)")
+	cmd.Flags().StringVar(&at, "at", "", "a day in UTC, 2026-01-31, or a moment (RFC 3339)")
 	return cmd
 }
 

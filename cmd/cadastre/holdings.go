@@ -90,11 +90,14 @@ func holdingsDelegate(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&q.Name, "name", "", "the name of a new organisation; it appears in no certificate")
 	cmd.Flags().BoolVar(&assigned, "assigned", false, "for use by the recipient alone; else it may delegate on")
 	cmd.Flags().StringVar(&since, "since", "", "when it began: 2026-01-31, or with a time (RFC 3339)")
-	cmd.Flags().StringVar(&until, "until", "", "when it ends by itself")
+	cmd.Flags().StringVar(&until, "until", "", "when it ends by itself: "+untilUsage)
 	cmd.Flags().StringVar(&q.Ground, "ground", "by hand", "the ground on which they are delegated")
 	_ = cmd.MarkFlagRequired("to")
 	return cmd
 }
+
+// untilUsage says what parseDate reads as an end.
+const untilUsage = "2026-01-31, as that day begins in UTC, or a moment (RFC 3339)"
 
 func parseDate(flag, text string) (time.Time, error) {
 	if text == "" {

@@ -16,7 +16,7 @@ func holdingsExchange(g *global) *cobra.Command {
 	q := api.HoldingsExchange{}
 	var give, get, until, deadline string
 	cmd := &cobra.Command{
-		Use:   "exchange HOLDER --give OLD --get NEW --until DATE",
+		Use:   "exchange HOLDER --give OLD --get NEW (--until DATE | --deadline TIME)",
 		Short: "Give a holder resources in place of others, which it keeps until a deadline",
 		Long: "Gives a holder one block in place of several, or any resources in place of others, in one decision: the new are delegated, and the old\n" +
 			"end at the deadline by themselves, through the brake like all that ends by its date. Until then the holder has both, and renumbers: it adds\n" +
@@ -47,7 +47,7 @@ func holdingsExchange(g *global) *cobra.Command {
 	addConsent(cmd, &q.Consent)
 	cmd.Flags().StringVar(&give, "give", "", "what it has, and gives up at the deadline")
 	cmd.Flags().StringVar(&get, "get", "", "what it gets at once")
-	cmd.Flags().StringVar(&until, "until", "", "when the old end: 2026-01-31, or with a time (RFC 3339)")
+	cmd.Flags().StringVar(&until, "until", "", "when the old end: "+untilUsage)
 	cmd.Flags().StringVar(&deadline, "deadline", "", "the same as a time from now: 90d, or 36h")
 	cmd.Flags().StringVar(&q.Ground, "ground", "", "the ground on which it gets the new ones; else that it is an exchange")
 	_ = cmd.MarkFlagRequired("give")

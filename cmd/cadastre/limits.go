@@ -19,6 +19,7 @@ import (
 	"cadastre/internal/front"
 	"cadastre/internal/relying"
 	"cadastre/internal/shares"
+	"cadastre/internal/term"
 )
 
 // metricsConnections is how many connections the listener for metrics has at one time.
@@ -53,7 +54,7 @@ type shareConfig struct {
 // looksConfig bounds each look at repositories of others.
 type looksConfig struct {
 	Memory int             `toml:"memory_mib,omitempty"` // of the process
-	CPU    duration        `toml:"cpu,omitempty"`        // the same
+	CPU    term.Term       `toml:"cpu,omitempty"`        // the same
 	Cache  int             `toml:"cache_mib,omitempty"`  // that is kept for the next look
 	Host   lookShareConfig `toml:"host,omitempty"`       // what one host may take
 	Branch lookShareConfig `toml:"branch,omitempty"`     // what all CAs below one that publishes elsewhere may take
@@ -61,11 +62,11 @@ type looksConfig struct {
 }
 
 type lookShareConfig struct {
-	Fetched  int      `toml:"fetched_mib,omitempty"`
-	Unpacked int      `toml:"unpacked_mib,omitempty"`
-	Objects  int      `toml:"objects,omitempty"`
-	CAs      int      `toml:"cas,omitempty"`
-	Time     duration `toml:"time,omitempty"`
+	Fetched  int       `toml:"fetched_mib,omitempty"`
+	Unpacked int       `toml:"unpacked_mib,omitempty"`
+	Objects  int       `toml:"objects,omitempty"`
+	CAs      int       `toml:"cas,omitempty"`
+	Time     term.Term `toml:"time,omitempty"`
 }
 
 // check wants no number below 0: nothing that is hostile is read without a limit.

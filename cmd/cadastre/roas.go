@@ -93,7 +93,7 @@ func roaChange(g *global, verb, short string) *cobra.Command {
 		cmd.Flags().BoolVar(&q.AllowAS0, "allow-as0", false, "AS0 is meant: nobody may announce the prefix")
 		cmd.Flags().BoolVar(&q.Replace, "replace", false, replaceUsage)
 		cmd.Flags().StringVar(&q.Comment, "comment", "", "what is kept with it")
-		cmd.Flags().StringVar(&until, "until", "", "when it ends by itself: a day, 2026-01-31, or a moment (RFC 3339)")
+		cmd.Flags().StringVar(&until, "until", "", "when it ends by itself: "+untilUsage)
 	} else {
 		cmd.Flags().StringSliceVar(&files, "file", nil, "file of those to remove, in any form that 'roa import' reads; - is standard input")
 	}

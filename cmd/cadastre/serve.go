@@ -42,8 +42,8 @@ func newServe(g *global) *cobra.Command {
 		Long: "Runs the daemon. It keeps the RPKI as the ledger says, serves it over RRDP and rsync, and answers the other commands through a\n" +
 			"Unix socket in the data directory. With --once it signs what is due, publishes, writes the RRDP and rsync trees to disk, and ends.\n" +
 			"CAs elsewhere that are below ours, or publish here, are answered beside RRDP (RFC 6492, RFC 8181), and so are other installations\n" +
-			"that resources move to and come from. SIGTERM and SIGINT end it; SIGHUP has it look at the files of its TLS certificate now, which it\n" +
-			"does by itself within ten seconds of the next connection.",
+			"that resources move to and come from. SIGTERM and SIGINT end it; SIGHUP has it look at the files of its TLS certificate now; by itself\n" +
+			"it does so at a connection, ten seconds after the last time.",
 		Example: "  cadastre serve --passphrase-file /etc/cadastre/passphrase\n  cadastre serve --once --www /var/www/rpki --passphrase-file /etc/cadastre/passphrase",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return g.serve(cmd.Context(), &o) },

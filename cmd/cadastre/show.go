@@ -95,7 +95,7 @@ func printStatus(w io.Writer, s *ca.Status) {
 	case s.Running && s.Settled:
 		state = "all is published"
 	case s.Running && s.Waiting > 0:
-		state = fmt.Sprintf("at work, %d organisations to go", s.Waiting)
+		state = atWork(s.Waiting)
 	case s.Running:
 		state = "all is published but for what waits"
 	}

@@ -78,6 +78,7 @@ func newVerify(g *global) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("vrps", "aspas")
 	flags.StringVar(&ccrFile, "ccr", "", "compare with this canonical cache representation")
 	flags.Var(&follow, "follow", "go on, asking for news this often")
+	flags.Lookup("follow").DefValue = ""
 	return cmd
 }
 

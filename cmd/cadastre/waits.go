@@ -19,7 +19,7 @@ func waitWords(w *ca.Wait) string {
 		ca.NoDaemon:     "no daemon runs, so nothing is signed: start it with 'cadastre serve'",
 		ca.ClockFrozen:  "nothing is signed",
 		ca.Failing:      "the work fails and is tried again",
-		ca.InWork:       fmt.Sprintf("at work, %d organisations to go", w.Count),
+		ca.InWork:       atWork(w.Count),
 		ca.Unpublished:  w.Of + ": its repository may have its next serial",
 		ca.Soaking:      w.Of + ": it is to follow when no reader can hold what is above it as it was before (policy.soak)",
 		ca.TreeBehind:   w.Of + ": the tree that rsync serves is behind RRDP",
@@ -97,4 +97,12 @@ func (g *global) tellWaits(ctx context.Context, out io.Writer) {
 		}
 		printWaiting(out, fresh)
 	}
+}
+
+// atWork is that so many organisations are planned and signed for.
+func atWork(n int) string {
+	if n == 1 {
+		return "at work, 1 organisation to go"
+	}
+	return fmt.Sprintf("at work, %d organisations to go", n)
 }
