@@ -58,6 +58,9 @@ type loss struct {
 	All       bool       `json:"all,omitempty"` // nothing is left to it
 	// Own tells that the holder keeps its resources, and intents of it were removed.
 	Own bool `json:"own,omitempty"`
+	// Coming tells that it is decided and comes later: a transfer takes it when it is finalised. It counts from the decision on, cancelled
+	// or not.
+	Coming bool `json:"coming,omitempty"`
 }
 
 // amounts is how much there is of what can be lost.
@@ -284,6 +287,10 @@ func (e *Engine) weigh(now time.Time, losses []loss) string {
 func (e *Engine) stillGone(t taken) []loss {
 	var gone []loss
 	for _, l := range t.Losses {
+		if l.Coming {
+			gone = append(gone, l)
+			continue
+		}
 		holding := e.ledger.Holding(l.Holder)
 		l.VRPs = slices.DeleteFunc(slices.Clone(l.VRPs), func(v roa.VRP) bool { return e.book.Stands(l.Holder, v, holding, t.At) })
 		l.ASPAs = slices.DeleteFunc(slices.Clone(l.ASPAs), func(v aspa.VAP) bool { return e.book.ASPAs.Stands(l.Holder, v.Customer, holding) })

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/roa"
 )
@@ -63,6 +64,44 @@ func TestBrakeRemembers(t *testing.T) {
 		// after the window it is as before
 		time.Sleep(24 * time.Hour)
 		h.decided(h.remove("isp", 1, Consent{}))
+	})
+}
+
+// TestBrakeRemembersWhatIsComing: what transfers take when they are finalised is weighed together when they begin, hours before any of it
+// has gone.
+func TestBrakeRemembersWhatIsComing(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		routed(h, 44, 4)
+		lost := h.engine.book.VRPs("isp", h.engine.ledger.Holding("isp"))
+		begin := func(i int, code string) (why, needs string) {
+			_, err := h.engine.DecideWeighed(Consent{Unbraked: true}, func(l *holdings.Ledger, _ *roa.Book, weigh func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error) {
+				if why, needs = weigh("isp", lost[5*i:5*i+5]); why != "" && code != needs {
+					return nil, fault.New(fault.Refused, "%s", why)
+				}
+				return l.SetPolicy(h.by(), holdings.DefaultPolicy("afrinic", []holdings.Profile{holdings.OnMarket, holdings.Portable}[i%2]))
+			})
+			if (err == nil) != (why == "" || code == needs) {
+				t.Fatal(err)
+			}
+			return why, needs
+		}
+		for i := range 2 {
+			if why, _ := begin(i, ""); why != "" {
+				t.Fatalf("transfer %d is held: %s", i, why)
+			}
+		}
+		third := "with what went in the last 24h0m0s it would take away 15 of 58 VRPs"
+		why, _ := begin(2, "")
+		h.reopen()
+		again, code := begin(2, "")
+		if !strings.HasPrefix(why, third) || again != why {
+			t.Fatalf("the third: %q, after a restart %q", why, again)
+		}
+		begin(2, code)
+		time.Sleep(24 * time.Hour)
+		if why, _ := begin(3, ""); why != "" {
+			t.Errorf("a day later: %s", why)
+		}
 	})
 }
 

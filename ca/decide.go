@@ -81,12 +81,20 @@ func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation
 }
 
 // DecideWeighed takes a decision whose losses come later and are weighed now: resolve is given the brake, which says why it would hold
-// that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass; nothing where it would not.
+// that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass; nothing where it would not. What passes
+// without a code is remembered, so that many such decisions are held as one would be.
 func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *roa.Book, func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error)) (*Effect, error) {
-	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
-		o, err := resolve(l, b, e.brakeOn)
+	var coming []loss
+	weigh := func(holder string, lost []roa.VRP) (why, code string) {
+		if why, code = e.brakeOn(holder, lost); why == "" && len(lost) > 0 {
+			coming = append(coming, loss{Holder: holder, VRPs: lost, Coming: true})
+		}
+		return why, code
+	}
+	return e.decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
+		o, err := resolve(l, b, weigh)
 		return o, nil, err
-	})
+	}, &coming)
 }
 
 // Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
@@ -122,6 +130,11 @@ func ofIntents(o *roa.Outcome) Resolve {
 // commits. Ledger and book change at one moment, under one number in the log. A dry run and what changes nothing end with the
 // effect. A decision that the brake holds is an error of kind Refused, and comes with its effect.
 func (e *Engine) Decide(consent Consent, resolve Resolve) (*Effect, error) {
+	return e.decide(consent, resolve, nil)
+}
+
+// decide is Decide. Coming is what the decision takes away later, once it is resolved; it may be nil.
+func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effect, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o, intents, err := resolve(e.ledger, e.book)
@@ -146,6 +159,9 @@ func (e *Engine) Decide(consent Consent, resolve Resolve) (*Effect, error) {
 	}
 	if f.Held != "" || consent.Unbraked {
 		f.losses = nil // somebody has looked at it, or none had to
+	}
+	if coming != nil {
+		f.losses = append(f.losses, *coming...)
 	}
 	if err := e.commitDecision(o, intents, f.losses); err != nil {
 		return nil, err

@@ -21,9 +21,9 @@ func openRepository(st store.Store, cfg rrdp.Config, log *slog.Logger) (*rrdp.Re
 		log.Warn("objects had changed on the disk and were restored from their other form: look at the disk", "repository", cfg.Name, "objects", n, "damage", cause)
 		return rrdp.Open(st, cfg)
 	}
-	if r, err = rrdp.Quarantine(st, cfg, cause); err != nil {
-		return nil, cause
+	if r, failed := rrdp.Quarantine(st, cfg, err); failed == nil {
+		log.Error("a repository is damaged and quarantined: nothing is published there, all else goes on", "repository", cfg.Name, "error", err)
+		return r, nil
 	}
-	log.Error("a repository is damaged and quarantined: nothing is published there, all else goes on", "repository", cfg.Name, "error", cause)
-	return r, nil
+	return nil, cause
 }

@@ -46,7 +46,7 @@ func (b *Batch) mend() error {
 		b.compaction.keep[e.seq] = true
 		object, damaged, err := e.salvage()
 		if err != nil {
-			return fault.New(fault.Corrupt, "%s has changed on the disk in both of its forms (%w): restore %s and the store from one backup", e.uri, err, r.cfg.Dir)
+			return fault.New(fault.Corrupt, "%s has changed on the disk in both of its forms (%w): restore %s and the store from one backup and start with 'serve --restored'; without a backup write another address into config.toml and have everything issued anew with 'cadastre address change'", e.uri, err, r.cfg.Dir)
 		}
 		if !damaged {
 			continue
