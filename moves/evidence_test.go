@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,9 +16,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
-	"cadastre/internal/inr"
-	"cadastre/internal/object"
-	"cadastre/internal/store"
+	"cadastre/internal/registrytest"
 	"cadastre/internal/transferwire"
 )
 
@@ -47,36 +44,13 @@ parent = "north"
 // begun is a mover with a transfer that is initiated, with its keys open.
 func begun(t *testing.T) (*Mover, uint64) {
 	t.Helper()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir, secret := t.TempDir(), []byte("a passphrase that is in no evidence")
-	st, err := store.Open(filepath.Join(dir, "store"), store.Options{Create: true, NoSync: true})
-	must(err)
-	t.Cleanup(func() { _ = st.Close() })
-	orgs, err := holdings.ParseTree([]byte(tree))
-	must(err)
-	policy := ca.DefaultPolicy()
-	policy.Algorithm = object.P256
-	policy.RsyncBase, policy.RRDPBase, policy.AnchorURL = "rsync://rpki.example/", "https://rpki.example/rrdp/", "https://rpki.example/ta/ta.cer"
-	must(ca.Init(st, dir, policy, orgs, secret, secret, "tester"))
-	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
-	must(err)
-	must(e.CheckHighWater(false))
-	must(e.Unseal(t.Context(), secret, secret, 1))
-	by := holdings.By{Actor: "tester", Time: time.Now()}
-	for _, d := range [][2]string{{"north", "196.10.0.0/16"}, {"acme", "196.10.0.0/20"}} {
-		resources, err := inr.Parse(d[1])
-		must(err)
-		_, err = e.Delegate(by, holdings.Delegation{To: d[0], Resources: resources, Status: holdings.Allocated, Ground: "contract"}, ca.Consent{})
-		must(err)
-	}
-	m := New(e, dir, slog.New(slog.DiscardHandler))
-	b, err := m.Initiate(by, Request{Kind: holdings.Merger, From: "acme", To: "shop"}, ca.Consent{})
-	must(err)
+	r := registrytest.New(t, tree, registrytest.Policy("rpki.example"))
+	t.Cleanup(r.Close)
+	r.Give("north", "196.10.0.0/16")
+	r.Give("acme", "196.10.0.0/20")
+	m := New(r.Engine(), r.Dir(), slog.New(slog.DiscardHandler))
+	b, err := m.Initiate(r.By(), Request{Kind: holdings.Merger, From: "acme", To: "shop"}, ca.Consent{})
+	r.OK(err)
 	return m, b.Transfer.ID
 }
 
