@@ -40,7 +40,7 @@ func TestImports(t *testing.T) {
 			continue
 		}
 		packages++
-		for _, dependency := range strings.Fields(parts[1]) {
+		for dependency := range strings.FieldsSeq(parts[1]) {
 			if below, ours := roomOf(dependency); ours && below > room {
 				t.Errorf("%s imports %s, which comes after it", parts[0], dependency)
 			}
@@ -48,7 +48,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s, which is for tests", parts[0], dependency)
 			}
 		}
-		for _, dependency := range strings.Fields(parts[2]) {
+		for dependency := range strings.FieldsSeq(parts[2]) {
 			below, ours := roomOf(dependency)
 			if ours && below > room {
 				t.Errorf("the tests of %s import %s, which comes after it", parts[0], dependency)

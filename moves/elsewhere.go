@@ -91,7 +91,7 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
-		return nil, nobodySaw("", err), nil //nolint:nilerr // it is said, and looked again
+		return nil, nobodySaw("", err), nil // it is said, and looked again
 	case report == nil:
 		return nil, nobodySaw("", nil), nil
 	}

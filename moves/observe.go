@@ -200,7 +200,7 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
-		return nobodySaw("", err), nil //nolint:nilerr // it is said, and looked again
+		return nobodySaw("", err), nil // it is said, and looked again
 	case report == nil:
 		return nobodySaw("", nil), nil
 	}

@@ -64,10 +64,13 @@ func New(t rapid.TB, root string) *Reader {
 	}
 }
 
-// Signed and the following implement Observer.
-func (r *Reader) Findings(int)  {}
+// Findings implements ca.Observer.
+func (r *Reader) Findings(int) {}
+
+// Remaining implements ca.Observer.
 func (r *Reader) Remaining(int) {}
 
+// Refused implements ca.Observer: it counts.
 func (r *Reader) Refused(kind fault.Kind) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,6 +96,7 @@ func (r *Reader) Pause(yes bool) {
 	r.rest = yes
 }
 
+// Signed implements ca.Observer.
 func (r *Reader) Signed(int, time.Duration) {
 	r.mu.Lock()
 	r.batches++
@@ -102,6 +106,7 @@ func (r *Reader) Signed(int, time.Duration) {
 	}
 }
 
+// Published implements ca.Observer: it takes the new serial, and validates all there is.
 func (r *Reader) Published(registry string, serial uint64, _ time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,9 +173,10 @@ func (r *Reader) fetch(registry string) bool {
 	return true
 }
 
-// Point implements validate.Source, and Get validate.Point.
+// Point implements validate.Source.
 func (r *Reader) Point(context.Context, validate.Place) (validate.Point, error) { return r, nil }
 
+// Get implements validate.Point.
 func (r *Reader) Get(uri string) ([]byte, bool) {
 	for _, files := range r.files {
 		if der, ok := files[uri]; ok {
@@ -287,13 +293,14 @@ func (r *Reader) Failed() bool {
 	return r.failed
 }
 
-// Reads is how many serials were looked at, and Batches how many were signed.
+// Reads is how many serials were looked at.
 func (r *Reader) Reads() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.reads
 }
 
+// Batches is how many batches were signed.
 func (r *Reader) Batches() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
