@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
@@ -68,6 +69,7 @@ type folders map[issued.Name]folder
 type folder struct {
 	certificates map[issued.Name]inr.Set // by the authority certified
 	roas         map[string]roa.VRP      // by file name
+	aspas        map[string]aspa.VAP     // by file name
 }
 
 func newWorld(l *holdings.Ledger, b *roa.Book, now time.Time) *world {
@@ -262,13 +264,15 @@ func (w *world) publish(name issued.Name) {
 		delete(sheet, name)
 		return
 	}
-	f := folder{map[issued.Name]inr.Set{}, map[string]roa.VRP{}}
+	f := folder{map[issued.Name]inr.Set{}, map[string]roa.VRP{}, map[string]aspa.VAP{}}
 	for file, p := range is.Products {
 		switch says := p.Says.(type) {
 		case issued.Name:
 			f.certificates[says] = w.issued[says].Certified
 		case roa.VRP:
 			f.roas[file] = says
+		case aspa.VAP:
+			f.aspas[file] = says
 		}
 	}
 	sheet[name] = f
@@ -292,14 +296,15 @@ func (w *world) snapshot() map[string]folders { return maps.Clone(w.sheets) }
 // reading is what a strict relying party makes of a state.
 type reading struct {
 	vrps     map[roa.VRP]bool
-	over     []string      // certificates and ROAs that name more than their issuer has
-	missing  []issued.Name // authorities with a certificate and no folder
-	orphaned []issued.Name // folders that no certificate leads to
+	aspas    map[string]bool // as text
+	over     []string        // certificates and ROAs that name more than their issuer has
+	missing  []issued.Name   // authorities with a certificate and no folder
+	orphaned []issued.Name   // folders that no certificate leads to
 }
 
 // read walks from the trust anchor, as RFC 6487 has it: what exceeds its issuer is not valid, nor is anything below.
 func (w *world) read(state map[string]folders) reading {
-	r := reading{vrps: map[roa.VRP]bool{}}
+	r := reading{vrps: map[roa.VRP]bool{}, aspas: map[string]bool{}}
 	seen := map[issued.Name]bool{}
 	var walk func(holder issued.Name, certified inr.Set)
 	walk = func(holder issued.Name, certified inr.Set) {
@@ -315,6 +320,13 @@ func (w *world) read(state map[string]folders) reading {
 				continue
 			}
 			r.vrps[vrp] = true
+		}
+		for name, vap := range f.aspas {
+			if !certified.Contains(inr.OfAS(vap.Customer, vap.Customer)) {
+				r.over = append(r.over, fmt.Sprintf("%s of %s for %s", name, holder, vap))
+				continue
+			}
+			r.aspas[vap.String()] = true
 		}
 		for child, resources := range f.certificates {
 			if !certified.Contains(resources) {
@@ -355,12 +367,31 @@ func (w *world) wanted() map[roa.VRP]bool {
 	return vrps
 }
 
+// wantedASPAs is the ASPAs that ledger and book ask for, as text.
+func (w *world) wantedASPAs() map[string]bool {
+	aspas := map[string]bool{}
+	for _, holder := range w.Organisations() {
+		for _, v := range payload.Of[aspa.VAP](w.Authorised(w.active(holder), w.Holding(holder))) {
+			aspas[v.String()] = true
+		}
+	}
+	return aspas
+}
+
+// promised is what every reader has to find until a plan is at its end.
+type promised struct {
+	vrps  map[roa.VRP]bool
+	aspas map[string]bool
+}
+
 // execute takes a plan to its end, batches of at most limit keys, and says what was wrong on the way: for a reader who
 // sees each serial as it comes out, and for one who holds any of the repositories as it was one batch ago.
 func (w *world) execute(waves []Wave, limit int) error {
 	before := w.snapshot()
-	keep, after := w.read(before).vrps, w.wanted()
-	maps.DeleteFunc(keep, func(v roa.VRP, _ bool) bool { return !after[v] })
+	found, after, aspas := w.read(before), w.wanted(), w.wantedASPAs()
+	maps.DeleteFunc(found.vrps, func(v roa.VRP, _ bool) bool { return !after[v] })
+	maps.DeleteFunc(found.aspas, func(v string, _ bool) bool { return !aspas[v] })
+	keep := promised{found.vrps, found.aspas}
 	for _, wave := range waves {
 		for _, updates := range wave.Chunks(limit) {
 			w.doBatch(updates)
@@ -378,7 +409,7 @@ func (w *world) execute(waves []Wave, limit int) error {
 }
 
 // publishedInOrder looks at the state after each repository that comes out, in the order of publishInOrder.
-func (w *world) publishedInOrder(before, now map[string]folders, step Step, keep map[roa.VRP]bool) error {
+func (w *world) publishedInOrder(before, now map[string]folders, step Step, keep promised) error {
 	state := maps.Clone(before)
 	order := slices.SortedFunc(maps.Keys(now), func(a, b string) int { return w.Ledger.Depth(b) - w.Ledger.Depth(a) })
 	if step == Shrink {
@@ -404,7 +435,7 @@ func (w *world) publishedInOrder(before, now map[string]folders, step Step, keep
 }
 
 // mixed looks at every state in which some repositories are as they were and the others as they are.
-func (w *world) mixed(before, now map[string]folders, keep map[roa.VRP]bool) error {
+func (w *world) mixed(before, now map[string]folders, keep promised) error {
 	repositories := slices.Sorted(maps.Keys(now))
 	for some := range 1 << len(repositories) {
 		state := maps.Clone(now)
@@ -426,10 +457,15 @@ func (w *world) mixed(before, now map[string]folders, keep map[roa.VRP]bool) err
 	return nil
 }
 
-func kept(keep map[roa.VRP]bool, r reading) error {
-	for vrp := range keep {
+func kept(keep promised, r reading) error {
+	for vrp := range keep.vrps {
 		if !r.vrps[vrp] {
 			return fmt.Errorf("a bystander's VRP is missing: %s", vrp)
+		}
+	}
+	for says := range keep.aspas {
+		if !r.aspas[says] {
+			return fmt.Errorf("a bystander's ASPA is missing: %s", says)
 		}
 	}
 	return nil
@@ -451,6 +487,9 @@ func (w *world) done() error {
 	r, want := w.read(w.snapshot()), w.wanted()
 	if !maps.Equal(r.vrps, want) {
 		return fmt.Errorf("the VRPs are %v, and should be %v", r.vrps, want)
+	}
+	if want := w.wantedASPAs(); !maps.Equal(r.aspas, want) {
+		return fmt.Errorf("the ASPAs are %v, and should be %v", r.aspas, want)
 	}
 	if again, _ := Make(w, &w.policy, w.all(), w.now); len(again) > 0 {
 		return fmt.Errorf("there is still a plan: %+v", again)

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/aspa"
 	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
@@ -344,7 +345,7 @@ func (h *history) some(t *rapid.T) inr.Set {
 	block := rapid.SampledFrom([]string{"41.0", "41.1", "177.0"}).Draw(t, "block")
 	first := rapid.IntRange(0, 63).Draw(t, "first")
 	last := min(63, first+rapid.IntRange(0, 40).Draw(t, "width"))
-	return resources(t, fmt.Sprintf("%s.%d.0-%s.%d.255", block, first, block, last))
+	return resources(t, fmt.Sprintf("%s.%d.0-%s.%d.255, AS%d-AS%d", block, first, block, last, 37000+first, 37000+last))
 }
 
 // delegate gives a chain of organisations, or one of them, some of what is not given yet.
@@ -391,6 +392,24 @@ func (h *history) intends(t *rapid.T) {
 	}
 }
 
+// names has providers authorised for a customer AS, or takes its ASPA back.
+func (h *history) names(t *rapid.T) {
+	holder := rapid.SampledFrom(h.people).Draw(t, "holder")
+	held := h.some(t).Intersect(h.Holding(holder)).AS
+	if len(held) == 0 {
+		return
+	}
+	row := aspa.Row{VAP: aspa.VAP{Customer: held[0].First, Providers: []uint32{uint32(174 + rapid.IntRange(0, 2).Draw(t, "provider"))}}}
+	f := &aspa.File{Add: []aspa.Row{row}}
+	if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
+		f = &aspa.File{Remove: []aspa.Row{{VAP: aspa.VAP{Customer: held[0].First}}}}
+	}
+	r, err := h.book.ASPAs.Resolve(h.Ledger, f, aspa.Options{Replace: rapid.Bool().Draw(t, "replace"), Actor: "chance", Time: h.now})
+	if err == nil { // it may be the holder's below, or not be there
+		h.must(h.want(&roa.Outcome{ASPAs: r.Change}, nil))
+	}
+}
+
 func (h *history) relents(t *rapid.T) {
 	holder := rapid.SampledFrom(h.people).Draw(t, "holder")
 	if all := h.book.Of(holder); len(all) > 0 {
@@ -417,7 +436,7 @@ func newHistory(t *rapid.T) *history {
 
 func (h *history) steps() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"delegate": h.delegate, "delegate too": h.delegate, "delegate also": h.delegate, "end": h.end, "move": h.move,
+		"delegate": h.delegate, "delegate too": h.delegate, "delegate also": h.delegate, "end": h.end, "move": h.move, "names": h.names, "names too": h.names,
 		"intend": h.intends, "intend too": h.intends, "relent": h.relents, "roll": h.rolls, "time": h.passes,
 	}
 }
