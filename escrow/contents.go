@@ -69,7 +69,7 @@ func (c *contents) Revision() store.Revision { return 0 }
 func (c *contents) sum() (s Sum) {
 	for bucket, values := range c.buckets {
 		if n := s.count(bucket); n != nil {
-			*n = len(values)
+			*n += len(values) // several kinds of records are intents
 		}
 	}
 	s.Log = logOf(c, uint64(s.Decisions)) // #nosec G115 -- a count
@@ -91,7 +91,7 @@ func (s *Sum) count(bucket string) *int {
 		return &s.Organisations
 	case "delegation":
 		return &s.Delegations
-	case "intent":
+	case "intent", "aspa-intent":
 		return &s.Intents
 	case "decision":
 		return &s.Decisions
