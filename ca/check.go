@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issue"
 	"cadastre/ca/kinds"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
-	"cadastre/internal/payload"
 	"cadastre/internal/validate"
 )
 
@@ -34,11 +34,11 @@ func (e *Engine) reading() []validate.Option {
 
 // check has the gate walk the state that would be, and compares the VRPs that it finds with those that were meant.
 // The verdict is to be accepted once the state is committed.
-func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*validate.Verdict, error) {
-	byURI := map[string]*change{}
-	for _, c := range b.changes {
-		if !c.gone && c.next.Delegated == nil {
-			byURI[c.next.CertificateURI] = c
+func (e *Engine) check(ctx context.Context, b *issue.Batch, would validate.Point) (*validate.Verdict, error) {
+	byURI := map[string]*issue.Change{}
+	for _, c := range b.Changes {
+		if !c.Gone && c.Next.Delegated == nil {
+			byURI[c.Next.CertificateURI] = c
 		}
 	}
 	verdict, err := e.loop.gate.Check(ctx, time.Now(), would, slices.Sorted(maps.Keys(byURI)))
@@ -51,17 +51,12 @@ func (e *Engine) check(ctx context.Context, b *batch, would validate.Point) (*va
 	}
 	for uri, c := range byURI {
 		for _, kind := range kinds.Table {
-			if found, meant := kind.Found(verdict, uri), c.meant(kind.Name); !slices.Equal(found, meant) {
-				return nil, fault.New(fault.Invalid, "what would be published for %s has %d payloads of %ss where %d are meant, so it is not published", c.next.Name, len(found), kind.Title, len(meant))
+			if found, meant := kind.Found(verdict, uri), c.Meant(kind.Name); !slices.Equal(found, meant) {
+				return nil, fault.New(fault.Invalid, "what would be published for %s has %d payloads of %ss where %d are meant, so it is not published", c.Next.Name, len(found), kind.Title, len(meant))
 			}
 		}
 	}
 	return verdict, nil
-}
-
-// meant is the payloads of an authority's objects of a kind as text, sorted, each once.
-func (c *change) meant(kind payload.Kind) []string {
-	return payload.Texts(slices.DeleteFunc(c.next.Payloads(), func(p payload.Payload) bool { return p.Kind() != kind }))
 }
 
 func firstFindings(findings []validate.Finding) string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
@@ -110,15 +111,15 @@ func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
 // commit checks a batch and makes it the state: one transaction for the authorities, their products and revocations
 // and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
 // serial is closed in the same transaction.
-func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
+func (e *Engine) commit(ctx context.Context, b *issue.Batch, closing bool) error {
 	files, changed, moved := map[string][]byte{}, map[string]*issued.Authority{}, map[string]bool{}
-	for name, c := range b.changes {
-		if was := e.issued.Authority(name); was != nil && was.CertificateURI != "" && (c.gone || was.CertificateURI != c.next.CertificateURI) {
+	for name, c := range b.Changes {
+		if was := e.issued.Authority(name); was != nil && was.CertificateURI != "" && (c.Gone || was.CertificateURI != c.Next.CertificateURI) {
 			moved[was.CertificateURI] = true
 		}
-		maps.Copy(files, c.files)
-		if !c.gone {
-			changed[c.next.CertificateURI] = &c.next.Authority
+		maps.Copy(files, c.Files)
+		if !c.Gone {
+			changed[c.Next.CertificateURI] = &c.Next.Authority
 		}
 	}
 	verdict, err := e.check(ctx, b, candidate{e, files, changed, moved})
@@ -132,15 +133,15 @@ func (e *Engine) commit(ctx context.Context, b *batch, closing bool) error {
 		return err
 	}
 	err = e.commitBatches(prepared, func(w store.Writer) error {
-		for _, name := range slices.SortedFunc(maps.Keys(b.changes), issued.Name.Compare) {
-			if err := e.write(w, b.changes[name], b.now); err != nil {
+		for _, name := range slices.SortedFunc(maps.Keys(b.Changes), issued.Name.Compare) {
+			if err := e.write(w, b.Changes[name], b.Now); err != nil {
 				return err
 			}
 		}
 		if err := store.PutValue(w, engineBucket, stepKey, e.loop.step); err != nil {
 			return err
 		}
-		return store.PutValue(w, engineBucket, clockKey, b.now)
+		return store.PutValue(w, engineBucket, clockKey, b.Now)
 	})
 	if err != nil {
 		return fault.Wrap(err, "couldn't commit")
@@ -206,13 +207,13 @@ func (e *Engine) prepareChanges(perRepository map[string][]rrdp.Change, closing 
 }
 
 // write puts an authority's new state into the store.
-func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
-	if c.gone {
-		return issued.Erase(w, &c.next.Authority)
+func (e *Engine) write(w store.Writer, c *issue.Change, now time.Time) error {
+	if c.Gone {
+		return issued.Erase(w, &c.Next.Authority)
 	}
-	to := issued.Change{Next: &c.next.Authority, Added: c.added, Removed: c.removed, Revoked: c.revoked, Closed: c.touched}
-	if c.created && c.key != nil {
-		sealed, err := e.sealKey(to.Next, c.key)
+	to := issued.Change{Next: &c.Next.Authority, Added: c.Added, Removed: c.Removed, Revoked: c.Revoked, Closed: c.Touched}
+	if c.Created && c.Key != nil {
+		sealed, err := e.sealKey(to.Next, c.Key)
 		if err != nil {
 			return err
 		}
@@ -222,14 +223,14 @@ func (e *Engine) write(w store.Writer, c *change, now time.Time) error {
 }
 
 // remember keeps what was committed where plans and clocks look for it.
-func (e *Engine) remember(b *batch) {
+func (e *Engine) remember(b *issue.Batch) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	for name, c := range b.changes {
-		if c.gone {
+	for name, c := range b.Changes {
+		if c.Gone {
 			e.issued.Drop(name)
 		} else {
-			e.issued.Keep(c.next)
+			e.issued.Keep(c.Next)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
 	"cadastre/federation"
@@ -381,3 +382,31 @@ func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(
 
 // newInstallation draws the name of an installation.
 func newInstallation() string { return rand.Text() }
+
+// houseOf is the engine as issuing sees it.
+type houseOf struct{ engine *Engine }
+
+func (h houseOf) New(authority issued.Name) issued.Authority { return h.engine.newAuthority(authority) }
+func (h houseOf) Kind(holder string) holdings.Kind           { return h.engine.kindOf(holder) }
+func (h houseOf) Place(authority issued.Name) *issued.Place  { return h.engine.placeAsked(authority) }
+func (h houseOf) Unsent(authority *issued.Authority) bool    { return h.engine.unsent(authority) }
+
+func (h houseOf) Read(authority issued.Name) (*issued.Records, error) {
+	return h.engine.issued.Read(authority)
+}
+
+func (h houseOf) Received(authority issued.Name) *issue.Received {
+	got := h.engine.receivedFor(authority)
+	if got == nil {
+		return nil
+	}
+	return &issue.Received{URI: got.URI, Resources: got.Resources, Subject: got.Subject, Serial: got.Serial, Expires: got.Expires}
+}
+
+func (h houseOf) Key(authority *issued.Authority) (crypto.Signer, error) {
+	return h.engine.openKey(authority)
+}
+
+func (h houseOf) OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error) {
+	return h.engine.pool.Take(ctx, n)
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
 	"cadastre/rrdp"
@@ -27,11 +28,11 @@ func (e *Engine) staged() []string {
 
 // mayClose tells whether a batch that ends a plan can close its serial in its own transaction: nothing else waits to be
 // published, and its repository may have a serial now.
-func (e *Engine) mayClose(b *batch) bool {
+func (e *Engine) mayClose(b *issue.Batch) bool {
 	registries := map[string]bool{}
-	for _, c := range b.changes {
-		if len(c.files) > 0 && c.next.Base == "" {
-			registries[c.next.Repository] = true
+	for _, c := range b.Changes {
+		if len(c.Files) > 0 && c.Next.Base == "" {
+			registries[c.Next.Repository] = true
 		}
 	}
 	for _, registry := range e.staged() {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
 )
@@ -113,14 +114,14 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]plan.Update, lastWave bo
 
 // signing is the outcome of signing a batch.
 type signing struct {
-	signed *signed
+	signed *issue.Signed
 	err    error
 }
 
 func (e *Engine) startSigning(ctx context.Context, updates []plan.Update) <-chan signing {
 	out := make(chan signing, 1)
 	go func() {
-		s, err := e.sign(ctx, updates, time.Now().Truncate(time.Second))
+		s, err := issue.Sign(ctx, houseOf{e}, &e.policy, updates, time.Now().Truncate(time.Second))
 		out <- signing{s, err}
 	}()
 	return out
@@ -128,11 +129,11 @@ func (e *Engine) startSigning(ctx context.Context, updates []plan.Update) <-chan
 
 // finishBatch closes, checks and commits a signed batch, unless a decision has overtaken it: what it was planned from is
 // then no longer so, and it is planned again. The last batch of a plan is published in the same transaction if it can be.
-func (e *Engine) finishBatch(ctx context.Context, s *signed, last bool, start time.Time) (committed bool, err error) {
+func (e *Engine) finishBatch(ctx context.Context, s *issue.Signed, last bool, start time.Time) (committed bool, err error) {
 	if err := e.believe(); err != nil {
 		return false, err
 	}
-	b, err := s.close(ctx, e)
+	b, err := s.Close(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -144,8 +145,8 @@ func (e *Engine) finishBatch(ctx context.Context, s *signed, last bool, start ti
 		return false, err
 	}
 	objects := 0
-	for _, c := range b.changes {
-		objects += len(c.files)
+	for _, c := range b.Changes {
+		objects += len(c.Files)
 	}
 	e.Observer.Signed(objects, time.Since(start))
 	if closing {
@@ -155,10 +156,10 @@ func (e *Engine) finishBatch(ctx context.Context, s *signed, last bool, start ti
 }
 
 // overtaken tells whether a decision touched any organisation of a batch since it was planned.
-func (e *Engine) overtaken(b *batch) bool {
+func (e *Engine) overtaken(b *issue.Batch) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	for name := range b.changes {
+	for name := range b.Changes {
 		if e.dirty[name.Holder] {
 			return true
 		}
@@ -194,4 +195,17 @@ func (e *Engine) toGo() int {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.agenda.Count(e.dirty, e.backlog)
+}
+
+// holdPool pauses the making of keys for stock while a plan is carried out for which there are enough. It returns how to
+// go on.
+func (e *Engine) holdPool(waves []plan.Wave) func() {
+	n := 0
+	for _, w := range waves {
+		n += plan.KeysFor(w.Updates)
+	}
+	if ready, _ := e.pool.Depth(); ready < n {
+		return func() {}
+	}
+	return e.pool.Hold()
 }

@@ -1,4 +1,4 @@
-package ca
+package issue
 
 import (
 	"crypto/sha256"

@@ -1,0 +1,369 @@
+// Package issue makes bytes of a plan's updates: it signs certificates and signed objects, and closes each authority with a CRL and a
+// manifest. It takes no decision, and keeps nothing: what comes of a batch is a value that its caller checks and commits.
+package issue
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"math/big"
+	"runtime"
+	"sync"
+	"time"
+
+	"cadastre/ca/issued"
+	"cadastre/ca/kinds"
+	"cadastre/ca/plan"
+	"cadastre/holdings"
+	"cadastre/internal/fault"
+	"cadastre/internal/inr"
+	"cadastre/internal/object"
+	"cadastre/internal/payload"
+)
+
+// House is what issuing needs of those who keep records and keys. It is safe for concurrent use.
+type House interface {
+	New(authority issued.Name) issued.Authority             // the record of one that is to be: where it stands and publishes
+	Read(authority issued.Name) (*issued.Records, error)    // nil where there is none
+	Kind(holder string) holdings.Kind                       // of an organisation
+	Place(authority issued.Name) *issued.Place              // where a delegated CA asked to publish; nil where the key is ours
+	Received(authority issued.Name) *Received               // what a parent elsewhere certified; nil where nothing is
+	Unsent(authority *issued.Authority) bool                // it publishes at a server that does not have all of it
+	Key(authority *issued.Authority) (crypto.Signer, error) // its long-lived key
+	OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error)
+}
+
+// Received is a certificate that a parent elsewhere issued to an authority of ours.
+type Received struct {
+	URI       string
+	Resources inr.Set
+	Subject   []byte // DER
+	Serial    *big.Int
+	Expires   time.Time
+}
+
+// Change is what becomes of one authority in a batch: its record and products, first as they were when the batch was
+// signed and, once it is closed, as they will be. A change with Gone set ends the authority.
+type Change struct {
+	Next      *issued.Records
+	Key       crypto.Signer // the authority's own
+	Created   bool
+	Gone      bool
+	Certified bool // its certificate is a new one
+	Shed      bool // it gave one below it less, or withdrew a signed object
+	Touched   bool // it makes a new CRL and manifest
+
+	Added   []issued.Product
+	Removed []issued.Product
+	Revoked []issued.Revocation
+	Files   map[string][]byte // by URI; nil for what is withdrawn
+}
+
+// Batch is changes that become visible together.
+type Batch struct {
+	Now     time.Time
+	Changes map[issued.Name]*Change
+}
+
+// batcher makes one batch: it signs, and touches no state.
+type batcher struct {
+	*Batch
+	house  House
+	policy *issued.Policy
+	mu     sync.Mutex // guards what the tasks add to changes
+	tasks  []func() error
+}
+
+// Signed is a batch whose certificates and ROAs are signed, and whose CRLs and manifests are not. What it was signed
+// from may be one batch old when it is closed.
+type Signed struct {
+	*batcher
+	oneTime *stock // the keys for its manifests
+}
+
+// Sign signs the certificates and signed objects that the updates ask for. It can run beside the closing and committing of the
+// batch before it.
+func Sign(ctx context.Context, house House, policy *issued.Policy, updates []plan.Update, now time.Time) (*Signed, error) {
+	b := &batcher{Batch: &Batch{Now: now, Changes: map[issued.Name]*Change{}}, house: house, policy: policy}
+	stock, err := oneTimeKeys(ctx, house, updates)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range updates {
+		if u.Create {
+			if err := b.create(u.Name, stock); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, u := range updates {
+		if err := b.update(u, stock); err != nil {
+			return nil, err
+		}
+	}
+	return &Signed{b, stock}, inParallel(b.tasks)
+}
+
+// stock is keys that were taken from the pool for one batch.
+type stock []crypto.Signer
+
+func (s *stock) next() crypto.Signer {
+	key := (*s)[0]
+	*s = (*s)[1:]
+	return key
+}
+
+// oneTimeKeys takes from the pool what the updates need.
+func oneTimeKeys(ctx context.Context, house House, updates []plan.Update) (*stock, error) {
+	taken, err := house.OneTimeKeys(ctx, plan.KeysFor(updates))
+	return (*stock)(&taken), err
+}
+
+// inParallel runs tasks on all cores and returns the first error.
+func inParallel(tasks []func() error) error {
+	var wg sync.WaitGroup
+	queue := make(chan func() error)
+	failed := make(chan error, len(tasks))
+	for range min(runtime.GOMAXPROCS(0), len(tasks)) {
+		wg.Go(func() {
+			for task := range queue {
+				if err := task(); err != nil {
+					failed <- err
+				}
+			}
+		})
+	}
+	for _, task := range tasks {
+		if len(failed) > 0 {
+			break
+		}
+		queue <- task
+	}
+	close(queue)
+	wg.Wait()
+	close(failed)
+	return <-failed
+}
+
+// change is the change of an authority that exists, or is being made in this batch.
+func (b *batcher) change(name issued.Name) (*Change, error) {
+	if c := b.Changes[name]; c != nil {
+		return c, nil
+	}
+	is, err := b.house.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	if is == nil {
+		return nil, fault.New(fault.Conflict, "the authority %s is no more", name)
+	}
+	next := &issued.Records{Authority: is.Authority, Products: is.Products, Revoked: is.Revoked}
+	c := &Change{Next: next, Files: map[string][]byte{}}
+	b.Changes[name] = c
+	return c, nil
+}
+
+// create begins a new authority: with a key of the stock, or with that which a delegated CA asked to have certified.
+func (b *batcher) create(name issued.Name, stock *stock) error {
+	next := &issued.Records{Authority: b.house.New(name)}
+	c := &Change{Next: next, Created: true, Files: map[string][]byte{}}
+	if next.Delegated == nil {
+		c.Key = stock.next()
+		public, err := object.PublicKeyOf(c.Key)
+		if err != nil {
+			return err
+		}
+		next.KeyID, next.KeyInfo = public.ID, public.Info
+	}
+	b.Changes[name] = c
+	return nil
+}
+
+// update adds the tasks of one authority.
+func (b *batcher) update(u plan.Update, stock *stock) error {
+	c, err := b.change(u.Name)
+	if err != nil || c.Next.Delegated != nil {
+		return err
+	}
+	if u.End {
+		b.end(c)
+		return nil
+	}
+	c.Touched = true
+	if c.Key == nil {
+		if c.Key, err = b.house.Key(&c.Next.Authority); err != nil {
+			return err
+		}
+	}
+	if u.Adopt {
+		b.adopt(c, b.house.Received(u.Name))
+	}
+	for _, file := range u.Withdraw {
+		product := c.Next.Products[file]
+		if _, is := product.Payload(); is {
+			c.Shed = true
+		}
+		b.withdraw(c, product)
+	}
+	for _, file := range u.Release {
+		c.Shed = true
+		b.release(c, c.Next.Products[file])
+	}
+	for _, name := range u.Revoke {
+		if err := b.revoke(c, name); err != nil {
+			return err
+		}
+	}
+	known := b.Now.Add(-b.policy.Soak)
+	if b.house.Unsent(&c.Next.Authority) {
+		known = time.Time{}
+	}
+	for _, order := range u.Certify {
+		child, err := b.change(order.Name)
+		if err != nil {
+			return err
+		}
+		if !child.Created && !order.Resources.Contains(child.Next.Certified) {
+			c.Shed = true
+		}
+		child.Next.Names(order.Resources, b.Now, known)
+		if err := b.certify(c, child, b.house.Place(order.Name), b.policy.LifetimeOf(b.house.Kind(child.Next.Holder))); err != nil {
+			return err
+		}
+	}
+	for _, says := range u.Authorise {
+		oneTime := stock.next()
+		b.tasks = append(b.tasks, func() error { return b.authorise(c, says, oneTime) })
+	}
+	return nil
+}
+
+// withdraw takes a product out of the manifest and puts it on the CRL.
+func (b *batcher) withdraw(c *Change, p issued.Product) {
+	b.release(c, p)
+	c.Files[b.policy.Place(&c.Next.Authority)+p.Name] = nil
+}
+
+// release does so with a product whose file is another authority's from now on.
+func (b *batcher) release(c *Change, p issued.Product) {
+	c.Removed = append(c.Removed, p)
+	b.revokeSerial(c, p.Serial, p.Expires)
+}
+
+// adopt takes up the certificate that a parent outside the tree issued.
+func (b *batcher) adopt(c *Change, got *Received) {
+	own := &c.Next.Authority
+	own.Names(got.Resources, b.Now, b.Now.Add(-b.policy.Soak))
+	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
+	own.Issuer, own.Subject, own.Certificated = issued.Outside, got.Subject, b.Now
+	c.Certified = true
+}
+
+func (b *batcher) revokeSerial(c *Change, serial *big.Int, expires time.Time) {
+	if serial != nil && expires.After(b.Now) {
+		c.Revoked = append(c.Revoked, issued.Revocation{Serial: serial, At: b.Now, Expires: expires})
+	}
+}
+
+// revoke ends an authority below c: its certificate is revoked, and all that it published withdrawn.
+func (b *batcher) revoke(c *Change, name issued.Name) error {
+	child, err := b.change(name)
+	if err != nil {
+		return err
+	}
+	b.end(child)
+	b.withdraw(c, c.Next.Products[child.Next.CertificateName()])
+	return nil
+}
+
+// end withdraws all that an authority published. What a delegated CA published is its own business.
+func (b *batcher) end(c *Change) {
+	c.Gone, c.Touched = true, false
+	if c.Next.Delegated != nil || c.Next.Awaits() {
+		return
+	}
+	place := b.policy.Place(&c.Next.Authority)
+	for name := range c.Next.Products {
+		c.Files[place+name] = nil
+	}
+	c.Files[place+c.Next.ManifestName()] = nil
+	c.Files[place+c.Next.CRLName()] = nil
+}
+
+// certify issues a certificate for what an authority is to name; one that replaces another has its name, and the other is
+// revoked. Place is where a delegated CA publishes, as it asked last.
+func (b *batcher) certify(c, child *Change, place *issued.Place, l issued.Lifetime) error {
+	sub := &child.Next.Authority
+	if place != nil {
+		sub.Delegated = place
+	}
+	name := sub.CertificateName()
+	if old, replaces := c.Next.Products[name]; replaces {
+		if old.Says != sub.Name { // a source of chance that repeats itself; the next key is another
+			return fault.New(fault.Internal, "the key that was made for %s is that of %s, whose certificate would be replaced", sub.Name, old.Says)
+		}
+		b.revokeSerial(c, old.Serial, old.Expires)
+	}
+	own := &c.Next.Authority
+	serial, ends := object.NewSerial(), issued.Earlier(b.Now.Add(l.Life), own.CertExpires)
+	sub.CertSerial, sub.CertExpires = serial, ends
+	sub.CertificateURI = b.policy.Place(own) + name
+	sub.Issuer, sub.Certificated = own.Name, b.Now
+	child.Certified = true
+	certificate := object.Certificate{
+		Serial: serial, Issuer: own.KeyID, IssuerName: own.Subject, Key: sub.PublicKey(),
+		NotBefore: b.Now.Add(-issued.Backdate), NotAfter: ends, Resources: sub.Certified,
+		CRL: b.policy.Place(own) + own.CRLName(), Issued: own.CertificateURI,
+		Repository: b.policy.Place(sub), Manifest: b.policy.ManifestURI(sub), Notify: b.policy.NotifyOf(sub),
+	}
+	b.tasks = append(b.tasks, func() error {
+		der, err := certificate.Sign(c.Key)
+		if err != nil {
+			return err
+		}
+		if err := vetoCertificate(sub.CertificateURI, der, &certificate); err != nil {
+			return err
+		}
+		b.add(c, der, issued.Product{Name: name, Serial: serial, Expires: ends, Says: sub.Name})
+		return nil
+	})
+	return nil
+}
+
+// authorise issues the signed object of a payload.
+func (b *batcher) authorise(c *Change, says payload.Payload, oneTime crypto.Signer) error {
+	kind, err := kinds.Of(says.Kind())
+	if err != nil {
+		return err
+	}
+	key, err := object.PublicKeyOf(oneTime)
+	if err != nil {
+		return err
+	}
+	own := &c.Next.Authority
+	name := key.ID.FileName() + kind.Extension // a new name for each issuance (RFC 6481, section 2.2)
+	ends := issued.Earlier(b.Now.Add(b.policy.ROA.Life), own.CertExpires)
+	der, serial, err := kind.Sign(says, kinds.Order{
+		Place: b.place(own, name), NotBefore: b.Now.Add(-issued.Backdate), NotAfter: ends, Issuer: c.Key, OneTime: oneTime, At: b.Now,
+	})
+	if err != nil {
+		return err
+	}
+	b.add(c, der, issued.Product{Name: name, Serial: serial, Expires: ends, Says: says})
+	return nil
+}
+
+func (b *batcher) place(a *issued.Authority, name string) object.Place {
+	place := b.policy.Place(a)
+	return object.Place{Issuer: a.KeyID, IssuerName: a.Subject, CRL: place + a.CRLName(), Issued: a.CertificateURI, Object: place + name}
+}
+
+// add notes what a task made.
+func (b *batcher) add(c *Change, der []byte, p issued.Product) {
+	p.Hash = sha256.Sum256(der)
+	uri := b.policy.Place(&c.Next.Authority) + p.Name
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Files[uri] = der
+	c.Added = append(c.Added, p)
+}
