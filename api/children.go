@@ -31,9 +31,9 @@ type ChildrenRemove struct {
 func (s server) children(mux *router) {
 	e := s.engine
 	handle(mux, "/children/add", func(_ context.Context, q ChildrenAdd) (XML, error) {
-		return xmlOf(e.AddChild(q.holdings(), q.Holder, []byte(q.Request)))
+		return xmlOf(e.Federation.AddChild(q.holdings(), q.Holder, []byte(q.Request)))
 	})
-	handle(mux, "/children/response", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.ChildResponse(q.Holder)) })
+	handle(mux, "/children/response", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.Federation.ChildResponse(q.Holder)) })
 	handle(mux, "/children/list", func(context.Context, Nothing) ([]ca.ChildStatus, error) { return e.Children() })
 	handle(mux, "/children/show", s.childrenShow)
 	handle(mux, "/children/update", func(_ context.Context, q ChildrenUpdate) (XML, error) {
@@ -41,12 +41,12 @@ func (s server) children(mux *router) {
 			return XML{}, err
 		}
 		if q.ResetReplay {
-			return XML{}, e.ResetChild(q.holdings(), q.Holder)
+			return XML{}, e.Federation.ResetChild(q.holdings(), q.Holder)
 		}
-		return xmlOf(e.UpdateChild(q.holdings(), q.Holder, []byte(q.Request)))
+		return xmlOf(e.Federation.UpdateChild(q.holdings(), q.Holder, []byte(q.Request)))
 	})
 	handle(mux, "/children/remove", func(_ context.Context, q ChildrenRemove) (Nothing, error) {
-		return Nothing{}, e.RemoveChild(q.holdings(), q.Holder)
+		return Nothing{}, e.Federation.RemoveChild(q.holdings(), q.Holder)
 	})
 }
 

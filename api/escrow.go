@@ -23,7 +23,7 @@ func (s server) escrow(mux *router) {
 		return escrow.Deposit(ctx, s.engine, escrow.Options{Folder: q.Folder, Recipient: q.Recipient, Full: q.Full})
 	})
 	handle(mux, "/escrow/signer", func(context.Context, Nothing) (Certificate, error) {
-		der, err := s.engine.Identity()
+		der, err := s.engine.Federation.Identity()
 		return Certificate{der}, err
 	})
 }

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"cadastre/ca"
+	"cadastre/federation"
 )
 
 // IdentityActivate asks that peers be answered with the new identity: those named, or all, which ends the old one.
@@ -19,23 +19,23 @@ type IdentityRenew struct{ By }
 
 func (s server) identity(mux *router) {
 	e := s.engine
-	handle(mux, "/identity/show", func(context.Context, Nothing) ([]ca.IdentityStatus, error) { return e.Identities() })
-	handle(mux, "/identity/renew", func(_ context.Context, q IdentityRenew) ([]ca.IdentityStatus, error) {
-		if err := e.RenewIdentity(q.holdings()); err != nil {
+	handle(mux, "/identity/show", func(context.Context, Nothing) ([]federation.IdentityStatus, error) { return e.Federation.Identities() })
+	handle(mux, "/identity/renew", func(_ context.Context, q IdentityRenew) ([]federation.IdentityStatus, error) {
+		if err := e.Federation.RenewIdentity(q.holdings()); err != nil {
 			return nil, err
 		}
-		return e.Identities()
+		return e.Federation.Identities()
 	})
-	handle(mux, "/identity/activate", func(_ context.Context, q IdentityActivate) ([]ca.IdentityStatus, error) {
+	handle(mux, "/identity/activate", func(_ context.Context, q IdentityActivate) ([]federation.IdentityStatus, error) {
 		err := error(nil)
 		if q.All {
-			err = e.ReplaceIdentity(q.holdings(), q.Force)
+			err = e.Federation.ReplaceIdentity(q.holdings(), q.Force)
 		} else {
-			err = e.ActivateIdentity(q.holdings(), q.Peers)
+			err = e.Federation.ActivateIdentity(q.holdings(), q.Peers)
 		}
 		if err != nil {
 			return nil, err
 		}
-		return e.Identities()
+		return e.Federation.Identities()
 	})
 }

@@ -35,18 +35,18 @@ type ParentsList struct {
 
 func (s server) parents(mux *router) {
 	e := s.engine
-	handle(mux, "/parents/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.ParentRequest(q.Holder)) })
+	handle(mux, "/parents/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.Federation.ParentRequest(q.Holder)) })
 	handle(mux, "/parents/add", func(_ context.Context, q ParentsAdd) (Nothing, error) {
-		return Nothing{}, e.AddParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
+		return Nothing{}, e.Federation.AddParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
 	})
 	handle(mux, "/parents/update", func(_ context.Context, q ParentsAdd) (Nothing, error) {
-		return Nothing{}, e.UpdateParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
+		return Nothing{}, e.Federation.UpdateParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
 	})
 	handle(mux, "/parents/remove", func(_ context.Context, q ParentsRemove) (Nothing, error) {
-		return Nothing{}, e.RemoveParent(q.holdings(), q.Holder, q.Name)
+		return Nothing{}, e.Federation.RemoveParent(q.holdings(), q.Holder, q.Name)
 	})
 	handle(mux, "/parents/refresh", func(ctx context.Context, q ParentsRefresh) (Nothing, error) {
-		return Nothing{}, e.RefreshParents(ctx, q.Holder, q.Name)
+		return Nothing{}, e.Federation.RefreshParents(ctx, q.Holder, q.Name)
 	})
 	handle(mux, "/parents/list", func(_ context.Context, q ParentsList) ([]ca.ParentStatus, error) {
 		if err := s.known(q.Holder); err != nil {

@@ -29,31 +29,29 @@ type Publisher struct {
 func (s server) publishers(mux *router) {
 	e := s.engine
 	handle(mux, "/publishers/add", func(ctx context.Context, q PublishersAdd) (XML, error) {
-		return xmlOf(e.AddPublisher(ctx, q.Handle, q.Repository, []byte(q.Request)))
+		return xmlOf(e.Federation.AddPublisher(ctx, q.Handle, q.Repository, []byte(q.Request)))
 	})
-	handle(mux, "/publishers/response", func(_ context.Context, q Publisher) (XML, error) { return xmlOf(e.PublisherResponse(q.Handle)) })
-	handle(mux, "/publishers/list", func(context.Context, Nothing) ([]publisher.Info, error) { return e.Publishers() })
+	handle(mux, "/publishers/response", func(_ context.Context, q Publisher) (XML, error) {
+		return xmlOf(e.Federation.PublisherResponse(q.Handle))
+	})
+	handle(mux, "/publishers/list", func(context.Context, Nothing) ([]publisher.Info, error) { return e.Federation.Publishers(), nil })
 	handle(mux, "/publishers/show", s.publishersShow)
 	handle(mux, "/publishers/update", func(ctx context.Context, q PublishersUpdate) (XML, error) {
 		if err := q.check(); err != nil {
 			return XML{}, err
 		}
 		if q.ResetReplay {
-			return XML{}, e.ResetPublisher(ctx, q.Handle)
+			return XML{}, e.Federation.ResetPublisher(ctx, q.Handle)
 		}
-		return xmlOf(e.UpdatePublisher(ctx, q.Handle, []byte(q.Request)))
+		return xmlOf(e.Federation.UpdatePublisher(ctx, q.Handle, []byte(q.Request)))
 	})
 	handle(mux, "/publishers/remove", func(ctx context.Context, q Publisher) (Nothing, error) {
-		return Nothing{}, e.RemovePublisher(ctx, q.Handle)
+		return Nothing{}, e.Federation.RemovePublisher(ctx, q.Handle)
 	})
 }
 
 func (s server) publishersShow(_ context.Context, q Publisher) (*publisher.Info, error) {
-	all, err := s.engine.Publishers()
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range all {
+	for _, p := range s.engine.Federation.Publishers() {
 		if p.Handle == q.Handle {
 			return &p, nil
 		}

@@ -27,17 +27,17 @@ type RepositoryShow struct {
 
 func (s server) repository(mux *router) {
 	e := s.engine
-	handle(mux, "/repository/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.OutletRequest(q.Holder)) })
+	handle(mux, "/repository/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.Federation.RemoteRequest(q.Holder)) })
 	handle(mux, "/repository/configure", func(_ context.Context, q RepositoryConfigure) (Nothing, error) {
-		return Nothing{}, e.ConfigureOutlet(q.holdings(), q.Holder, []byte(q.Response))
+		return Nothing{}, e.Federation.ConfigureRemote(q.holdings(), q.Holder, []byte(q.Response))
 	})
 	handle(mux, "/repository/local", func(_ context.Context, q RepositoryLocal) (Nothing, error) {
-		return Nothing{}, e.LocalOutlet(q.holdings(), q.Holder)
+		return Nothing{}, e.Federation.LeaveRemote(q.holdings(), q.Holder)
 	})
-	handle(mux, "/repository/show", func(_ context.Context, q RepositoryShow) ([]ca.OutletStatus, error) {
+	handle(mux, "/repository/show", func(_ context.Context, q RepositoryShow) ([]ca.RemoteStatus, error) {
 		if err := s.known(q.Holder); err != nil {
 			return nil, err
 		}
-		return e.Outlets(q.Holder)
+		return e.Remotes(q.Holder)
 	})
 }

@@ -56,11 +56,7 @@ func checkAddresses(r store.Reader, p *Policy) error {
 // CheckMovable says why an installation cannot change its addresses now: what is under way between two places has to come to
 // its end first, and what others have signed for the old address cannot be signed anew here.
 func (e *Engine) CheckMovable() error {
-	publishers, err := e.Publishers()
-	if err != nil {
-		return err
-	}
-	for _, p := range publishers {
+	for _, p := range e.Federation.Publishers() {
 		if p.Objects > 0 {
 			return fault.New(fault.Conflict, "the publisher %q has %d objects here that name the old address, and only its own CA can sign them anew: have it move to another server, or remove it with 'cadastre publishers remove %s' and add it again afterwards", p.Handle, p.Objects, p.Handle)
 		}
@@ -182,11 +178,7 @@ type Peers struct {
 // Peers lists those elsewhere that were given our addresses.
 func (e *Engine) Peers() (Peers, error) {
 	p := Peers{Children: []string{}, Publishers: []string{}, Parents: []string{}}
-	publishers, err := e.Publishers()
-	if err != nil {
-		return p, err
-	}
-	for _, info := range publishers {
+	for _, info := range e.Federation.Publishers() {
 		p.Publishers = append(p.Publishers, info.Handle)
 	}
 	e.mu.RLock()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -67,7 +68,7 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 	if err != nil {
 		return err
 	}
-	peersKnow, err := newIdentity(vault, now)
+	peersKnow, err := federation.NewIdentity(vault, now)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 				return err
 			}
 		}
-		if err := store.PutValue(w, engineBucket, []byte(identityName), peersKnow); err != nil {
+		if err := peersKnow.Write(w, engineBucket); err != nil {
 			return err
 		}
 		if err := store.PutValue(w, engineBucket, addressesKey, policy.Addresses()); err != nil {

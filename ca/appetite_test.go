@@ -6,25 +6,9 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/federation"
 	"cadastre/internal/updown"
 )
-
-// TestAppetite: a share is used up, comes back with time, and none is used where another has none left.
-func TestAppetite(t *testing.T) {
-	var a appetite
-	now, own, all := noon, ration{"own", 2, time.Hour}, ration{"all", 3, time.Hour}
-	for i, want := range []bool{true, true, false, false} {
-		if a.take(now, own, all) != want {
-			t.Errorf("try %d: %v", i+1, !want)
-		}
-	}
-	if !a.take(now, ration{"other", 2, time.Hour}, all) || a.take(now, ration{"third", 2, time.Hour}, all) {
-		t.Error("what was refused used up what all have together, or that has no end")
-	}
-	if !a.take(now.Add(time.Hour), own, all) || a.take(now.Add(time.Hour), own, all) {
-		t.Error("after an hour there is not one more")
-	}
-}
 
 // TestGreedyDelegatedCA: one that asks again and again, and hangs up, takes neither the serials of its registry from others nor
 // room on its CRL; what its organisation gets is certified all the same.
@@ -36,12 +20,12 @@ func TestGreedyDelegatedCA(t *testing.T) {
 		h.settle()
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
 			for range 400 {
-				text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: &updown.Issue{Class: treeClass, Request: d.request(place)}}).XML()
+				text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: &updown.Issue{Class: federation.TreeClass, Request: d.request(place)}}).XML()
 				must(t, err)
 				ctx, hangUp := context.WithTimeout(context.Background(), time.Second)
-				_, err = h.engine.AnswerUpDown(ctx, "isp", text, newStamp())
+				_, err = h.engine.Federation.AnswerUpDown(ctx, "isp", text, newStamp())
 				must(t, err)
 				hangUp()
 				time.Sleep(100 * time.Millisecond)
@@ -54,13 +38,13 @@ func TestGreedyDelegatedCA(t *testing.T) {
 			}
 			is, err := h.engine.issued.Read(issued.Parse("afrinic"))
 			must(t, err)
-			if n := len(is.Revoked); n > 3*childBurst {
+			if n := len(is.Revoked); n > 3*federation.ChildBurst {
 				t.Errorf("the CRL lists %d certificates", n)
 			}
-			d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusScheduled)
+			d.refused(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}, updown.StatusScheduled)
 			h.give("isp", "41.3.0.0/16")
 			must(t, h.engine.WaitIdle(context.Background()))
-			if _, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
+			if _, ok := d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
 				t.Error("what its organisation got it can't have certified")
 			}
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"cadastre/ca/issue"
@@ -47,7 +46,7 @@ func (e *Engine) check(ctx context.Context, b *issue.Batch, would validate.Point
 	}
 	if len(verdict.Findings) > 0 {
 		e.Observer.Findings(len(verdict.Findings))
-		return nil, fault.New(fault.Invalid, "what would be published is not valid, so it is not published: %s", firstFindings(verdict.Findings))
+		return nil, fault.New(fault.Invalid, "what would be published is not valid, so it is not published: %s", validate.First(verdict.Findings))
 	}
 	for uri, c := range byURI {
 		for _, kind := range kinds.Table {
@@ -57,12 +56,4 @@ func (e *Engine) check(ctx context.Context, b *issue.Batch, would validate.Point
 		}
 	}
 	return verdict, nil
-}
-
-func firstFindings(findings []validate.Finding) string {
-	var out []string
-	for _, f := range findings[:min(3, len(findings))] {
-		out = append(out, f.String())
-	}
-	return strings.Join(out, "; ")
 }

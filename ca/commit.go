@@ -21,7 +21,7 @@ func (e *Engine) moduleOf(uri string) string {
 		module, _, _ := strings.Cut(below, "/")
 		return module
 	}
-	return e.mirrors.of(uri)
+	return e.Federation.MirrorOf(uri)
 }
 
 // Get is the newest committed object at a URI; with it the engine is the state that the gate walks.
@@ -147,7 +147,7 @@ func (e *Engine) commit(ctx context.Context, b *issue.Batch, closing bool) error
 		return fault.Wrap(err, "couldn't commit")
 	}
 	verdict.Accept()
-	e.sendSoon()
+	e.Federation.SendSoon()
 	e.remember(b)
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"maps"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -25,18 +24,13 @@ import (
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/due"
-	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/payload"
-	"cadastre/internal/peer"
-	"cadastre/internal/relying"
-	"cadastre/internal/shares"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
 	"cadastre/keys"
 	"cadastre/roa"
 	"cadastre/rrdp"
-	"cadastre/rrdp/publisher"
 )
 
 var (
@@ -60,7 +54,6 @@ type Engine struct {
 	vault  *keys.Vault
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
-	signer *envelope.Signer // of messages to peers; see nextSigner
 
 	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog; and what waits: aside
 	ledger *holdings.Ledger
@@ -74,26 +67,11 @@ type Engine struct {
 	peers          *federation.Peers
 	rolls          plan.Rolls
 	brake          *brake
-	nextSigner     *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 
 	issued *issued.Index // in step with the store; has a lock of its own, which may be taken while mu is held
 
-	mirrors    *mirrors // what is published at servers that are not ours
-	publishers *publisher.Server
-	Trace      *peer.Tracer // of messages to peers elsewhere; set before Run, nil for none
-	// Registries names the other installations that a room above corresponds with; set before Run, nil for none.
-	Registries func() []string
-	Shares     shares.All // what peers may use up; set before Doors
-	// Reading bounds each look at repositories of others; set before the first, zero for relying.ForDaemon.
-	Reading relying.Limits
-	Network *http.Client // to peers elsewhere; set before Run, nil for one that fits them
-	lookAt  func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
-	ask     due.Signal // parents outside the tree are to be asked
-	askers  askers
-	sending pulse      // beats after each call on a server elsewhere
-	stepped pulse      // beats after each round
-	send    due.Signal // something is staged for a server elsewhere
-	said    said       // what peers and servers elsewhere said that went wrong last
+	Federation *federation.Federation // what speaks with CAs and servers elsewhere
+	stepped    due.Pulse              // beats after each round
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
@@ -102,7 +80,6 @@ type Engine struct {
 	loop     loop // of the one that runs the engine, and touched by nobody else once it runs
 	ends     ends
 	frozen   frozen
-	appetite appetite // of delegated CAs
 	failing  failing
 	Observer Observer // set before Run
 	Beyond   Beyond   // set before Run
@@ -133,9 +110,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		repositories: map[string]*rrdp.Repository{},
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, loop: loop{unfinished: true},
 		later: map[string]plan.Delay{}, wake: make(chan struct{}, 1),
-		ask: due.NewSignal(), send: due.NewSignal(),
 	}
-	e.lookAt = e.lookAtParent
 	verified := make(chan error, 1) // beside the loading, which takes as long
 	go func() {
 		verified <- st.View(func(r store.Reader) error { _, err := holdings.Verify(r); return err })
@@ -182,15 +157,12 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		if !e.ledgerKind(holder).IsRegistry() {
 			continue
 		}
-		if e.repositories[holder], err = openRepository(st, e.repositoryConfig(holder), log); err != nil {
+		if e.repositories[holder], err = rrdp.OpenMended(st, e.repositoryConfig(holder), log); err != nil {
 			return nil, err
 		}
 	}
 	e.backlog[issued.AnchorHolder] = true
-	if e.mirrors, err = openMirrors(e); err != nil {
-		return nil, err
-	}
-	if err := e.openPublishers(); err != nil {
+	if err := e.openFederation(); err != nil {
 		return nil, err
 	}
 	e.issued = issued.NewIndex(st, &e.policy, e.ledgerKind)
@@ -221,6 +193,17 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 	return e.unsealed(ctx, vault, anchor, poolSize)
 }
 
+// OpenIdentity opens the key of the installation's identity and no other, for one who has something to sign and nothing to
+// issue. A wrong passphrase is of kind Secret.
+func (e *Engine) OpenIdentity(passphrase []byte) error {
+	vault, err := e.openVault(passphrase)
+	if err != nil {
+		return err
+	}
+	e.vault = vault
+	return e.Federation.OpenIdentity(vault)
+}
+
 func (e *Engine) openVault(passphrase []byte) (*keys.Vault, error) {
 	header, err := e.read(engineBucket, vaultKey)
 	if err != nil {
@@ -247,7 +230,7 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 	e.loop.believes = e.believer()
 	e.loop.gate = validate.NewGate(locator, certificate, e.validation())
 	e.pool = keys.NewPool(ctx, e.policy.Algorithm, poolSize)
-	return e.openIdentity()
+	return e.Federation.OpenIdentity(vault)
 }
 
 // sealKey and openKey keep the keys of authorities. The trust anchor's is not among them.
@@ -352,7 +335,7 @@ func (e *Engine) repository(name string) *rrdp.Repository {
 	if own := e.repositories[name]; own != nil {
 		return own
 	}
-	return e.mirrors.repository(name)
+	return e.Federation.Mirror(name)
 }
 
 // Installation is the name that the installation drew when it was made.

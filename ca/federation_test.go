@@ -6,9 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,20 +17,6 @@ import (
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
 )
-
-// TestFoldersOfParents: no path is made of the name that a parent was given.
-func TestFoldersOfParents(t *testing.T) {
-	e := &Engine{dir: t.TempDir()}
-	seen := map[string]bool{}
-	for _, called := range []string{"apnic", "Apnic", "../../zz", "a/b", ""} {
-		dir := e.lookDir(called)
-		if folder := filepath.Base(dir); filepath.Dir(dir) != filepath.Join(e.dir, "watch") || len(folder) != 32 || strings.Trim(folder, "0123456789abcdef") != "" || seen[folder] {
-			t.Errorf("what the parent %q publishes is kept in %s", called, dir)
-		} else {
-			seen[folder] = true
-		}
-	}
-}
 
 // network is one without wires: who answers at a host.
 type network struct {
@@ -120,12 +104,12 @@ func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 		for _, h := range []*house{f.above, f.below} {
 			defer func() { h.close() }()
 			h.reader.Pause(true) // what hangs below another's anchor leads nowhere
-			h.engine.Network = &http.Client{Transport: f.wires}
+			h.engine.Federation.Network = &http.Client{Transport: f.wires}
 		}
-		doors, err := f.above.engine.Doors(nil, nil)
+		doors, err := f.above.engine.Federation.Doors(nil, nil)
 		must(t, err)
 		f.wires.at[aboveHost] = f.listening(doors)
-		f.below.engine.lookAt = func(ctx context.Context, _ string, issuer []byte) (*validate.Published, error) {
+		f.below.engine.Federation.LookAt = func(ctx context.Context, _ string, issuer []byte) (*validate.Published, error) {
 			published, findings := f.above.reader.Publication(ctx, issuer)
 			if published == nil {
 				return nil, fault.New(fault.Invalid, "%v", findings)
@@ -142,8 +126,8 @@ func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 		var running sync.WaitGroup
 		for _, h := range []*house{f.above, f.below} {
 			running.Go(func() { _ = h.engine.run(ctx, func(time.Time) error { return nil }) })
-			running.Go(func() { h.engine.followParents(ctx) })
-			running.Go(func() { h.engine.followOutlets(ctx) })
+			running.Go(func() { h.engine.Federation.FollowParents(ctx) })
+			running.Go(func() { h.engine.Federation.FollowRemotes(ctx) })
 		}
 		defer running.Wait()
 		defer end()
@@ -160,9 +144,9 @@ func (f *federated) listening(doors http.Handler) http.Handler {
 		between := f.between
 		f.mu.Unlock()
 		if between != nil {
-			id, err := f.below.engine.introduction()
+			id, err := f.below.engine.Federation.Introduction()
 			must(f.above, err)
-			trust, err := envelope.ParseTrust(id.Certificate)
+			trust, err := envelope.ParseTrust(id)
 			must(f.above, err)
 			opened, err := trust.Open(message, time.Now())
 			must(f.above, err)
@@ -171,7 +155,7 @@ func (f *federated) listening(doors http.Handler) http.Handler {
 			if body := between(q.Sender, q.Body); body != nil {
 				text, err := (&updown.Message{Sender: q.Recipient, Recipient: q.Sender, Body: body}).XML()
 				must(f.above, err)
-				reply, err := f.above.engine.signer.Sign(text, time.Now())
+				reply, err := f.above.engine.Federation.Sign(text, time.Now())
 				must(f.above, err)
 				_, _ = w.Write(reply)
 				return
@@ -191,11 +175,11 @@ func (f *federated) answers(between func(handle string, body updown.Body) updown
 // introduce puts an organisation of the second house under the first, as isp there.
 func (f *federated) introduce(holder string) {
 	f.below.Helper()
-	request, err := f.below.engine.ParentRequest(holder)
+	request, err := f.below.engine.Federation.ParentRequest(holder)
 	must(f.below, err)
-	response, err := f.above.engine.AddChild(f.above.by(), "isp", request)
+	response, err := f.above.engine.Federation.AddChild(f.above.by(), "isp", request)
 	must(f.below, err)
-	must(f.below, f.below.engine.AddParent(f.below.by(), holder, "above", response))
+	must(f.below, f.below.engine.Federation.AddParent(f.below.by(), holder, "above", response))
 }
 
 // until waits until something is so, for no more than an hour.

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/setup"
@@ -19,12 +20,12 @@ func TestHungPeersDelayNothing(t *testing.T) {
 		_, identity, err := envelope.NewIdentity(time.Now())
 		must(t, err)
 		parent := f.hung()
-		must(t, f.below.engine.AddParent(f.below.by(), "isp", "a-hung", (&setup.ParentResponse{
+		must(t, f.below.engine.Federation.AddParent(f.below.by(), "isp", "a-hung", (&setup.ParentResponse{
 			ServiceURI: "https://" + hungHost + "/", ChildHandle: "isp", ParentHandle: "hung", TrustAnchor: identity,
 		}).XML()))
 		<-parent.came
 		server := f.hung()
-		must(t, f.below.engine.ConfigureOutlet(f.below.by(), "isp", (&setup.RepositoryResponse{
+		must(t, f.below.engine.Federation.ConfigureRemote(f.below.by(), "isp", (&setup.RepositoryResponse{
 			ServiceURI: "https://" + hungHost + "/", PublisherHandle: "isp", SIABase: "rsync://" + hungHost + "/isp/", TrustAnchor: identity,
 		}).XML()))
 		<-server.came
@@ -38,11 +39,11 @@ func TestHungPeersDelayNothing(t *testing.T) {
 			t.Error("ROAs were not issued")
 		}
 		f.above.give("isp", "41.1.0.0/16")
-		must(t, f.below.engine.RefreshParents(t.Context(), "other", "above"))
+		must(t, f.below.engine.Federation.RefreshParents(t.Context(), "other", "above"))
 		if got := holdingOf(f.below, "other").String(); got != "41.0.0.0/15" {
 			t.Errorf("after growth at the other parent it holds %s", got)
 		}
-		if err := f.below.engine.WaitSent(t.Context()); fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "of isp elsewhere did not answer within 30s") {
+		if err := f.below.engine.Federation.WaitSent(t.Context()); fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "of isp elsewhere did not answer within 30s") {
 			t.Errorf("who waits for what is unsent at the server that hangs is told: %v", err)
 		}
 		if !parent.still() || !server.still() {
@@ -62,14 +63,14 @@ func TestAskedWhileAsked(t *testing.T) {
 			asked <- struct{}{}
 			return <-answer
 		})
-		f.below.engine.askSoon()
+		f.below.engine.Federation.AskSoon()
 		<-asked
 		f.answers(nil)
-		f.below.engine.askSoon()
+		f.below.engine.Federation.AskSoon()
 		synctest.Wait()
 		f.above.give("isp", "41.1.0.0/16")
 		answer <- &updown.ListResponse{}
-		time.Sleep(askEvery / 2)
+		time.Sleep(federation.AskEvery / 2)
 		if got := holdingOf(f.below, "other").String(); got != "41.0.0.0/15" {
 			t.Errorf("it holds %s", got)
 		}

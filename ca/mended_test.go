@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
@@ -21,7 +22,7 @@ func TestRestoredWithDelegatedCA(t *testing.T) {
 		h.give("isp", "41.0.0.0/16")
 		h.settle()
 		d := newDelegated(h, "isp")
-		atWork(h, func() { d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}) })
+		atWork(h, func() { d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}) })
 		must(t, os.Remove(HighWaterPath(h.dir)))
 		h.restored = true
 		h.reopen()
@@ -61,13 +62,13 @@ func TestRequestThatSoaks(t *testing.T) {
 				return nil
 			})
 		}()
-		d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+		d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
 		h.give("afrinic", "45.0.0.0/8")
 		h.give("isp", "45.0.0.0/16")
 		must(t, h.engine.WaitIdle(ctx))
 		begun := time.Now()
-		d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusScheduled)
-		if took := time.Since(begun); took != issuePatience {
+		d.refused(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}, updown.StatusScheduled)
+		if took := time.Since(begun); took != federation.IssuePatience {
 			t.Errorf("it was told to come again after %s", took)
 		}
 		time.Sleep(policy.Soak)

@@ -102,7 +102,7 @@ func (e *Engine) pending(a *issued.Authority) bool {
 
 // unsent tells whether an authority publishes at the server of another, and something of there has not reached it.
 func (e *Engine) unsent(a *issued.Authority) bool {
-	return a.Base != "" && e.mirrors.unsent(a.Repository)
+	return a.Base != "" && e.Federation.Unsent(a.Repository)
 }
 
 // certifiedKey is the key of a delegated CA that is certified for some resources; nobody's name where none is. The engine's mu is held.

@@ -71,7 +71,7 @@ func (e *Engine) uses(handle string) error {
 	case len(e.issued.Of(handle)) > 0 || e.dirty[handle]:
 		return fault.New(fault.Conflict, "what was certified for %s is being withdrawn; come again when 'cadastre status --wait' returns", handle)
 	}
-	if _, known := e.publishers.Find(wireHandle(handle)); known {
+	if e.Federation.IsPublisher(federation.WireHandle(handle)) {
 		return fault.New(fault.Conflict, "%s publishes here from elsewhere; 'cadastre publishers remove' it first", handle)
 	}
 	return nil

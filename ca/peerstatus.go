@@ -7,8 +7,8 @@ import (
 
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
+	"cadastre/federation"
 	"cadastre/holdings"
-	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 )
@@ -57,8 +57,8 @@ type ClassStatus struct {
 	Keys     []KeyStatus `json:"keys"`
 }
 
-// OutletStatus is how a publication server that is not ours stands.
-type OutletStatus struct {
+// RemoteStatus is how a publication server that is not ours stands.
+type RemoteStatus struct {
 	Holder          string    `json:"holder"`
 	ServiceURI      string    `json:"service_uri"`
 	PublisherHandle string    `json:"publisher_handle"`
@@ -69,14 +69,6 @@ type OutletStatus struct {
 	Objects         int       `json:"objects"`
 	Error           string    `json:"error,omitempty"` // of the last try
 	IdentityExpires time.Time `json:"identity_expires"`
-}
-
-func identityEnd(certificate []byte) time.Time {
-	trust, err := envelope.ParseTrust(certificate)
-	if err != nil {
-		return time.Time{}
-	}
-	return trust.Expires().UTC()
 }
 
 // Children lists the delegated CAs.
@@ -91,7 +83,7 @@ func (e *Engine) Children() ([]ChildStatus, error) {
 		}
 		s := ChildStatus{
 			Holder: c.Holder, Handle: c.Handle, Added: c.Added, Contact: c.Contact, Valid: c.Valid,
-			IdentityExpires: identityEnd(c.TrustAnchor), Keys: keys,
+			IdentityExpires: federation.Ends(c.TrustAnchor), Keys: keys,
 		}
 		if notice := e.peers.Notice(c.Holder); notice != nil {
 			s.Notice = notice.Until
@@ -133,7 +125,7 @@ func (e *Engine) keysOf(holder string, wanted func(issued.Name) bool) ([]KeyStat
 func (e *Engine) keyStatus(n issued.Name, a *issued.Authority) (KeyStatus, error) {
 	roll := e.rolls.Of(n.Line())
 	s := KeyStatus{
-		SKI: a.KeyID.String(), Class: className(n.Source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
+		SKI: a.KeyID.String(), Class: federation.ClassName(n.Source), State: "active", Resources: a.Certified, URI: a.CertificateURI,
 		Expires: a.CertExpires, Repository: e.policy.Place(a),
 	}
 	switch {
@@ -165,7 +157,7 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 		}
 		s := ParentStatus{
 			Name: p.Name, Holder: p.Holder, ServiceURI: p.ServiceURI, ParentHandle: p.ParentHandle, ChildHandle: p.ChildHandle,
-			Refreshed: p.Refresh, IdentityExpires: identityEnd(p.TrustAnchor), Error: e.said.of("parent " + p.Name), Classes: []ClassStatus{},
+			Refreshed: p.Refresh, IdentityExpires: federation.Ends(p.TrustAnchor), Error: e.Federation.ParentFailure(p.Name), Classes: []ClassStatus{},
 		}
 		for _, source := range slices.Sorted(maps.Keys(p.Classes)) {
 			keys, err := e.keysOf(p.Holder, func(n issued.Name) bool { return n.Source == source && n.Key == "" })
@@ -179,20 +171,20 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 	return list, nil
 }
 
-// Outlets lists the publication servers elsewhere of an organisation, or all: not those that were left and have nothing any more.
-func (e *Engine) Outlets(holder string) ([]OutletStatus, error) {
+// Remotes lists the publication servers elsewhere of an organisation, or all: not those that were left and have nothing any more.
+func (e *Engine) Remotes(holder string) ([]RemoteStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	list := []OutletStatus{}
+	list := []RemoteStatus{}
 	for _, o := range e.peers.Remotes() {
 		if o.Left || holder != "" && o.Holder != holdings.Fold(holder) {
 			continue
 		}
-		s := OutletStatus{
+		s := RemoteStatus{
 			Holder: o.Holder, ServiceURI: o.ServiceURI, PublisherHandle: o.PublisherHandle, Base: o.Base, Notify: o.Notify,
-			Current: o.Current, Unsent: e.mirrors.unsent(o.Name), Error: e.said.of("outlet " + o.Name), IdentityExpires: identityEnd(o.TrustAnchor),
+			Current: o.Current, Unsent: e.Federation.Unsent(o.Name), Error: e.Federation.RemoteFailure(o.Name), IdentityExpires: federation.Ends(o.TrustAnchor),
 		}
-		if r := e.mirrors.repository(o.Name); r != nil {
+		if r := e.Federation.Mirror(o.Name); r != nil {
 			for range r.Live() {
 				s.Objects++
 			}

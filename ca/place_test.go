@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"cadastre/federation"
 	"cadastre/internal/updown"
 )
 
@@ -23,9 +24,9 @@ func TestDelegatedPlaces(t *testing.T) {
 				ours + "afrinic/0123456789abcdef/", ours + "anything/", "rsync://" + strings.ToUpper(host) + "/afrinic/x/",
 				"rsync://u:p@elsewhere.example/isp/", "rsync://u@" + host + "/afrinic/x/",
 			} {
-				d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusIssueBadRequest)
+				d.refused(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}, updown.StatusIssueBadRequest)
 			}
-			if _, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
+			if _, ok := d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
 				t.Error("its own place was refused")
 			}
 		})
@@ -45,7 +46,7 @@ func TestReissueWithinASecond(t *testing.T) {
 			var last []byte
 			for _, limit := range []string{"41.0.0.0/16", "41.0.1.0/24", "41.0.2.0/24"} {
 				v4 := resources(t, limit)
-				issued, ok := d.ask(&updown.Issue{Class: treeClass, Limit: updown.Limit{IPv4: &v4}, Request: d.request(place)}).(*updown.IssueResponse)
+				issued, ok := d.ask(&updown.Issue{Class: federation.TreeClass, Limit: updown.Limit{IPv4: &v4}, Request: d.request(place)}).(*updown.IssueResponse)
 				if !ok || d.certified(&issued.Class) != limit || bytes.Equal(issued.Class.Certificates[0].Certificate, last) {
 					t.Fatalf("asked for %s it was issued %+v", limit, issued)
 				}
@@ -53,21 +54,4 @@ func TestReissueWithinASecond(t *testing.T) {
 			}
 		})
 	})
-}
-
-func TestSameServer(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		same bool
-	}{
-		{"rsync://a.example/x/", "rsync://A.example:873/", true},
-		{"rsync://a.example./x/", "rsync://a.example/", true},
-		{"rsync://a.example:8873/x/", "rsync://a.example/", false},
-		{"rsync://a.example/", "rsync://b.example/", false},
-		{"::", "rsync://b.example/", false},
-	} {
-		if sameServer(c.a, c.b) != c.same {
-			t.Errorf("%s and %s", c.a, c.b)
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/setup"
 	"cadastre/internal/updown"
@@ -76,9 +77,9 @@ func TestVanishedClass(t *testing.T) {
 			if !f.prints("41.0.1.0/24,24,AS37000") {
 				t.Error("the ROA went while its CA's certificate was published")
 			}
-			must(t, f.above.engine.RemoveChild(f.above.by(), "isp")) // its certificate is withdrawn
+			must(t, f.above.engine.Federation.RemoveChild(f.above.by(), "isp")) // its certificate is withdrawn
 			f.until("what rested on the certificate is withdrawn", func() bool { return !f.prints("41.0.1.0/24,24,AS37000") })
-			f.until("the key is not known any more", func() bool { return len(f.below.engine.goneOf("above")) == 0 })
+			f.until("the key is not known any more", func() bool { return !f.below.engine.Federation.GivesUp([]string{"other"}) })
 		})
 	})
 	t.Run("named again", func(t *testing.T) {
@@ -97,9 +98,9 @@ func TestVanishedClass(t *testing.T) {
 		federate(t, func(t *testing.T, f *federated) {
 			f.authorised()
 			f.answers(nothing)
-			f.below.engine.lookAt = unseen
-			must(t, f.above.engine.RemoveChild(f.above.by(), "isp"))
-			time.Sleep(lostForGood - time.Hour)
+			f.below.engine.Federation.LookAt = unseen
+			must(t, f.above.engine.Federation.RemoveChild(f.above.by(), "isp"))
+			time.Sleep(federation.LostForGood - time.Hour)
 			if !f.prints("41.0.1.0/24,24,AS37000") {
 				t.Error("the ROA went although nobody saw that its CA's certificate was gone")
 			}
@@ -112,9 +113,9 @@ func TestVanishedClass(t *testing.T) {
 	t.Run("removed on both sides", func(t *testing.T) {
 		federate(t, func(t *testing.T, f *federated) {
 			f.authorised()
-			must(t, f.above.engine.RemoveChild(f.above.by(), "isp")) // from now on it answers this child no more
-			must(t, f.below.engine.RemoveParent(f.below.by(), "other", "above"))
-			f.until("the parent is forgotten", func() bool { return len(f.below.engine.parentNames()) == 0 })
+			must(t, f.above.engine.Federation.RemoveChild(f.above.by(), "isp")) // from now on it answers this child no more
+			must(t, f.below.engine.Federation.RemoveParent(f.below.by(), "other", "above"))
+			f.until("the parent is forgotten", func() bool { return len(f.below.engine.peers.Parents()) == 0 })
 		})
 	})
 }
@@ -129,13 +130,13 @@ func TestOneRequestAtATime(t *testing.T) {
 		must(t, err)
 		self, err := envelope.NewSigner(key, certificate)
 		must(t, err)
-		_, err = h.engine.AddChild(h.by(), "isp", (&setup.ChildRequest{ChildHandle: "isp", TrustAnchor: certificate}).XML())
+		_, err = h.engine.Federation.AddChild(h.by(), "isp", (&setup.ChildRequest{ChildHandle: "isp", TrustAnchor: certificate}).XML())
 		must(t, err)
-		doors, err := h.engine.Doors(nil, nil)
+		doors, err := h.engine.Federation.Doors(nil, nil)
 		must(t, err)
-		ours, err := h.engine.introduction()
+		ours, err := h.engine.Federation.Introduction()
 		must(t, err)
-		trust, err := envelope.ParseTrust(ours.Certificate)
+		trust, err := envelope.ParseTrust(ours)
 		must(t, err)
 		send := func(body updown.Body) updown.Body {
 			text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: body}).XML()
@@ -161,7 +162,7 @@ func TestOneRequestAtATime(t *testing.T) {
 		}
 		d := newDelegatedKey(h, "isp")
 		first := make(chan updown.Body)
-		go func() { first <- send(&updown.Issue{Class: treeClass, Request: d.request(place)}) }()
+		go func() { first <- send(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}) }()
 		synctest.Wait() // nobody works on it, so that it waits until its patience ends
 		if got := status(send(&updown.List{})); got != updown.StatusAlreadyProcessing {
 			t.Errorf("the second request is answered with status %d", got)

@@ -61,7 +61,7 @@ func (e *Engine) turn(now time.Time) error {
 		e.rolls[line] = roll
 		e.touchBelow(line.Holder)
 		if len(e.peers.Remotes()) > 0 {
-			e.sendSoon()
+			e.Federation.SendSoon()
 		}
 		e.log.Info("a key roll goes on", "authority", line, "active", roll.Active, "next", roll.Next)
 	}
@@ -119,7 +119,7 @@ func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) erro
 	})
 	if err == nil {
 		e.log.Info("a key roll begins", "organisation", holder, "soak", soak, "actor", by.Actor, "reason", by.Reason)
-		e.askSoon()
+		e.Federation.AskSoon()
 	}
 	return err
 }
@@ -183,8 +183,8 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 	})
 	if err == nil {
 		e.log.Info("a key roll is given up", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
-		e.askSoon()
-		e.sendSoon()
+		e.Federation.AskSoon()
+		e.Federation.SendSoon()
 	}
 	return err
 }

@@ -33,10 +33,7 @@ type loop struct {
 func (e *Engine) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
-	beside.Go(func() { e.publishers.Run(ctx) })
-	beside.Go(func() { e.followParents(ctx) })
-	beside.Go(func() { e.followOutlets(ctx) })
-	beside.Go(func() { e.watchChildren(ctx) })
+	beside.Go(func() { e.Federation.Run(ctx) })
 	return e.run(ctx, e.loop.believes)
 }
 
@@ -91,7 +88,7 @@ func (e *Engine) sleep(ctx context.Context, wait time.Duration) {
 
 // Step does one round of what is due, and says how long there is nothing more to do.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
-	defer e.stepped.beat()
+	defer e.stepped.Beat()
 	if err := e.frozen.err(); err != nil {
 		e.watchers.tell(err)
 		return lookAtClock, nil // it was said when it froze, and status says it

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"cadastre/federation"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
 	"cadastre/internal/relyingtest"
@@ -21,17 +22,17 @@ func TestChildShare(t *testing.T) {
 		h.give("isp", "41.0.0.0/16")
 		h.give("other", "41.1.0.0/16")
 		h.settle()
-		h.engine.Shares.Ledger = shares.NewLedger(shares.Budgets{shares.Child: {shares.Issuances: shares.PerHour(3), shares.Renewals: shares.PerHour(2)}})
+		h.engine.Federation.Shares.Ledger = shares.NewLedger(shares.Budgets{shares.Child: {shares.Issuances: shares.PerHour(3), shares.Renewals: shares.PerHour(2)}})
 		d, e := newDelegated(h, "isp"), newDelegated(h, "other")
 		atWork(h, func() {
 			for range 3 {
-				if _, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
+				if _, ok := d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}).(*updown.IssueResponse); !ok {
 					t.Fatal("it is refused within its share")
 				}
 			}
 			_, serial, _ := h.engine.Repositories()["afrinic"].Published()
 			for range 10 {
-				wrong, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.Error)
+				wrong, ok := d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}).(*updown.Error)
 				if !ok || wrong.Status != updown.StatusInternal || !strings.Contains(wrong.Description, "issuances") {
 					t.Fatalf("beyond its share it gets %+v", wrong)
 				}
@@ -39,7 +40,7 @@ func TestChildShare(t *testing.T) {
 			if _, now, _ := h.engine.Repositories()["afrinic"].Published(); now != serial {
 				t.Errorf("what was refused made serials %d to %d", serial, now)
 			}
-			if _, ok := e.ask(&updown.Issue{Class: treeClass, Request: e.request(relyingtest.FarAway + "other/")}).(*updown.IssueResponse); !ok {
+			if _, ok := e.ask(&updown.Issue{Class: federation.TreeClass, Request: e.request(relyingtest.FarAway + "other/")}).(*updown.IssueResponse); !ok {
 				t.Error("another CA is refused")
 			}
 			if d.certified(d.list()) == "" {
@@ -55,7 +56,7 @@ func (d *delegated) revoke() {
 	d.Helper()
 	public, err := object.PublicKeyOf(d.key)
 	must(d, err)
-	if _, ok := d.ask(&updown.Revoke{Class: treeClass, SKI: public.ID[:]}).(*updown.RevokeResponse); !ok {
+	if _, ok := d.ask(&updown.Revoke{Class: federation.TreeClass, SKI: public.ID[:]}).(*updown.RevokeResponse); !ok {
 		d.Error("a revocation is refused")
 	}
 }
@@ -68,9 +69,9 @@ func TestChildDisk(t *testing.T) {
 		h.settle()
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
-			h.engine.Shares.Disk = shares.NewDisk(t.TempDir(), 1<<62)
-			d.refused(&updown.Issue{Class: treeClass, Request: d.request(place)}, updown.StatusInternal)
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
+			h.engine.Federation.Shares.Disk = shares.NewDisk(t.TempDir(), 1<<62)
+			d.refused(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}, updown.StatusInternal)
 			if d.certified(d.list()) == "" {
 				t.Error("its certificate is gone")
 			}
@@ -90,18 +91,18 @@ func TestReplayIssue(t *testing.T) {
 		say := func(body updown.Body, stamp peer.Stamp) error {
 			text, err := (&updown.Message{Sender: "isp", Recipient: "afrinic", Body: body}).XML()
 			must(t, err)
-			_, err = h.engine.AnswerUpDown(context.Background(), "isp", text, stamp)
+			_, err = h.engine.Federation.AnswerUpDown(context.Background(), "isp", text, stamp)
 			return err
 		}
 		atWork(h, func() {
-			issue, issued, listed := &updown.Issue{Class: treeClass, Request: d.request(place)}, newStamp(), newStamp()
+			issue, issued, listed := &updown.Issue{Class: federation.TreeClass, Request: d.request(place)}, newStamp(), newStamp()
 			listed.Signed = issued.Signed
 			must(t, say(issue, issued))
 			public, err := object.PublicKeyOf(d.key)
 			must(t, err)
 			revoked := newStamp()
 			revoked.Signed = issued.Signed
-			must(t, say(&updown.Revoke{Class: treeClass, SKI: public.ID[:]}, revoked))
+			must(t, say(&updown.Revoke{Class: federation.TreeClass, SKI: public.ID[:]}, revoked))
 			if err := say(issue, issued); !errors.Is(err, peer.ErrAgain) {
 				t.Errorf("the replay is answered with %v", err)
 			}

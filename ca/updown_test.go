@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
@@ -46,7 +47,7 @@ func newDelegated(h *house, holder string) *delegated {
 	h.Helper()
 	_, identity, err := envelope.NewIdentity(time.Now())
 	must(h, err)
-	_, err = h.engine.AddChild(h.by(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
+	_, err = h.engine.Federation.AddChild(h.by(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
 	must(h, err)
 	return newDelegatedKey(h, holder)
 }
@@ -64,7 +65,7 @@ func (d *delegated) ask(body updown.Body) updown.Body {
 	d.Helper()
 	text, err := (&updown.Message{Sender: d.holder, Recipient: "afrinic", Body: body}).XML()
 	must(d, err)
-	reply, err := d.engine.AnswerUpDown(context.Background(), d.holder, text, newStamp())
+	reply, err := d.engine.Federation.AnswerUpDown(context.Background(), d.holder, text, newStamp())
 	must(d, err)
 	m, err := updown.Parse(reply)
 	must(d, err)
@@ -156,10 +157,10 @@ func TestDelegated(t *testing.T) {
 				t.Error("the organisation still has an authority here, with nothing that needs one")
 			}
 			class := d.list()
-			if class == nil || class.Name != treeClass || class.Resources.String() != "41.0.0.0/16, AS37000" || len(class.Certificates) > 0 {
+			if class == nil || class.Name != federation.TreeClass || class.Resources.String() != "41.0.0.0/16, AS37000" || len(class.Certificates) > 0 {
 				t.Fatalf("the list says %+v", class)
 			}
-			issued, ok := d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)}).(*updown.IssueResponse)
+			issued, ok := d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)}).(*updown.IssueResponse)
 			if !ok || d.certified(&issued.Class) != "41.0.0.0/16, AS37000" {
 				t.Fatalf("it was issued %+v", issued)
 			}
@@ -168,7 +169,7 @@ func TestDelegated(t *testing.T) {
 			if got := d.list(); got.Resources.String() != "41.0.0.0/15, AS37000" || d.certified(got) != "41.0.0.0/16, AS37000" {
 				t.Errorf("after growth the list says %s and %s", got.Resources, d.certified(got))
 			}
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
 			if got := d.certified(d.list()); got != "41.0.0.0/15, AS37000" {
 				t.Errorf("after asking for growth it has %s", got)
 			}
@@ -187,14 +188,14 @@ func TestDelegated(t *testing.T) {
 
 			v4 := resources(t, "41.0.1.0/24")
 			limited := updown.Limit{IPv4: &v4, AS: &inr.Set{}}
-			d.ask(&updown.Issue{Class: treeClass, Limit: limited, Request: d.request(place)})
+			d.ask(&updown.Issue{Class: federation.TreeClass, Limit: limited, Request: d.request(place)})
 			if got := d.certified(d.list()); got != "41.0.1.0/24" {
 				t.Errorf("it asked for 41.0.1.0/24 alone and has %s", got)
 			}
 
 			public, err := object.PublicKeyOf(d.key)
 			must(t, err)
-			if _, ok := d.ask(&updown.Revoke{Class: treeClass, SKI: public.ID[:]}).(*updown.RevokeResponse); !ok {
+			if _, ok := d.ask(&updown.Revoke{Class: federation.TreeClass, SKI: public.ID[:]}).(*updown.RevokeResponse); !ok {
 				t.Error("it could not have its key revoked")
 			}
 			if got := d.list(); len(got.Certificates) > 0 {
@@ -213,7 +214,7 @@ func TestDelegatedKeepsItsNoticeThroughARoll(t *testing.T) {
 		h.settle()
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
 			h.take("isp", "41.1.0.0/16")
 			h.take("afrinic", "41.1.0.0/16")
 			must(t, h.engine.WaitIdle(context.Background()))
@@ -242,17 +243,17 @@ func TestDelegatedRefusals(t *testing.T) {
 		e.key = d.key
 		atWork(h, func() {
 			d.refused(&updown.Issue{Class: "nothing", Request: d.request(place)}, updown.StatusIssueNoClass)
-			d.refused(&updown.Issue{Class: treeClass, Request: []byte("no request")}, updown.StatusIssueBadRequest)
-			d.refused(&updown.Issue{Class: treeClass, Request: d.request("https://elsewhere.example/")}, updown.StatusIssueBadRequest)
-			d.refused(&updown.Issue{Class: treeClass, Limit: updown.Limit{IPv4: &inr.Set{}, IPv6: &inr.Set{}, AS: &inr.Set{}}, Request: d.request(place)}, updown.StatusIssueNoResources)
+			d.refused(&updown.Issue{Class: federation.TreeClass, Request: []byte("no request")}, updown.StatusIssueBadRequest)
+			d.refused(&updown.Issue{Class: federation.TreeClass, Request: d.request("https://elsewhere.example/")}, updown.StatusIssueBadRequest)
+			d.refused(&updown.Issue{Class: federation.TreeClass, Limit: updown.Limit{IPv4: &inr.Set{}, IPv6: &inr.Set{}, AS: &inr.Set{}}, Request: d.request(place)}, updown.StatusIssueNoResources)
 			d.refused(&updown.Revoke{Class: "nothing", SKI: make([]byte, 20)}, updown.StatusRevokeNoClass)
-			d.refused(&updown.Revoke{Class: treeClass, SKI: make([]byte, 20)}, updown.StatusRevokeNoKey)
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
-			e.refused(&updown.Issue{Class: treeClass, Request: e.request("rsync://elsewhere.example/other/")}, updown.StatusIssueKeyUsed)
+			d.refused(&updown.Revoke{Class: federation.TreeClass, SKI: make([]byte, 20)}, updown.StatusRevokeNoKey)
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
+			e.refused(&updown.Issue{Class: federation.TreeClass, Request: e.request("rsync://elsewhere.example/other/")}, updown.StatusIssueKeyUsed)
 			d.refused(&updown.ListResponse{}, updown.StatusUnrecognizedType)
 		})
 		text := `<message xmlns="http://www.apnic.net/specs/rescerts/up-down/" version="1" sender="someone" recipient="afrinic" type="list"/>`
-		if _, err := h.engine.AnswerUpDown(context.Background(), "isp", []byte(text), peer.Stamp{Signed: time.Now()}); err == nil {
+		if _, err := h.engine.Federation.AnswerUpDown(context.Background(), "isp", []byte(text), peer.Stamp{Signed: time.Now()}); err == nil {
 			t.Error("a message in another's name was answered")
 		}
 	})
@@ -267,12 +268,12 @@ func TestOverclaimsAreCounted(t *testing.T) {
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
 			here := d.publishesHere("afrinic")
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(here)})
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(here)})
 			var changes []rrdp.Change
 			for name, prefix := range map[string]string{"a.roa": "41.0.1.0/24", "b.roa": "41.0.2.0/24"} {
 				changes = append(changes, rrdp.Change{URI: here + name, Object: d.roa(here, name, prefix)})
 			}
-			must(t, h.engine.CommitObjects(map[string][]rrdp.Change{"afrinic": changes}, func(store.Writer) error { return nil }))
+			must(t, host{h.engine}.CommitObjects(map[string][]rrdp.Change{"afrinic": changes}, func(store.Writer) error { return nil }))
 			f, err := h.engine.Return(h.by(), "isp", resources(t, "41.0.2.0/23"), Consent{DryRun: true})
 			must(t, err)
 			if len(f.Overclaims) != 1 || f.Overclaims[0].Objects != 1 || f.Overclaims[0].Repository != here {
@@ -287,11 +288,15 @@ func (d *delegated) publishesHere(registry string) string {
 	d.Helper()
 	_, identity, err := envelope.NewIdentity(time.Now())
 	must(d, err)
-	_, err = d.engine.AddPublisher(context.Background(), d.holder, registry, (&setup.PublisherRequest{PublisherHandle: d.holder, TrustAnchor: identity}).XML())
+	_, err = d.engine.Federation.AddPublisher(context.Background(), d.holder, registry, (&setup.PublisherRequest{PublisherHandle: d.holder, TrustAnchor: identity}).XML())
 	must(d, err)
-	info, err := d.engine.publishers.Publisher(d.holder)
-	must(d, err)
-	return info.Base
+	for _, info := range d.engine.Federation.Publishers() {
+		if info.Handle == d.holder {
+			return info.Base
+		}
+	}
+	d.Fatal("it is no publisher")
+	return ""
 }
 
 // roa is a ROA as the delegated CA would publish it.

@@ -139,13 +139,13 @@ func (e *Engine) waitsOfSoak(now time.Time) (list []Wait) {
 // waitsOfPeers is what servers, parents and delegated CAs elsewhere have to do. The engine's mu is held.
 func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
 	for _, o := range e.peers.Remotes() {
-		if !o.Left && e.mirrors.unsent(o.Name) {
-			list = append(list, Wait{Kind: ServerBehind, Of: o.Holder, Error: e.said.of("outlet " + o.Name)})
+		if !o.Left && e.Federation.Unsent(o.Name) {
+			list = append(list, Wait{Kind: ServerBehind, Of: o.Holder, Error: e.Federation.RemoteFailure(o.Name)})
 		}
 	}
 	for _, p := range e.peers.Parents() {
 		if !p.Removed && slices.ContainsFunc(e.issued.Of(p.Holder), func(name issued.Name) bool { a := e.issued.Authority(name); return a != nil && a.Awaits() }) {
-			list = append(list, Wait{Kind: ParentSilent, Of: p.Holder, Error: e.said.of("parent " + p.Name)})
+			list = append(list, Wait{Kind: ParentSilent, Of: p.Holder, Error: e.Federation.ParentFailure(p.Name)})
 		}
 	}
 	for _, c := range e.peers.Children() {
@@ -267,7 +267,7 @@ func (f *failing) last() (since time.Time, err error) {
 // installation to do. What waits for an operator is an error of its kind; what waits for another CA, in its own time, is in Waits.
 func (e *Engine) WaitOut(ctx context.Context) error {
 	for {
-		if err := e.WaitSent(ctx); err != nil {
+		if err := e.Federation.WaitSent(ctx); err != nil {
 			return err
 		}
 		e.Beyond.Hasten()

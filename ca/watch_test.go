@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/federation"
 	"cadastre/internal/updown"
 )
 
@@ -18,7 +19,7 @@ func TestSilence(t *testing.T) {
 		h.settle()
 		d := newDelegated(h, "isp")
 		atWork(h, func() {
-			d.ask(&updown.Issue{Class: treeClass, Request: d.request(place)})
+			d.ask(&updown.Issue{Class: federation.TreeClass, Request: d.request(place)})
 			above := h.engine.issued.Authority(issued.Parse("afrinic")).CertificateURI
 			own := d.list().Certificates[0].URLs[0]
 			start := time.Now()
@@ -28,7 +29,7 @@ func TestSilence(t *testing.T) {
 				for _, uri := range seen {
 					all[uri] = true
 				}
-				must(t, h.engine.judgeChildren(all, start.Add(after)))
+				must(t, h.engine.Federation.JudgeChildren(all, start.Add(after)))
 				must(t, h.engine.WaitIdle(context.Background()))
 				if got := len(d.list().Certificates); got != certificates {
 					t.Errorf("%s after, having seen %v, it has %d certificates, not %d", after, seen, got, certificates)
@@ -38,7 +39,7 @@ func TestSilence(t *testing.T) {
 			look(100*day, 1)
 			look(40*day, 1, above, own)
 			look(100*day, 1, above)
-			if some := h.engine.delegated(map[string]bool{above: true, own: true}); len(some) != 1 || !some[own] {
+			if some := h.engine.Federation.OnlyDelegated(map[string]bool{above: true, own: true}); len(some) != 1 || !some[own] {
 				t.Errorf("of a look that was cut short %v counts, and only what was seen of delegated CAs may", some)
 			}
 			look(131*day, 0, above)

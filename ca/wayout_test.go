@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/federation"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -20,7 +21,7 @@ func TestWayOut(t *testing.T) {
 		_, identity, err := envelope.NewIdentity(time.Now())
 		must(t, err)
 		configure := func(base string) error {
-			return f.below.engine.ConfigureOutlet(f.below.by(), "isp", (&setup.RepositoryResponse{
+			return f.below.engine.Federation.ConfigureRemote(f.below.by(), "isp", (&setup.RepositoryResponse{
 				ServiceURI: "https://" + hungHost + "/", PublisherHandle: "isp", SIABase: base, TrustAnchor: identity,
 			}).XML())
 		}
@@ -49,7 +50,7 @@ func TestWayOut(t *testing.T) {
 			t.Errorf("a roll within a roll: %v", err)
 		}
 		must(t, configure("rsync://"+hungHost+"/two/"))
-		must(t, f.below.engine.LocalOutlet(f.below.by(), "isp"))
+		must(t, f.below.engine.Federation.LeaveRemote(f.below.by(), "isp"))
 		f.below.intend("102.0.1.0/24,AS37001")
 		f.until("it is at home", func() bool { return !rolling() })
 		must(t, f.below.engine.RollKey(f.below.by(), "isp", 24*time.Hour))
@@ -78,11 +79,11 @@ func TestManyClasses(t *testing.T) {
 		for i := range 400 {
 			list.Classes = append(list.Classes, updown.Class{Name: fmt.Sprint("class", i), Resources: inr.Set{}})
 		}
-		must(t, f.below.engine.takeList("above", list))
+		must(t, f.below.engine.Federation.TakeList("above", list))
 		f.below.engine.mu.RLock()
 		defer f.below.engine.mu.RUnlock()
 		classes := f.below.engine.peers.Parent("above").Classes
-		if len(classes) != f.below.engine.policy.ParentClasses || classes[sourceName("above", treeClass)] == nil {
+		if len(classes) != f.below.engine.policy.ParentClasses || classes[federation.SourceName("above", federation.TreeClass)] == nil {
 			t.Errorf("%d classes are known", len(classes))
 		}
 	})

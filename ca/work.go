@@ -8,6 +8,7 @@ import (
 	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
+	"cadastre/internal/validate"
 )
 
 // work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
@@ -49,8 +50,8 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	}
 	e.loop.unfinished = false
 	e.mended(set, now)
-	if len(waves) > 0 && len(e.issued.Roots()) > 0 || e.givesUp(set) {
-		e.askSoon() // a parent outside the tree may have to know
+	if len(waves) > 0 && len(e.issued.Roots()) > 0 || e.Federation.GivesUp(set) {
+		e.Federation.AskSoon() // a parent outside the tree may have to know
 	}
 	return true, nil
 }
@@ -184,7 +185,7 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	}
 	if len(verdict.Findings) > 0 {
 		e.Observer.Findings(len(verdict.Findings))
-		e.log.Error("what is published has findings", "count", len(verdict.Findings), "first", firstFindings(verdict.Findings))
+		e.log.Error("what is published has findings", "count", len(verdict.Findings), "first", validate.First(verdict.Findings))
 	}
 	verdict.Accept()
 	return nil

@@ -133,7 +133,7 @@ func newest(e *ca.Engine, folder string) (*opened, error) {
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	certificate, err := e.Identity()
+	certificate, err := e.Federation.Identity()
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +248,7 @@ func (b *base) write(ctx context.Context, e *ca.Engine, to age.Recipient, file *
 		return Hash{}, err
 	}
 	m.Puts, m.Deletes, m.Objects = w.puts, w.deletes, w.objects
-	return sealed.finish(m, e.Sign)
+	return sealed.finish(m, e.Federation.Sign)
 }
 
 // writeState goes through the store and, for an incremental deposit, through the index of the one before in step with it.

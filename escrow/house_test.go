@@ -88,7 +88,7 @@ func (h *house) open(passphrase []byte) {
 	if passphrase != nil {
 		must(h, e.OpenIdentity(passphrase))
 	}
-	certificate, err := e.Identity()
+	certificate, err := e.Federation.Identity()
 	must(h, err)
 	h.signer, err = envelope.ParseTrust(certificate)
 	must(h, err)

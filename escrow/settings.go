@@ -16,7 +16,7 @@ func settingsOf(e *ca.Engine) (*Settings, error) {
 		Soak: p.Soak.String(), Notice: p.Notice.String(), Brake: p.Brake, BrakeWindow: p.BrakeWindow.String(),
 	}
 	var err error
-	if s.Identity, err = e.Identity(); err != nil {
+	if s.Identity, err = e.Federation.Identity(); err != nil {
 		return nil, err
 	}
 	if s.Anchor, err = e.Anchor(); err != nil {

@@ -28,7 +28,7 @@ func (p *pair) claim(ref, kind, resources string) *transferwire.Source {
 // shown is the certificates of an organisation of an installation, with the proof that they are those of an installation.
 func (p *pair) shown(of *site, holder string, installation *site) []transferwire.Shown {
 	p.Helper()
-	identity, err := installation.Engine().Identity()
+	identity, err := installation.Engine().Federation.Identity()
 	p.ok(err)
 	trust, err := envelope.ParseTrust(identity)
 	p.ok(err)

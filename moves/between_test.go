@@ -311,7 +311,7 @@ func TestEvidenceBetweenInstallations(t *testing.T) {
 		p.rest()
 		identities := map[*site][]byte{}
 		for _, s := range []*site{p.a, p.b} {
-			identity, err := s.Engine().Identity()
+			identity, err := s.Engine().Federation.Identity()
 			p.ok(err)
 			identities[s] = identity
 		}

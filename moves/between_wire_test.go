@@ -111,7 +111,7 @@ func (p *pair) sayRecipient(r *transferwire.Recipient) (*transferwire.Source, in
 func (p *pair) sayAny(s transferwire.Message) (transferwire.Message, int) {
 	p.Helper()
 	time.Sleep(time.Second) // no message is signed before another
-	signer, err := p.a.Engine().Signer("south")
+	signer, err := p.a.Engine().Federation.Signer("south")
 	p.ok(err)
 	octets, err := signer.Sign(s.XML(), time.Now())
 	p.ok(err)
@@ -121,7 +121,7 @@ func (p *pair) sayAny(s transferwire.Message) (transferwire.Message, int) {
 	if w.Code != http.StatusOK {
 		return nil, w.Code
 	}
-	identity, err := p.b.Engine().Identity()
+	identity, err := p.b.Engine().Federation.Identity()
 	p.ok(err)
 	trust, err := envelope.ParseTrust(identity)
 	p.ok(err)
@@ -208,23 +208,23 @@ func TestNewIdentityBetweenInstallations(t *testing.T) {
 		ref := p.begin(moves.Request{})
 		p.approve(ref)
 		p.until(func() bool { return p.a.state(ref) == holdings.Accepted })
-		earlier, err := p.a.Engine().Identity()
+		earlier, err := p.a.Engine().Federation.Identity()
 		p.ok(err)
-		p.ok(p.a.Engine().RenewIdentity(p.a.By()))
+		p.ok(p.a.Engine().Federation.RenewIdentity(p.a.By()))
 		text, err := p.a.mover.Introduce("", "")
 		p.ok(err)
-		if err := p.a.Engine().ReplaceIdentity(p.a.By(), false); err == nil || !strings.Contains(err.Error(), "registry/south") {
+		if err := p.a.Engine().Federation.ReplaceIdentity(p.a.By(), false); err == nil || !strings.Contains(err.Error(), "registry/south") {
 			t.Fatal("the other side knows the new identity by itself:", err)
 		}
 		p.ok(p.b.mover.UpdatePeer(p.b.By(), "north", text))
-		p.until(func() bool { return p.a.Engine().ReplaceIdentity(p.a.By(), false) == nil })
+		p.until(func() bool { return p.a.Engine().Federation.ReplaceIdentity(p.a.By(), false) == nil })
 		p.rest()
 		p.moved(ref)
 
 		// what it said is proven by both of its identities together, and by neither alone
-		later, err := p.a.Engine().Identity()
+		later, err := p.a.Engine().Federation.Identity()
 		p.ok(err)
-		own, err := p.b.Engine().Identity()
+		own, err := p.b.Engine().Federation.Identity()
 		p.ok(err)
 		signed, err := p.b.mover.SignEvidence(p.b.at(ref).ID)
 		p.ok(err)
@@ -260,7 +260,7 @@ func TestWordsOfOneSecond(t *testing.T) {
 			p.ok(err)
 			return p.a.at(ref).DisputedThere != "" && south.Answered.After(south.Called) // its newest word is an answer
 		})
-		signer, err := p.b.Engine().Signer("north")
+		signer, err := p.b.Engine().Federation.Signer("north")
 		p.ok(err)
 		before, err := signer.Sign((&transferwire.Recipient{Ref: ref, State: transferwire.Accepted}).XML(), south.Answered)
 		p.ok(err)

@@ -91,7 +91,7 @@ func (m *Mover) recall(name string) {
 
 // correspond sends peers what they are to hear about transfers, and says when that is to be looked at again.
 func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now time.Time) (time.Time, error) {
-	if _, err := m.engine.Signer(""); err != nil {
+	if _, err := m.engine.Federation.Signer(""); err != nil {
 		return time.Time{}, nil //nolint:nilerr // before the keys are open nothing is sent
 	}
 	number, due := map[string]int{}, map[string][]uint64{}
@@ -239,7 +239,7 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 		return said, err
 	}
 	text := report.XML()
-	reply, err := m.engine.Call(ctx, name, client, text)
+	reply, err := m.engine.Federation.Call(ctx, name, client, text)
 	if err != nil {
 		return said, err
 	}
@@ -296,12 +296,12 @@ const maxSigned = transferwire.MaxMessage + 64<<10
 // Doors answers the messages of other installations, at /transfers/ and their handles. The keys have to be open. Refused is told
 // of each message that is not answered, may be nil.
 func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
-	if _, err := m.engine.Signer(""); err != nil {
+	if _, err := m.engine.Federation.Signer(""); err != nil {
 		return nil, err
 	}
 	door := &peer.Door{
 		ContentType: transferwire.ContentType, MaxBody: maxSigned, Serial: true, Trace: m.Trace, Log: m.log, Refused: refused,
-		Memory: m.engine.Shares.Memory, Shares: m.engine.Shares.Ledger, Kind: shares.Installation,
+		Memory: m.engine.Federation.Shares.Memory, Shares: m.engine.Federation.Shares.Ledger, Kind: shares.Installation,
 		Find: func(handle string) (*peer.Caller, bool) {
 			p, known := m.findPeer(handle)
 			if !known {
@@ -311,7 +311,7 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 			if err != nil {
 				return nil, false
 			}
-			self, err := m.engine.Signer(p.Name)
+			self, err := m.engine.Federation.Signer(p.Name)
 			return &peer.Caller{Handle: handle, Trust: trust, Heard: p.calls(), Self: self}, err == nil
 		},
 		Answer: m.answer, Keep: m.keepAnswered,
@@ -326,7 +326,7 @@ func (m *Mover) answer(ctx context.Context, handle string, content []byte, stamp
 	if m.engine.Frozen() != nil {
 		return nil, fault.New(fault.Clock, "nothing is decided here for now, because the clock is in doubt; come again")
 	}
-	if err := m.engine.Shares.Disk.Guests(); err != nil {
+	if err := m.engine.Federation.Shares.Disk.Guests(); err != nil {
 		return nil, err
 	}
 	message, err := transferwire.Parse(content)
@@ -337,7 +337,7 @@ func (m *Mover) answer(ctx context.Context, handle string, content []byte, stamp
 	defer m.merging.Unlock()
 	defer func(begun time.Time) {
 		who := shares.Principal{Kind: shares.Installation, Name: handle}
-		m.engine.Shares.Ledger.Charge(who, shares.CPU, time.Since(begun).Seconds()) // nothing else is done meanwhile
+		m.engine.Federation.Shares.Ledger.Charge(who, shares.CPU, time.Since(begun).Seconds()) // nothing else is done meanwhile
 	}(time.Now())
 	p, known := m.findPeer(handle)
 	if !known {

@@ -276,12 +276,12 @@ func (m *Mover) SignEvidence(id uint64) (*SignedEvidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := m.engine.Signer("")
+	signer, err := m.engine.Federation.Signer("")
 	if err != nil {
 		return nil, fault.New(fault.Unreachable, "no daemon runs that has the keys open to sign with; start it with 'cadastre serve'")
 	}
 	signed := &SignedEvidence{}
-	if signed.Signer, err = m.engine.Identity(); err != nil {
+	if signed.Signer, err = m.engine.Federation.Identity(); err != nil {
 		return nil, err
 	}
 	if signed.Evidence, err = json.Marshal(ev); err != nil {

@@ -165,7 +165,7 @@ func TestVerifyEvidence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		self, err := m.engine.Signer("")
+		self, err := m.engine.Federation.Signer("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestVerifyEvidence(t *testing.T) {
 		}
 		return signed
 	}
-	self, err := m.engine.Signer("")
+	self, err := m.engine.Federation.Signer("")
 	if err != nil {
 		t.Fatal(err)
 	}

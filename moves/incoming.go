@@ -166,7 +166,7 @@ func (m *Mover) missingParent(t *holdings.Transfer) (holdings.Waiting, error) {
 		return holdings.Waiting{}, err
 	}
 	for _, handle := range above {
-		parents := m.engine.ParentsOf(handle)
+		parents := m.engine.Federation.ParentsOf(handle)
 		if len(parents) == 0 || handle == t.To {
 			continue
 		}
@@ -212,7 +212,7 @@ func (m *Mover) withdrawOffers(t *holdings.Transfer) error {
 		if !holds.Empty() || string(child.TrustAnchor) != string(identity) {
 			continue
 		}
-		if err := m.engine.RemoveChild(holdings.By{Actor: Actor, Reason: "the transfer was cancelled", Time: time.Now()}, leg.To); err != nil {
+		if err := m.engine.Federation.RemoveChild(holdings.By{Actor: Actor, Reason: "the transfer was cancelled", Time: time.Now()}, leg.To); err != nil {
 			return err
 		}
 	}

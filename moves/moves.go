@@ -65,7 +65,7 @@ func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
 		engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), reports: map[string]*peerReport{},
 		waiting: map[uint64]noted{}, seenAt: map[uint64]time.Time{}, refusals: map[uint64]string{}, refused: map[uint64]map[string]string{},
 	}
-	e.Registries = m.peerNames
+	e.Federation.Registries = m.peerNames
 	return m
 }
 

@@ -105,7 +105,7 @@ func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observa
 	at := time.Now()
 	look := m.Look
 	if look == nil {
-		look = m.engine.Relying
+		look = m.engine.Federation.Relying
 	}
 	report, err := look(ctx, filepath.Join(m.dir, cacheDir, relying.Folder(name)), tal, roots)
 	m.observed.mu.Lock()

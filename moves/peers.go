@@ -202,11 +202,11 @@ func (m *Mover) changePeer(name string, change func(was *Peer) (*Peer, error), a
 // certified by one, below which others look for what we publish; empty for our own. Roots, in PEM, are of TLS authorities that
 // others do not know, besides the one that init made.
 func (m *Mover) Introduce(tal, roots string) ([]byte, error) {
-	identity, err := m.engine.Introduction()
+	identity, err := m.engine.Federation.Introduction()
 	if err != nil {
 		return nil, err
 	}
-	own, err := m.engine.PrivateTLS()
+	own, err := m.engine.Federation.PrivateTLS()
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (m *Mover) Introduce(tal, roots string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	i := transferwire.Introduction{ServiceURI: m.engine.ServiceBase() + "transfers/", TrustAnchor: identity, TAL: tal, TLSRoots: own + roots}
+	i := transferwire.Introduction{ServiceURI: m.engine.Federation.ServiceBase() + "transfers/", TrustAnchor: identity, TAL: tal, TLSRoots: own + roots}
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		i.Registries, i.Name = registriesHere(l), l.Root()
 		return nil
@@ -426,7 +426,7 @@ func (m *Mover) readIntroduction(text []byte) (*transferwire.Introduction, error
 	if err != nil {
 		return nil, err
 	}
-	own, err := m.engine.Identity()
+	own, err := m.engine.Federation.Identity()
 	if err != nil {
 		return nil, err
 	}

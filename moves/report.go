@@ -51,7 +51,7 @@ func (m *Mover) certificatesAbove(holder, peer string) ([]transferwire.Shown, er
 	if err != nil {
 		return nil, err
 	}
-	signer, err := m.engine.Signer(peer)
+	signer, err := m.engine.Federation.Signer(peer)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, 
 	for _, leg := range t.Legs {
 		a := transferwire.Arrival{Path: leg.Path, Holder: leg.To, Certificates: m.engine.CertificatesOf(leg.To)}
 		if _, ok := m.engine.Delegated(leg.To); ok && leg.CA != nil {
-			offer, err := m.engine.ChildResponse(leg.To)
+			offer, err := m.engine.Federation.ChildResponse(leg.To)
 			if err != nil {
 				return nil, err
 			}
@@ -191,7 +191,7 @@ func (m *Mover) Offer(id uint64, holder string) ([]byte, error) {
 		case holder != "" && holder != leg.From && holder != leg.To:
 		case leg.To != "":
 			if _, ok := m.engine.Delegated(leg.To); ok {
-				return m.engine.ChildResponse(leg.To)
+				return m.engine.Federation.ChildResponse(leg.To)
 			}
 		case w.recipient() != nil:
 			if a := arrivalAt(w.recipient(), paths[i]); a != nil && a.Offer != nil {

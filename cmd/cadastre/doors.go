@@ -38,8 +38,8 @@ func (h *house) openDoors(d *doorway, traceDir string, refused func(handle, why 
 			return err
 		}
 	}
-	h.engine.Trace, h.mover.Trace = tracer, tracer
-	authorities, err := h.engine.Doors(tracer, refused)
+	h.engine.Federation.Trace, h.mover.Trace = tracer, tracer
+	authorities, err := h.engine.Federation.Doors(tracer, refused)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cadastre/api"
-	"cadastre/ca"
+	"cadastre/federation"
 	"cadastre/internal/fault"
 )
 
@@ -27,7 +27,7 @@ func identityShow(g *global) *cobra.Command {
 		Example: "  cadastre identity show\n  cadastre identity show -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := ask[api.Nothing, []ca.IdentityStatus](cmd.Context(), g, "/identity/show", api.Nothing{})
+			list, err := ask[api.Nothing, []federation.IdentityStatus](cmd.Context(), g, "/identity/show", api.Nothing{})
 			if err != nil {
 				return err
 			}
@@ -36,7 +36,7 @@ func identityShow(g *global) *cobra.Command {
 	}
 }
 
-func (g *global) printIdentity(cmd *cobra.Command, list []ca.IdentityStatus) error {
+func (g *global) printIdentity(cmd *cobra.Command, list []federation.IdentityStatus) error {
 	return g.print(cmd.OutOrStdout(), list, func(w io.Writer) {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "IDENTITY\tSTATE\tENDS\tKNOWN TO")
@@ -58,7 +58,7 @@ func identityRenew(g *global) *cobra.Command {
 		Example: "  cadastre identity renew --reason 'the old one nears its end'\n  cadastre children response acme > parent_response.xml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := ask[api.IdentityRenew, []ca.IdentityStatus](cmd.Context(), g, "/identity/renew", api.IdentityRenew{By: g.by()})
+			list, err := ask[api.IdentityRenew, []federation.IdentityStatus](cmd.Context(), g, "/identity/renew", api.IdentityRenew{By: g.by()})
 			if err != nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func identityActivate(g *global) *cobra.Command {
 				return fault.New(fault.BadInput, "name the peers that know the new identity, or say --all, and not both")
 			}
 			q.By, q.Peers = g.by(), args
-			list, err := ask[api.IdentityActivate, []ca.IdentityStatus](cmd.Context(), g, "/identity/activate", q)
+			list, err := ask[api.IdentityActivate, []federation.IdentityStatus](cmd.Context(), g, "/identity/activate", q)
 			if err != nil {
 				return err
 			}

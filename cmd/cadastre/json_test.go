@@ -12,6 +12,7 @@ import (
 	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/escrow"
+	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/relying"
 	"cadastre/moves"
@@ -56,7 +57,7 @@ func TestJSONNames(t *testing.T) {
 		}
 	}
 	for _, v := range []any{
-		ca.Status{}, ca.Effect{}, ca.Peers{}, ca.Addresses{}, ca.IdentityStatus{}, ca.KeyStatus{}, ca.PassphraseChange{}, api.ROAIntent{}, api.ASPAIntent{}, aspa.VAP{}, api.Holding{}, api.Text{}, api.XML{},
+		ca.Status{}, ca.Effect{}, ca.Peers{}, ca.Addresses{}, federation.IdentityStatus{}, ca.KeyStatus{}, ca.PassphraseChange{}, api.ROAIntent{}, api.ASPAIntent{}, aspa.VAP{}, api.Holding{}, api.Text{}, api.XML{},
 		holdings.Decision{}, holdings.Delegation{}, holdings.Organisation{}, holdings.Policy{}, holdings.Transfer{}, moves.HandoffPlan{}, moves.PeerStatus{},
 		publisher.Info{}, roa.VRP{}, relying.Report{}, relying.Step{}, escrow.Sum{}, restoredAs{}, madeAs{}, readdressed{}, addressStatus{}, verified{}, problem{},
 	} {

@@ -37,21 +37,18 @@ func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64))
 	if err != nil {
 		return err
 	}
-	outlets, err := e.Outlets("")
+	outlets, err := e.Remotes("")
 	if err != nil {
 		return err
 	}
-	publishers, err := e.Publishers()
-	if err != nil {
-		return err
-	}
+	publishers := e.Federation.Publishers()
 	var first time.Time // end of an identity
 	ends := func(at time.Time) {
 		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
 	}
-	identities, err := e.Identities()
+	identities, err := e.Federation.Identities()
 	if err != nil {
 		return err
 	}

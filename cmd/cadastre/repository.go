@@ -87,7 +87,7 @@ func repositoryShow(g *global) *cobra.Command {
 			if len(args) > 0 {
 				q.Holder = args[0]
 			}
-			list, err := ask[api.RepositoryShow, []ca.OutletStatus](cmd.Context(), g, "/repository/show", q)
+			list, err := ask[api.RepositoryShow, []ca.RemoteStatus](cmd.Context(), g, "/repository/show", q)
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ func repositoryShow(g *global) *cobra.Command {
 	}
 }
 
-func printOutlets(w io.Writer, holder string, list []ca.OutletStatus) {
+func printOutlets(w io.Writer, holder string, list []ca.RemoteStatus) {
 	if holder != "" && len(list) == 0 {
 		fmt.Fprintf(w, "%s publishes here, in the repository of its registry\n", holder)
 		return

@@ -199,7 +199,7 @@ func (h *house) carry(ctx context.Context, write func() error) error {
 		if err := write(); err != nil {
 			return err
 		}
-		if err := errors.Join(settled, h.engine.SendStaged(ctx)); err != nil {
+		if err := errors.Join(settled, h.engine.Federation.SendStaged(ctx)); err != nil {
 			return firstOf(err)
 		}
 		wait, err := h.mover.Step(ctx)
@@ -253,11 +253,11 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 	if err := h.unlock(ctx, o, log); err != nil {
 		return err
 	}
-	h.engine.Shares = h.config.Limits.shares(h.dir)
+	h.engine.Federation.Shares = h.config.Limits.shares(h.dir)
 	operators := h.config.Limits.operators()
-	m.registry.MustRegister(newSharesCollector(h.engine.Shares))
+	m.registry.MustRegister(newSharesCollector(h.engine.Federation.Shares))
 	m.watchOperators(operators)
-	m.watchLooks(h.engine.Reading)
+	m.watchLooks(h.engine.Federation.Reading)
 	if err := h.openDoors(peers, o.trace, m.messageRefused); err != nil {
 		return err
 	}

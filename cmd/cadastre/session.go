@@ -55,7 +55,7 @@ func (g *global) open(log *slog.Logger) (*house, error) {
 		_ = st.Close()
 		return nil, err
 	}
-	e.Reading = c.Limits.Looks.reading()
+	e.Federation.Reading = c.Limits.Looks.reading()
 	return &house{g.data, c, st, e, moves.New(e, g.data, log)}, nil
 }
 

@@ -1,6 +1,9 @@
 package due
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Backoff is how long to wait after failures: First after one, each time twice as long, and at most Most.
 type Backoff struct{ First, Most time.Duration }
@@ -61,5 +64,31 @@ func (s Signal) Send() {
 	select {
 	case s <- struct{}{}:
 	default:
+	}
+}
+
+// Pulse tells all who wait that something happened. The zero Pulse is ready.
+type Pulse struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// Next is closed at the next beat.
+func (p *Pulse) Next() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch == nil {
+		p.ch = make(chan struct{})
+	}
+	return p.ch
+}
+
+// Beat tells all who wait now.
+func (p *Pulse) Beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch != nil {
+		close(p.ch)
+		p.ch = nil
 	}
 }

@@ -51,7 +51,7 @@ func (r *Registry) Delegate(holder string) (identity []byte) {
 	r.Helper()
 	_, identity, err := envelope.NewIdentity(time.Now())
 	r.OK(err)
-	_, err = r.engine.AddChild(r.By(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
+	_, err = r.engine.Federation.AddChild(r.By(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
 	r.OK(err)
 	return identity
 }
@@ -77,7 +77,7 @@ func (r *Registry) Ask(holder string) {
 	r.OK(err)
 	stamp := peer.Stamp{Signed: time.Now()}
 	binary.BigEndian.PutUint64(stamp.Digest[:], stamps.Add(1))
-	reply, err := r.engine.AnswerUpDown(context.Background(), q.Sender, text, stamp)
+	reply, err := r.engine.Federation.AnswerUpDown(context.Background(), q.Sender, text, stamp)
 	r.OK(err)
 	_, err = updown.Parse(reply)
 	r.OK(err)

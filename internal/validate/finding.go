@@ -18,6 +18,7 @@ package validate
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Severity says how bad a finding is.
@@ -182,4 +183,13 @@ func alone(options []Option) *check {
 		o.set(c)
 	}
 	return c
+}
+
+// First is the first few of some findings as text.
+func First(findings []Finding) string {
+	var out []string
+	for _, f := range findings[:min(3, len(findings))] {
+		out = append(out, f.String())
+	}
+	return strings.Join(out, "; ")
 }

@@ -1,4 +1,4 @@
-package ca
+package federation
 
 import (
 	"context"
@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"cadastre/ca/issued"
-	"cadastre/federation"
 	"cadastre/internal/due"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -26,8 +24,8 @@ const (
 	lookAgain  = 6 * time.Hour // at what a server has, although nothing changed
 )
 
-// sendSoon has what is staged for servers elsewhere sent now.
-func (e *Engine) sendSoon() { e.send.Send() }
+// SendSoon has what is staged for servers elsewhere sent now.
+func (f *Federation) SendSoon() { f.send.Send() }
 
 // sender is what is known of one server elsewhere.
 type sender struct {
@@ -50,26 +48,26 @@ func (s *senders) get(called string) *sender {
 	return s.of[called]
 }
 
-// followOutlets sends what is staged for servers elsewhere until ctx ends.
-func (e *Engine) followOutlets(ctx context.Context) {
+// FollowRemotes sends what is staged for servers elsewhere until ctx ends.
+func (f *Federation) FollowRemotes(ctx context.Context) {
 	known := senders{of: map[string]*sender{}}
 	(&due.Poller{
-		Names: e.outletNames, Backoff: due.Backoff{First: sendAgain, Most: sendLatest}, News: e.send,
+		Names: f.remoteNames, Backoff: due.Backoff{First: sendAgain, Most: sendLatest}, News: f.send,
 		Due: func(called string, begun time.Time, _ bool) time.Time {
-			if e.mirrors.unsent(called) {
+			if f.mirrors.unsent(called) {
 				return time.Time{}
 			}
 			return begun.Add(lookAgain)
 		},
 		Call: func(ctx context.Context, called string) error {
 			s := known.get(called)
-			err := e.sendTo(ctx, called, s)
+			err := f.sendTo(ctx, called, s)
 			if err != nil {
 				s.has = nil
 			}
-			defer e.sending.beat()
-			if e.said.note("outlet "+called, err) && err != nil {
-				e.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", e.outletURI(called), "error", err)
+			defer f.sending.Beat()
+			if f.failures.note("remote "+called, err) && err != nil {
+				f.log.Warn("a publication server elsewhere did not take what was sent; it will be tried again", "server", f.remoteURI(called), "error", err)
 			}
 			return err
 		},
@@ -77,23 +75,23 @@ func (e *Engine) followOutlets(ctx context.Context) {
 }
 
 // SendStaged brings servers elsewhere what they do not have yet, with one try each. It is for who does not run the engine.
-func (e *Engine) SendStaged(ctx context.Context) error {
+func (f *Federation) SendStaged(ctx context.Context) error {
 	var failed error
-	for _, called := range e.outletNames() {
-		if !e.mirrors.unsent(called) {
+	for _, called := range f.remoteNames() {
+		if !f.mirrors.unsent(called) {
 			continue
 		}
-		err := e.sendTo(ctx, called, &sender{})
-		e.said.note("outlet "+called, err)
-		failed = errors.Join(failed, fault.Wrap(err, "the publication server %s does not have what was signed", e.outletURI(called)))
+		err := f.sendTo(ctx, called, &sender{})
+		f.failures.note("remote "+called, err)
+		failed = errors.Join(failed, fault.Wrap(err, "the publication server %s does not have what was signed", f.remoteURI(called)))
 	}
 	return failed
 }
 
-// outletNames is the servers elsewhere that have, or are to have, something of ours.
-func (e *Engine) outletNames() []string {
+// remoteNames is the servers elsewhere that have, or are to have, something of ours.
+func (f *Federation) remoteNames() []string {
 	var names []string
-	for _, o := range e.peers.Remotes() {
+	for _, o := range f.Peers.Remotes() {
 		if !o.Left {
 			names = append(names, o.Name)
 		}
@@ -101,10 +99,8 @@ func (e *Engine) outletNames() []string {
 	return names
 }
 
-func (e *Engine) outletURI(called string) string {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if o := e.peers.Remote(called); o != nil {
+func (f *Federation) remoteURI(called string) string {
+	if o := f.Peers.Remote(called); o != nil {
 		return o.ServiceURI
 	}
 	return ""
@@ -112,37 +108,37 @@ func (e *Engine) outletURI(called string) string {
 
 // sendTo brings a server elsewhere to what its mirror has, and then notes in the mirror that it is there. A server that refuses
 // what was worked out from what it had some time ago is asked anew what it has: it may have lost something, or be another one.
-func (e *Engine) sendTo(ctx context.Context, called string, s *sender) error {
+func (f *Federation) sendTo(ctx context.Context, called string, s *sender) error {
 	if s.has != nil && time.Since(s.asked) <= lookAgain {
-		err := e.bringTo(ctx, called, s)
+		err := f.bringTo(ctx, called, s)
 		if err == nil || fault.KindOf(err) == fault.Unreachable {
 			return err
 		}
 	}
-	has, err := e.listAt(ctx, called)
+	has, err := f.listAt(ctx, called)
 	if err != nil {
 		return err
 	}
 	s.has, s.asked = has, time.Now()
-	return e.bringTo(ctx, called, s)
+	return f.bringTo(ctx, called, s)
 }
 
 // bringTo brings a server elsewhere from what it is known to have to what its mirror has.
-func (e *Engine) bringTo(ctx context.Context, called string, s *sender) error {
+func (f *Federation) bringTo(ctx context.Context, called string, s *sender) error {
 	for ctx.Err() == nil {
-		queries, err := e.difference(called, s.has)
+		queries, err := f.difference(called, s.has)
 		if err != nil {
 			return err
 		}
 		if len(queries) == 0 {
-			settled, err := e.sent(called, s.has)
+			settled, err := f.sent(called, s.has)
 			if err != nil || settled {
 				return err
 			}
 			continue // more came meanwhile
 		}
 		for _, q := range queries {
-			if err := e.publishAt(ctx, called, q); err != nil {
+			if err := f.publishAt(ctx, called, q); err != nil {
 				return err
 			}
 			for _, pdu := range q.PDUs {
@@ -158,8 +154,8 @@ func (e *Engine) bringTo(ctx context.Context, called string, s *sender) error {
 }
 
 // difference is the queries that bring a server from what it has to what its mirror has.
-func (e *Engine) difference(called string, has map[string][32]byte) ([]*publication.Query, error) {
-	mirror := e.mirrors.repository(called)
+func (f *Federation) difference(called string, has map[string][32]byte) ([]*publication.Query, error) {
+	mirror := f.mirrors.repository(called)
 	if mirror == nil {
 		return nil, fault.New(fault.NotFound, "nothing is published at %s any more", called)
 	}
@@ -195,48 +191,39 @@ func (e *Engine) difference(called string, has map[string][32]byte) ([]*publicat
 
 // sent closes the serial of a mirror, unless something came to it that its server does not have, and has its organisation
 // planned for again, for what waited for it.
-func (e *Engine) sent(called string, has map[string][32]byte) (bool, error) {
-	e.writing.Lock()
-	defer e.writing.Unlock()
-	mirror := e.mirrors.repository(called)
-	n := 0
-	for o := range mirror.Live() {
-		if hash, there := has[o.URI]; !there || hash != o.Hash {
-			return false, nil
+func (f *Federation) sent(called string, has map[string][32]byte) (bool, error) {
+	mirror := f.mirrors.repository(called)
+	there := func() bool {
+		n := 0
+		for o := range mirror.Live() {
+			if hash, there := has[o.URI]; !there || hash != o.Hash {
+				return false
+			}
+			n++
 		}
-		n++
+		return n == len(has)
 	}
-	if n != len(has) {
-		return false, nil
+	staged := mirror.Staged()
+	closed, err := f.host.CloseMirror(mirror, there)
+	if !closed || err != nil {
+		return false, err
 	}
-	if mirror.Staged() {
-		b, err := mirror.Prepare(nil, true)
-		if err != nil {
-			return false, err
-		}
-		if err := e.commitBatches([]*rrdp.Batch{b}, nil); err != nil {
-			return false, err
-		}
-		e.askSoon() // a key that is done may be revoked only now
+	if staged {
+		f.AskSoon() // a key that is done may be revoked only now
 	}
-	return true, e.changePeers(func(w *federation.Tx) error {
-		o := e.peers.Remote(called)
+	return true, f.host.Change(func(tx *Tx) error {
+		o := f.Peers.Remote(called)
 		if o == nil {
 			return nil
 		}
-		if !o.Current && len(has) == 0 && !e.publishesAt(called) {
+		if !o.Current && len(has) == 0 && !f.host.PublishesAt(called) {
 			left := *o
 			left.Left = true
-			return w.PutRemote(&left)
+			return tx.PutRemote(&left)
 		}
-		w.Touch(o.Holder)
+		tx.Touch(o.Holder)
 		return nil
 	})
-}
-
-// publishesAt tells whether any authority publishes at a server elsewhere. The engine's mu is held.
-func (e *Engine) publishesAt(called string) bool {
-	return e.issued.Any(func(a *issued.Authority) bool { return a.Repository == called })
 }
 
 // sentWithin is how long WaitSent waits for servers elsewhere.
@@ -244,15 +231,15 @@ const sentWithin = 30 * time.Second
 
 // WaitSent returns when all decisions so far are published, here and at servers elsewhere. The error is of kind
 // fault.Unreachable where such a server did not take what was sent, or does not answer within half a minute.
-func (e *Engine) WaitSent(ctx context.Context) error {
+func (f *Federation) WaitSent(ctx context.Context) error {
 	timer := time.NewTimer(sentWithin)
 	defer timer.Stop()
 	for {
-		beat := e.sending.next()
-		if err := e.WaitIdle(ctx); err != nil {
+		beat := f.sending.Next()
+		if err := f.host.WaitIdle(ctx); err != nil {
 			return err
 		}
-		called, why := e.unsentAt()
+		called, why := f.unsentAt()
 		switch {
 		case called == "":
 			return nil
@@ -271,47 +258,21 @@ func (e *Engine) WaitSent(ctx context.Context) error {
 
 // unsentAt is an organisation of which something has not reached its server elsewhere, one that answers before one that does
 // not; and what the latter said.
-func (e *Engine) unsentAt() (holder, why string) {
-	outlets, err := e.Outlets("")
-	if err != nil {
-		return "", err.Error()
-	}
-	for _, o := range outlets {
-		if o.Unsent && (holder == "" || o.Error == "") {
-			holder, why = o.Holder, o.Error
+func (f *Federation) unsentAt() (holder, why string) {
+	for _, o := range f.Peers.Remotes() {
+		if o.Left || !f.Unsent(o.Name) {
+			continue
+		}
+		if failed := f.RemoteFailure(o.Name); holder == "" || failed == "" {
+			holder, why = o.Holder, failed
 		}
 	}
 	return holder, why
 }
 
-// pulse tells whoever waits that something happened.
-type pulse struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// next is closed at the next beat.
-func (p *pulse) next() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ch == nil {
-		p.ch = make(chan struct{})
-	}
-	return p.ch
-}
-
-func (p *pulse) beat() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ch != nil {
-		close(p.ch)
-		p.ch = nil
-	}
-}
-
 // listAt asks a server elsewhere what it has of ours.
-func (e *Engine) listAt(ctx context.Context, called string) (map[string][32]byte, error) {
-	reply, err := e.askOutlet(ctx, called, &publication.Query{List: true})
+func (f *Federation) listAt(ctx context.Context, called string) (map[string][32]byte, error) {
+	reply, err := f.askRemote(ctx, called, &publication.Query{List: true})
 	if err != nil {
 		return nil, err
 	}
@@ -322,8 +283,8 @@ func (e *Engine) listAt(ctx context.Context, called string) (map[string][32]byte
 	return has, nil
 }
 
-func (e *Engine) publishAt(ctx context.Context, called string, q *publication.Query) error {
-	reply, err := e.askOutlet(ctx, called, q)
+func (f *Federation) publishAt(ctx context.Context, called string, q *publication.Query) error {
+	reply, err := f.askRemote(ctx, called, q)
 	if err == nil && !reply.Success {
 		err = fault.New(fault.BadInput, "the publication server answered neither success nor an error")
 	}
@@ -332,19 +293,17 @@ func (e *Engine) publishAt(ctx context.Context, called string, q *publication.Qu
 
 // longestReply is how many octets the reply of a server elsewhere may have: 4 MiB, 1 KiB for each object that a list of ours can name
 // (RFC 8181, section 2.3), and the query, which its errors may repeat (section 2.5).
-func (e *Engine) longestReply(called string, query int) int64 {
+func (f *Federation) longestReply(called string, query int) int64 {
 	longest := int64(maxUpDown + 2*query)
-	if mirror := e.mirrors.repository(called); mirror != nil {
+	if mirror := f.mirrors.repository(called); mirror != nil {
 		longest += int64(mirror.Objects()) << 10
 	}
 	return min(longest, maxPublication)
 }
 
-// askOutlet sends a query to a server elsewhere. An error that it reports is an error.
-func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Query) (*publication.Reply, error) {
-	e.mu.RLock()
-	o := e.peers.Remote(called)
-	e.mu.RUnlock()
+// askRemote sends a query to a server elsewhere. An error that it reports is an error.
+func (f *Federation) askRemote(ctx context.Context, called string, q *publication.Query) (*publication.Reply, error) {
+	o := f.Peers.Remote(called)
 	if o == nil {
 		return nil, fault.New(fault.NotFound, "nothing is published at %s any more", called)
 	}
@@ -353,26 +312,26 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 		return nil, err
 	}
 	query := q.XML()
-	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, Heard: o.Heard, Trace: e.Trace, Name: o.PublisherHandle, HTTP: e.Network}
-	client.Who, client.MaxReply = shares.Principal{Kind: shares.Server, Name: called}, e.longestReply(called, len(query))
-	text, err := e.callPeer(ctx, federation.PeerName("server", called), &client, query)
+	client := peer.Client{URL: o.ServiceURI, ContentType: publication.ContentType, Peer: trust, Heard: o.Heard, Trace: f.Trace, Name: o.PublisherHandle, HTTP: f.Network}
+	client.Who, client.MaxReply = shares.Principal{Kind: shares.Server, Name: called}, f.longestReply(called, len(query))
+	text, err := f.callPeer(ctx, PeerName("server", called), &client, query)
 	if err != nil {
 		return nil, err
 	}
 	var reply *publication.Reply
 	took := shares.Measure(func() { reply, err = publication.ParseReply(text) })
-	e.Shares.Ledger.Charge(client.Who, shares.CPU, took.Seconds())
+	f.Shares.Ledger.Charge(client.Who, shares.CPU, took.Seconds())
 	if err != nil {
 		return nil, err
 	}
-	err = e.changePeers(func(w *federation.Tx) error {
-		now := e.peers.Remote(called)
+	err = f.host.Change(func(tx *Tx) error {
+		now := f.Peers.Remote(called)
 		if now == nil {
 			return nil
 		}
 		next := *now
 		next.Heard = client.Heard
-		return w.NoteRemote(&next)
+		return tx.NoteRemote(&next)
 	})
 	if err == nil && len(reply.Errors) > 0 {
 		first := reply.Errors[0]
@@ -380,3 +339,18 @@ func (e *Engine) askOutlet(ctx context.Context, called string, q *publication.Qu
 	}
 	return reply, err
 }
+
+// Unsent tells whether something of a mirror has not reached its remote repository.
+func (f *Federation) Unsent(mirror string) bool { return f.mirrors.unsent(mirror) }
+
+// Mirror is the repository in which is kept what is to be at a remote repository; nil where there is none of this name.
+func (f *Federation) Mirror(name string) *rrdp.Repository { return f.mirrors.repository(name) }
+
+// MirrorOf is the name of the mirror in which a URI lies, empty where there is none.
+func (f *Federation) MirrorOf(uri string) string { return f.mirrors.of(uri) }
+
+// RemoteFailure is what went wrong with a remote repository last, and ParentFailure with a parent; empty where nothing did.
+func (f *Federation) RemoteFailure(mirror string) string { return f.failures.of("remote " + mirror) }
+
+// ParentFailure is what went wrong with a parent last; empty where nothing did.
+func (f *Federation) ParentFailure(called string) string { return f.failures.of("parent " + called) }

@@ -1,19 +1,12 @@
-package ca
+package federation
 
 import (
-	"cmp"
 	"context"
 	"os"
-	"path/filepath"
 	"time"
 
 	"cadastre/ca/issued"
-	"cadastre/federation"
-	"cadastre/internal/fault"
 	"cadastre/internal/inr"
-	"cadastre/internal/object"
-	"cadastre/internal/relying"
-	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/validate"
 )
 
@@ -26,14 +19,12 @@ type doubtful struct {
 	source    string
 	authority issued.Name
 	issuer    []byte // certificate, DER
-	got       *federation.Received
+	got       *Received
 }
 
 // doubted tells whether a parent was removed, or does not name a class any more.
-func (e *Engine) doubted(called string) bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	p := e.peers.Parent(called)
+func (f *Federation) doubted(called string) bool {
+	p := f.Peers.Parent(called)
 	if p == nil || p.Removed {
 		return p != nil
 	}
@@ -47,10 +38,8 @@ func (e *Engine) doubted(called string) bool {
 
 // doubtfulOf lists the keys of classes that a parent does not name any more, and, where it failed to answer, all keys of one
 // that was removed.
-func (e *Engine) doubtfulOf(called string, failed bool) []doubtful {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	p := e.peers.Parent(called)
+func (f *Federation) doubtfulOf(called string, failed bool) []doubtful {
+	p := f.Peers.Parent(called)
 	if p == nil {
 		return nil
 	}
@@ -70,29 +59,29 @@ func (e *Engine) doubtfulOf(called string, failed bool) []doubtful {
 
 // giveUp looks whether certificates that are in doubt are gone, gives up the classes that have none left, and forgets keys
 // that nobody would revoke for us.
-func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
-	if !e.doubted(called) {
-		_ = os.RemoveAll(e.lookDir(called)) // a cache
+func (f *Federation) giveUp(ctx context.Context, called string, failed bool) error {
+	if !f.doubted(called) {
+		_ = os.RemoveAll(f.lookDir(called)) // a cache
 		return nil
 	}
-	doubts := e.doubtfulOf(called, failed)
+	doubts := f.doubtfulOf(called, failed)
 	seen := map[string]*validate.Published{}
 	gone := map[issued.Name]bool{}
 	for _, d := range doubts {
 		published, looked := seen[string(d.issuer)]
 		if !looked {
 			var err error
-			if published, err = e.lookAt(ctx, called, d.issuer); err != nil {
-				e.log.Info("it could not be seen whether a certificate of ours is still published; what rests on it stays", "parent", called, "error", err)
+			if published, err = f.LookAt(ctx, called, d.issuer); err != nil {
+				f.log.Info("it could not be seen whether a certificate of ours is still published; what rests on it stays", "parent", called, "error", err)
 			}
 			seen[string(d.issuer)] = published
 		}
-		gone[d.authority] = published != nil && e.isGone(published, d.got)
+		gone[d.authority] = published != nil && f.isGone(published, d.got)
 	}
 	var holder string
 	var given []string
 	now := time.Now()
-	err := e.noteParent("", called, func(p *federation.Parent) (news bool) {
+	err := f.noteParent("", called, func(p *Parent) (news bool) {
 		holder = p.Holder
 		for source, class := range p.Classes {
 			for authority, got := range class.Keys {
@@ -102,7 +91,7 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 					class.Keys[authority], news = &marked, true
 				}
 			}
-			if !class.Missing.IsZero() && !class.Entitled.Empty() && (now.Sub(class.Missing) > lostForGood || classEnded(class, now)) {
+			if !class.Missing.IsZero() && !class.Entitled.Empty() && (now.Sub(class.Missing) > LostForGood || classEnded(class, now)) {
 				class.Entitled, news = inr.Set{}, true
 				given = append(given, source)
 			}
@@ -111,28 +100,28 @@ func (e *Engine) giveUp(ctx context.Context, called string, failed bool) error {
 	})
 	for _, source := range given {
 		if err == nil {
-			e.log.Warn("a resource class that a parent outside the tree does not name any more is given up", "parent", called, "source", source)
-			err = e.receive(byParent(called), holder, source)
+			f.log.Warn("a resource class that a parent outside the tree does not name any more is given up", "parent", called, "source", source)
+			err = f.receive(byParent(called), holder, source)
 		}
 	}
 	if err == nil {
-		err = e.forgetKeys(called, failed)
+		err = f.forgetKeys(called, failed)
 	}
 	if err == nil {
-		err = e.forgetParent(called)
+		err = f.forgetParent(called)
 	}
 	return err
 }
 
 // isGone tells whether a certificate is not published by its issuer any more. A manifest that is older than the certificate
 // cannot tell.
-func (e *Engine) isGone(by *validate.Published, got *federation.Received) bool {
-	cert, _ := validate.ParseCertificate(got.Certificate, e.reading()...)
+func (f *Federation) isGone(by *validate.Published, got *Received) bool {
+	cert, _ := validate.ParseCertificate(got.Certificate, f.reading()...)
 	return cert != nil && by.Covers(got.URI) && !by.Since.Before(cert.NotBefore) && !by.Has(got.URI, cert, got.Certificate)
 }
 
 // classEnded tells whether all certificates of a class are past, or gone.
-func classEnded(c *federation.Class, now time.Time) bool {
+func classEnded(c *Class, now time.Time) bool {
 	for _, got := range c.Keys {
 		if now.Before(got.Expires) && !got.Gone {
 			return false
@@ -143,10 +132,10 @@ func classEnded(c *federation.Class, now time.Time) bool {
 
 // forgetKeys drops keys of no more use that there is nothing left to revoke of: their certificates are gone or past. A parent
 // that was removed, and does not answer, may never have known others.
-func (e *Engine) forgetKeys(called string, failed bool) error {
-	list := e.goneOf(called)
-	return e.changePeers(func(w *federation.Tx) error {
-		p := e.peers.Parent(called)
+func (f *Federation) forgetKeys(called string, failed bool) error {
+	list := f.goneOf(called)
+	return f.host.Change(func(tx *Tx) error {
+		p := f.Peers.Parent(called)
 		if p == nil {
 			return nil
 		}
@@ -163,32 +152,7 @@ func (e *Engine) forgetKeys(called string, failed bool) error {
 		if n == 0 {
 			return nil
 		}
-		w.Touch(p.Holder)
-		return w.PutParent(p)
+		tx.Touch(p.Holder)
+		return tx.PutParent(p)
 	})
-}
-
-func (e *Engine) lookDir(called string) string {
-	return filepath.Join(e.dir, "watch", relying.Folder("parent/"+called))
-}
-
-// lookAtParent is what the CA of a certificate publishes, as a relying party sees it.
-func (e *Engine) lookAtParent(ctx context.Context, called string, issuer []byte) (*validate.Published, error) {
-	dir := e.lookDir(called)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.Wrap(err, "couldn't make %s", dir)
-	}
-	return sandbox.Publication(ctx, e.relyingOptions(dir), issuer)
-}
-
-// relyingOptions are those of a relying party with its cache in a folder, which reads in a process of its own, within limits,
-// what is served now. Most of its time it waits for others.
-func (e *Engine) relyingOptions(cache string) relying.Options {
-	options := relying.Options{
-		Cache: cache, P256: e.policy.Algorithm == object.P256, Fresh: true, Only: true, Workers: 16, Limits: cmp.Or(e.Reading, relying.ForDaemon()),
-	}
-	if roots := filepath.Join(e.dir, "tls", "ca.pem"); exists(roots) {
-		options.TLSRoots = roots // our own, of a trial
-	}
-	return options
 }

@@ -1,4 +1,4 @@
-package ca
+package federation
 
 import (
 	"crypto/sha256"

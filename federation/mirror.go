@@ -1,4 +1,4 @@
-package ca
+package federation
 
 import (
 	"crypto/sha256"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"cadastre/federation"
 	"cadastre/internal/store"
 	"cadastre/rrdp"
 )
@@ -22,7 +21,7 @@ type mirrors struct {
 	byBase map[string]string // names by the folder that is ours
 }
 
-// mirrorName is the name under which the repository of an outlet is kept. No registry has such a name.
+// mirrorName is the name under which the repository of a remote repository is kept. No registry has such a name.
 func mirrorName(base string) string {
 	h := sha256.Sum256([]byte(base))
 	return "@" + hex.EncodeToString(h[:8])
@@ -32,19 +31,19 @@ func mirrorConfig(dir, name string) rrdp.Config {
 	return rrdp.Config{Name: name, Dir: filepath.Join(dir, "mirror", name[1:]), BaseURI: "https://mirror.invalid/" + name[1:] + "/"}
 }
 
-// openMirrors opens the mirrors of all outlets.
-func openMirrors(e *Engine) (*mirrors, error) {
+// openMirrors opens the mirrors of all remote repositories.
+func openMirrors(f *Federation) (*mirrors, error) {
 	m := &mirrors{byName: map[string]*rrdp.Repository{}, byBase: map[string]string{}}
-	for _, o := range e.peers.Remotes() {
-		if err := m.open(e.store, e.dir, o, e.log); err != nil {
+	for _, o := range f.Peers.Remotes() {
+		if err := m.open(f.store, f.dir, o, f.log); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
-func (m *mirrors) open(st store.Store, dir string, o *federation.Remote, log *slog.Logger) error {
-	repository, err := openRepository(st, mirrorConfig(dir, o.Name), log)
+func (m *mirrors) open(st store.Store, dir string, o *Remote, log *slog.Logger) error {
+	repository, err := rrdp.OpenMended(st, mirrorConfig(dir, o.Name), log)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,15 @@
-package ca
+package federation
 
 import "sync"
 
-// said is the last error of each peer that was asked something and did not answer well.
-type said struct {
+// failures is the last error of each peer that was asked something and did not answer well.
+type failures struct {
 	mu sync.Mutex
 	by map[string]string
 }
 
 // note keeps an error, or forgets it when there is none any more; it tells whether that is news.
-func (s *said) note(peer string, err error) bool {
+func (s *failures) note(peer string, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.by[peer]
@@ -24,7 +24,7 @@ func (s *said) note(peer string, err error) bool {
 	return was != err.Error()
 }
 
-func (s *said) of(peer string) string {
+func (s *failures) of(peer string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.by[peer]

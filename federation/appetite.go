@@ -1,11 +1,10 @@
-package ca
+package federation
 
 import (
 	"sync"
 	"time"
 
 	"cadastre/ca/issued"
-	"cadastre/federation"
 	"cadastre/internal/inr"
 	"cadastre/internal/updown"
 )
@@ -14,8 +13,8 @@ import (
 // long as that would have lasted. So each has a share of what may be issued, and all below one registry together have a quarter of
 // its serials: what they ask for, and have revoked again, leaves half of them for others.
 const (
-	childBurst     = 16 // issuances at once
-	childRefill    = 2 * time.Hour
+	ChildBurst     = 16 // issuances at once
+	ChildRefill    = 2 * time.Hour
 	childrenBurst  = 30 // of all delegated CAs of a registry
 	childrenRefill = 320 * time.Second
 )
@@ -52,14 +51,14 @@ func (a *appetite) take(now time.Time, shares ...ration) bool {
 }
 
 // afford tells a delegated CA to come again that has used up its share. What it asks for because its organisation's holding is
-// another than its certificate says costs it nothing: that is not its own doing. The engine's mu is held.
-func (e *Engine) afford(holder string, key *federation.ChildKey) error {
-	is, was := e.issued.Authority(key.Authority), e.peers.Key(key.Authority)
+// another than its certificate says costs it nothing: that is not its own doing. It is used within Change.
+func (f *Federation) afford(tx *Tx, holder string, key *ChildKey) error {
+	is, was := f.host.Authority(key.Authority), f.Peers.Key(key.Authority)
 	if is != nil && was != nil && was.Place == key.Place && sameLimit(was.Limit, key.Limit) && !is.Certified.Equal(key.Granted) {
 		return nil
 	}
-	own := ration{"child " + holder, childBurst, childRefill}
-	if e.appetite.take(time.Now(), own, ration{"registry " + e.registryOf(holder), childrenBurst, childrenRefill}) {
+	own := ration{"child " + holder, ChildBurst, ChildRefill}
+	if f.appetite.take(time.Now(), own, ration{"registry " + tx.Ledger.Registry(holder), childrenBurst, childrenRefill}) {
 		return nil
 	}
 	return &updown.Error{Status: updown.StatusScheduled, Description: "so many certificates were issued to you of late that this one has to wait; ask again in some hours"}

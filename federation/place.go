@@ -1,4 +1,4 @@
-package ca
+package federation
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // checkPlace says why a delegated CA cannot have a certificate that says it publishes at a place: a URI with a user's name in it,
 // or one in our own module, where nobody but our CAs and the publishers that are registered here can put anything.
-func (e *Engine) checkPlace(place issued.Place) error {
+func (f *Federation) checkPlace(place issued.Place) error {
 	refused := func(why string) error {
 		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: why}
 	}
@@ -26,14 +26,10 @@ func (e *Engine) checkPlace(place issued.Place) error {
 			return refused("the subject information access has a URI that is not plain: scheme, host and path alone")
 		}
 	}
-	if !sameServer(place.Repository, e.policy.RsyncBase) && !sameServer(place.Manifest, e.policy.RsyncBase) {
+	if !sameServer(place.Repository, f.config.RsyncBase) && !sameServer(place.Manifest, f.config.RsyncBase) {
 		return nil
 	}
-	publishers, err := e.Publishers()
-	if err != nil {
-		return err
-	}
-	for _, p := range publishers {
+	for _, p := range f.Publishers() {
 		if strings.HasPrefix(place.Repository, p.Base) && strings.HasPrefix(place.Manifest, p.Base) {
 			return nil
 		}
@@ -59,8 +55,8 @@ func sameServer(a, b string) bool {
 
 // awaitNextSecond waits until a certificate of an authority can be told from the one that it has: both say in whole seconds when
 // they were made.
-func (e *Engine) awaitNextSecond(ctx context.Context, authority issued.Name) error {
-	is := e.issued.Authority(authority)
+func (f *Federation) awaitNextSecond(ctx context.Context, authority issued.Name) error {
+	is := f.host.Authority(authority)
 	if is == nil {
 		return nil
 	}

@@ -1,0 +1,377 @@
+package federation
+
+import (
+	"cmp"
+	"crypto/sha1" //nolint:gosec // key identifiers are made so
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"cadastre/holdings"
+	"cadastre/internal/envelope"
+	"cadastre/internal/fault"
+	"cadastre/internal/store"
+	"cadastre/keys"
+)
+
+// identityName is under what the record of the installation's identity is kept, and nextIdentity under what that of the one
+// which is to replace it.
+const (
+	identityName = "identity"
+	nextIdentity = "next identity"
+)
+
+// Identity is what the installation is known by to its peers, as their parent, child, publication server and publisher
+// (RFC 8183, section 5.1). It is not part of the RPKI.
+type Identity struct {
+	Certificate []byte `json:"certificate"`
+	Sealed      []byte `json:"sealed_key"`
+	SealedAs    string `json:"sealed_as,omitempty"` // the name under which the key is sealed; identityName where there is none
+}
+
+// NewIdentity makes an identity whose key is sealed under a name that no other has.
+func NewIdentity(vault *keys.Vault, now time.Time) (*Identity, error) {
+	key, certificate, err := envelope.NewIdentity(now)
+	if err != nil {
+		return nil, err
+	}
+	id := &Identity{Certificate: certificate, SealedAs: identityName + " " + fingerprint(certificate)}
+	id.Sealed, err = vault.Seal(id.SealedAs, key)
+	return id, err
+}
+
+// Write keeps the identity of a new installation, in the bucket of its single values.
+func (id *Identity) Write(w store.Writer, single store.Bucket) error {
+	return store.PutValue(w, single, []byte(identityName), id)
+}
+
+// fingerprint tells identities apart.
+func fingerprint(certificate []byte) string {
+	sum := sha1.Sum(certificate) //nolint:gosec // it names, and proves nothing
+	return hex.EncodeToString(sum[:8])
+}
+
+func (f *Federation) readIdentity(r store.Reader, called string) (*Identity, error) {
+	return store.Value[Identity](r, f.config.Single, []byte(called))
+}
+
+// Identity is the certificate of the installation's identity, DER: what its peers and its successor know it by.
+func (f *Federation) Identity() ([]byte, error) {
+	id, _, err := f.identities()
+	if err != nil {
+		return nil, err
+	}
+	return id.Certificate, nil
+}
+
+// Sign signs content, XML, as the installation. It fails with Secret while the keys are not open.
+func (f *Federation) Sign(content []byte, at time.Time) ([]byte, error) {
+	f.mu.RLock()
+	signer := f.signer
+	f.mu.RUnlock()
+	if signer == nil {
+		return nil, fault.New(fault.Secret, "nothing can be signed while the keys are not open: name a file with their passphrase, or wait until the daemon has opened them")
+	}
+	return signer.Sign(content, at)
+}
+
+// identities is the one that is in use, and the one that is to replace it, nil where there is none.
+func (f *Federation) identities() (now, next *Identity, err error) {
+	err = f.store.View(func(r store.Reader) error {
+		if now, err = f.readIdentity(r, identityName); err == nil {
+			next, err = f.readIdentity(r, nextIdentity)
+		}
+		return err
+	})
+	if err == nil && now == nil {
+		err = fault.New(fault.NotFound, "this installation has no identity for its peers yet; start 'cadastre serve' once")
+	}
+	return now, next, err
+}
+
+// introduction is the identity that files for peers have: the next, where there is one.
+func (f *Federation) introduction() (*Identity, error) {
+	now, next, err := f.identities()
+	if next != nil {
+		now = next
+	}
+	return now, err
+}
+
+// OpenIdentity makes ready to sign messages to peers. An installation that is older than they are gets an identity.
+func (f *Federation) OpenIdentity(vault *keys.Vault) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.vault = vault
+	now, next, err := f.identities()
+	if fault.KindOf(err) == fault.NotFound && err != nil {
+		if now, err = NewIdentity(vault, time.Now()); err != nil {
+			return err
+		}
+		_, err = f.store.Update(store.Any, func(w store.Writer) error { return now.Write(w, f.config.Single) })
+	}
+	if err != nil {
+		return err
+	}
+	if f.signer, err = signerOf(vault, now); err == nil && next != nil {
+		f.nextSigner, err = signerOf(vault, next)
+	}
+	return err
+}
+
+func signerOf(vault *keys.Vault, id *Identity) (*envelope.Signer, error) {
+	name := id.SealedAs
+	if name == "" {
+		name = identityName
+	}
+	key, err := vault.Open(name, id.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	return envelope.NewSigner(key, id.Certificate)
+}
+
+// opened is the open keys; nil while they are not.
+func (f *Federation) opened() *keys.Vault {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.vault
+}
+
+// signers is what messages to a peer may be signed with: first as it is thought to know us, then, where an identity is being
+// replaced, as the other.
+func (f *Federation) signers(peer string) []*envelope.Signer {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	switch {
+	case f.nextSigner == nil:
+		return []*envelope.Signer{f.signer}
+	case f.Peers.Knows(peer):
+		return []*envelope.Signer{f.nextSigner, f.signer}
+	}
+	return []*envelope.Signer{f.signer, f.nextSigner}
+}
+
+// met notes that a peer got to know us by a file that was just made for it. It is used within Change.
+func (f *Federation) met(tx *Tx, peer string) error {
+	if next, err := f.readIdentity(tx, nextIdentity); err != nil || next == nil {
+		return err
+	}
+	return tx.SetKnows(peer, true)
+}
+
+// RenewIdentity makes an identity that is to replace the one in use (RFC 8183, section 5.1). From then on files for peers
+// have it, and messages are signed with the old one until each peer knows the new.
+func (f *Federation) RenewIdentity(by holdings.By) error {
+	vault := f.opened()
+	if vault == nil {
+		return fault.New(fault.Unreachable, "no daemon runs, and the key of an identity is sealed by it; start 'cadastre serve'")
+	}
+	made, err := NewIdentity(vault, time.Now())
+	if err != nil {
+		return err
+	}
+	signer, err := signerOf(vault, made)
+	if err != nil {
+		return err
+	}
+	err = f.host.Change(func(tx *Tx) error {
+		if next, err := f.readIdentity(tx, nextIdentity); err != nil || next != nil {
+			return cmp.Or[error](err, fault.New(fault.Conflict, "a new identity waits already; see who knows it with 'cadastre identity show', and end with 'cadastre identity activate --all'"))
+		}
+		tx.OnCommit(func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.nextSigner = signer
+		})
+		return store.PutValue(tx, f.config.Single, []byte(nextIdentity), made)
+	})
+	if err == nil {
+		f.log.Info("a new identity is made", "identity", fingerprint(made.Certificate), "actor", by.Actor, "reason", by.Reason)
+	}
+	return err
+}
+
+// ActivateIdentity has replies to some children and publishers be signed with the new identity from now on, each named as
+// child/HANDLE or publisher/HANDLE.
+func (f *Federation) ActivateIdentity(by holdings.By, peers []string) error {
+	all := f.peersThatKnow()
+	var named []string
+	for _, peer := range peers {
+		kind, of, _ := strings.Cut(peer, "/")
+		if kind == "child" {
+			of = holdings.Fold(of)
+		}
+		named = append(named, PeerName(kind, of))
+		if _, there := all[PeerName(kind, of)]; !there || kind != "child" && kind != "publisher" {
+			return fault.New(fault.NotFound, "%q is no child/HANDLE nor publisher/HANDLE of those that 'cadastre identity show' lists; parents, servers and registries elsewhere are found out by themselves", peer)
+		}
+	}
+	err := f.host.Change(func(tx *Tx) error {
+		if err := f.mustHaveNext(tx); err != nil {
+			return err
+		}
+		for _, peer := range named {
+			if err := tx.SetKnows(peer, true); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		f.log.Info("peers are answered with the new identity", "peers", strings.Join(named, " "), "actor", by.Actor, "reason", by.Reason)
+	}
+	return err
+}
+
+func (f *Federation) mustHaveNext(tx *Tx) error {
+	if next, err := f.readIdentity(tx, nextIdentity); err != nil || next == nil {
+		return cmp.Or[error](err, fault.New(fault.NotFound, "no new identity waits; make one with 'cadastre identity renew'"))
+	}
+	return nil
+}
+
+// ReplaceIdentity has the new identity be the only one. Parents and servers elsewhere that do not know it yet would not
+// hear us any more: that is refused unless it is forced.
+func (f *Federation) ReplaceIdentity(by holdings.By, force bool) error {
+	all := f.peersThatKnow()
+	var deaf []string
+	for peer, knows := range all {
+		if kind, _, _ := strings.Cut(peer, "/"); !knows && (kind == "parent" || kind == "server" || kind == "registry") {
+			deaf = append(deaf, peer)
+		}
+	}
+	slices.Sort(deaf)
+	err := f.host.Change(func(tx *Tx) error {
+		if err := f.mustHaveNext(tx); err != nil {
+			return err
+		}
+		if len(deaf) > 0 && !force {
+			return fault.New(fault.Conflict, "%s would not hear us any more: give each the new request, or leave it behind with --force", strings.Join(deaf, ", "))
+		}
+		next, err := f.readIdentity(tx, nextIdentity)
+		if err != nil {
+			return err
+		}
+		if err := tx.ForgetKnows(); err != nil {
+			return err
+		}
+		tx.OnCommit(func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.nextSigner != nil {
+				f.signer, f.nextSigner = f.nextSigner, nil
+			}
+		})
+		if err := tx.Delete(f.config.Single, []byte(nextIdentity)); err != nil {
+			return err
+		}
+		return store.PutValue(tx, f.config.Single, []byte(identityName), next)
+	})
+	if err == nil {
+		f.log.Info("the identity is replaced", "actor", by.Actor, "reason", by.Reason)
+	}
+	return err
+}
+
+// peersThatKnow lists all peers, and which of them know the next identity. Servers go by the organisation that publishes there.
+func (f *Federation) peersThatKnow() map[string]bool {
+	var registries []string
+	if f.Registries != nil {
+		registries = f.Registries()
+	}
+	all := map[string]bool{}
+	for _, name := range registries {
+		all[PeerName("registry", name)] = f.Peers.Knows(PeerName("registry", name))
+	}
+	for _, c := range f.Peers.Children() {
+		all[PeerName("child", c.Holder)] = f.Peers.Knows(PeerName("child", c.Holder))
+	}
+	for _, p := range f.Publishers() {
+		all[PeerName("publisher", p.Handle)] = f.Peers.Knows(PeerName("publisher", p.Handle))
+	}
+	for _, p := range f.Peers.Parents() {
+		all[PeerName("parent", p.Name)] = f.Peers.Knows(PeerName("parent", p.Name))
+	}
+	for _, o := range f.Peers.Remotes() {
+		if o.Left {
+			continue
+		}
+		knows, more := all[PeerName("server", o.Holder)]
+		all[PeerName("server", o.Holder)] = f.Peers.Knows(PeerName("server", o.Name)) && (knows || !more)
+	}
+	return all
+}
+
+// IdentityStatus is an identity of the installation, and the peers that know it.
+type IdentityStatus struct {
+	Identity string    `json:"identity"` // the beginning of its certificate's SHA-1, hex
+	State    string    `json:"state"`    // active, or next
+	Expires  time.Time `json:"expires"`
+	Peers    []string  `json:"peers"` // child/…, publisher/…, parent/…, server/…, registry/…
+}
+
+// Identities lists the identity that is in use, and the one that is to replace it.
+func (f *Federation) Identities() ([]IdentityStatus, error) {
+	now, next, err := f.identities()
+	if err != nil {
+		return nil, err
+	}
+	all := f.peersThatKnow()
+	list := []IdentityStatus{{fingerprint(now.Certificate), "active", Ends(now.Certificate), []string{}}}
+	if next != nil {
+		list = append(list, IdentityStatus{fingerprint(next.Certificate), "next", Ends(next.Certificate), []string{}})
+	}
+	for _, peer := range slices.Sorted(maps.Keys(all)) {
+		at := &list[0]
+		if all[peer] && next != nil {
+			at = &list[1]
+		}
+		at.Peers = append(at.Peers, peer)
+	}
+	return list, nil
+}
+
+const day = 24 * time.Hour
+
+// endsSoon is how long before its end an identity is warned of: there are people to be asked for a new one.
+const endsSoon = 90 * day
+
+// warnOfIdentities says which identities near their end, ours and those of peers.
+func (f *Federation) warnOfIdentities(now time.Time) {
+	warn := func(whose string, certificate []byte, how string) {
+		if ends := Ends(certificate); !ends.IsZero() && ends.Sub(now) < endsSoon {
+			f.log.Warn("an identity nears its end", "of", whose, "ends", ends.Format(time.RFC3339), "days", int(ends.Sub(now)/day), "what_to_do", how)
+		}
+	}
+	if own, next, err := f.identities(); err == nil && next == nil {
+		warn("this installation", own.Certificate, "make a new one with 'cadastre identity renew'")
+	} else if err == nil {
+		warn("this installation", own.Certificate, "have all peers know the new one, and end with 'cadastre identity activate --all'")
+	}
+	for _, p := range f.Publishers() {
+		warn(PeerName("publisher", p.Handle), p.TrustAnchor, "ask it for a new publisher_request, for 'cadastre publishers update'")
+	}
+	for _, c := range f.Peers.Children() {
+		warn(PeerName("child", c.Holder), c.TrustAnchor, "ask it for a new child_request, for 'cadastre children update'")
+	}
+	for _, p := range f.Peers.Parents() {
+		warn(PeerName("parent", p.Name), p.TrustAnchor, "ask it for a new parent_response, for 'cadastre parents update'")
+	}
+	for _, o := range f.Peers.Remotes() {
+		if !o.Left {
+			warn(PeerName("server", o.Holder), o.TrustAnchor, "ask it for a new repository_response, for 'cadastre repository configure'")
+		}
+	}
+}
+
+// Ends is when the certificate of an identity ends; zero where it cannot be read.
+func Ends(certificate []byte) time.Time {
+	trust, err := envelope.ParseTrust(certificate)
+	if err != nil {
+		return time.Time{}
+	}
+	return trust.Expires().UTC()
+}
