@@ -54,7 +54,7 @@ func (f *Federation) OfferChild(by holdings.By, holder string, trustAnchor []byt
 		case tx.Ledger.Depth(holder) > maxDepth:
 			return fault.New(fault.BadInput, "%s is %d organisations below the root; a delegated CA may be at most %d below", holder, tx.Ledger.Depth(holder), maxDepth)
 		}
-		if err := f.met(tx, PeerName("child", holder)); err != nil {
+		if err := f.noteMet(tx, PeerName("child", holder)); err != nil {
 			return err
 		}
 		return tx.PutChild(&Child{Holder: holder, Handle: handle, TrustAnchor: trustAnchor, Added: by.Time.UTC()})

@@ -108,7 +108,7 @@ func (f *Federation) AddPublisher(ctx context.Context, handle, registry string, 
 	if _, err := f.publishers.Add(ctx, publisher.Registration{Handle: handle, Registry: registry, TrustAnchor: q.TrustAnchor}); err != nil {
 		return nil, err
 	}
-	if err := f.host.Change(func(tx *Tx) error { return f.met(tx, PeerName("publisher", handle)) }); err != nil {
+	if err := f.host.Change(func(tx *Tx) error { return f.noteMet(tx, PeerName("publisher", handle)) }); err != nil {
 		return nil, err
 	}
 	return f.PublisherResponse(handle)

@@ -154,8 +154,8 @@ func (f *Federation) signers(peer string) []*envelope.Signer {
 	return []*envelope.Signer{f.signer, f.nextSigner}
 }
 
-// met notes that a peer got to know us by a file that was just made for it. It is used within Change.
-func (f *Federation) met(tx *Tx, peer string) error {
+// noteMet notes that a peer got to know us by a file that was just made for it. It is used within Change.
+func (f *Federation) noteMet(tx *Tx, peer string) error {
 	if next, err := f.readIdentity(tx, nextIdentity); err != nil || next == nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func (f *Federation) refresh(ctx context.Context, called string) error {
 	one := f.askers.lock(called)
 	one.Lock()
 	defer one.Unlock()
-	err := f.refreshed(ctx, called)
+	err := f.refreshOnce(ctx, called)
 	if !slices.Contains(f.parentNames(), called) {
 		return nil // it was removed meanwhile
 	}
@@ -122,7 +122,8 @@ func (f *Federation) refresh(ctx context.Context, called string) error {
 	return err
 }
 
-func (f *Federation) refreshed(ctx context.Context, called string) error {
+// refreshOnce asks a parent until nothing follows, and then gives up what it does not certify any more.
+func (f *Federation) refreshOnce(ctx context.Context, called string) error {
 	err := f.talk(ctx, called)
 	if given := f.giveUp(ctx, called, err != nil); err == nil {
 		err = given
@@ -306,7 +307,7 @@ func (f *Federation) actOn(ctx context.Context, called string, list *updown.List
 	for _, c := range list.Classes {
 		source := SourceName(called, c.Name)
 		for _, authority := range f.wantedOf(called, source) {
-			did, err := f.certified(ctx, called, source, authority, &c)
+			did, err := f.requestCertificate(ctx, called, source, authority, &c)
 			if acted = acted || did; err != nil {
 				return acted, err
 			}
@@ -330,8 +331,8 @@ func (f *Federation) wantedOf(called, source string) []issued.Name {
 	return f.host.Wanted(p.Holder, source)
 }
 
-// certified sees to it that an authority has the certificate that its parent would give it.
-func (f *Federation) certified(ctx context.Context, called, source string, authority issued.Name, c *updown.Class) (did bool, err error) {
+// requestCertificate sees to it that an authority has the certificate that its parent would give it.
+func (f *Federation) requestCertificate(ctx context.Context, called, source string, authority issued.Name, c *updown.Class) (did bool, err error) {
 	a := f.host.Authority(authority)
 	if a == nil {
 		if a, err = f.begin(called, source, authority); err != nil {

@@ -131,7 +131,7 @@ func (f *Federation) bringTo(ctx context.Context, called string, s *sender) erro
 			return err
 		}
 		if len(queries) == 0 {
-			settled, err := f.sent(called, s.has)
+			settled, err := f.closeSent(called, s.has)
 			if err != nil || settled {
 				return err
 			}
@@ -189,9 +189,9 @@ func (f *Federation) difference(called string, has map[string][32]byte) ([]*publ
 	return inOrder(fresh, replaced, withdrawn, queryBytes), nil
 }
 
-// sent closes the serial of a mirror, unless something came to it that its server does not have, and has its organisation
+// closeSent closes the serial of a mirror, unless something came to it that its server does not have, and has its organisation
 // planned for again, for what waited for it.
-func (f *Federation) sent(called string, has map[string][32]byte) (bool, error) {
+func (f *Federation) closeSent(called string, has map[string][32]byte) (bool, error) {
 	mirror := f.mirrors.repository(called)
 	there := func() bool {
 		n := 0

@@ -49,7 +49,7 @@ func (f *Federation) AnswerUpDown(ctx context.Context, handle string, content []
 	}
 	reply := &updown.Message{Sender: f.above(c.Holder), Recipient: c.Handle}
 	_, asks := q.Body.(*updown.List) // wrong ones have none
-	if err := f.heard(c.Holder, stamp, !asks && wrong == nil); err != nil {
+	if err := f.noteMessage(c.Holder, stamp, !asks && wrong == nil); err != nil {
 		return nil, err
 	}
 	switch {
@@ -63,8 +63,8 @@ func (f *Federation) AnswerUpDown(ctx context.Context, handle string, content []
 	return reply.XML()
 }
 
-// heard notes a message of a child, so that none that is older is answered, nor one that acts a second time.
-func (f *Federation) heard(holder string, stamp peer.Stamp, acts bool) error {
+// noteMessage notes a message of a child, so that none that is older is answered, nor one that acts a second time.
+func (f *Federation) noteMessage(holder string, stamp peer.Stamp, acts bool) error {
 	return f.host.Change(func(tx *Tx) error {
 		was, err := f.child(holder)
 		if err != nil {
