@@ -53,11 +53,12 @@ func (p *Poller) Run(ctx context.Context) {
 				t = &turn{}
 				turns[name] = t
 			}
-			now := time.Now()
 			if t.Busy() {
 				continue
 			}
-			if until := p.at(name, &t.Turn, t.told < told).Sub(now); until > 0 {
+			at := p.at(name, &t.Turn, t.told < told)
+			now := time.Now() // after Due was asked, whose answer may be "now"
+			if until := at.Sub(now); until > 0 {
 				wait = min(wait, until)
 				continue
 			}

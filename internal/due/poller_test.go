@@ -187,3 +187,13 @@ func TestTurn(t *testing.T) {
 		t.Error("a failure is not forgotten")
 	}
 }
+
+// TestDueNow: what says at each question that it is due now is called. Outside of a bubble the clock goes on between two looks at it.
+func TestDueNow(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	(&Poller{
+		Names: One,
+		Due:   func(string, time.Time, bool) time.Time { return time.Now() },
+		Call:  func(context.Context, string) error { stop(); return nil },
+	}).Run(ctx)
+}
