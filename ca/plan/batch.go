@@ -82,6 +82,7 @@ func cut(updates []Update, limit int) [][]Update {
 	return out
 }
 
+// Work is about how many objects have to be signed for an update, besides its CRL.
 func (u *Update) Work() int { return 1 + len(u.Authorise) + len(u.Certify) }
 
 // split takes at most n new ROAs and n certificates off an update. What is withdrawn goes with the last part, after
