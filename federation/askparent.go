@@ -22,6 +22,7 @@ import (
 	"cadastre/internal/validate"
 )
 
+// When parents elsewhere are asked, and when what they do not answer is given up.
 const (
 	AskEvery    = 10 * time.Minute // a parent outside the tree
 	askAgain    = 20 * time.Second // after a failure, each time twice as late

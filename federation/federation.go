@@ -162,7 +162,7 @@ func (f *Federation) reading() []validate.Option {
 	return validate.For(validate.RelyingParty, f.config.Suites...)
 }
 
-// ledger is what one looks up in the ledger of this moment.
+// organisation is one of the ledger of this moment.
 func (f *Federation) organisation(holder string) (o holdings.Organisation, ok bool) {
 	_ = f.host.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		o, ok = l.Organisation(holder)

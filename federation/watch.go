@@ -30,7 +30,7 @@ func (f *Federation) watchChildren(ctx context.Context) {
 		Call: func(ctx context.Context, _ string) error {
 			f.warnOfIdentities(time.Now())
 			if len(f.Peers.Children()) == 0 || f.host.Frozen() != nil {
-				return nil
+				return nil //nolint:nilerr // it is looked again tomorrow
 			}
 			seen, err := f.look(ctx)
 			if err == nil {
