@@ -90,7 +90,7 @@ func TestBrakeRemembersWhatIsComing(t *testing.T) {
 				t.Fatalf("transfer %d is held: %s", i, why)
 			}
 		}
-		third := "with what went in the last 24h0m0s it would take away 15 of 58 VRPs"
+		third := "with what went in the last 1d it would take away 15 of 58 VRPs"
 		why, _ := begin(2, "")
 		h.reopen()
 		again, code := begin(2, "")
