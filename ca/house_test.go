@@ -308,8 +308,6 @@ func lease(t rapid.TB, to, what string) holdings.Delegation {
 	return holdings.Delegation{To: to, Resources: resources(t, what), Status: holdings.Allocated, Ground: "contract"}
 }
 
-var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-
 const year = 365 * day
 
 // forest is a tree of two registries, a national one, and holders.

@@ -175,7 +175,7 @@ func TestAssess(t *testing.T) {
 	begin := func(kind holdings.TransferKind, from, to, resources string) uint64 {
 		return h.commit(h.ledger.Initiate(by("x"), wish(t, kind, from, to, resources), holdings.Organisation{})).Transfers[0].ID
 	}
-	day := func(n int) time.Time { return noon.Add(time.Duration(holdings.Days(n).Duration())) }
+	day := func(n int) time.Time { return noon.Add(holdings.Days(n).Duration()) }
 	check := func(what string, id uint64, now time.Time, want string) {
 		t.Helper()
 		if got := h.waits(id, now); got != want {

@@ -69,8 +69,8 @@ func (l *Ledger) MayInitiate(t *Transfer, now time.Time) error {
 		switch {
 		case policy.Profile == Restricted && t.Kind != Merger && t.Kind != Takeover:
 			return fault.New(fault.Forbidden, "%s is restricted to mergers and takeovers, and this is a %s; begin it as one of these, with the evidence, or have the profile changed ('cadastre policy set')", policy.Registry, t.Kind)
-		case Term(t.Bridge) > policy.Bridge:
-			return fault.New(fault.Forbidden, "%s allows a bridge copy for %s at most, and this would last %s; shorten it", policy.Registry, policy.Bridge, Term(t.Bridge))
+		case t.Bridge > policy.Bridge:
+			return fault.New(fault.Forbidden, "%s allows a bridge copy for %s at most, and this would last %s; shorten it", policy.Registry, policy.Bridge, t.Bridge)
 		}
 		if small, length := policy.tooSmall(t); small != "" {
 			return fault.New(fault.Forbidden, "%s transfers nothing smaller than a /%d, and %s is; move the whole block, or wait until its neighbour can move too", policy.Registry, length, small)
