@@ -10,7 +10,7 @@ import (
 	"cadastre/roa"
 )
 
-// Status is how the house stands.
+// Status is the status of this installation.
 type Status struct {
 	Revision     store.Revision              `json:"revision"`
 	Running      bool                        `json:"running"` // a daemon holds the data directory

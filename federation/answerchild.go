@@ -20,14 +20,15 @@ import (
 // one that went wrong.
 const maxChildKeys = 4
 
-// IssuePatience is how long a request waits for its certificate before it is told to come again (1104).
+// IssuePatience is how long the daemon lets a request wait for its certificate. Then it answers error 1104: the child asks again
+// later (RFC 6492, section 3.6).
 const IssuePatience = 30 * time.Second
 
-// TreeClass is the name of the resource class of what an organisation holds in the tree; what rests on a source outside it
-// is a class by the source's name.
+// TreeClass is the name of the resource class for what an organisation holds in the tree. What it holds from a parent elsewhere is
+// in a class with the name of that source.
 const TreeClass = "default"
 
-// ClassName is the name of the resource class of what rests on a source.
+// ClassName is the name of the resource class of a source; "" is the tree.
 func ClassName(source string) string {
 	if source == "" {
 		return TreeClass
@@ -35,8 +36,8 @@ func ClassName(source string) string {
 	return source
 }
 
-// AnswerUpDown answers a message of a delegated CA whose signature is good (RFC 6492, section 3). Every request gets an
-// answer that says what is wrong with it, where something is.
+// AnswerUpDown answers a message of a delegated CA (RFC 6492, section 3). The signature has been checked before. A request that is
+// wrong gets an error_response.
 func (f *Federation) AnswerUpDown(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	c := f.Peers.ChildByHandle(handle)
 	if c == nil {
@@ -63,7 +64,8 @@ func (f *Federation) AnswerUpDown(ctx context.Context, handle string, content []
 	return reply.XML()
 }
 
-// noteMessage notes a message of a child, so that none that is older is answered, nor one that acts a second time.
+// noteMessage notes a message of a child. Older messages are not answered after it, and a message that changes something is not
+// carried out twice.
 func (f *Federation) noteMessage(holder string, stamp peer.Stamp, acts bool) error {
 	return f.host.Change(func(tx *Tx) error {
 		was, err := f.child(holder)
@@ -103,8 +105,8 @@ func (f *Federation) answerUpDown(ctx context.Context, holder string, body updow
 	return wrong
 }
 
-// listClasses is what an organisation is entitled to, a class for each source that its holding rests on, and what its
-// delegated CA has (RFC 6492, section 3.3.2). A class without resources is left out.
+// listClasses makes the answer to a list query (RFC 6492, section 3.3.2): one class for each source of the organisation's holding,
+// with its resources and the certificates that the delegated CA has. Classes without resources are left out.
 func (f *Federation) listClasses(holder string) (*updown.ListResponse, error) {
 	f.passOn(holder)
 	list := &updown.ListResponse{}
@@ -120,8 +122,8 @@ func (f *Federation) listClasses(holder string) (*updown.ListResponse, error) {
 	return list, nil
 }
 
-// passOn has parents elsewhere asked anew, if that was not just done, when one asks that is certified by what they
-// certify: growth above it reaches it when it asks next, and not only after we have asked by ourselves.
+// passOn asks the parents elsewhere of an organisation again, unless they answered within the last minute. It is called when the
+// organisation's delegated CA asks us: what a parent elsewhere added since then reaches that CA with its next query.
 func (f *Federation) passOn(holder string) {
 	for _, source := range f.sources(holder) {
 		if p := f.Peers.ParentOf(source); p != nil && time.Since(p.Refresh) > time.Minute {
@@ -130,8 +132,8 @@ func (f *Federation) passOn(holder string) {
 	}
 }
 
-// class is one resource class of an organisation with all that was issued in it; nil where it has no resources, or its
-// issuer no certificate yet.
+// class is one resource class of an organisation with all certificates that were issued in it. It is nil if the class has no
+// resources, or its issuer has no certificate yet.
 func (f *Federation) class(holder, source string) (*updown.Class, error) {
 	offer, err := f.host.Offer(holder, source)
 	if offer == nil || err != nil {
@@ -145,7 +147,7 @@ func (f *Federation) class(holder, source string) (*updown.Class, error) {
 		if is == nil || key.Authority.Source != source {
 			continue
 		}
-		// what was issued lives as long as it does until it is due: a child has nothing to ask before
+		// the child need not ask for a new certificate before the one that it has is due
 		if !f.host.IsDue(key.Authority) {
 			class.NotAfter = is.CertExpires.UTC()
 		}
@@ -158,7 +160,7 @@ func (f *Federation) class(holder, source string) (*updown.Class, error) {
 	return class, nil
 }
 
-// sourceOf is the source of a class that an organisation has, or the error of a status.
+// sourceOf is the source of an organisation's class. If there is no such class the error has the status.
 func (f *Federation) sourceOf(holder, class string, status int) (string, error) {
 	for _, source := range f.sources(holder) {
 		if ClassName(source) == class {
@@ -168,7 +170,7 @@ func (f *Federation) sourceOf(holder, class string, status int) (string, error) 
 	return "", &updown.Error{Status: status, Description: "there is no class " + class}
 }
 
-// issueTo has a key of a delegated CA certified (RFC 6492, section 3.4), and waits until that is published.
+// issueTo has a key of a delegated CA certified (RFC 6492, section 3.4), and waits until the certificate is published.
 func (f *Federation) issueTo(ctx context.Context, holder string, q *updown.Issue) (*updown.IssueResponse, error) {
 	source, err := f.sourceOf(holder, q.Class, updown.StatusIssueNoClass)
 	if err != nil {
@@ -226,8 +228,8 @@ func (f *Federation) issueTo(ctx context.Context, holder string, q *updown.Issue
 	return &updown.IssueResponse{Class: *class}, nil
 }
 
-// mayAsk counts a request to have a key certified. One whose certificate is due has a reserve, and is taken when guests may
-// write nothing: what holders have authorised must not end because others ask for much.
+// mayAsk counts a request for a certificate against the delegated CA's share. If its certificate is due, the request is counted
+// against a reserve, and is taken even when the disk is too full for guests: holders must not lose ROAs because others ask for much.
 func (f *Federation) mayAsk(authority issued.Name) error {
 	if f.host.IsDue(authority) {
 		return f.spendOf(authority.Holder, shares.Renewals)
@@ -251,7 +253,7 @@ func (f *Federation) spendOf(holder string, what shares.Resource) error {
 	return nil
 }
 
-// limited is what of some resources a request asks for.
+// limited is the part of some resources that a request asks for (RFC 6492, section 3.4.1).
 func limited(all inr.Set, limit updown.Limit) inr.Set {
 	if limit.AS != nil {
 		all.AS = all.Intersect(*limit.AS).AS
@@ -265,7 +267,7 @@ func limited(all inr.Set, limit updown.Limit) inr.Set {
 	return all
 }
 
-// mayIssue tells why a key cannot be certified. It is used within Change.
+// mayIssue checks whether a key can be certified; the error says why not. It is used within Change.
 func (f *Federation) mayIssue(tx *Tx, holder string, key *ChildKey) error {
 	if key.Granted.Empty() {
 		return &updown.Error{Status: updown.StatusIssueNoResources}
@@ -282,7 +284,7 @@ func (f *Federation) mayIssue(tx *Tx, holder string, key *ChildKey) error {
 	return nil
 }
 
-// revokeOf has a key's certificate revoked (RFC 6492, section 3.5), and waits until that is published.
+// revokeOf has a key's certificate revoked (RFC 6492, section 3.5), and waits until the revocation is published.
 func (f *Federation) revokeOf(ctx context.Context, holder string, q *updown.Revoke) (*updown.RevokeResponse, error) {
 	source, err := f.sourceOf(holder, q.Class, updown.StatusRevokeNoClass)
 	if err != nil {
@@ -308,7 +310,7 @@ func (f *Federation) revokeOf(ctx context.Context, holder string, q *updown.Revo
 	return &updown.RevokeResponse{Class: q.Class, SKI: q.SKI}, nil
 }
 
-// await waits until something is so and published, and says to come again (1104) where that takes long.
+// await waits until so is true and the change is published. After IssuePatience it fails with 1104: the child asks again later.
 func (f *Federation) await(ctx context.Context, so func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, IssuePatience)
 	defer cancel()
@@ -318,7 +320,7 @@ func (f *Federation) await(ctx context.Context, so func() bool) error {
 	} else if err != nil {
 		return later
 	}
-	for { // it waits for something, such as a soak: the engine comes back to it by itself
+	for { // it waits for something, such as a soak: the engine plans it again by itself
 		beat := f.host.NextRound()
 		if so() {
 			break

@@ -9,9 +9,9 @@ import (
 	"cadastre/internal/updown"
 )
 
-// What a delegated CA asks for costs its issuer a serial, a signature and, where it replaces a certificate, a place on the CRL for as
-// long as that would have lasted. So each has a share of what may be issued, and all below one registry together have a quarter of
-// its serials: what they ask for, and have revoked again, leaves half of them for others.
+// Each certificate that a delegated CA asks for costs its issuer a serial and a signature. If it replaces another, that one stays on
+// the CRL until it would have ended. So each delegated CA has a share, and all delegated CAs below one registry together have a
+// quarter of the serials that a repository may close. If each of these certificates is revoked again, half of the serials are left.
 const (
 	ChildBurst     = 16 // issuances at once
 	ChildRefill    = 2 * time.Hour
@@ -19,20 +19,20 @@ const (
 	childrenRefill = 320 * time.Second
 )
 
-// ration is how much there is of something: so many at once, and one more each time that refill has passed.
+// ration is a share: burst many at once, and one more after each refill.
 type ration struct {
 	of     string
 	burst  int
 	refill time.Duration
 }
 
-// appetite is how far shares are used. It is safe for concurrent use.
+// appetite keeps how far each share is used. It is safe for concurrent use.
 type appetite struct {
 	mu   sync.Mutex
-	full map[string]time.Time // when each will be whole again; one that is not named is
+	full map[string]time.Time // when each share will be whole again; a share that is not in the map is whole
 }
 
-// take uses one of each share, or none where one of them has none left.
+// take uses one of each share. If one of them has none left it uses nothing and returns false.
 func (a *appetite) take(now time.Time, shares ...ration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -50,8 +50,8 @@ func (a *appetite) take(now time.Time, shares ...ration) bool {
 	return true
 }
 
-// afford tells a delegated CA to come again that has used up its share. What it asks for because its organisation's holding is
-// another than its certificate says costs it nothing: that is not its own doing. It is used within Change.
+// afford counts a request against the shares of the delegated CA and of its registry. If one is used up it fails with 1104. A request
+// that is made because the organisation's holding has changed is not counted. It is used within Change.
 func (f *Federation) afford(tx *Tx, holder string, key *ChildKey) error {
 	is, was := f.host.Authority(key.Authority), f.Peers.Key(key.Authority)
 	if is != nil && was != nil && was.Place == key.Place && sameLimit(was.Limit, key.Limit) && !is.Certified.Equal(key.Granted) {
@@ -64,7 +64,7 @@ func (f *Federation) afford(tx *Tx, holder string, key *ChildKey) error {
 	return &updown.Error{Status: updown.StatusScheduled, Description: "so many certificates were issued to you of late that this one has to wait; ask again in some hours"}
 }
 
-// sameLimit tells whether two requests ask for the same part of what there is.
+// sameLimit tells whether two requests ask for the same part of a class.
 func sameLimit(a, b updown.Limit) bool {
 	for _, pair := range [][2]*inr.Set{{a.AS, b.AS}, {a.IPv4, b.IPv4}, {a.IPv6, b.IPv6}} {
 		if (pair[0] == nil) != (pair[1] == nil) || pair[0] != nil && !pair[0].Equal(*pair[1]) {

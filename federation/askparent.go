@@ -22,18 +22,18 @@ import (
 	"cadastre/internal/validate"
 )
 
-// When parents elsewhere are asked, and when what they do not answer is given up.
+// When parents elsewhere are asked, and when a class that they do not list any more is given up.
 const (
-	AskEvery    = 10 * time.Minute // a parent outside the tree
-	askAgain    = 20 * time.Second // after a failure, each time twice as late
-	askLatest   = time.Hour
-	maxRounds   = 6                  // of asking, acting on the answer and asking again
+	AskEvery    = 10 * time.Minute   // each parent elsewhere is asked so often
+	askAgain    = 20 * time.Second   // after a failure; the delay doubles with each further one
+	askLatest   = time.Hour          // the longest of these delays
+	maxRounds   = 6                  // the most list queries of one call: ask, act on the answer, ask again
 	LostForGood = 7 * 24 * time.Hour // a class that the parent has not listed for so long is given up
 )
 
 var classPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// SourceName is the source that a parent's resource class is.
+// SourceName is the source, in the ledger, of a parent's resource class.
 func SourceName(parent, class string) string {
 	if !classPattern.MatchString(class) {
 		class = issued.PathOf(parent, class)
@@ -41,7 +41,7 @@ func SourceName(parent, class string) string {
 	return parent + "." + class
 }
 
-// askers has one call under way to each parent.
+// askers lets one call at a time go to each parent.
 type askers struct {
 	mu sync.Mutex
 	of map[string]*sync.Mutex
@@ -62,7 +62,7 @@ func (a *askers) lock(parent string) *sync.Mutex {
 // AskSoon has all parents asked now.
 func (f *Federation) AskSoon() { f.ask.Send() }
 
-// FollowParents asks the parents outside the tree what they certify until ctx ends.
+// FollowParents asks the parents elsewhere what they certify, again and again, until ctx ends.
 func (f *Federation) FollowParents(ctx context.Context) {
 	(&due.Poller{
 		Names: f.parentNames, Call: f.refresh, Backoff: due.Backoff{First: askAgain, Most: askLatest}, News: f.ask,
@@ -83,7 +83,8 @@ func (f *Federation) parentNames() []string {
 	return names
 }
 
-// RefreshParents asks the parents of an organisation, or one of them, or all, what they certify, and has what follows done.
+// RefreshParents asks parents what they certify now, and acts on the answers: the parents of an organisation, one of them by its name,
+// or all where neither is given.
 func (f *Federation) RefreshParents(ctx context.Context, holder, called string) error {
 	if f.opened() == nil {
 		return fault.New(fault.Unreachable, "no daemon runs; start it with 'cadastre serve'")
@@ -108,7 +109,7 @@ func (f *Federation) RefreshParents(ctx context.Context, holder, called string) 
 	return errors.Join(errs...)
 }
 
-// refresh asks a parent what it certifies and does what follows, until there is nothing more to do (RFC 6492, section 3.2).
+// refresh asks a parent what it certifies and acts on the answer, until there is nothing more to do (RFC 6492, section 3.2).
 func (f *Federation) refresh(ctx context.Context, called string) error {
 	one := f.askers.lock(called)
 	one.Lock()
@@ -123,7 +124,7 @@ func (f *Federation) refresh(ctx context.Context, called string) error {
 	return err
 }
 
-// refreshOnce asks a parent until nothing follows, and then gives up what it does not certify any more.
+// refreshOnce asks a parent as talk does, and then gives up what it does not certify any more.
 func (f *Federation) refreshOnce(ctx context.Context, called string) error {
 	err := f.talk(ctx, called)
 	if given := f.giveUp(ctx, called, err != nil); err == nil {
@@ -132,7 +133,7 @@ func (f *Federation) refreshOnce(ctx context.Context, called string) error {
 	return err
 }
 
-// talk asks a parent, acts on the answer, and asks again until nothing follows.
+// talk asks a parent, acts on the answer, and asks again until there is nothing to act on.
 func (f *Federation) talk(ctx context.Context, called string) error {
 	for range maxRounds {
 		body, err := f.askParent(ctx, called, &updown.List{})
@@ -154,7 +155,7 @@ func (f *Federation) talk(ctx context.Context, called string) error {
 	return nil
 }
 
-// askParent sends a message to a parent and reads its answer. An error_response is an error.
+// askParent sends a message to a parent and reads its answer. An error_response becomes an error.
 func (f *Federation) askParent(ctx context.Context, called string, body updown.Body) (updown.Body, error) {
 	p := f.Peers.Parent(called)
 	if p == nil {
@@ -193,7 +194,7 @@ func (f *Federation) askParent(ctx context.Context, called string, body updown.B
 	return m.Body, err
 }
 
-// refusal is what sort of thing a parent's error_response says (RFC 6492, section 3.6).
+// refusal is the kind of error for the status of a parent's error_response (RFC 6492, section 3.6).
 func refusal(status int) fault.Kind {
 	switch status {
 	case updown.StatusAlreadyProcessing, updown.StatusScheduled:
@@ -210,12 +211,13 @@ func refusal(status int) fault.Kind {
 	return fault.Unreachable
 }
 
-// TakeList notes what a parent says that it certifies. What it takes away is shed at once; what it adds is held when it is
-// certified. A class that it does not name any more keeps its products until giveUp: the certificate may still be good.
+// TakeList notes what a parent says that it certifies. Resources that it does not list any more are taken from the ledger at once.
+// Resources that it adds enter the ledger when the parent has certified them. If it does not list a class any more, the products of
+// that class stay until giveUp: our certificate may still be valid.
 func (f *Federation) TakeList(called string, list *updown.ListResponse) error {
 	var sources []string
 	var holder string
-	left := 0 // classes that are more than may be
+	left := 0 // classes above the limit
 	err := f.noteParent("", called, func(p *Parent) (news bool) {
 		holder = p.Holder
 		listed := map[string]bool{}
@@ -269,7 +271,7 @@ func byParent(called string) holdings.By {
 	return holdings.By{Actor: "parent " + called, Reason: "its list of what it certifies", Time: time.Now().UTC()}
 }
 
-// reissued takes from a list a certificate that the parent made anew by itself, as in its own key roll.
+// reissued takes a certificate from a list if the parent made it anew without being asked, as in its own key roll.
 func (f *Federation) reissued(class *Class, issued updown.Issued) (news bool) {
 	cert, _ := validate.ParseCertificate(issued.Certificate, f.reading()...)
 	if cert == nil || len(issued.URLs) == 0 {
@@ -291,7 +293,7 @@ func newReceived(issued updown.Issued, cert *validate.Certificate) *Received {
 	}
 }
 
-// successor is a received certificate in the place of another, which stays at hand until the authority takes up the new one.
+// successor replaces a received certificate by a newer one. The old one stays in Taken until the authority goes by the new one.
 func (f *Federation) successor(authority issued.Name, was, now *Received) *Received {
 	if was == nil {
 		return now
@@ -303,7 +305,7 @@ func (f *Federation) successor(authority issued.Name, was, now *Received) *Recei
 	return now
 }
 
-// actOn makes the requests that follow from a list, and tells whether it made any.
+// actOn sends the requests that a list makes necessary, and tells whether it sent any.
 func (f *Federation) actOn(ctx context.Context, called string, list *updown.ListResponse) (acted bool, err error) {
 	for _, c := range list.Classes {
 		source := SourceName(called, c.Name)
@@ -323,7 +325,7 @@ func (f *Federation) actOn(ctx context.Context, called string, list *updown.List
 	return acted, nil
 }
 
-// wantedOf is the authorities that are to be certified in a class: the generation that issues, and the next.
+// wantedOf lists the authorities that are to be certified in a class: the generation that issues, and the next.
 func (f *Federation) wantedOf(called, source string) []issued.Name {
 	p := f.Peers.Parent(called)
 	if p == nil || p.Removed || p.Classes[source] == nil || p.Classes[source].Entitled.Empty() {
@@ -332,7 +334,7 @@ func (f *Federation) wantedOf(called, source string) []issued.Name {
 	return f.host.Wanted(p.Holder, source)
 }
 
-// requestCertificate sees to it that an authority has the certificate that its parent would give it.
+// requestCertificate asks a parent for a certificate where the authority has none, or the parent would now issue another one.
 func (f *Federation) requestCertificate(ctx context.Context, called, source string, authority issued.Name, c *updown.Class) (did bool, err error) {
 	a := f.host.Authority(authority)
 	if a == nil {
@@ -379,7 +381,7 @@ func (f *Federation) requestCertificate(ctx context.Context, called, source stri
 	return err == nil, err
 }
 
-// lists tells whether a parent says that it certified an authority's key, and did not revoke that since.
+// lists tells whether a parent lists a certificate for an authority's key.
 func lists(c *updown.Class, a *issued.Authority) bool {
 	return slices.ContainsFunc(c.Certificates, func(issued updown.Issued) bool { return bytes.Contains(issued.Certificate, a.KeyInfo) })
 }
@@ -390,7 +392,7 @@ func longer(offered, ends time.Time) bool {
 	return offered.Sub(ends) > max(left/10, time.Hour)
 }
 
-// begin has the key and the record made of an authority that a parent is to certify.
+// begin makes the key and the record of an authority that a parent is to certify.
 func (f *Federation) begin(called, source string, authority issued.Name) (*issued.Authority, error) {
 	err := f.host.Begin(authority, func(tx *Tx, keyID []byte) error {
 		p := f.Peers.Parent(called)
@@ -404,8 +406,8 @@ func (f *Federation) begin(called, source string, authority issued.Name) (*issue
 	return f.host.Authority(authority), err
 }
 
-// checkIssued holds a certificate against what was asked for: our key and places, and the signature of the issuer that came
-// with it.
+// checkIssued checks that a certificate is what was asked for: it has our key and publication point, and is signed by the issuer whose
+// certificate came with it.
 func (f *Federation) checkIssued(a *issued.Authority, der, issuer []byte) (*validate.Certificate, error) {
 	cert, findings := validate.ParseCertificate(der, f.reading()...)
 	if cert == nil {
@@ -436,8 +438,8 @@ func (f *Federation) checkIssued(a *issued.Authority, der, issuer []byte) (*vali
 	return cert, nil
 }
 
-// gone is a key that a parent certified, of an authority that is no more, or has nothing left but its manifest and CRL: these
-// stay until the certificate that leads to them is revoked.
+// gone is a key that a parent is to revoke: its authority is gone, or has nothing left but its manifest and CRL. These two stay until
+// the parent has revoked the certificate that leads to them.
 type gone struct {
 	source, class string
 	authority     issued.Name
@@ -467,7 +469,7 @@ func (f *Federation) GivesUp(set []string) bool {
 	})
 }
 
-// revokeAt asks a parent to revoke a key's certificate (RFC 6492, section 3.5). That it does not know the key is as good.
+// revokeAt asks a parent to revoke a key's certificate (RFC 6492, section 3.5). If the parent does not know the key, that is no error.
 func (f *Federation) revokeAt(ctx context.Context, called string, g gone) error {
 	_, err := f.askParent(ctx, called, &updown.Revoke{Class: g.class, SKI: g.ski})
 	var wrong *updown.Error
@@ -483,7 +485,7 @@ func (f *Federation) revokeAt(ctx context.Context, called string, g gone) error 
 	})
 }
 
-// forgetParent drops a parent that is to be removed once all of its keys are revoked, and classes that are gone.
+// forgetParent drops a parent that an operator removed, once none of our keys is left with it.
 func (f *Federation) forgetParent(called string) error {
 	return f.host.Change(func(tx *Tx) error {
 		p := f.Peers.Parent(called)

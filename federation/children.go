@@ -10,16 +10,16 @@ import (
 	"cadastre/internal/setup"
 )
 
-// maxDepth is how many organisations may be above one with a delegated CA. Relying parties follow chains of at least 20
-// certificates, and what a delegated CA delegates on is longer than we can see.
+// maxDepth is how many organisations may be above one with a delegated CA. Validators in use follow chains of at least 20
+// certificates, and the chain goes on below a delegated CA, where we do not see it.
 const maxDepth = 12
 
 // WireHandle is an organisation's handle as messages have it, where '.' may not stand (RFC 8183, section 5.1) and '/'
 // would part a path.
 func WireHandle(handle string) string { return strings.NewReplacer(".", "_", "/", "-").Replace(handle) }
 
-// AddChild lets an organisation have its CA elsewhere: one that sent this child_request (RFC 8183, section 5.2.1). It
-// returns the parent_response. What the organisation has here stays as long as it has intents, or others below it.
+// AddChild makes the CA that sent a child_request (RFC 8183, section 5.2.1) the delegated CA of an organisation, and returns the
+// parent_response. The organisation's authority here stays as long as the organisation has intents here, or others below it.
 func (f *Federation) AddChild(by holdings.By, holder string, request []byte) ([]byte, error) {
 	q, err := setup.ParseChildRequest(request)
 	if err != nil {
@@ -28,8 +28,8 @@ func (f *Federation) AddChild(by holdings.By, holder string, request []byte) ([]
 	return f.OfferChild(by, holder, q.TrustAnchor)
 }
 
-// OfferChild lets an organisation have its CA elsewhere: the one of an identity that is known from elsewhere, as of a CA that
-// moves here with its holder. It returns the parent_response for it.
+// OfferChild makes the CA with an identity, DER, the delegated CA of an organisation, and returns the parent_response. It is for a CA
+// whose identity is known already, since its holder comes here by a transfer.
 func (f *Federation) OfferChild(by holdings.By, holder string, trustAnchor []byte) ([]byte, error) {
 	if err := checkTrust(trustAnchor); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (f *Federation) UpdateChild(by holdings.By, holder string, request []byte) 
 	return f.ChildResponse(holder)
 }
 
-// ResetChild forgets when a delegated CA signed its last message, so that one whose clock was wrong is heard again.
+// ResetChild forgets when a delegated CA signed its last message. It is for a CA whose clock was ahead: its messages are taken again.
 func (f *Federation) ResetChild(_ holdings.By, holder string) error {
 	return f.changeChild(holder, func(c *Child) { c.Heard = peer.Heard{} })
 }
@@ -114,7 +114,7 @@ func (f *Federation) child(holder string) (*Child, error) {
 	return nil, fault.New(fault.NotFound, "%q has no delegated CA; 'cadastre children list' shows those that there are", holder)
 }
 
-// RemoveChild ends a delegated CA: its certificates are revoked, and the organisation's authorities are here again.
+// RemoveChild ends a delegated CA. Its certificates are revoked, and the organisation has an authority here again.
 func (f *Federation) RemoveChild(by holdings.By, holder string) error {
 	err := f.host.Change(func(tx *Tx) error {
 		c, err := f.child(holder)
@@ -132,8 +132,7 @@ func (f *Federation) RemoveChild(by holdings.By, holder string) error {
 	return err
 }
 
-// ChildResponse is the parent_response for a delegated CA (RFC 8183, section 5.2.2). It may publish here too, which is
-// offered.
+// ChildResponse is the parent_response for a delegated CA (RFC 8183, section 5.2.2). It offers the CA to publish here, too.
 func (f *Federation) ChildResponse(holder string) ([]byte, error) {
 	id, err := f.introduction()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"cadastre/internal/peer"
 )
 
-// callPeer sends a message to a peer as it knows us. While our identity is replaced, one that refuses it is tried as the
-// other, and what works is remembered.
+// callPeer sends a message to a peer, signed with the identity that the peer knows. While our identity is being replaced, and the peer
+// refuses the message, it is sent again with the other identity; if that works it is remembered.
 func (f *Federation) callPeer(ctx context.Context, called string, client *peer.Client, text []byte) (reply []byte, err error) {
 	client.Memory, client.Shares = f.Shares.Memory, f.Shares.Ledger
 	for i, self := range f.signers(called) {
@@ -37,8 +37,8 @@ func (f *Federation) callPeer(ctx context.Context, called string, client *peer.C
 	return nil, err
 }
 
-// Signer signs messages to another installation, by our name for it, as that knows us. It fails with Internal before the keys
-// are open.
+// Signer is what messages to another installation, by our name for it, are signed with. It fails with Internal before the keys are
+// open.
 func (f *Federation) Signer(registry string) (*envelope.Signer, error) {
 	f.mu.RLock()
 	signer := f.signer
@@ -49,13 +49,13 @@ func (f *Federation) Signer(registry string) (*envelope.Signer, error) {
 	return f.signers(PeerName("registry", registry))[0], nil
 }
 
-// Call sends a message to another installation, by our name for it, as that knows us, and gives the reply. It fails as
-// peer.Client does.
+// Call sends a message to another installation, by our name for it, and returns the reply. It fails as peer.Client.Call does.
 func (f *Federation) Call(ctx context.Context, registry string, client *peer.Client, text []byte) ([]byte, error) {
 	return f.callPeer(ctx, PeerName("registry", registry), client, text)
 }
 
-// Introduction is the certificate of the identity that introductions to other installations have: the next, where there is one.
+// Introduction is the certificate, DER, that goes into introductions to other installations: that of the next identity, where there is
+// one.
 func (f *Federation) Introduction() ([]byte, error) {
 	id, err := f.introduction()
 	if err != nil {
@@ -64,10 +64,10 @@ func (f *Federation) Introduction() ([]byte, error) {
 	return id.Certificate, nil
 }
 
-// ServiceBase is where peers send their messages; the name of the protocol and a handle follow.
+// ServiceBase is the URI below which peers send their messages. The name of the protocol and a handle follow.
 func (f *Federation) ServiceBase() string { return f.config.ServiceBase }
 
-// PrivateTLS is the TLS authority that init made for a trial, in PEM; empty where the installation has files of its own.
+// PrivateTLS is the certificate of the TLS authority that 'cadastre init' made for a trial, in PEM. It is empty if there is none.
 func (f *Federation) PrivateTLS() (string, error) {
 	path := filepath.Join(f.dir, "tls", "ca.pem")
 	text, err := os.ReadFile(path)

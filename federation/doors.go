@@ -16,15 +16,15 @@ import (
 	"cadastre/rrdp/publisher"
 )
 
-// What a message may have, in octets: a request of RFC 6492 is a certificate request and a few lists of resources, a query
-// of RFC 8181 all that a CA publishes.
+// The longest message, in octets. A request of RFC 6492 has a certificate request and a few lists of resources; a query of RFC 8181
+// may have all that a CA publishes.
 const (
 	maxUpDown      = 4 << 20
 	maxPublication = 64 << 20
 )
 
-// Doors answers the messages of delegated CAs, at /rfc6492/ and their handles, and of publishers, at /rfc8181/ and theirs.
-// The engine has to be unsealed. Refused is told of each message that is not answered, may be nil.
+// Doors is the HTTP handler for messages of delegated CAs, at /rfc6492/HANDLE, and of publishers, at /rfc8181/HANDLE. It fails with
+// Internal before the keys are open. Refused, which may be nil, is called for each message that is not answered.
 func (f *Federation) Doors(trace *peer.Tracer, refused func(handle, why string)) (http.Handler, error) {
 	if f.opened() == nil {
 		return nil, fault.New(fault.Internal, "the doors are opened before the keys are")
@@ -66,7 +66,7 @@ func (f *Federation) findPublisher(handle string) (*peer.Caller, bool) {
 	return caller, known
 }
 
-// busyAnswer says that the message before is still being processed (RFC 6492, section 3.6).
+// busyAnswer is the error 1101: the child's message before is still being processed (RFC 6492, section 3.6).
 func busyAnswer(_ string, content []byte) []byte {
 	q, err := updown.Parse(content)
 	if err != nil {
@@ -86,8 +86,8 @@ func (f *Federation) answerPublication(ctx context.Context, handle string, conte
 	return f.publishers.Answer(ctx, handle, content, stamp)
 }
 
-// AddPublisher registers who sent this publisher_request (RFC 8183, section 5.2.3), under a handle of ours, in the
-// repository of a registry: the root's where none is named. It returns the repository_response.
+// AddPublisher registers the sender of a publisher_request (RFC 8183, section 5.2.3) in the repository of a registry, and returns the
+// repository_response. Without a handle it has that of the request; without a registry it publishes in the root's repository.
 func (f *Federation) AddPublisher(ctx context.Context, handle, registry string, request []byte) ([]byte, error) {
 	q, err := setup.ParsePublisherRequest(request)
 	if err != nil {
@@ -142,12 +142,13 @@ func (f *Federation) PublisherResponse(handle string) ([]byte, error) {
 	}).XML(), nil
 }
 
-// ResetPublisher forgets when a publisher signed its last message, so that one whose clock was wrong is heard again.
+// ResetPublisher forgets when a publisher signed its last message. It is for a publisher whose clock was ahead: its messages are taken
+// again.
 func (f *Federation) ResetPublisher(ctx context.Context, handle string) error {
 	return f.publishers.ResetReplay(ctx, handle)
 }
 
-// RemovePublisher ends a publisher, and withdraws all that it published.
+// RemovePublisher removes a publisher, and withdraws all that it published.
 func (f *Federation) RemovePublisher(ctx context.Context, handle string) error {
 	if err := f.publishers.Remove(ctx, handle); err != nil {
 		return err

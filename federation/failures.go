@@ -8,7 +8,7 @@ type failures struct {
 	by map[string]string
 }
 
-// note keeps an error, or forgets it when there is none any more; it tells whether that is news.
+// note keeps the last error of a peer, or forgets it where err is nil. It tells whether that differs from before.
 func (s *failures) note(peer string, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

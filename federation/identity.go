@@ -16,19 +16,18 @@ import (
 	"cadastre/keys"
 )
 
-// identityName is under what the record of the installation's identity is kept, and nextIdentity under what that of the one
-// which is to replace it.
+// The keys of two records: the installation's identity, and the one that is to replace it.
 const (
 	identityName = "identity"
 	nextIdentity = "next identity"
 )
 
-// Identity is what the installation is known by to its peers, as their parent, child, publication server and publisher
-// (RFC 8183, section 5.1). It is not part of the RPKI.
+// Identity is the certificate and key with which the installation signs messages to its peers, as their parent, child, publication
+// server and publisher (RFC 8183, section 5.1). It is not part of the RPKI.
 type Identity struct {
 	Certificate []byte `json:"certificate"`
 	Sealed      []byte `json:"sealed_key"`
-	SealedAs    string `json:"sealed_as,omitempty"` // the name under which the key is sealed; identityName where there is none
+	SealedAs    string `json:"sealed_as,omitempty"` // the name under which the key is sealed; identityName if empty
 }
 
 // NewIdentity makes an identity whose key is sealed under a name that no other has.
@@ -57,7 +56,7 @@ func (f *Federation) readIdentity(r store.Reader, called string) (*Identity, err
 	return store.Value[Identity](r, f.config.Single, []byte(called))
 }
 
-// Identity is the certificate of the installation's identity, DER: what its peers and its successor know it by.
+// Identity is the certificate of the installation's identity, DER.
 func (f *Federation) Identity() ([]byte, error) {
 	id, _, err := f.identities()
 	if err != nil {
@@ -77,7 +76,7 @@ func (f *Federation) Sign(content []byte, at time.Time) ([]byte, error) {
 	return signer.Sign(content, at)
 }
 
-// identities is the one that is in use, and the one that is to replace it, nil where there is none.
+// identities reads the identity in use, and the one that is to replace it; next is nil where there is none.
 func (f *Federation) identities() (now, next *Identity, err error) {
 	err = f.store.View(func(r store.Reader) error {
 		if now, err = f.readIdentity(r, identityName); err == nil {
@@ -91,7 +90,7 @@ func (f *Federation) identities() (now, next *Identity, err error) {
 	return now, next, err
 }
 
-// introduction is the identity that files for peers have: the next, where there is one.
+// introduction is the identity that goes into files for peers: the next, where there is one.
 func (f *Federation) introduction() (*Identity, error) {
 	now, next, err := f.identities()
 	if next != nil {
@@ -100,7 +99,7 @@ func (f *Federation) introduction() (*Identity, error) {
 	return now, err
 }
 
-// OpenIdentity makes ready to sign messages to peers. An installation that is older than they are gets an identity.
+// OpenIdentity opens the keys that messages to peers are signed with. An installation without an identity gets one.
 func (f *Federation) OpenIdentity(vault *keys.Vault) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -133,15 +132,15 @@ func signerOf(vault *keys.Vault, id *Identity) (*envelope.Signer, error) {
 	return envelope.NewSigner(key, id.Certificate)
 }
 
-// opened is the open keys; nil while they are not.
+// opened is the vault; nil while its keys are not open.
 func (f *Federation) opened() *keys.Vault {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.vault
 }
 
-// signers is what messages to a peer may be signed with: first as it is thought to know us, then, where an identity is being
-// replaced, as the other.
+// signers lists what messages to a peer may be signed with: the identity that the peer is thought to know comes first. The other
+// follows while an identity is being replaced.
 func (f *Federation) signers(peer string) []*envelope.Signer {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -154,7 +153,8 @@ func (f *Federation) signers(peer string) []*envelope.Signer {
 	return []*envelope.Signer{f.signer, f.nextSigner}
 }
 
-// noteMet notes that a peer got to know us by a file that was just made for it. It is used within Change.
+// noteMet notes that a new peer knows the next identity, where there is one: the file made for the peer has that. It is used within
+// Change.
 func (f *Federation) noteMet(tx *Tx, peer string) error {
 	if next, err := f.readIdentity(tx, nextIdentity); err != nil || next == nil {
 		return err
@@ -162,8 +162,8 @@ func (f *Federation) noteMet(tx *Tx, peer string) error {
 	return tx.SetKnows(peer, true)
 }
 
-// RenewIdentity makes an identity that is to replace the one in use (RFC 8183, section 5.1). From then on files for peers
-// have it, and messages are signed with the old one until each peer knows the new.
+// RenewIdentity makes an identity that is to replace the one in use (RFC 8183, section 5.1). From then on files for peers have the
+// new one. Messages to a peer are signed with the old one until that peer knows the new one.
 func (f *Federation) RenewIdentity(by holdings.By) error {
 	vault := f.opened()
 	if vault == nil {
@@ -194,8 +194,8 @@ func (f *Federation) RenewIdentity(by holdings.By) error {
 	return err
 }
 
-// ActivateIdentity has replies to some children and publishers be signed with the new identity from now on, each named as
-// child/HANDLE or publisher/HANDLE.
+// ActivateIdentity signs replies to some children and publishers with the new identity from now on. Each is named as child/HANDLE or
+// publisher/HANDLE.
 func (f *Federation) ActivateIdentity(by holdings.By, peers []string) error {
 	all := f.peersThatKnow()
 	var named []string
@@ -233,8 +233,8 @@ func (f *Federation) mustHaveNext(tx *Tx) error {
 	return nil
 }
 
-// ReplaceIdentity has the new identity be the only one. Parents and servers elsewhere that do not know it yet would not
-// hear us any more: that is refused unless it is forced.
+// ReplaceIdentity makes the new identity the only one. A parent, server or installation elsewhere that does not know it yet would
+// refuse our messages, so it fails with Conflict while there is one, unless force is set.
 func (f *Federation) ReplaceIdentity(by holdings.By, force bool) error {
 	all := f.peersThatKnow()
 	var deaf []string
@@ -276,7 +276,8 @@ func (f *Federation) ReplaceIdentity(by holdings.By, force bool) error {
 	return err
 }
 
-// peersThatKnow lists all peers, and which of them know the next identity. Servers go by the organisation that publishes there.
+// peersThatKnow lists all peers, and tells of each whether it knows the next identity. A server is named by the organisation that
+// publishes there.
 func (f *Federation) peersThatKnow() map[string]bool {
 	var registries []string
 	if f.Registries != nil {
@@ -336,10 +337,10 @@ func (f *Federation) Identities() ([]IdentityStatus, error) {
 
 const day = 24 * time.Hour
 
-// endsSoon is how long before its end an identity is warned of: there are people to be asked for a new one.
+// endsSoon is how long before its end an identity is warned of. It is long because people have to be asked for a new one.
 const endsSoon = 90 * day
 
-// warnOfIdentities says which identities near their end, ours and those of peers.
+// warnOfIdentities logs a warning for each identity, of ours and of peers, that nears its end.
 func (f *Federation) warnOfIdentities(now time.Time) {
 	warn := func(whose string, certificate []byte, how string) {
 		if ends := Ends(certificate); !ends.IsZero() && ends.Sub(now) < endsSoon {

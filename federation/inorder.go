@@ -9,17 +9,17 @@ import (
 	"cadastre/internal/publication"
 )
 
-// queryBytes is the most that a query's text may have: half of what servers in use take.
+// queryBytes is the longest text of a query, in octets: half of what servers in use take.
 const queryBytes = 16 << 20
 
-// inOrder makes queries of all that is to change at a server, none with a text longer than most. What fits is one query, and
-// so one moment. Else each query leaves a state in which every manifest that is there lists what is there, and nothing that
-// was authorised, and still is, is missing:
+// inOrder makes queries of all that is to change at a server. No query has a text longer than most octets. If all fits, it is one
+// query, and readers see it at one moment. Otherwise after each query every manifest at the server lists only objects that are there,
+// and no VRP is missing that was valid before and is to stay valid. The order is:
 //
-//   - what is new comes first, manifests last; nobody's manifest lists it yet
-//   - then what is replaced, a folder at a time: manifest, CRL, and the certificates that kept their names. Folders that lose
-//     something come after those that only gain, since what they lose may be what others got
-//   - then goes what no manifest lists any more, and before it the manifests of those who are gone
+//   - new objects come first, in each folder its manifest last: no published manifest lists them yet
+//   - then objects that are replaced, one folder after the other: manifest, CRL, and certificates that kept their names. Folders that
+//     lose an object come after those that only gain, since another folder may have got what they lose
+//   - last, objects that no manifest lists any more are withdrawn; before them the manifests of authorities that are gone
 //
 // A single folder that is longer than most is cut nevertheless.
 func inOrder(fresh, replaced, withdrawn []publication.PDU, most int) []*publication.Query {
@@ -60,7 +60,7 @@ func inOrder(fresh, replaced, withdrawn []publication.PDU, most int) []*publicat
 	return append(queries, inParts(withdrawn, most, false)...)
 }
 
-// late puts an authority's CRL and manifest behind its other objects.
+// late sorts an authority's CRL and manifest behind its other objects.
 func late(uri string) int {
 	switch {
 	case strings.HasSuffix(uri, ".mft"):
@@ -71,10 +71,10 @@ func late(uri string) int {
 	return 0
 }
 
-// textSize is about how long an element of a query is: its object in base64, its URI and hash.
+// textSize estimates the length of an element of a query: its object in base64, its URI and hash.
 func textSize(pdu publication.PDU) int { return (len(pdu.Object)+2)/3*4 + len(pdu.URI) + 160 }
 
-// inParts cuts elements into queries; with whole, not within what is in one folder, as long as that fits.
+// inParts cuts elements into queries. With whole, elements of one folder stay in one query as long as they fit.
 func inParts(pdus []publication.PDU, most int, whole bool) []*publication.Query {
 	var queries []*publication.Query
 	q, size := &publication.Query{}, 0

@@ -10,11 +10,10 @@ import (
 	"cadastre/internal/validate"
 )
 
-// A parent that does not name a class any more, or refuses to issue or revoke in it, may still have our certificate published.
-// What rests on it stays until it is really gone: until the parent's own repository says so, or it has ended, or the class
-// has not been named for a week.
+// A parent that does not list a class any more may still publish our certificate. What rests on that certificate stays until the
+// certificate is not in the parent's repository any more, or has ended, or the parent has not listed the class for LostForGood.
 
-// doubtful is a key that a parent certified and may not know any more.
+// doubtful is a key that a parent certified, and whose certificate may be gone.
 type doubtful struct {
 	source    string
 	authority issued.Name
@@ -22,7 +21,7 @@ type doubtful struct {
 	got       *Received
 }
 
-// doubted tells whether a parent was removed, or does not name a class any more.
+// doubted tells whether a parent was removed, or does not list a class any more.
 func (f *Federation) doubted(called string) bool {
 	p := f.Peers.Parent(called)
 	if p == nil || p.Removed {
@@ -36,8 +35,8 @@ func (f *Federation) doubted(called string) bool {
 	return false
 }
 
-// doubtfulOf lists the keys of classes that a parent does not name any more, and, where it failed to answer, all keys of one
-// that was removed.
+// doubtfulOf lists the keys of classes that a parent does not list any more. If the parent was removed and failed to answer, it lists
+// all its keys.
 func (f *Federation) doubtfulOf(called string, failed bool) []doubtful {
 	p := f.Peers.Parent(called)
 	if p == nil {
@@ -57,8 +56,8 @@ func (f *Federation) doubtfulOf(called string, failed bool) []doubtful {
 	return list
 }
 
-// giveUp looks whether certificates that are in doubt are gone, gives up the classes that have none left, and forgets keys
-// that nobody would revoke for us.
+// giveUp looks whether doubtful certificates are gone from the parent's repository, gives up classes whose certificates have all ended
+// or that were not listed for LostForGood, and forgets keys that have nothing left to revoke.
 func (f *Federation) giveUp(ctx context.Context, called string, failed bool) error {
 	if !f.doubted(called) {
 		_ = os.RemoveAll(f.lookDir(called)) // a cache
@@ -113,14 +112,14 @@ func (f *Federation) giveUp(ctx context.Context, called string, failed bool) err
 	return err
 }
 
-// isGone tells whether a certificate is not published by its issuer any more. A manifest that is older than the certificate
-// cannot tell.
+// isGone tells whether a certificate's issuer does not publish it any more. A manifest that is older than the certificate proves
+// nothing.
 func (f *Federation) isGone(by *validate.Published, got *Received) bool {
 	cert, _ := validate.ParseCertificate(got.Certificate, f.reading()...)
 	return cert != nil && by.Covers(got.URI) && !by.Since.Before(cert.NotBefore) && !by.Has(got.URI, cert, got.Certificate)
 }
 
-// classEnded tells whether all certificates of a class are past, or gone.
+// classEnded tells whether all certificates of a class have ended, or are gone.
 func classEnded(c *Class, now time.Time) bool {
 	for _, got := range c.Keys {
 		if now.Before(got.Expires) && !got.Gone {
@@ -130,8 +129,8 @@ func classEnded(c *Class, now time.Time) bool {
 	return true
 }
 
-// forgetKeys drops keys of no more use that there is nothing left to revoke of: their certificates are gone or past. A parent
-// that was removed, and does not answer, may never have known others.
+// forgetKeys drops keys that are not needed any more and have nothing left to revoke: their certificates are gone or have ended. If
+// the parent was removed and does not answer, keys without a certificate are dropped, too: it may never have known them.
 func (f *Federation) forgetKeys(called string, failed bool) error {
 	list := f.goneOf(called)
 	return f.host.Change(func(tx *Tx) error {

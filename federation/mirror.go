@@ -12,16 +12,15 @@ import (
 	"cadastre/rrdp"
 )
 
-// mirrors is what the engine publishes at servers that are not ours (RFC 8181): for each a repository that nobody reads,
-// which keeps the objects as they are to be there. What is committed to it is staged until the server has it; its serial is
-// closed then.
+// mirrors has a repository for each remote repository (RFC 8181), with the objects as they are to be there. No reader fetches from
+// it. What is committed to it stays staged until the server has it; then its serial is closed.
 type mirrors struct {
 	mu     sync.RWMutex
 	byName map[string]*rrdp.Repository
 	byBase map[string]string // names by the folder that is ours
 }
 
-// mirrorName is the name under which the repository of a remote repository is kept. No registry has such a name.
+// mirrorName is the name of the mirror for a remote repository. No registry has such a name.
 func mirrorName(base string) string {
 	h := sha256.Sum256([]byte(base))
 	return "@" + hex.EncodeToString(h[:8])
@@ -53,7 +52,7 @@ func (m *mirrors) open(st store.Store, dir string, o *Remote, log *slog.Logger) 
 	return nil
 }
 
-// of is the name of the mirror in which a URI lies, empty where there is none.
+// of is the name of the mirror in which a URI lies; empty where there is none.
 func (m *mirrors) of(uri string) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

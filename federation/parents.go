@@ -21,7 +21,7 @@ func (f *Federation) ParentRequest(holder string) ([]byte, error) {
 	return (&setup.ChildRequest{ChildHandle: WireHandle(o.Handle), TrustAnchor: id.Certificate}).XML(), nil
 }
 
-// introduced is our identity, for a message about an organisation.
+// introduced returns an organisation, and our identity for a file about it.
 func (f *Federation) introduced(holder string) (*Identity, holdings.Organisation, error) {
 	o, ok := f.organisation(holdings.Fold(holder))
 	if !ok {
@@ -31,8 +31,8 @@ func (f *Federation) introduced(holder string) (*Identity, holdings.Organisation
 	return id, o, err
 }
 
-// AddParent puts an organisation under a CA outside the tree, which sent this parent_response (RFC 8183, section 5.2.2). What
-// it certifies is held by the organisation from then on, beside what it holds in the tree.
+// AddParent makes the CA that sent a parent_response (RFC 8183, section 5.2.2) a parent of an organisation. From then on the
+// organisation holds what this parent certifies, beside what it holds in the tree.
 func (f *Federation) AddParent(by holdings.By, holder, called string, response []byte) error {
 	r, err := setup.ParseParentResponse(response)
 	if err == nil {
@@ -66,7 +66,7 @@ func (f *Federation) AddParent(by holdings.By, holder, called string, response [
 	return err
 }
 
-// UpdateParent takes another parent_response of a parent: a new identity, or another address.
+// UpdateParent takes a new parent_response of a parent, with a new identity or another address.
 func (f *Federation) UpdateParent(by holdings.By, holder, called string, response []byte) error {
 	r, err := setup.ParseParentResponse(response)
 	if err == nil {
@@ -86,8 +86,8 @@ func (f *Federation) UpdateParent(by holdings.By, holder, called string, respons
 	return err
 }
 
-// RemoveParent ends that an organisation is under a CA outside the tree: what it held from there is gone, what rested on
-// that is withdrawn, and then the parent is asked to revoke its certificates.
+// RemoveParent removes a parent elsewhere of an organisation. The organisation does not hold any more what the parent certified, what
+// rested on it is withdrawn, and then the parent is asked to revoke our certificates.
 func (f *Federation) RemoveParent(by holdings.By, holder, called string) error {
 	var sources []string
 	err := f.changeParent(holder, called, func(p *Parent) {
@@ -109,7 +109,7 @@ func (f *Federation) RemoveParent(by holdings.By, holder, called string) error {
 	return f.forgetParent(called) // at once, where it never certified anything
 }
 
-// changeParent replaces a parent's record, and has its organisation planned for. The classes are the new record's own.
+// changeParent changes a copy of a parent's record, keeps it, and has the engine plan for its organisation.
 func (f *Federation) changeParent(holder, called string, change func(*Parent)) error {
 	return f.noteParent(holder, called, func(p *Parent) bool {
 		change(p)
@@ -117,7 +117,7 @@ func (f *Federation) changeParent(holder, called string, change func(*Parent)) e
 	})
 }
 
-// noteParent replaces a parent's record. Where change says that something follows from it, its organisation is planned for.
+// noteParent changes a copy of a parent's record, and keeps it. If change returns true, the engine plans for its organisation.
 func (f *Federation) noteParent(holder, called string, change func(*Parent) bool) error {
 	return f.host.Change(func(tx *Tx) error {
 		was := f.Peers.Parent(called)
@@ -132,8 +132,8 @@ func (f *Federation) noteParent(holder, called string, change func(*Parent) bool
 	})
 }
 
-// receive makes the ledger say what an organisation holds from a source: what the parent says, as far as it has certified
-// it to the key that issues.
+// receive takes the decision about what an organisation holds from a source: what the parent lists, as far as it has certified that to
+// the key that issues.
 func (f *Federation) receive(by holdings.By, holder, source string) error {
 	var held inr.Set
 	issues := f.host.Wanted(holdings.Fold(holder), source)[0]
@@ -145,7 +145,7 @@ func (f *Federation) receive(by holdings.By, holder, source string) error {
 	return f.host.Receive(by, holder, source, held)
 }
 
-// ParentsOf is the names of the parents outside the tree that an organisation has, sorted.
+// ParentsOf lists the names of an organisation's parents elsewhere, sorted.
 func (f *Federation) ParentsOf(holder string) []string {
 	var names []string
 	for _, name := range f.parentNames() {

@@ -1,8 +1,8 @@
-// Package federation is all that speaks with CAs and servers elsewhere: delegated CAs below us and parents above us
-// (RFC 6492), those who publish here and servers where we publish (RFC 8181), and the identity that they know us by
-// (RFC 8183).
+// Package federation exchanges messages with CAs and servers elsewhere: delegated CAs below us and parents above us (RFC 6492),
+// publishers here and publication servers where we publish (RFC 8181). It keeps the identity that they know us by (RFC 8183), and a
+// record of each of them.
 //
-// It keeps what it knows of them. What an authority issues, and when, is not its business: it asks the room above.
+// It does not decide what an authority issues, or when. What it needs of the engine it asks by the interface Host.
 package federation
 
 import (
@@ -17,8 +17,8 @@ import (
 	"cadastre/internal/store"
 )
 
-// Peers is what is kept of CAs and servers elsewhere. A record is replaced, never changed, so who has got one may go on to read
-// it. It is changed by a Tx alone. It is safe for concurrent use.
+// Peers has the records of CAs and servers elsewhere. A record is replaced, never changed, so a caller may keep one and read it
+// without a lock. Only a Tx, and a decision that gives notices, changes Peers. It is safe for concurrent use.
 type Peers struct {
 	mu       sync.RWMutex
 	children map[string]*Child                    // by organisation
@@ -56,7 +56,7 @@ func (p *Peers) Child(holder string) *Child {
 	return p.children[holder]
 }
 
-// ChildByHandle is the delegated CA that messages call so; nil where there is none.
+// ChildByHandle is the delegated CA that has a handle in messages; nil where there is none.
 func (p *Peers) ChildByHandle(handle string) *Child {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -87,21 +87,21 @@ func (p *Peers) Keys(holder string) []*ChildKey {
 	return slices.SortedFunc(maps.Values(p.keys[holder]), func(a, b *ChildKey) int { return a.Authority.Compare(b.Authority) })
 }
 
-// KeyOwner is the name of the authority that a delegated CA's key is of, nobody's where no delegated CA has such a key.
+// KeyOwner is the name of the authority that has a delegated CA's key; the zero name where no delegated CA has this key.
 func (p *Peers) KeyOwner(key object.KeyIdentifier) issued.Name {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.keyOwner[key]
 }
 
-// Notice is the time that the delegated CA of an organisation has to shed what was lost; nil where it has nothing to shed.
+// Notice is the notice that the delegated CA of an organisation has; nil where it has none.
 func (p *Peers) Notice(holder string) *Notice {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.notices[holder]
 }
 
-// Notices is all of them, by organisation.
+// Notices is all notices, by organisation.
 func (p *Peers) Notices() []*Notice {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -111,7 +111,7 @@ func (p *Peers) Notices() []*Notice {
 	return sorted(p.notices)
 }
 
-// Parent is the parent elsewhere of a name; nil where there is none.
+// Parent is the parent elsewhere that has this name here; nil where there is none.
 func (p *Peers) Parent(called string) *Parent {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -139,7 +139,7 @@ func (p *Peers) HasSources() bool {
 	return len(p.sources) > 0
 }
 
-// Received is what a parent elsewhere certified for an authority; nil where it did not, or has no such parent.
+// Received is the certificate that a parent elsewhere issued to an authority; nil where it issued none, or there is no such parent.
 func (p *Peers) Received(authority issued.Name) *Received {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -163,7 +163,7 @@ func (p *Peers) Remotes() []*Remote {
 	return sorted(p.remotes)
 }
 
-// RemoteOf is where an organisation publishes; nil for the repository of its registry.
+// RemoteOf is the remote repository where an organisation publishes; nil if it publishes in the repository of its registry.
 func (p *Peers) RemoteOf(holder string) *Remote {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -228,8 +228,7 @@ func (p *Peers) dropParent(called string) {
 	}
 }
 
-// Tx is one transaction that changes what is kept of peers. Each change is in the store when the transaction has committed, and
-// only then in Peers.
+// Tx is one transaction that changes records of peers. A change is in Peers only after the transaction has committed.
 type Tx struct {
 	store.Writer
 	Ledger  *holdings.Ledger // as it is while the transaction goes on
@@ -239,8 +238,8 @@ type Tx struct {
 	touched []string
 }
 
-// Change makes a change of what is kept of peers in one transaction. It returns the organisations that are to be planned for.
-// The caller sees to it that the ledger stays as it is meanwhile, and that there is one such call at a time.
+// Change changes records of peers in one transaction. It returns the organisations that the engine is to plan for. The caller makes
+// sure that the ledger does not change meanwhile, and that there is only one such call at a time.
 func (p *Peers) Change(st store.Store, ledger *holdings.Ledger, change func(*Tx) error) (touched []string, err error) {
 	var tx *Tx
 	_, err = st.Update(store.Any, func(w store.Writer) error {
@@ -261,10 +260,10 @@ func (p *Peers) Change(st store.Store, ledger *holdings.Ledger, change func(*Tx)
 	return tx.touched, nil
 }
 
-// OnCommit has something else done in memory once the transaction has committed.
+// OnCommit has do called once the transaction has committed.
 func (tx *Tx) OnCommit(do func()) { tx.after = append(tx.after, do) }
 
-// Touch has an organisation planned for once the transaction has committed.
+// Touch has the engine plan for an organisation once the transaction has committed.
 func (tx *Tx) Touch(holder string) { tx.touched = append(tx.touched, holder) }
 
 func (tx *Tx) put(bucket store.Bucket, key string, value any, apply func(*Peers)) error {
@@ -277,18 +276,18 @@ func (tx *Tx) delete(bucket store.Bucket, key string, apply func(*Peers)) error 
 	return tx.Delete(bucket, []byte(key))
 }
 
-// NoteChild keeps a delegated CA.
+// NoteChild keeps the record of a delegated CA.
 func (tx *Tx) NoteChild(c *Child) error {
 	return tx.put(childBucket, c.Holder, c, func(p *Peers) { p.setChild(c) })
 }
 
-// PutChild keeps a delegated CA, and has its organisation planned for.
+// PutChild keeps the record of a delegated CA, and touches its organisation.
 func (tx *Tx) PutChild(c *Child) error {
 	tx.Touch(c.Holder)
 	return tx.NoteChild(c)
 }
 
-// DeleteChild forgets a delegated CA with all of its keys, and has its organisation planned for.
+// DeleteChild removes a delegated CA with all of its keys, and touches its organisation.
 func (tx *Tx) DeleteChild(c *Child) error {
 	for _, key := range tx.peers.Keys(c.Holder) {
 		if err := tx.DeleteKey(key); err != nil {
@@ -302,34 +301,34 @@ func (tx *Tx) DeleteChild(c *Child) error {
 	})
 }
 
-// PutKey keeps a delegated CA's key, and has its organisation planned for.
+// PutKey keeps a delegated CA's key, and touches its organisation.
 func (tx *Tx) PutKey(k *ChildKey) error {
 	tx.Touch(k.Authority.Holder)
 	return tx.put(childKeyBucket, k.Authority.String(), k, func(p *Peers) { p.setKey(k) })
 }
 
-// DeleteKey forgets a delegated CA's key, and has its organisation planned for.
+// DeleteKey removes a delegated CA's key, and touches its organisation.
 func (tx *Tx) DeleteKey(k *ChildKey) error {
 	tx.Touch(k.Authority.Holder)
 	return tx.delete(childKeyBucket, k.Authority.String(), func(p *Peers) { p.dropKey(k) })
 }
 
-// PutParent keeps a parent elsewhere.
+// PutParent keeps the record of a parent elsewhere. It touches no organisation.
 func (tx *Tx) PutParent(q *Parent) error {
 	return tx.put(parentBucket, q.Name, q, func(p *Peers) { p.setParent(q) })
 }
 
-// DeleteParent forgets a parent elsewhere.
+// DeleteParent removes a parent elsewhere.
 func (tx *Tx) DeleteParent(called string) error {
 	return tx.delete(parentBucket, called, func(p *Peers) { p.dropParent(called) })
 }
 
-// NoteRemote keeps a remote repository.
+// NoteRemote keeps the record of a remote repository.
 func (tx *Tx) NoteRemote(o *Remote) error {
 	return tx.put(remoteBucket, o.Name, o, func(p *Peers) { p.remotes[o.Name] = o })
 }
 
-// PutRemote keeps a remote repository, and has its organisation planned for.
+// PutRemote keeps the record of a remote repository, and touches its organisation.
 func (tx *Tx) PutRemote(o *Remote) error {
 	tx.Touch(o.Holder)
 	return tx.NoteRemote(o)
@@ -343,7 +342,7 @@ func (tx *Tx) SetKnows(peer string, knows bool) error {
 	return tx.put(knowsBucket, peer, true, func(p *Peers) { p.knows[peer] = true })
 }
 
-// ForgetKnows forgets which peers know the identity that is to replace ours.
+// ForgetKnows removes all notes of SetKnows.
 func (tx *Tx) ForgetKnows() error {
 	tx.peers.mu.RLock()
 	all := slices.Collect(maps.Keys(tx.peers.knows))
@@ -356,10 +355,10 @@ func (tx *Tx) ForgetKnows() error {
 	return nil
 }
 
-// Notices are part of decisions, which have a transaction of their own: it writes them, and Give and End are called when it
-// has committed.
+// Notices are part of decisions, which have a transaction of their own. That transaction calls WriteNotices and EraseNotices; once it
+// has committed, GiveNotices and EndNotices are called.
 
-// WriteNotices writes notices.
+// WriteNotices writes notices to the store.
 func WriteNotices(w store.Writer, notices []*Notice) error {
 	for _, n := range notices {
 		if err := store.PutValue(w, noticeBucket, []byte(n.Holder), n); err != nil {
@@ -379,7 +378,7 @@ func EraseNotices(w store.Writer, notices []*Notice) error {
 	return nil
 }
 
-// GiveNotices keeps notices that are written.
+// GiveNotices takes notices that are written into Peers.
 func (p *Peers) GiveNotices(notices []*Notice) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -388,7 +387,7 @@ func (p *Peers) GiveNotices(notices []*Notice) {
 	}
 }
 
-// EndNotices forgets notices that are erased.
+// EndNotices takes notices that are erased out of Peers.
 func (p *Peers) EndNotices(notices []*Notice) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"cadastre/internal/updown"
 )
 
-// checkPlace says why a delegated CA cannot have a certificate that says it publishes at a place: a URI with a user's name in it,
-// or one in our own module, where nobody but our CAs and the publishers that are registered here can put anything.
+// checkPlace checks the publication point that a delegated CA asks for. It refuses a URI with a user's name in it, and a URI at our own
+// rsync server that is not below the folder of a publisher registered here: nobody else can publish there.
 func (f *Federation) checkPlace(place issued.Place) error {
 	refused := func(why string) error {
 		return &updown.Error{Status: updown.StatusIssueBadRequest, Description: why}
@@ -53,8 +53,8 @@ func sameServer(a, b string) bool {
 	return host(a) != "" && host(a) == host(b)
 }
 
-// awaitNextSecond waits until a certificate of an authority can be told from the one that it has: both say in whole seconds when
-// they were made.
+// awaitNextSecond waits until the second in which an authority's certificate was made is over, one second at most. Times of
+// certificates are whole seconds, so a newer one can then be told from the one before.
 func (f *Federation) awaitNextSecond(ctx context.Context, authority issued.Name) error {
 	is := f.host.Authority(authority)
 	if is == nil {

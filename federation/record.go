@@ -28,8 +28,7 @@ var (
 	knowsBucket = store.Declare("knows-next", "federation", store.Withheld("peers that know an identity that the successor does not have"))
 )
 
-// Child is a delegated CA: that of an organisation of the ledger, which has its keys elsewhere and asks for certificates by
-// RFC 6492.
+// Child is the delegated CA of an organisation of the ledger. Its keys are elsewhere, and it asks for certificates by RFC 6492.
 type Child struct {
 	Holder      string    `json:"holder"`
 	Handle      string    `json:"handle"`       // in messages and in its service URI (RFC 8183, section 5.2.2)
@@ -40,49 +39,50 @@ type Child struct {
 	Valid       time.Time `json:"valid,omitzero"`   // when a manifest and a CRL of it were last seen to be valid
 }
 
-// ChildKey is a key that a delegated CA asked to have certified, and is to be until it is revoked.
+// ChildKey is a key that a delegated CA asked to have certified. It is certified until the CA has it revoked.
 type ChildKey struct {
 	Authority issued.Name
 	KeyID     object.KeyIdentifier
 	KeyInfo   []byte // SubjectPublicKeyInfo, DER
 	Place     issued.Place
 	Limit     updown.Limit
-	Granted   inr.Set   // what it could have when it asked last, as far as it wanted it
+	Granted   inr.Set   // what it could have when it asked last, within Limit
 	Asked     time.Time // whole seconds
 }
 
-// Notice is the time that a delegated CA has to shed what its organisation lost, before its certificates shrink.
+// Notice gives a delegated CA time before its certificates shrink: until then it can withdraw what rests on the resources that its
+// organisation lost.
 type Notice struct {
 	Holder string
 	Lost   inr.Set
 	Until  time.Time
 }
 
-// Parent is a CA that is not in the tree, under which an organisation of ours has an authority for each resource class.
+// Parent is a CA elsewhere that certifies an organisation of ours. The organisation has an authority for each of its resource classes.
 type Parent struct {
-	Name         string            `json:"name"` // ours for it; one in the installation
+	Name         string            `json:"name"` // our name for it, unique in the installation
 	Holder       string            `json:"holder"`
 	ServiceURI   string            `json:"service_uri"`
 	ParentHandle string            `json:"parent_handle"`
 	ChildHandle  string            `json:"child_handle"`
 	TrustAnchor  []byte            `json:"trust_anchor"` // of its BPKI
 	peer.Heard                     // of its replies
-	Classes      map[string]*Class `json:"classes"`          // by source
-	Refresh      time.Time         `json:"refresh,omitzero"` // when it was last asked, and answered
-	Removed      bool              `json:"removed,omitempty"`
+	Classes      map[string]*Class `json:"classes"`           // by source
+	Refresh      time.Time         `json:"refresh,omitzero"`  // its last answer
+	Removed      bool              `json:"removed,omitempty"` // by an operator; the record goes when no key of ours is left there
 }
 
 // Class is a resource class of a parent (RFC 6492, section 1.1).
 type Class struct {
-	Name     string                    `json:"name"`              // the parent's word
-	Entitled inr.Set                   `json:"entitled"`          // what it said last
-	Missing  time.Time                 `json:"missing,omitzero"`  // since when it does not say it any more
-	Issuer   []byte                    `json:"issuer,omitempty"`  // its certificate
-	Keys     map[issued.Name]*Received `json:"received"`          // by authority: what it certified
-	Created  map[issued.Name][]byte    `json:"created,omitempty"` // by authority: key identifiers of ours that it knows or will know
+	Name     string                    `json:"name"`              // the parent's name for it
+	Entitled inr.Set                   `json:"entitled"`          // the resources that the parent listed last
+	Missing  time.Time                 `json:"missing,omitzero"`  // since when the parent does not list it any more
+	Issuer   []byte                    `json:"issuer,omitempty"`  // the parent's certificate in this class, DER
+	Keys     map[issued.Name]*Received `json:"received"`          // by authority: the certificate that the parent issued
+	Created  map[issued.Name][]byte    `json:"created,omitempty"` // by authority: identifiers of our keys, asked for or still to be
 }
 
-// Received is a certificate that a parent outside the tree issued to an authority of ours.
+// Received is a certificate that a parent elsewhere issued to an authority of ours.
 type Received struct {
 	URI         string    `json:"uri"`
 	Certificate []byte    `json:"certificate"`
@@ -90,8 +90,8 @@ type Received struct {
 	Subject     []byte    `json:"subject"` // DER
 	Serial      *big.Int  `json:"serial"`
 	Expires     time.Time `json:"expires"`
-	Taken       []byte    `json:"taken,omitempty"` // the one before, while this is not yet taken up
-	Gone        bool      `json:"gone,omitempty"`  // the parent's repository has it no more
+	Taken       []byte    `json:"taken,omitempty"` // the certificate before, while the authority still goes by it
+	Gone        bool      `json:"gone,omitempty"`  // it is not in the parent's repository any more
 }
 
 // Remote is a remote repository: a publication server that is not ours, where the authorities of an organisation publish
@@ -105,12 +105,12 @@ type Remote struct {
 	Notify          string `json:"rrdp_notification_uri,omitempty"`
 	TrustAnchor     []byte `json:"trust_anchor"`
 	peer.Heard             // of its replies
-	Current         bool   `json:"current"`        // new authorities publish there; else it is being left
-	Left            bool   `json:"left,omitempty"` // and nothing of ours is there any more
+	Current         bool   `json:"current"`        // new authorities publish there; else the organisation is moving away
+	Left            bool   `json:"left,omitempty"` // it has moved away: nothing of ours is there any more
 }
 
-// PeerName names a peer among all: a child by its organisation, a publisher by its handle, a parent and another installation by
-// our name for it, and a server by the name of its mirror.
+// PeerName is the name of a peer that no other has, of whatever kind: a child goes by its organisation, a publisher by its handle, a
+// parent and another installation by our name for it, and a server by the name of its mirror.
 func PeerName(kind, of string) string { return kind + "/" + of }
 
 // Clone is a copy of a parent's record whose classes may be changed.
@@ -125,8 +125,8 @@ func (p *Parent) Clone() *Parent {
 	return &c
 }
 
-// ForgetCertified takes from the records of parents elsewhere what they had certified, for a store in which everything is
-// to be issued anew.
+// ForgetCertified removes from the records of parents elsewhere what they had certified. It is for a change of address and
+// for a restore from a deposit, after which everything is issued anew.
 func ForgetCertified(w store.Writer) error {
 	var parents []*Parent
 	err := store.EachValue(w, parentBucket, nil, func(_ string, p *Parent) { parents = append(parents, p) })

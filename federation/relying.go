@@ -13,8 +13,9 @@ import (
 	"cadastre/internal/validate"
 )
 
-// Relying is what a relying party sees below a trust anchor. It reads in a process of its own (see the package sandbox). The
-// folder keeps its cache, and one at a time uses it. Roots, in PEM, are trusted for TLS besides our own and the system's.
+// Relying has a relying party look at what is published below a trust anchor. The relying party runs in a process of its own (package
+// sandbox). Its cache is in dir, which only one call may use at a time. Roots, in PEM, are trusted for TLS besides our own authority
+// and those of the system.
 func (f *Federation) Relying(ctx context.Context, dir, tal string, roots ...string) (*relying.Report, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, "couldn't make %s", dir)
@@ -50,8 +51,8 @@ func (f *Federation) lookAtParent(ctx context.Context, called string, issuer []b
 	return sandbox.Publication(ctx, f.relyingOptions(dir), issuer)
 }
 
-// relyingOptions are those of a relying party with its cache in a folder, which reads in a process of its own, within limits,
-// what is served now. Most of its time it waits for others.
+// relyingOptions are those of a relying party with its cache in a folder. It reads what is served now, within limits. It has many
+// workers, since it mostly waits for servers.
 func (f *Federation) relyingOptions(cache string) relying.Options {
 	options := relying.Options{
 		Cache: cache, P256: f.config.P256, Fresh: true, Only: true, Workers: 16, Limits: cmp.Or(f.Reading, relying.ForDaemon()),

@@ -19,9 +19,9 @@ func (f *Federation) RemoteRequest(holder string) ([]byte, error) {
 	return (&setup.PublisherRequest{PublisherHandle: WireHandle(o.Handle), TrustAnchor: id.Certificate}).XML(), nil
 }
 
-// ConfigureRemote has an organisation's authorities publish at the server that sent this repository_response (RFC 8183,
-// section 5.2.4). Those that there are move: a next generation is made that publishes there, takes over when all is there,
-// and what was published before is withdrawn after the soak.
+// ConfigureRemote has an organisation's authorities publish at the server that sent a repository_response (RFC 8183, section 5.2.4).
+// Each authority that there is moves by a key roll: its next generation publishes at the server, and takes over when all is there. What
+// was published before is withdrawn after the soak.
 func (f *Federation) ConfigureRemote(by holdings.By, holder string, response []byte) error {
 	r, err := setup.ParseRepositoryResponse(response)
 	if err == nil {
@@ -69,8 +69,8 @@ func (f *Federation) ConfigureRemote(by holdings.By, holder string, response []b
 	return nil
 }
 
-// isOwnAnswer tells whether a repository_response is one that this installation gave to a publisher of its own: an organisation may
-// publish here by RFC 8181, too.
+// isOwnAnswer tells whether this installation made a repository_response, for a publisher of its own. It is valid here: an organisation
+// may publish at its own installation by RFC 8181.
 func (f *Federation) isOwnAnswer(r *setup.RepositoryResponse) bool {
 	return slices.ContainsFunc(f.publishers.Publishers(), func(p publisher.Info) bool {
 		return r.SIABase == p.Base && r.PublisherHandle == p.Handle && r.ServiceURI == f.config.ServiceBase+"rfc8181/"+p.Handle
@@ -93,8 +93,8 @@ func (f *Federation) LeaveRemote(by holdings.By, holder string) error {
 	return err
 }
 
-// moveTo has new authorities of an organisation publish at a remote repository, or here where it is nil, and begins to move those that
-// there are. It is used within Change.
+// moveTo has new authorities of an organisation publish at a remote repository, or here if to is nil, and begins to move the
+// authorities that there are. It is used within Change.
 func (f *Federation) moveTo(tx *Tx, holder string, to *Remote) error {
 	if was := f.Peers.RemoteOf(holder); was != nil {
 		left := *was

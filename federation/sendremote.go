@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	sendAgain  = 10 * time.Second // after a failure, each time twice as late
-	sendLatest = 10 * time.Minute
-	lookAgain  = 6 * time.Hour // at what a server has, although nothing changed
+	sendAgain  = 10 * time.Second // after a failure; the delay doubles with each further one
+	sendLatest = 10 * time.Minute // the longest of these delays
+	lookAgain  = 6 * time.Hour    // after so long a server is asked what it has, even if nothing changed
 )
 
 // SendSoon has what is staged for servers elsewhere sent now.
@@ -29,11 +29,11 @@ func (f *Federation) SendSoon() { f.send.Send() }
 
 // sender is what is known of one server elsewhere.
 type sender struct {
-	has   map[string][32]byte // what it has, by URI; nil where it is to be asked
-	asked time.Time
+	has   map[string][32]byte // SHA-256 of what it has, by URI; nil if the server has to be asked
+	asked time.Time           // when it was asked
 }
 
-// senders is all that servers elsewhere are known to have. Each is used by one call at a time.
+// senders has a sender for each server elsewhere. Only one call at a time uses one of them.
 type senders struct {
 	mu sync.Mutex
 	of map[string]*sender
@@ -74,7 +74,7 @@ func (f *Federation) FollowRemotes(ctx context.Context) {
 	}).Run(ctx)
 }
 
-// SendStaged brings servers elsewhere what they do not have yet, with one try each. It is for who does not run the engine.
+// SendStaged sends what is staged for servers elsewhere, with one try each. It is for a caller that does not use Run, as serve --once.
 func (f *Federation) SendStaged(ctx context.Context) error {
 	var failed error
 	for _, called := range f.remoteNames() {
@@ -88,7 +88,7 @@ func (f *Federation) SendStaged(ctx context.Context) error {
 	return failed
 }
 
-// remoteNames is the servers elsewhere that have, or are to have, something of ours.
+// remoteNames lists the mirrors of servers elsewhere that have, or are to have, objects of ours.
 func (f *Federation) remoteNames() []string {
 	var names []string
 	for _, o := range f.Peers.Remotes() {
@@ -106,8 +106,8 @@ func (f *Federation) remoteURI(called string) string {
 	return ""
 }
 
-// sendTo brings a server elsewhere to what its mirror has, and then notes in the mirror that it is there. A server that refuses
-// what was worked out from what it had some time ago is asked anew what it has: it may have lost something, or be another one.
+// sendTo sends a server elsewhere what it lacks of its mirror, and then closes the mirror's serial. It goes by what the server had when
+// it was last asked. If the server refuses that, it is asked again what it has: it may have lost objects, or be another server.
 func (f *Federation) sendTo(ctx context.Context, called string, s *sender) error {
 	if s.has != nil && time.Since(s.asked) <= lookAgain {
 		err := f.bringTo(ctx, called, s)
@@ -123,7 +123,7 @@ func (f *Federation) sendTo(ctx context.Context, called string, s *sender) error
 	return f.bringTo(ctx, called, s)
 }
 
-// bringTo brings a server elsewhere from what it is known to have to what its mirror has.
+// bringTo sends a server elsewhere the difference between what it is known to have and what its mirror has.
 func (f *Federation) bringTo(ctx context.Context, called string, s *sender) error {
 	for ctx.Err() == nil {
 		queries, err := f.difference(called, s.has)
@@ -153,7 +153,7 @@ func (f *Federation) bringTo(ctx context.Context, called string, s *sender) erro
 	return ctx.Err()
 }
 
-// difference is the queries that bring a server from what it has to what its mirror has.
+// difference makes the queries after which a server has what its mirror has.
 func (f *Federation) difference(called string, has map[string][32]byte) ([]*publication.Query, error) {
 	mirror := f.mirrors.repository(called)
 	if mirror == nil {
@@ -189,8 +189,8 @@ func (f *Federation) difference(called string, has map[string][32]byte) ([]*publ
 	return inOrder(fresh, replaced, withdrawn, queryBytes), nil
 }
 
-// closeSent closes the serial of a mirror, unless something came to it that its server does not have, and has its organisation
-// planned for again, for what waited for it.
+// closeSent closes the serial of a mirror, unless something was committed to it that its server does not have. Then the engine plans
+// for its organisation again, since parts of a plan may have waited for the server.
 func (f *Federation) closeSent(called string, has map[string][32]byte) (bool, error) {
 	mirror := f.mirrors.repository(called)
 	there := func() bool {
@@ -229,8 +229,8 @@ func (f *Federation) closeSent(called string, has map[string][32]byte) (bool, er
 // sentWithin is how long WaitSent waits for servers elsewhere.
 const sentWithin = 30 * time.Second
 
-// WaitSent returns when all decisions so far are published, here and at servers elsewhere. The error is of kind
-// fault.Unreachable where such a server did not take what was sent, or does not answer within half a minute.
+// WaitSent returns when all decisions so far are published, here and at servers elsewhere. It fails with Unreachable if such a server
+// did not take what was sent, or does not answer within half a minute.
 func (f *Federation) WaitSent(ctx context.Context) error {
 	timer := time.NewTimer(sentWithin)
 	defer timer.Stop()
@@ -256,8 +256,8 @@ func (f *Federation) WaitSent(ctx context.Context) error {
 	}
 }
 
-// unsentAt is an organisation of which something has not reached its server elsewhere, one that answers before one that does
-// not; and what the latter said.
+// unsentAt finds an organisation whose server elsewhere does not have all of it yet, and the last error of that server. Servers without
+// an error come first, so why is empty as long as there is one of them.
 func (f *Federation) unsentAt() (holder, why string) {
 	for _, o := range f.Peers.Remotes() {
 		if o.Left || !f.Unsent(o.Name) {
@@ -301,7 +301,7 @@ func (f *Federation) longestReply(called string, query int) int64 {
 	return min(longest, maxPublication)
 }
 
-// askRemote sends a query to a server elsewhere. An error that it reports is an error.
+// askRemote sends a query to a server elsewhere. A report_error in the reply becomes an error.
 func (f *Federation) askRemote(ctx context.Context, called string, q *publication.Query) (*publication.Reply, error) {
 	o := f.Peers.Remote(called)
 	if o == nil {
@@ -340,17 +340,17 @@ func (f *Federation) askRemote(ctx context.Context, called string, q *publicatio
 	return reply, err
 }
 
-// Unsent tells whether something of a mirror has not reached its remote repository.
+// Unsent tells whether something of a mirror, by its name, has not reached the server.
 func (f *Federation) Unsent(mirror string) bool { return f.mirrors.unsent(mirror) }
 
-// Mirror is the repository in which is kept what is to be at a remote repository; nil where there is none of this name.
+// Mirror is the mirror of a remote repository, by its name: what is to be published there. It is nil where there is none.
 func (f *Federation) Mirror(name string) *rrdp.Repository { return f.mirrors.repository(name) }
 
 // MirrorOf is the name of the mirror in which a URI lies, empty where there is none.
 func (f *Federation) MirrorOf(uri string) string { return f.mirrors.of(uri) }
 
-// RemoteFailure is what went wrong with a remote repository last, and ParentFailure with a parent; empty where nothing did.
+// RemoteFailure is the error of the last call on a remote repository, by its mirror's name; empty if it succeeded.
 func (f *Federation) RemoteFailure(mirror string) string { return f.failures.of("remote " + mirror) }
 
-// ParentFailure is what went wrong with a parent last; empty where nothing did.
+// ParentFailure is the error of the last call on a parent; empty if it succeeded.
 func (f *Federation) ParentFailure(called string) string { return f.failures.of("parent " + called) }

@@ -15,8 +15,8 @@ const (
 	watchEvery = 24 * time.Hour
 )
 
-// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends. It
-// says too whose identity nears its end.
+// watchChildren looks each day, as a relying party does, whether delegated CAs publish anything valid, until ctx ends. It also warns of
+// identities that near their end.
 func (f *Federation) watchChildren(ctx context.Context) {
 	started := time.Now()
 	(&due.Poller{
@@ -44,14 +44,14 @@ func (f *Federation) watchChildren(ctx context.Context) {
 	}).Run(ctx)
 }
 
-// look is the certificates, by URI, below our trust anchor whose CAs have a valid manifest and CRL.
+// look lists, by URI, the CA certificates below our trust anchor whose CAs have a valid manifest and CRL.
 func (f *Federation) look(ctx context.Context) (map[string]bool, error) {
 	tal, err := f.host.TAL()
 	if err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(f.dir, "watch", "own")
-	defer func() { _ = os.RemoveAll(dir) }() // until tomorrow
+	defer func() { _ = os.RemoveAll(dir) }() // it is not needed until tomorrow
 	report, err := f.Relying(ctx, dir, tal)
 	if err != nil {
 		return nil, err
@@ -67,8 +67,8 @@ func (f *Federation) look(ctx context.Context) (map[string]bool, error) {
 	return seen, nil
 }
 
-// OnlyDelegated is those of some certificates that are of delegated CAs. Without the others nothing can be said of a CA that is not
-// among them.
+// OnlyDelegated keeps only the certificates of delegated CAs. It is for a look that was cut short: JudgeChildren then does not conclude
+// from a missing certificate that its CA is silent, as the certificate of the issuer is missing, too.
 func (f *Federation) OnlyDelegated(seen map[string]bool) map[string]bool {
 	some := map[string]bool{}
 	for _, c := range f.Peers.Children() {
@@ -81,9 +81,8 @@ func (f *Federation) OnlyDelegated(seen map[string]bool) map[string]bool {
 	return some
 }
 
-// JudgeChildren notes which delegated CAs publish something valid, warns of those that have not for some time, and has the
-// certificates of those revoked that have not for all of the policy's silence. Where the CA above one was not seen either,
-// nothing can be said of it.
+// JudgeChildren notes which delegated CAs have a valid manifest and CRL. It warns of a CA that has had none for a third of
+// Config.Silence, and has its certificates revoked after all of it. If the CA's issuer was not seen either, it concludes nothing.
 func (f *Federation) JudgeChildren(seen map[string]bool, now time.Time) error {
 	return f.host.Change(func(tx *Tx) error {
 		for _, was := range f.Peers.Children() {
@@ -112,7 +111,7 @@ func (f *Federation) JudgeChildren(seen map[string]bool, now time.Time) error {
 	})
 }
 
-// publishes tells whether any key of a delegated CA has a valid manifest and CRL, and whether that could be seen.
+// publishes tells whether any key of a delegated CA has a valid manifest and CRL, and whether the look can tell.
 func (f *Federation) publishes(holder string, seen map[string]bool) (valid, judged bool) {
 	for _, key := range f.Peers.Keys(holder) {
 		authority := key.Authority

@@ -18,7 +18,7 @@ import (
 )
 
 func newHandoff(g *global) *cobra.Command {
-	cmd := newNoun("handoff", "All holders of a registry that fails, brought to its successor",
+	cmd := newNoun("handoff", "Move a failed registry's holders to its successor",
 		"  cadastre handoff plan --registry afrinic --to ripencc\n  cadastre handoff start --registry afrinic --to ripencc --code 1a2b3c4d\n  cadastre handoff status")
 	cmd.AddCommand(handoffPlan(g), handoffStart(g),
 		handoffSteer(g, "status", "Show how far a handoff is, what it waits for, and when it will be done"),

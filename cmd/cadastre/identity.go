@@ -14,7 +14,7 @@ import (
 )
 
 func newIdentity(g *global) *cobra.Command {
-	cmd := newNoun("identity", "As whom this installation is known to its peers (RFC 8183), and replacing it",
+	cmd := newNoun("identity", "Show or replace this installation's identity for its peers (RFC 8183)",
 		"  cadastre identity show\n  cadastre identity renew\n  cadastre identity activate --all")
 	cmd.AddCommand(identityShow(g), identityRenew(g), identityActivate(g))
 	return cmd

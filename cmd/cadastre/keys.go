@@ -61,7 +61,7 @@ func keysRoll(g *global) *cobra.Command {
 func keysActivate(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "activate HOLDER",
-		Short:   "Have the new key of a roll issue before its time, as soon as that costs no reader a route",
+		Short:   "Let the new key of a roll take over early, once no validator would lose a VRP",
 		Example: "  cadastre keys activate acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

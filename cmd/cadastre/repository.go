@@ -91,12 +91,12 @@ func repositoryShow(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) { printOutlets(w, q.Holder, list) })
+			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) { printRemotes(w, q.Holder, list) })
 		},
 	}
 }
 
-func printOutlets(w io.Writer, holder string, list []ca.RemoteStatus) {
+func printRemotes(w io.Writer, holder string, list []ca.RemoteStatus) {
 	if holder != "" && len(list) == 0 {
 		fmt.Fprintf(w, "%s publishes here, in the repository of its registry\n", holder)
 		return

@@ -15,7 +15,7 @@ import (
 )
 
 func newROA(g *global) *cobra.Command {
-	cmd := newNoun("roa", "What holders want authorised", "  cadastre roa add 196.10.0.0/22 AS37100 24\n  cadastre roa import announcements.csv")
+	cmd := newNoun("roa", "Manage ROAs", "  cadastre roa add 196.10.0.0/22 AS37100 24\n  cadastre roa import announcements.csv")
 	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g))
 	return cmd
 }

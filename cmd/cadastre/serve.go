@@ -53,7 +53,7 @@ func newServe(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&o.trace, "trace", "", "write every message to and from peers, in the clear, to files in this folder")
 	cmd.Flags().StringVar(&o.www, "www", "", "with --once: where the RRDP files go, for your web server (default DATA/www)")
 	cmd.Flags().BoolVar(&o.restored, "restored", false, "the data directory is a restored backup: begin new RRDP sessions")
-	cmd.Flags().BoolVar(&o.takeClock, "accept-clock", false, "the clock is right, however far it is from the last commit")
+	cmd.Flags().BoolVar(&o.takeClock, "accept-clock", false, "trust the system clock, however far it is from the last commit")
 	cmd.MarkFlagsMutuallyExclusive("once", "trace")
 	return cmd
 }

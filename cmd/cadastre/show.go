@@ -61,11 +61,11 @@ func newStatus(g *global) *cobra.Command {
 	var wait bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how the house stands",
-		Long: "Shows how the house stands, and each thing that is decided and that readers do not see yet: what, for what reason, until when.\n" +
-			"All is published when there is none. With --wait it returns when that is so, and says meanwhile what it waits for. What waits\n" +
-			"for an operator (the brake, the trust anchor's key, a full disk, the clock, work that was refused) ends it with an error of its\n" +
-			"kind when all else is done; what waits for another's CA, in its own time, is printed and does not.",
+		Short: "Show the status of this installation",
+		Long: "Shows the status of this installation, and each thing that is decided and not yet published to validators: what, why, until when.\n" +
+			"If there is none, all is published. With --wait the command returns when that is so, and prints meanwhile what it waits for.\n" +
+			"If all else is done and something waits for an operator (the brake, the trust anchor's key, a full disk, the clock, work that\n" +
+			"was refused), it ends with an error. If something waits for a CA elsewhere, it prints that and ends without an error.",
 		Example: "  cadastre status\n  cadastre status --wait   # until every decision so far is published",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

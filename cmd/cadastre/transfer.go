@@ -26,11 +26,11 @@ func newTransfer(g *global) *cobra.Command {
 		transferOfAll(g, "takeover", holdings.Takeover, "Have a holder that closes leave its resources and routes to another"),
 		transferApprove(g),
 		transferObject(g),
-		transferStep(g, "consent", "Say for the source's registry, before its time to object is over, that it does not", "the source's registry does not object to transfer %d"),
+		transferStep(g, "consent", "Waive the source registry's right to object", "the source's registry does not object to transfer %d"),
 		transferStep(g, "cancel", "End a transfer before its finalisation: the recipient's side goes, the source's was never touched", "transfer %d is cancelled"),
 		transferStep(g, "dispute", "Park a transfer with both sides valid; --reason says why", "transfer %d is parked, with both sides valid"),
 		transferStep(g, "resolve", "End a dispute: the transfer goes on", "transfer %d goes on"),
-		transferStep(g, "hold", "Have the finalisation of a transfer wait for a word of the source", "transfer %d will not be finalised until 'cadastre transfer release %d'"),
+		transferStep(g, "hold", "Do not finalise a transfer until 'cadastre transfer release'", "transfer %d will not be finalised until 'cadastre transfer release %d'"),
 		transferStep(g, "release", "Let a transfer that was held be finalised", "transfer %d is not held any more"),
 		transferForce(g), transferAbandon(g), transferOffer(g), transferList(g), transferShow(g), transferEvidence(g))
 	return cmd
