@@ -58,6 +58,21 @@ func (a *holder) Ends(ctx context.Context, vrps ...string) error {
 	return a.intend(ctx, "remove", vrps)
 }
 
+func (a *holder) Attests(ctx context.Context, vaps ...string) error {
+	for _, v := range vaps {
+		customer, providers, _ := strings.Cut(v, "=>")
+		args := append([]string{"aspa", "add", customer}, strings.Split(providers, ",")...)
+		if err := a.h.decide(ctx, append(args, "--replace", "--holder", a.handle)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *holder) Retracts(ctx context.Context, customer string) error {
+	return a.h.decide(ctx, "aspa", "remove", customer, "--holder", a.handle)
+}
+
 func (a *holder) intend(ctx context.Context, verb string, vrps []string) error {
 	for _, v := range vrps {
 		prefix, maxLength, origin := krill.FieldsOf(v)

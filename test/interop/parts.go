@@ -18,6 +18,9 @@ type authority interface {
 	// authorises adds VRPs, ends removes them: lines of prefix,maxlength,ASn.
 	Authorises(ctx context.Context, vrps ...string) error
 	Ends(ctx context.Context, vrps ...string) error
+	// attests says which providers an AS has, in place of what was said before: lines of AS1=>AS2,AS3; retracts ends that.
+	Attests(ctx context.Context, vaps ...string) error
+	Retracts(ctx context.Context, customer string) error
 	// asks has it ask its parents now rather than when it would by itself.
 	Asks(ctx context.Context) error
 	// rolls begins a key roll, activates has the new key take over from the old (RFC 6489 s2).

@@ -115,15 +115,15 @@ func (s *scene) confess() {
 }
 
 // wanted is what validators must print, for the trust anchor of each installation by its name: lines of
-// prefix,maxlength,ASn.
+// prefix,maxlength,ASn for VRPs, and of AS1=>AS2,AS3 for VAPs, which not all of them know.
 type wanted map[string][]string
 
-// and is what is wanted with these VRPs added.
-func (w wanted) and(anchor string, vrps ...string) wanted {
+// and is what is wanted with these lines added.
+func (w wanted) and(anchor string, lines ...string) wanted {
 	out := wanted{}
-	for name, lines := range w {
-		out[name] = slices.Clone(lines)
+	for name, has := range w {
+		out[name] = slices.Clone(has)
 	}
-	out[anchor] = append(out[anchor], vrps...)
+	out[anchor] = append(out[anchor], lines...)
 	return out
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,11 +78,57 @@ func (s *scene) look(ctx context.Context, validator string, want wanted) error {
 			return fmt.Errorf("%w; its log is %s/log", err, s.cache(validator, anchor))
 		}
 		got, wants := strings.Fields(string(stdout)), slices.Sorted(slices.Values(want[anchor]))
+		if vaps, known, err := readVAPs(filepath.Join(s.cache(validator, anchor), "aspas")); err != nil {
+			return err
+		} else if got = append(got, vaps...); !known {
+			wants = slices.DeleteFunc(wants, isVAP)
+		}
+		slices.Sort(got)
 		if !slices.Equal(got, wants) {
 			return fmt.Errorf("under the trust anchor that is %s it prints %q and not %q", anchor, got, wants)
 		}
 	}
 	return nil
+}
+
+// isVAP tells a line of AS1=>AS2,AS3 from one of prefix,maxlength,ASn.
+func isVAP(line string) bool { return strings.Contains(line, "=>") }
+
+// readVAPs reads the ASPAs that rpki-client or Routinator found, and tells whether the validator knows them at all: FORT does not.
+func readVAPs(path string) (lines []string, known bool, _ error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	var found []struct {
+		ASID      any   `json:"customer_asid"` // rpki-client: a number
+		Customer  any   `json:"customer"`      // Routinator: "AS1"
+		Providers []any `json:"providers"`
+	}
+	if err := json.Unmarshal(text, &found); err != nil {
+		return nil, false, fmt.Errorf("%s: %w", path, err)
+	}
+	name := func(as any) string {
+		if n, isNumber := as.(float64); isNumber {
+			return fmt.Sprintf("AS%.0f", n)
+		}
+		return fmt.Sprint(as)
+	}
+	for _, a := range found {
+		customer := a.ASID
+		if customer == nil {
+			customer = a.Customer
+		}
+		var providers []string
+		for _, p := range a.Providers {
+			providers = append(providers, name(p))
+		}
+		lines = append(lines, name(customer)+"=>"+strings.Join(providers, ","))
+	}
+	return lines, true, nil
 }
 
 // cache is the folder that a validator keeps for a trust anchor throughout a scenario, so that it comes to use deltas.
@@ -88,19 +137,30 @@ func (s *scene) cache(validator, anchor string) string {
 }
 
 func (w wanted) String() string {
-	n := 0
+	vrps, vaps := 0, 0
 	for _, lines := range w {
-		n += len(lines)
+		for _, line := range lines {
+			if isVAP(line) {
+				vaps++
+			} else {
+				vrps++
+			}
+		}
 	}
-	if n == 1 {
-		return "1 VRP"
+	text := fmt.Sprintf("%d VRPs", vrps)
+	if vrps == 1 {
+		text = "1 VRP"
 	}
-	return fmt.Sprintf("%d VRPs", n)
+	if vaps > 0 {
+		text += fmt.Sprintf(", %d VAP", vaps)
+	}
+	return text
 }
 
 // sound are the sums of the newest rpki-client when there was nothing to say against what it found.
 var sound = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)^Route Origin Authorizations: \d+ \(0 failed parse, 0 invalid\)$`),
+	regexp.MustCompile(`(?m)^AS Provider Attestations: \d+ \(0 failed parse, 0 invalid\)$`),
 	regexp.MustCompile(`(?m)^Certificates: \d+ \(0 invalid, 0 non-functional, 0 sync deferred\)$`),
 	regexp.MustCompile(`(?m)^Manifests: \d+ \(0 failed parse, \d+ seqnum gaps\)$`),
 	regexp.MustCompile(`(?m)^Trust Anchor Locators: 1 \(0 invalid\)$`),

@@ -87,6 +87,22 @@ func (a *CA) update(ctx context.Context, flag string, vrps []string) error {
 	return a.run(ctx, "roas update", args...)
 }
 
+// Attests says which providers an AS has, in place of what was said before: lines of AS1=>AS2,AS3.
+func (a *CA) Attests(ctx context.Context, vaps ...string) error {
+	for _, v := range vaps {
+		customer, providers, _ := strings.Cut(v, "=>")
+		if err := a.run(ctx, "aspas add", "--aspa", customer+" => "+strings.ReplaceAll(providers, ",", ", ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Retracts says no more which providers an AS has.
+func (a *CA) Retracts(ctx context.Context, customer string) error {
+	return a.run(ctx, "aspas remove", "--customer", customer)
+}
+
 // Asks has it ask its parents now rather than when it would by itself.
 func (a *CA) Asks(ctx context.Context) error {
 	return a.k.Change(ctx, "bulk", "refresh")
