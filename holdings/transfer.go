@@ -57,7 +57,7 @@ type Transfer struct {
 	// outside the tree, below which alone anything changes.
 	DisputedThere string    `json:"disputed_there,omitempty"`
 	Top           string    `json:"top,omitempty"`
-	Held          bool      `json:"held,omitempty"`    // finalisation waits for a word of the source
+	Held          bool      `json:"held,omitempty"`    // finalisation waits until the source releases it
 	Forced        bool      `json:"forced,omitempty"`  // it does not wait for what CAs elsewhere publish
 	Seen          time.Time `json:"seen,omitzero"`     // since when the recipient's side is seen to be published
 	Released      time.Time `json:"released,omitzero"` // when nothing of the side that lost was certified any more

@@ -104,7 +104,7 @@ func (l *Ledger) ResolveAll(by By, id uint64, text string) (*Outcome, error) {
 	return l.note(by, []uint64{id}, StepResolved, text, func(t *Transfer) error { t.Disputed, t.DisputedThere = "", ""; return nil })
 }
 
-// Hold has a transfer's finalisation, or the next batch of a handoff, wait for a word of its source, or lets it go on.
+// Hold has a transfer's finalisation, or the next batch of a handoff, wait until its source releases it, or releases it.
 func (l *Ledger) Hold(by By, id uint64, hold bool, text string) (*Outcome, error) {
 	step := StepHeld
 	if !hold {

@@ -11,17 +11,17 @@ import (
 	"cadastre/roa"
 )
 
-// Silence is how long another installation has been silent, where nobody says otherwise, before what is under way with it may end
-// without its word.
+// Silence is how long another installation must have been silent before a transfer with it may be abandoned. It is the default, and
+// the least for a transfer that both sides have accepted.
 const Silence = 7 * 24 * time.Hour
 
-// Abandon ends a transfer with another installation that has been silent for so long that it is gone, without its word. What is
-// not final is cancelled: the source's side was never touched, and the recipient's side goes. With keep the recipient's side stays
-// instead, as if the source had finalised: for when the source had, or will never come back to what it held. Of a transfer that both
-// have accepted the recipient's side can't know whether the source has finalised, and so a silence of less than Silence is not enough.
+// Abandon ends a transfer here, without the other installation, when that has sent nothing for the given time. A transfer that is not
+// final is cancelled: the source's side was never changed, and what the recipient's side got is withdrawn. With keep the recipient's
+// side stays, as if the source had finalised the transfer. On the recipient's side of a transfer that both sides have accepted the
+// given time must be at least Silence, since the source may have finalised already.
 //
-// It fails with NotFound, with BadInput for so short a silence, and with Conflict where there is nothing to abandon, or the other
-// installation is not silent.
+// It fails with NotFound, with BadInput where the given time is too short, and with Conflict where there is nothing to abandon, or the
+// other installation was heard within that time.
 func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep bool) error {
 	var t *holdings.Transfer
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
@@ -81,7 +81,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 	})
 }
 
-// lastHeard is when the other installation of a transfer was heard last; where it never was, when the transfer began.
+// lastHeard is the time of the last message from a transfer's other installation, or of the transfer's first step if that is later.
 func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
 	last := t.Steps[0].At
 	p, err := m.ShowPeer(t.Peer)
@@ -98,8 +98,8 @@ func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
 	return later(last, p.Contact), nil
 }
 
-// atOdds tells whether the other side has another end of a transfer that is over here, and which. The source's side will never hear
-// then that the other knows of its own.
+// atOdds tells whether a transfer that is over here ended differently at the other installation, and in which state. The other
+// installation will then never confirm the end that the transfer has here.
 func (m *Mover) atOdds(t *holdings.Transfer) (state string, yes bool) {
 	if t.Local() || !t.State.Over() {
 		return "", false
@@ -122,7 +122,7 @@ func (m *Mover) atOdds(t *holdings.Transfer) (state string, yes bool) {
 	return state, false
 }
 
-// odds is what it means that the two sides of a transfer ended differently, in words; empty where they did not.
+// odds says in words how the two sides of a transfer ended differently, and what follows; empty where they did not.
 func (m *Mover) odds(t *holdings.Transfer) string {
 	at, yes := m.atOdds(t)
 	if !yes {

@@ -7,10 +7,11 @@ import (
 	"cadastre/internal/fault"
 )
 
-// allowed is how many octets of new reports about transfers are kept of one installation in a day. What it says again costs nothing.
+// allowed is how many octets of new reports one installation may send in a day. A report that is the same as before is not counted.
 const allowed = 64 << 20
 
-// allowances is how much more is kept of each installation. What is kept of reports stays: in the log of decisions, and as evidence.
+// allowances is how many more octets of reports each installation may send. They are limited because reports are kept for good: in the
+// log of decisions, and as evidence.
 type allowances struct {
 	mu sync.Mutex
 	of map[string]*allowance
@@ -21,7 +22,7 @@ type allowance struct {
 	at   time.Time
 }
 
-// spend takes octets from what a peer has left. It fails with Refused where that is too little.
+// spend takes octets from what a peer has left. It fails with Refused if that is too little.
 func (a *allowances) spend(peer string, octets int, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

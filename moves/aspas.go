@@ -11,14 +11,14 @@ import (
 	"cadastre/roa"
 )
 
-// aspasAlong tells whether the donor's ASPAs go along with a transfer: with the same holder, and with a new one where both agreed on a
-// bridge.
+// aspasAlong tells whether the donor's ASPAs go along with a transfer. They do if the holder stays the same, or if both sides agreed on
+// a bridge.
 func aspasAlong(t *holdings.Transfer) bool {
 	return !t.Outgoing() && (t.Kind.SameHolder() || t.Bridge > 0)
 }
 
-// wantedASPAs is the ASPAs that go along with a transfer, as intents of the recipients: those of donors here for customer ASes that move.
-// While both sides are certified both say the same, which relying parties take as one.
+// wantedASPAs lists the ASPAs that go along with a transfer, as intents of the recipients: those of donors here for customer ASes that
+// move. While both sides are certified both publish the same ASPA; relying parties merge the two.
 func wantedASPAs(t *holdings.Transfer, b *roa.Book) []aspa.Intent {
 	if !aspasAlong(t) {
 		return nil
@@ -40,7 +40,7 @@ func wantedASPAs(t *holdings.Transfer, b *roa.Book) []aspa.Intent {
 	return list
 }
 
-// settledASPAs is what the end of a transfer means for the ASPAs that it brought, as settleRoutes has it for ROAs.
+// settledASPAs is the change to the ASPAs that a transfer brought, when the transfer is over. settleRoutes does the same for ROAs.
 func settledASPAs(t *holdings.Transfer, b *roa.Book) aspa.Change {
 	var change aspa.Change
 	for _, leg := range t.Legs {
@@ -58,7 +58,8 @@ func settledASPAs(t *holdings.Transfer, b *roa.Book) aspa.Change {
 	return change
 }
 
-// foreseeASPAs says what becomes of the ASPAs of what moves. Those of another installation's recipient are for that to ask for.
+// foreseeASPAs lists which ASPAs go along, and which end. None go along to another
+// installation: the recipient asks for them there.
 func (f *Begun) foreseeASPAs(l *holdings.Ledger, b *roa.Book) {
 	t := &f.Transfer
 	giving, _ := l.Involved(t)

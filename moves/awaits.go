@@ -6,13 +6,13 @@ import (
 	"cadastre/holdings"
 )
 
-// noted is what the mover found a transfer to wait for when it last looked, after so many steps.
+// noted is what the mover found a transfer to wait for when it last looked, and how many steps the transfer had then.
 type noted struct {
 	steps int
 	holdings.Waiting
 }
 
-// Whom a transfer waits on.
+// The parties that a transfer can wait on.
 func onInstallation(name string) holdings.Party {
 	return holdings.Party{Kind: holdings.OfInstallation, Name: name}
 }
@@ -25,7 +25,8 @@ var (
 	onOperator    = holdings.Party{Kind: holdings.OfOperator}
 )
 
-// noteWaiting notes what a transfer waits for; the zero value where the ledger tells enough. On whom may be left to what its state says.
+// noteWaiting notes what a transfer waits for; the zero value if the ledger knows that. If w.On is not set, the party is the one that
+// follows from the transfer's state.
 func (m *Mover) noteWaiting(t *holdings.Transfer, w holdings.Waiting) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -48,8 +49,8 @@ func (m *Mover) refusal(id uint64) string {
 	return m.refusals[id]
 }
 
-// awaits is what a transfer waits for now. What the mover noted before the transfer's last step is of no more interest, and
-// where it has not looked since, the ledger tells enough.
+// awaits is what a transfer waits for now. It is what the mover noted since the transfer's last step. If the mover noted nothing since
+// then, it is what the ledger knows.
 func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) []holdings.Waiting {
 	list := l.Awaits(t, now)
 	if len(list) != 1 {
@@ -74,7 +75,7 @@ func (m *Mover) awaits(l *holdings.Ledger, t *holdings.Transfer, now time.Time) 
 	case !fresh:
 		return list
 	case w.On != onAuthorities && w.On != onDaemon && w.On != onInstallation(t.Peer):
-		return list // a decision, a dispute or time, of which the ledger knows all
+		return list // it waits for a decision, a dispute or a time: the ledger knows that
 	}
 	if n.On == (holdings.Party{}) {
 		n.On = w.On

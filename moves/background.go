@@ -2,7 +2,7 @@ package moves
 
 import "sync"
 
-// background is the looks and calls that steps begin and do not wait for.
+// background counts the looks and calls that steps begin and do not wait for.
 type background struct {
 	mu   sync.Mutex
 	busy int
@@ -27,7 +27,7 @@ func (b *background) start(do func()) {
 	}()
 }
 
-// wait returns when none is under way, and tells whether one was.
+// wait returns when no look and no call is under way, and tells whether one was.
 func (b *background) wait() (any bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -37,6 +37,6 @@ func (b *background) wait() (any bool) {
 	return any
 }
 
-// Rest returns when no look and no call is under way that a step began, and tells whether one was: the next step may know more. It is
-// for who takes steps without Run.
+// Rest waits until no look and no call is under way, and tells whether one was: then another Step may have more to do. It is for a
+// caller that uses Step without Run.
 func (m *Mover) Rest() bool { return m.background.wait() }

@@ -17,34 +17,34 @@ import (
 type Request struct {
 	Kind      holdings.TransferKind
 	From, To  string  // handles
-	Under     string  // where To is yet to be: the organisation that it is to be below
-	Name      string  // of To, where it is yet to be; else the donor's
+	Under     string  // if To is new: the organisation that it is to be below
+	Name      string  // if To is new: its name; empty: the donor's
 	Peer      string  // the installation that To is at; empty: here
-	Resources inr.Set // nothing: all that From holds
+	Resources inr.Set // empty: all that From holds
 	Routes    []roa.Row
 	Bridge    time.Duration // of a transfer to a new holder: for how long the donor's routes stay authorised, by consent
 	Soak      time.Duration // less than zero: as the registries' policies have it
-	Hold      bool          // finalisation waits for a word, which it may do by policy too
+	Hold      bool          // finalisation waits until Hold is called with false; a policy may demand that, too
 }
 
-// Begun is a transfer that was asked for, with what it would do.
+// Begun is a transfer that was begun, or with DryRun would be, and its effect.
 type Begun struct {
 	Transfer holdings.Transfer `json:"transfer"`
 	Carried  []roa.VRP         `json:"carried"` // what the donor had authorised that goes along
-	Lost     []roa.VRP         `json:"lost"`    // what the donor had authorised that will not be any more
+	Lost     []roa.VRP         `json:"lost"`    // what the donor had authorised that ends
 
 	CarriedASPAs []aspa.VAP `json:"carried_aspas,omitempty"` // the donor's that go along
 	LostASPAs    []aspa.VAP `json:"lost_aspas,omitempty"`    // the donor's that end
 
-	Staged   []holdings.Route `json:"staged"`         // what the recipient wants besides
+	Staged   []holdings.Route `json:"staged"`         // the recipient's own routes
 	Warnings []string         `json:"warnings"`       // what an engineer should know before
-	Held     string           `json:"held,omitempty"` // why the brake holds it
-	Code     string           `json:"code,omitempty"` // what lets it pass
+	Held     string           `json:"held,omitempty"` // why the brake holds it; empty where it does not
+	Code     string           `json:"code,omitempty"` // with this code it may begin nevertheless
 	DryRun   bool             `json:"dry_run"`
 }
 
-// Initiate begins a transfer, or says what it would do. It fails as holdings.Initiate does, with BadInput where the routes are not
-// within what moves, and with Refused where the brake holds what would be lost and consent does not have the code of it.
+// Initiate begins a transfer, or with consent.DryRun only says what it would do. It fails as holdings.Ledger.InitiateAll does, with
+// BadInput where a route is not within what moves, and with Refused where the brake holds it and consent does not have its code.
 func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun, error) {
 	want, recipient, err := m.wants(q)
 	if err != nil {
@@ -77,7 +77,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 	return begun, nil
 }
 
-// passes lets a transfer begin that the brake does not hold, or whose code was given.
+// passes fails with Refused where the brake holds the transfer and its code was not given.
 func (f *Begun) passes(consent ca.Consent) error {
 	switch {
 	case f.DryRun || f.Held == "" || consent.Code == f.Code:
@@ -88,11 +88,11 @@ func (f *Begun) passes(consent ca.Consent) error {
 	return fault.New(fault.Refused, "the brake holds this: when the transfer is finalised %s; look at it with --dry-run, then repeat with --code %s", f.Held, f.Code)
 }
 
-// seldomAsked is the soak of a holder whose CA is elsewhere, where nobody says otherwise. Such a CA has its new certificate before
-// it has anything valid below it, and rpki-client 9.9 asks a CA that it saw so ever more seldom, in the end once a day.
+// seldomAsked is the default of the shortest soak for a holder whose CA is elsewhere. Such a CA gets its new certificate before it has
+// published anything below it. rpki-client 9.9 fetches from a CA that it found empty less and less often, in the end once a day.
 const seldomAsked = holdings.Term(25 * time.Hour)
 
-// wants is what the ledger is asked for.
+// wants makes the transfer that the ledger is asked for, and its recipient where that is new.
 func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Organisation, err error) {
 	want = holdings.Transfer{
 		Ref: newRef(), Kind: q.Kind, From: holdings.Fold(q.From), To: holdings.Fold(q.To), Peer: q.Peer, Resources: q.Resources,
@@ -141,8 +141,7 @@ func (m *Mover) wants(q Request) (want holdings.Transfer, recipient holdings.Org
 	return want, recipient, stageable(want.Kind, want.Resources, want.Routes)
 }
 
-// registryAt is the registry of an installation elsewhere that a recipient is in, or is to be: the one that is named, or the
-// only one.
+// registryAt is the registry, at another installation, that a recipient is in: the one that under names, or the only one there.
 func (m *Mover) registryAt(name, under string) (string, error) {
 	p, err := m.peer(name)
 	if err == nil {
@@ -159,7 +158,7 @@ func (m *Mover) registryAt(name, under string) (string, error) {
 	return "", fault.New(fault.BadInput, "%s keeps the registries %s; name with --under which of them the recipient is in", name, strings.Join(p.Registries, ", "))
 }
 
-// foresee says what becomes of what is authorised.
+// foresee lists which VRPs of the donor go along and which end, and warns of what an engineer may not expect.
 func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	t := &f.Transfer
 	f.Staged = t.Routes
@@ -202,8 +201,8 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	}
 }
 
-// Approve says that the recipient's registry agrees to a transfer. To those that the source has staged, it adds routes that the new
-// holder wants authorised. It fails with BadInput where they are not within what moves, or what moves stays with its holder.
+// Approve records that the recipient's registry agrees to a transfer. The rows are routes of the new holder, besides those that the
+// source has staged. It fails with BadInput where a route is not within what moves, or where the holder stays the same.
 func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
 	var routes []holdings.Route
 	for _, r := range rows {
@@ -218,7 +217,7 @@ func (m *Mover) Approve(by holdings.By, id uint64, rows ...roa.Row) error {
 	})
 }
 
-// stageable tells what keeps a transfer of a kind from having routes of its recipient's own.
+// stageable checks whether a transfer of a kind can have these routes of its recipient's own; the error says why not.
 func stageable(kind holdings.TransferKind, moves inr.Set, routes []holdings.Route) error {
 	if len(routes) > 0 && kind.SameHolder() {
 		return fault.New(fault.BadInput, "a %s takes the holder's routes along as they are: routes are staged for a transfer to a new holder", kind)
@@ -229,7 +228,8 @@ func stageable(kind holdings.TransferKind, moves inr.Set, routes []holdings.Rout
 	return checkOrigins(routes)
 }
 
-// checkOrigins refuses routes of AS numbers that nobody can hold. AS0 would cover what is announced while it moves.
+// checkOrigins refuses routes of AS numbers that nobody can hold, and of AS0: such a ROA would make announcements invalid while the
+// prefix moves.
 func checkOrigins(routes []holdings.Route) error {
 	for _, r := range routes {
 		if r.Origin == 0 {
@@ -242,8 +242,8 @@ func checkOrigins(routes []holdings.Route) error {
 	return nil
 }
 
-// Cancel ends a transfer before its finalisation: the recipient's side goes, the donor's was never touched. Of one whose
-// source is elsewhere it is a wish, since the source alone knows whether it has not finalised.
+// Cancel ends a transfer before its finalisation: what the recipient's side got is withdrawn, the donor's side was never changed. If
+// both sides have accepted and the source is elsewhere, it asks the source to cancel, since the source may have finalised already.
 func (m *Mover) Cancel(by holdings.By, id uint64) error {
 	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		if t := l.Transfer(id); t != nil && t.State == holdings.Accepted && t.Incoming() {
@@ -253,7 +253,7 @@ func (m *Mover) Cancel(by holdings.By, id uint64) error {
 	})
 }
 
-// Dispute parks a transfer with both sides valid.
+// Dispute parks a transfer with both sides valid. It fails with BadInput without a reason.
 func (m *Mover) Dispute(by holdings.By, id uint64) error {
 	if strings.TrimSpace(by.Reason) == "" {
 		return fault.New(fault.BadInput, "say with --reason what the dispute about transfer %d is", id)
@@ -266,7 +266,7 @@ func (m *Mover) Resolve(by holdings.By, id uint64) error {
 	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Resolve(by, id, by.Reason) })
 }
 
-// Hold has finalisation wait for a word of the source, or lets it go on.
+// Hold has a transfer's finalisation wait, or, with hold false, lets it go on. Only the source's side can do that.
 func (m *Mover) Hold(by holdings.By, id uint64, hold bool) error {
 	is := "held already"
 	if !hold {

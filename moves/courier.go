@@ -21,13 +21,14 @@ const (
 	askLater    = time.Minute
 	young       = 10 * time.Minute
 	askSpaced   = 200 * time.Millisecond // at the least, for each transfer that is open with a peer
-	callAgain   = time.Hour              // after so long without a report the recipient's side calls by itself
-	reportHolds = 5 * time.Minute        // how old the report of the other side may be on which the source finalises
+	callAgain   = time.Hour              // the recipient's side calls again so long after the last exchange
+	reportHolds = 5 * time.Minute        // the source finalises only with a report of the other side that is no older than this
 	failFirst   = 10 * time.Second
 	failMost    = 10 * time.Minute
 )
 
-// couriers carry reports to peers: one for each, beside all else, so that one that hangs delays no other.
+// couriers send reports to peers. There is one courier for each peer, and each runs in a goroutine of its own: a peer that does not
+// answer delays no other.
 type couriers struct {
 	mu sync.Mutex
 	of map[string]*courier
@@ -36,12 +37,12 @@ type couriers struct {
 type courier struct {
 	busy      bool
 	failures  int
-	resume    time.Time // no call before, after a failure
-	failed    string    // what went wrong last
+	resume    time.Time // after a failure: no call before this time
+	failed    string    // the error of the last call; empty if it succeeded
 	exchanges map[uint64]*exchanged
 }
 
-// exchanged is what was exchanged about one transfer.
+// exchanged is the state of the exchange about one transfer.
 type exchanged struct {
 	said     [sha256.Size]byte // the report that the other side has
 	at       time.Time         // when it got it
@@ -66,7 +67,7 @@ func (c *courier) exchanged(id uint64) *exchanged {
 	return c.exchanges[id]
 }
 
-// failure is what went wrong with the last call to a peer, empty where nothing did.
+// failure is the error of the last call to a peer; empty if it succeeded.
 func (c *couriers) failure(name string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +77,8 @@ func (c *couriers) failure(name string) string {
 	return ""
 }
 
-// recall has a peer called again at once, as when it was heard, or is known anew.
+// recall ends the delays after failures, so that a peer is called again at once. It is for when the peer has called us, or its record
+// has changed.
 func (m *Mover) recall(name string) {
 	c := &m.couriers
 	c.mu.Lock()
@@ -89,7 +91,7 @@ func (m *Mover) recall(name string) {
 	m.poke()
 }
 
-// correspond sends peers what they are to hear about transfers, and says when that is to be looked at again.
+// correspond starts the calls to peers that are due, and returns when the next one will be.
 func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now time.Time) (time.Time, error) {
 	if _, err := m.engine.Federation.Signer(""); err != nil {
 		return time.Time{}, nil //nolint:nilerr // before the keys are open nothing is sent
@@ -128,7 +130,7 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 	return next, nil
 }
 
-// unready tells whether a transfer that goes elsewhere is not to be heard of there yet: its registry may still object.
+// unready tells whether the other installation is not to be told of an outgoing transfer yet, since the registry here may still object.
 func (m *Mover) unready(t *holdings.Transfer, now time.Time) (yes bool) {
 	if !t.Outgoing() || t.State != holdings.Initiated {
 		return false
@@ -140,7 +142,7 @@ func (m *Mover) unready(t *holdings.Transfer, now time.Time) (yes bool) {
 	return yes
 }
 
-// dueAt is when the other side of a transfer is to be called next.
+// dueAt is when the other side of a transfer is to be called next. Open is how many transfers are under way with it.
 func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time, error) {
 	report, err := m.report(t.ID)
 	if err != nil {
@@ -169,7 +171,7 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 	return at, nil
 }
 
-// patience is how long after the last exchange a side that has nothing new to say calls again.
+// patience is how long after the last exchange our side calls again if its report has not changed.
 func (m *Mover) patience(t *holdings.Transfer, w *peerReport, open int, e *exchanged, now time.Time) time.Duration {
 	wait := askLater
 	switch since := heardSince(t, now); {
@@ -223,8 +225,8 @@ func backOff(failures int) time.Duration {
 	return min(failFirst<<min(failures-1, 10), failMost)
 }
 
-// exchange sends our report about a transfer, takes the answer, and does what follows from it. It returns the hash of what was
-// sent.
+// exchange sends our report about a transfer, takes the peer's report from the answer, and follows it. It returns the SHA-256 of the
+// report that was sent.
 func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha256.Size]byte, err error) {
 	p, err := m.peer(name)
 	if err != nil {
@@ -278,7 +280,7 @@ func (m *Mover) exchange(ctx context.Context, name string, id uint64) (said [sha
 	return sha256.Sum256(text), m.follow(ctx, id)
 }
 
-// client calls a peer. The handle that we are called by there is our key.
+// client makes the client for a call to a peer. There our handle is the identifier of our key.
 func (m *Mover) client(p *Peer) (*peer.Client, error) {
 	_, trust, err := handleOf(p.TrustAnchor)
 	if err != nil {
@@ -293,8 +295,8 @@ func (m *Mover) client(p *Peer) (*peer.Client, error) {
 // maxSigned has room for the CMS around a message.
 const maxSigned = transferwire.MaxMessage + 64<<10
 
-// Doors answers the messages of other installations, at /transfers/ and their handles. The keys have to be open. Refused is told
-// of each message that is not answered, may be nil.
+// Doors is the HTTP handler for messages of other installations, at /transfers/HANDLE. It fails with Internal before the keys are open.
+// Refused, which may be nil, is called for each message that is not answered.
 func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 	if _, err := m.engine.Federation.Signer(""); err != nil {
 		return nil, err
@@ -321,7 +323,7 @@ func (m *Mover) Doors(refused func(handle, why string)) (http.Handler, error) {
 	return mux, nil
 }
 
-// answer takes the report of another installation, whose signature is good, does what follows from it, and answers with ours.
+// answer takes the report of another installation, follows it, and answers with ours. The signature has been checked before.
 func (m *Mover) answer(ctx context.Context, handle string, content []byte, stamp peer.Stamp) ([]byte, error) {
 	if m.engine.Frozen() != nil {
 		return nil, fault.New(fault.Clock, "nothing is decided here for now, because the clock is in doubt; come again")
@@ -353,7 +355,7 @@ func (m *Mover) answer(ctx context.Context, handle string, content []byte, stamp
 	return reply.XML(), nil
 }
 
-// keepAnswered keeps what was heard and what is answered, as evidence of a transfer that is known here.
+// keepAnswered keeps a message and our reply to it as evidence, if the transfer is known here.
 func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, reply, signed []byte) error {
 	said, err := transferwire.Parse(reply)
 	if err != nil {
@@ -373,8 +375,8 @@ func (m *Mover) keepAnswered(caller *peer.Caller, message *envelope.Message, rep
 	return m.record(said.Subject(), Out, reply, signed, caller.Self.Certificate())
 }
 
-// replyTo takes a report of another installation about a transfer that is known here, or begins here by it, does what follows from
-// it, and returns our own. Of a transfer that is not, nothing is kept.
+// replyTo takes a report of another installation, follows it, and returns our own report. If the report is about a transfer that comes
+// here and is not known yet, the transfer begins. If it cannot begin, nothing is kept.
 func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Message, stamp peer.Stamp) (transferwire.Message, error) {
 	source, comes := message.(*transferwire.Source)
 	if comes {
@@ -405,7 +407,7 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 	if err != nil {
 		return nil, err
 	}
-	if comes { // it asks again, if this is lost
+	if comes { // if this reply is lost, the source asks again
 		m.couriers.mu.Lock()
 		m.couriers.courier(p.Name).exchanged(id).said = sha256.Sum256(report.XML())
 		m.couriers.courier(p.Name).exchanged(id).at = time.Now()
@@ -414,7 +416,7 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 	return report, nil
 }
 
-// find is the transfer that has a ref with a peer, in one direction; 0 where there is none.
+// find is the number of the transfer with a ref and a peer that comes here, or does not; 0 where there is none.
 func (m *Mover) find(name, ref string, comes bool) (id uint64, err error) {
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		if t := l.TransferByRef(ref); t != nil && t.Peer == name && t.Incoming() == comes {

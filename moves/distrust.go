@@ -12,20 +12,20 @@ import (
 	"cadastre/roa"
 )
 
-// Distrusted is what it does to distrust an installation.
+// Distrusted is the effect of distrusting an installation.
 type Distrusted struct {
 	Name    string     `json:"name"`
 	Cancels []uint64   `json:"cancels"` // transfers that were under way with it, or with something that came from it
-	Disowns []uint64   `json:"disowns"` // those that had brought something, which is taken
-	Intents int        `json:"intents"` // that came with them, and end
+	Disowns []uint64   `json:"disowns"` // transfers that had brought resources, which are taken away
+	Intents int        `json:"intents"` // how many intents for ROAs end that came with them
 	Effect  *ca.Effect `json:"effect"`  // on holders, certificates and VRPs
 	DryRun  bool       `json:"dry_run"` // nothing was changed
 }
 
-// Distrust has nothing taken any more from another installation, and withdraws what came from it: transfers with it that are under
-// way are cancelled, and what it transferred to holders here is taken from whoever has it, with the intents that came along. The
-// first is so at once. The second the brake may hold until it is repeated with its code; the error is Refused then, and comes with
-// what it would do. It fails with NotFound.
+// Distrust makes this installation take no messages from another one any more, at once. Then it withdraws what came from it: transfers
+// with it that are under way are cancelled, and what it transferred to holders here is taken from whoever has it now, with the intents
+// that came along. The brake may hold this second part: then it fails with Refused, and returns the effect; it has to be repeated with
+// the code. It fails with NotFound where there is no such installation.
 func (m *Mover) Distrust(by holdings.By, name string, consent ca.Consent) (*Distrusted, error) {
 	if _, err := m.peer(name); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (m *Mover) Distrust(by holdings.By, name string, consent ca.Consent) (*Dist
 	return d, nil
 }
 
-// cameAlong ends the intents that came with transfers, and what others were then given of them with a later one.
+// cameAlong removes the intents that came with transfers, and those that went on from there with later transfers.
 func cameAlong(b *roa.Book, transfers []holdings.Transfer) *roa.Outcome {
 	of, sets := map[uint64]bool{}, []inr.Set{}
 	for i := range transfers {
@@ -95,8 +95,8 @@ func cameAlong(b *roa.Book, transfers []holdings.Transfer) *roa.Outcome {
 	return out
 }
 
-// Trust has what another installation says taken again. What was withdrawn does not come back by itself: its holders' transfers
-// begin anew. It fails with NotFound, and with Conflict where it is trusted.
+// Trust ends Distrust: messages of the installation are taken again. What was withdrawn does not come back: holders have to begin their
+// transfers anew. It fails with NotFound, and with Conflict where the installation is trusted.
 func (m *Mover) Trust(by holdings.By, name string) error {
 	p, err := m.peer(name)
 	if err != nil {
@@ -113,7 +113,7 @@ func (m *Mover) Trust(by holdings.By, name string) error {
 }
 
 func (m *Mover) setTrust(by holdings.By, name string, trust bool) error {
-	m.merging.Lock() // no report of it is half taken
+	m.merging.Lock() // no report of it is being taken meanwhile
 	defer m.merging.Unlock()
 	err := m.changeKnown(name, func(p *Peer) error {
 		switch {
@@ -130,7 +130,7 @@ func (m *Mover) setTrust(by holdings.By, name string, trust bool) error {
 	return err
 }
 
-// heard fails with Forbidden where nothing is taken from a peer.
+// heard fails with Forbidden where a peer is distrusted.
 func (p *Peer) heard() error {
 	if p.Distrusted.IsZero() {
 		return nil
@@ -139,7 +139,7 @@ func (p *Peer) heard() error {
 		p.Name, p.Distrusted.Format("2006-01-02"), p.Name)
 }
 
-// distrusted tells whether an operator distrusts the installation of a transfer.
+// distrusted tells whether an operator distrusts an installation, by its name.
 func (m *Mover) distrusted(name string) bool {
 	p, err := m.peer(name)
 	return err == nil && !p.Distrusted.IsZero()

@@ -12,8 +12,8 @@ import (
 	"cadastre/roa"
 )
 
-// missingElsewhere is what the installation elsewhere does not publish yet. What it says it does is where to look: bytes are
-// believed, as a relying party sees them below the trust anchor of its introduction.
+// missingElsewhere is what the recipient's installation does not publish yet. Its report only says where to look: what counts is what a
+// relying party of ours finds there, below the trust anchor of the installation's introduction.
 func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	p, err := m.peer(t.Peer)
 	if err != nil {
@@ -78,8 +78,8 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	return lack{}, nil
 }
 
-// donorVRPs is what is valid below the CA of a leg's donor where that is not ours and moves along: nobody here knows what it
-// authorises but by looking.
+// donorVRPs lists what is valid below the CA of a leg's donor, if that CA is elsewhere and its holder stays the same. Only a relying
+// party can tell what such a CA authorises.
 func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holdings.Leg) ([]roa.VRP, lack, error) {
 	if _, elsewhere := m.engine.Delegated(leg.From); !elsewhere || !t.Kind.SameHolder() {
 		return nil, lack{}, nil
@@ -91,14 +91,14 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
-		return nil, nobodySaw("", err), nil // it is said, and looked again
+		return nil, nobodySaw("", err), nil // the error becomes part of what the transfer waits for, and the next look follows
 	case report == nil:
 		return nil, nobodySaw("", nil), nil
 	}
 	return seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources), lack{}, nil
 }
 
-// seenBelow is the VRPs within some resources that are valid below certificates at some URIs.
+// seenBelow lists the VRPs, within some resources, of the CAs whose certificates are at some URIs.
 func seenBelow(r *relying.Report, uris []string, within inr.Set) []roa.VRP {
 	var vrps []roa.VRP
 	for _, uri := range uris {
@@ -113,8 +113,8 @@ func seenBelow(r *relying.Report, uris []string, within inr.Set) []roa.VRP {
 	return vrps
 }
 
-// belowOurs is the certificates, by URI, of authorities that stand below one that is ours: what rests on them ends with what we
-// finalise.
+// belowOurs lists the certificates, by URI, of authorities below one of ours. They prove nothing of another installation: our own
+// certificate above them may go with the finalisation.
 func (m *Mover) belowOurs(r *relying.Report) map[string]bool {
 	at := make(map[[20]byte][]*validate.AuthorityResult, len(r.Authorities))
 	var queue []*validate.AuthorityResult
@@ -141,7 +141,7 @@ func (m *Mover) belowOurs(r *relying.Report) map[string]bool {
 	return below
 }
 
-// authorityAt is the CA with the certificate at a URI, if it is valid and publishes something valid.
+// authorityAt is the CA whose certificate is at a URI, if the look found it valid; else nil.
 func authorityAt(r *relying.Report, uri string) *validate.AuthorityResult {
 	for i := range r.Authorities {
 		if r.Authorities[i].CertificateURI == uri {
@@ -151,8 +151,8 @@ func authorityAt(r *relying.Report, uri string) *validate.AuthorityResult {
 	return nil
 }
 
-// notShown is what is not valid below certificates at some URIs: the resources of a leg, or VRPs. What a cache says while its
-// repository could not be reached counts for nothing.
+// notShown is what the CAs whose certificates are at some URIs do not show: resources of a leg, or VRPs. If a repository could not be
+// reached, what the cache has of it does not count, and the result is unsure.
 func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg, want []roa.VRP) lack {
 	rest := leg.Resources
 	var shown []validate.VRP
@@ -161,7 +161,7 @@ func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg,
 		a := authorityAt(r, uri)
 		switch {
 		case a == nil:
-			stale = stale || r.Cut != "" // it may be where nobody came
+			stale = stale || r.Cut != "" // the look was cut short before it
 		case !fetched(r, a):
 			stale = true
 		default:
@@ -181,7 +181,7 @@ func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg,
 	return lack{}
 }
 
-// fetched tells whether what an authority publishes came from its repository in this look.
+// fetched tells whether what an authority publishes was fetched from its repository in this look, and not taken from a cache.
 func fetched(r *relying.Report, a *validate.AuthorityResult) bool {
 	for _, p := range r.Repositories {
 		if (p.URI == a.Notify || strings.HasPrefix(a.Repository, p.URI)) && p.How != relying.HowCache && p.How != relying.HowNothing {
@@ -191,8 +191,8 @@ func fetched(r *relying.Report, a *validate.AuthorityResult) bool {
 	return false
 }
 
-// heardSince is since when the recipient's side has to have been heard for the source to finalise: it may have raised a dispute, or
-// wish the transfer off. Zero while the time for that has not come.
+// heardSince is the time since which the source needs a report of the recipient's side before it finalises: the recipient's side may
+// have disputed the transfer, or asked for its cancellation. It is zero while finalisation is not due.
 func heardSince(t *holdings.Transfer, now time.Time) time.Time {
 	if t.Local() || t.State != holdings.Accepted || t.Seen.IsZero() || now.Before(t.Soaked()) {
 		return time.Time{}
@@ -206,7 +206,7 @@ func heardSince(t *holdings.Transfer, now time.Time) time.Time {
 	return since
 }
 
-// waitsElsewhere is what a transfer to another installation waits for there.
+// waitsElsewhere is what an initiated transfer to another installation waits for there.
 func (m *Mover) waitsElsewhere(t *holdings.Transfer) holdings.Waiting {
 	if failure := m.couriers.failure(t.Peer); failure != "" {
 		return holdings.Waiting{For: needThere, Says: failure}

@@ -21,9 +21,8 @@ import (
 	"cadastre/roa"
 )
 
-// Evidence is what a transfer leaves for those who come later: who decided what, what was said between installations, what
-// was certified and published of what moves at each step, and what a relying party saw. All of it is public. The same state
-// makes the same octets.
+// Evidence is the record of a transfer: who decided what, the messages between installations, what of the moved resources was certified
+// and published at each step, and what a relying party saw. All of it is public. The same state gives the same octets.
 type Evidence struct {
 	Format    string              `json:"format"`
 	Transfer  holdings.Transfer   `json:"transfer"` // with its timeline, Steps
@@ -31,29 +30,29 @@ type Evidence struct {
 	Facts     []ca.Fact           `json:"facts"`
 	Looks     []Sighting          `json:"looks"`
 	Messages  []Record            `json:"messages"`
-	// Identities are those that messages are signed under, by the SHA-256 of their certificates, hex: our own, and the other
-	// installation's, as they were at the time.
+	// Identities are the certificates, DER, of the identities that messages were signed under: ours, and those of the other
+	// installation. They are found by the SHA-256 of the certificate, hex.
 	Identities map[string][]byte `json:"identities,omitempty"`
 }
 
 // EvidenceFormat is the format of evidence that is written here.
 const EvidenceFormat = "cadastre-transfer-evidence-1"
 
-// Sighting is what a relying party of ours saw of what moves when a step depended on it.
+// Sighting is what a relying party of ours saw of the moved resources before a step that depended on it.
 type Sighting struct {
 	At          time.Time       `json:"at"`
-	Before      int             `json:"before"` // the index of the step that it was for
+	Before      int             `json:"before"` // the index of that step
 	TrustAnchor string          `json:"trust_anchor"`
 	Authorities []SeenAuthority `json:"authorities"`
 	VRPs        []string        `json:"vrps"` // within what moves, sorted
 }
 
-// SeenAuthority is a CA that was found to be valid for something of what moves, by the manifest that it was found with.
+// SeenAuthority is a CA that was found to be valid for some of the moved resources, with the manifest that it had then.
 type SeenAuthority struct {
 	Certificate string  `json:"certificate"` // its URI
 	Manifest    string  `json:"manifest"`    // its URI
 	SHA256      string  `json:"sha256"`      // of the manifest, hex
-	Resources   inr.Set `json:"resources"`   // of what moves
+	Resources   inr.Set `json:"resources"`   // the CA's part of what moves
 }
 
 // Record is a message between installations.
@@ -62,8 +61,8 @@ type Record struct {
 	At        time.Time `json:"at"`        // when it was first recorded
 	SHA256    string    `json:"sha256"`    // hex
 	Octets    []byte    `json:"octets"`
-	// Signed is the CMS that its author signed (RFC 6492, section 3), and Signer the identity that is proven by; empty in records of
-	// before these were kept.
+	// Signed is the CMS message as its author signed it (RFC 6492, section 3). Signer is the identity whose signature it has. Both are
+	// empty in records of older versions.
 	Signed []byte `json:"signed,omitempty"`
 	Signer string `json:"signer,omitempty"`
 }
@@ -74,8 +73,8 @@ const (
 	Out = "out"
 )
 
-// record keeps a message about a transfer, by the name that both sides have for it, as evidence, with the CMS that it was signed
-// in under an identity. The same message again changes nothing.
+// record keeps a message about a transfer as evidence, with the CMS message and the identity that signed it. Ref is the name that both
+// installations have for the transfer. The same message again changes nothing.
 func (m *Mover) record(ref, direction string, octets, signed, identity []byte) error {
 	sum := sha256.Sum256(octets)
 	key := append(recordKey(ref), direction...)
@@ -90,7 +89,7 @@ func (m *Mover) record(ref, direction string, octets, signed, identity []byte) e
 		return err
 	}
 	r := Record{direction, time.Now().UTC(), sha256Hex(octets), octets, signed, sha256Hex(identity)}
-	if err := r.proven(identity); err != nil { // an identity that has just been replaced
+	if err := r.proven(identity); err != nil { // the identity has just been replaced
 		r.Signed, r.Signer = nil, ""
 	}
 	return m.engine.Keep(func(w store.Writer) error {
@@ -119,7 +118,7 @@ func (r *Record) proven(identity []byte) error {
 	return err
 }
 
-// sha256Hex is how evidence names octets.
+// sha256Hex is the SHA-256 of octets, hex.
 func sha256Hex(octets []byte) string {
 	sum := sha256.Sum256(octets)
 	return hex.EncodeToString(sum[:])
@@ -139,7 +138,7 @@ func keep(w store.Writer, key []byte, value any) error {
 	return w.Put(ca.EvidenceBucket, key, text)
 }
 
-// noteBasis remembers the observation that a transfer is judged by.
+// noteBasis remembers the observation on which the next step of a transfer rests.
 func (m *Mover) noteBasis(t *holdings.Transfer, report *relying.Report) {
 	m.observed.mu.Lock()
 	defer m.observed.mu.Unlock()
@@ -149,14 +148,14 @@ func (m *Mover) noteBasis(t *holdings.Transfer, report *relying.Report) {
 	m.observed.basis[t.ID] = report
 }
 
-// keepLook keeps what a transfer was last judged by, before the step that follows from it. A step that is tried again
-// replaces it.
+// keepLook keeps the observation of noteBasis as evidence, before the step that rests on it. If the step is tried again, the newer
+// observation replaces it.
 func (m *Mover) keepLook(t *holdings.Transfer) error {
 	m.observed.mu.Lock()
 	report := m.observed.basis[t.ID]
 	m.observed.mu.Unlock()
 	if report == nil {
-		return nil // all of it is here, and the fact of the step says what was published
+		return nil // all of it is published here: what the step records says what was published
 	}
 	look := Sighting{At: report.At, Before: len(t.Steps), TrustAnchor: report.TrustAnchor, Authorities: []SeenAuthority{}, VRPs: []string{}}
 	for _, a := range report.Authorities {
@@ -221,7 +220,7 @@ func (m *Mover) Evidence(id uint64) (*Evidence, error) {
 	return ev, err
 }
 
-// kept is what the evidence has under keys that begin with a prefix, in the order of the keys.
+// kept reads the records of evidence whose keys begin with a prefix, in the order of the keys.
 func kept[T any](r store.Reader, prefix []byte) ([]T, error) {
 	list := []T{}
 	for record, err := range r.Scan(ca.EvidenceBucket, prefix) {
@@ -237,7 +236,7 @@ func kept[T any](r store.Reader, prefix []byte) ([]T, error) {
 	return list, nil
 }
 
-// decisionsOf is the decisions that a transfer's steps were, in order.
+// decisionsOf lists the decisions of a transfer's steps, in order.
 func decisionsOf(r store.Reader, t *holdings.Transfer) ([]holdings.Decision, error) {
 	list := []holdings.Decision{}
 	for _, step := range t.Steps {
@@ -252,15 +251,15 @@ func decisionsOf(r store.Reader, t *holdings.Transfer) ([]holdings.Decision, err
 	return list, nil
 }
 
-// SignedEvidence is evidence with a signature of the installation. The signature is a CMS message of RFC 6492 over a statement
-// with the hash of the evidence, without white space between its parts.
+// SignedEvidence is evidence with a signature of the installation. The signature is a CMS message as in RFC 6492. Its content is a
+// statement with the hash of the evidence; the hash is of the JSON without white space between its parts.
 type SignedEvidence struct {
 	Evidence  json.RawMessage `json:"evidence"`
-	Signer    []byte          `json:"signer"`    // the installation's identity, DER: to be compared with what is known of it
+	Signer    []byte          `json:"signer"`    // certificate of the installation's identity, DER; compare it with the one you know
 	Signature []byte          `json:"signature"` // CMS
 }
 
-// statement is what is signed of evidence.
+// statement is the content that is signed for evidence.
 func statement(evidence []byte) ([]byte, error) {
 	var text bytes.Buffer
 	if err := json.Compact(&text, evidence); err != nil {
@@ -269,8 +268,7 @@ func statement(evidence []byte) ([]byte, error) {
 	return fmt.Appendf(nil, `<transfer-evidence xmlns="https://cadastre.example/transfer-evidence/1" sha256="%x"/>`, sha256.Sum256(text.Bytes())), nil
 }
 
-// SignEvidence is the evidence of a transfer so far, signed. It fails with NotFound, and with Unreachable where the keys are not
-// open.
+// SignEvidence is the evidence of a transfer so far, signed. It fails with NotFound, and with Unreachable where the keys are not open.
 func (m *Mover) SignEvidence(id uint64) (*SignedEvidence, error) {
 	ev, err := m.Evidence(id)
 	if err != nil {

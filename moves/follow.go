@@ -14,8 +14,8 @@ import (
 	"cadastre/roa"
 )
 
-// follow does what follows for a transfer from what the other side said last. It changes nothing where that is done, so that
-// who was interrupted does the rest when he starts again.
+// follow takes the steps of a transfer that follow from the other side's newest report. It may be called again: what is done already
+// is not done twice, so after a crash the rest is done.
 func (m *Mover) follow(ctx context.Context, id uint64) error {
 	var t *holdings.Transfer
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
@@ -37,8 +37,8 @@ func (m *Mover) follow(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// followStep takes one step of a transfer that another installation's report led to. The step is resolved from the transfer as it is
-// then, and may be none.
+// followStep takes one step of a transfer because of another installation's report. Resolve gets the transfer as it is at that moment,
+// and may find that there is nothing to do.
 func (m *Mover) followStep(t *holdings.Transfer, reason string, resolve func(*holdings.Ledger, holdings.By, *holdings.Transfer) (*holdings.Outcome, error)) error {
 	by := elsewhere(t.Peer, reason)
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
@@ -56,8 +56,8 @@ func (m *Mover) followStep(t *holdings.Transfer, reason string, resolve func(*ho
 	return err
 }
 
-// followRecipient is what the source does with the report of the recipient's side. That side decides nothing but whether it
-// accepts: until finalisation the donor's is untouched, and to cancel never harms.
+// followRecipient is what the source does with a report of the recipient's side. That side can accept the transfer, end it or dispute
+// it. To end it is safe: until finalisation the donor's side is not changed.
 func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient, unsure bool) error {
 	if t.State.Over() {
 		return m.noteAnnounced(t, r)
@@ -98,7 +98,7 @@ func (m *Mover) followRecipient(t *holdings.Transfer, r *transferwire.Recipient,
 	return err
 }
 
-// sourceReady tells whether nothing is waited for on the source's side any more: an objection, or the end of one.
+// sourceReady tells whether the transfer waits for nothing on the source's side any more, such as an objection.
 func sourceReady(l *holdings.Ledger, t *holdings.Transfer, now time.Time) bool {
 	for _, w := range l.Assess(t, now).Waits {
 		if w.For != holdings.ForAcceptance {
@@ -108,14 +108,14 @@ func sourceReady(l *holdings.Ledger, t *holdings.Transfer, now time.Time) bool {
 	return true
 }
 
-// sameLegs tells whether what moves is what the other side accepted.
+// sameLegs tells whether what moves now is what the other side accepted.
 func sameLegs(was, now []holdings.Leg) bool {
 	return slices.EqualFunc(was, now, func(a, b holdings.Leg) bool {
 		return a.From == b.From && a.Resources.Equal(b.Resources) && reflect.DeepEqual(a.Parts, b.Parts)
 	})
 }
 
-// ending is why the recipient's side has a transfer end, if it does.
+// ending tells whether the recipient's side wants a transfer to end, and why.
 func ending(r *transferwire.Recipient) (why string, ends bool) {
 	switch {
 	case r.State == transferwire.Refused:
@@ -148,7 +148,8 @@ func knows(t *holdings.Transfer, r *transferwire.Recipient) bool {
 	return r.State == transferwire.Cancelled || r.State == transferwire.Refused
 }
 
-// followDispute notes that the other side parks a transfer, or, where it is sure to say so, lets it go on.
+// followDispute notes that the other side disputes a transfer, or that its dispute is over. If the report is unsure a dispute is not
+// ended.
 func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) error {
 	if t.DisputedThere == why || why == "" && unsure {
 		return nil
@@ -161,7 +162,7 @@ func (m *Mover) followDispute(t *holdings.Transfer, why string, unsure bool) err
 	})
 }
 
-// followSource is what the recipient's side does with the report of the source, which alone decides once both have accepted.
+// followSource is what the recipient's side does with a report of the source. Once both have accepted, the source alone decides.
 func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *transferwire.Source, unsure bool) error {
 	switch {
 	case t.State.Over():
@@ -183,7 +184,7 @@ func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *trans
 		return err
 	}
 	if t.Held != s.Held {
-		return m.followStep(t, "a word of the source", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
+		return m.followStep(t, "the source holds or releases it", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
 			if t.State.Over() || t.Held == s.Held {
 				return nil, nil
 			}
@@ -193,8 +194,8 @@ func (m *Mover) followSource(ctx context.Context, t *holdings.Transfer, s *trans
 	return nil
 }
 
-// followFinalised makes the recipient's side the only one. The source finalised before it heard of a dispute here, if there is
-// one: what is disputed then is a transfer that is over.
+// followFinalised finalises the transfer on the recipient's side, since the source did. If there is a dispute here, the source
+// finalised before it knew of it, and the dispute cannot stop the transfer any more.
 func (m *Mover) followFinalised(t *holdings.Transfer) error {
 	if t.Parked() != "" {
 		err := m.followStep(t, "the source had finalised", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
@@ -215,8 +216,9 @@ func (m *Mover) followFinalised(t *holdings.Transfer) error {
 	})
 }
 
-// followRoutes takes over what goes along as the source has it now. Which intents come and go by it, bring sees to. Before the
-// transfer is accepted nothing follows from that; afterwards what is added has to be seen at the source first.
+// followRoutes takes over the source's newest list of routes that go along; bring then adds and removes the intents. Before the
+// transfer is accepted the list only replaces the one before. Afterwards a relying party must first see, at the source, a ROA for each
+// route that is new.
 func (m *Mover) followRoutes(ctx context.Context, t *holdings.Transfer, s *transferwire.Source) error {
 	carried := ledgerRoutes(s.Carried)
 	if slices.Equal(t.Carried, carried) {

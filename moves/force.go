@@ -13,21 +13,21 @@ import (
 	"cadastre/roa"
 )
 
-// Forced is what it costs that a transfer does not wait for CAs elsewhere.
+// Forced is what is lost if a transfer does not wait for CAs elsewhere.
 type Forced struct {
 	Transfer     Status    `json:"transfer"`
 	Without      []string  `json:"without"`           // holders on the recipient's side whose CAs are not waited for
 	Certificates []string  `json:"certificates"`      // URIs, of the donor's side, that end or shrink
-	Lost         []string  `json:"lost"`              // VRPs that were seen below these and are not below the recipient's
-	Unseen       []string  `json:"unseen"`            // of these certificates, those below which nothing could be seen: what is lost there nobody knows
-	Until        time.Time `json:"until,omitzero"`    // not before: when the soak and the notice that such CAs get are over
+	Lost         []string  `json:"lost"`              // VRPs that a relying party saw below these, and not on the recipient's side
+	Unseen       []string  `json:"unseen"`            // those of the certificates below which it saw nothing: what is lost there is not known
+	Until        time.Time `json:"until,omitzero"`    // the earliest time: the end of the soak and of the notice that such CAs get
 	DryRun       bool      `json:"dry_run,omitempty"` // nothing was changed
-	Code         string    `json:"code,omitempty"`    // lets it be, where something is lost, or may be
+	Code         string    `json:"code,omitempty"`    // has to be given where something is lost, or may be
 }
 
-// Force has an accepted transfer go on although CAs elsewhere, of its holders, publish nothing below the recipient's side: they
-// may never. The soak goes by first, in which it can still be cancelled, and then the notice that such CAs get when they lose
-// something. Where VRPs are lost by it, or nobody can tell, it needs the code of what was looked at.
+// Force has an accepted transfer go on although CAs elsewhere, of its holders, have published nothing below the recipient's side. First
+// the soak passes, in which the transfer can still be cancelled; then the notice that such CAs get when they lose something. If VRPs
+// are lost, or nobody can tell, it needs the code of a dry run.
 //
 // It fails with NotFound, Conflict (nothing of that kind is waited for, or the transfer is parked), Busy (nobody has looked of late at
 // what is published) and Refused.
@@ -78,7 +78,7 @@ func (s *Status) WaitsForCA() bool {
 	return strings.HasPrefix(s.On, onCA("").String()) && forceable(&s.Transfer) == nil
 }
 
-// forceable tells what keeps a transfer from being forced.
+// forceable checks whether a transfer can be forced; the error says why not.
 func forceable(t *holdings.Transfer) error {
 	switch {
 	case t.State != holdings.Accepted:
@@ -93,7 +93,7 @@ func forceable(t *holdings.Transfer) error {
 	return nil
 }
 
-// costOfForce is what would be lost. Of what a CA elsewhere publishes only a look tells.
+// costOfForce finds what would be lost. It needs a look of a relying party, since only that tells what a CA elsewhere publishes.
 func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced, error) {
 	f := &Forced{Without: []string{}, Certificates: []string{}, Lost: []string{}, Unseen: []string{}}
 	var losing []holdings.Leg
@@ -104,7 +104,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		if to || from && t.Kind.SameHolder() {
 			f.Without = append(f.Without, leg.To)
 		}
-		if (to || from) && leg.From != "" { // what a donor here had authorised ends as well, where the recipient's CA does not show it
+		if (to || from) && leg.From != "" { // what a donor here had authorised ends, too, if the recipient's CA does not publish it
 			losing = append(losing, leg)
 			notice = notice || from
 		}
@@ -120,7 +120,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	if accepted := t.When(holdings.StepAccepted); since.Before(accepted) {
 		since = accepted
 	}
-	// a look goes on when who asked has his answer
+	// the look goes on when the request that began it has ended
 	report, err := m.see(context.WithoutCancel(ctx), ownAnchor, tal, "", since)
 	if err == nil && report == nil {
 		err = fault.New(fault.Busy, "nobody has looked of late at what is published, and that has begun now; ask again in a few seconds")
@@ -159,7 +159,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 	return f, nil
 }
 
-// passes lets it be where it is known that nothing is lost, or with its code.
+// passes fails with Refused where something is lost, or may be, and its code was not given.
 func (f *Forced) passes(consent ca.Consent) error {
 	switch {
 	case f.Code == "" || consent.Code == f.Code:

@@ -14,8 +14,8 @@ import (
 	"cadastre/roa"
 )
 
-// StartHandoff begins a handoff whose plan was looked at: it needs the plan's code. It fails as PlanHandoff does, and with
-// Refused where the code is another's.
+// StartHandoff begins a handoff. It needs the code of its plan. It fails as PlanHandoff does, and with Refused where the code is missing
+// or belongs to another plan.
 func (m *Mover) StartHandoff(by holdings.By, q HandoffRequest) (*HandoffStatus, error) {
 	identities := m.engine.DelegatedIdentities()
 	var id uint64
@@ -42,7 +42,8 @@ func (m *Mover) StartHandoff(by holdings.By, q HandoffRequest) (*HandoffStatus, 
 	return m.Handoff(id)
 }
 
-// beginnings is the registry's own transfer, and those of its holders where they are not here to be found later.
+// beginnings lists the registry's own transfer and, for a handoff from a deposit, the transfers of its holders. Otherwise the holders
+// are found in the ledger, batch after batch.
 func (p *HandoffPlan) beginnings(l *holdings.Ledger) []holdings.Beginning {
 	own := p.beginning(l)
 	own.Transfer.Ref = newRef()
@@ -65,8 +66,8 @@ func (p *HandoffPlan) beginnings(l *holdings.Ledger) []holdings.Beginning {
 
 func newRef() string { return strings.ToLower(rand.Text()) }
 
-// renamed is legs of organisations elsewhere, as they are to be here: the first with a handle below a registry, the others
-// below it as they were.
+// renamed makes legs for organisations that are not in this ledger yet. The first gets the handle to, below the registry. The others
+// get handles below it, in the same tree as before.
 func renamed(legs []holdings.Leg, to, registry string) []holdings.Leg {
 	names, taken := map[string]string{legs[0].From: to}, map[string]bool{to: true}
 	out := make([]holdings.Leg, len(legs))
@@ -86,7 +87,7 @@ func renamed(legs []holdings.Leg, to, registry string) []holdings.Leg {
 
 func lastPart(handle string) string { return handle[strings.LastIndexByte(handle, '/')+1:] }
 
-// free is a name, with a number where it is taken.
+// free is a name that is not taken: base, with a number if that is needed.
 func free(base string, taken map[string]bool) string {
 	name := base
 	for i := 2; taken[name]; i++ {
@@ -96,17 +97,17 @@ func free(base string, taken map[string]bool) string {
 	return name
 }
 
-// crew is how the holders' transfers of a handoff stand.
+// crew is the state of the holders' transfers of a handoff.
 type crew struct {
-	waiting  []uint64 // initiated: it is not their turn yet
-	starting []*holdings.Transfer
-	open     int       // begun and not done
-	last     time.Time // when the newest batch began
-	aside    map[string]bool
-	left     []string // holders that have no transfer yet, the first of them
+	waiting  []uint64             // initiated: it is not their turn yet
+	starting []*holdings.Transfer // accepted, and the recipient's side is not seen yet
+	open     int                  // begun and not done
+	last     time.Time            // when the newest batch began
+	aside    map[string]bool      // holders whose transfer was cancelled since the handoff was last resumed
+	left     []string             // holders that have no transfer yet
 }
 
-// crewOf looks at the transfers within a handoff.
+// crewOf reads the transfers within a handoff.
 func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 	c := crew{aside: map[string]bool{}}
 	again := t.When(holdings.StepLetGo)
@@ -132,8 +133,8 @@ func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 	return c
 }
 
-// handoff is a registry's transfer whose successor is seen to hold all of it: its holders go, batch after batch, and when all
-// have, the registry's own certificate.
+// lookAtHandoff finds what is next in a handoff whose successor is seen to hold all that the registry holds: the next batch of holders,
+// and, when all of them have moved, the finalisation of the registry's own transfer.
 func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	var c crew
 	refused := m.refusedOf(t.ID)
@@ -176,7 +177,7 @@ func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *due) (
 	return time.Time{}, nil
 }
 
-// unmoved is the holders of a registry that have no transfer yet, but for those whose transfer was cancelled.
+// unmoved lists the holders of a registry that have no transfer under way, without those in aside.
 func (m *Mover) unmoved(l *holdings.Ledger, t *holdings.Transfer, aside map[string]bool) []string {
 	busy := map[string]bool{}
 	for _, w := range l.Within(t.ID) {
@@ -187,7 +188,7 @@ func (m *Mover) unmoved(l *holdings.Ledger, t *holdings.Transfer, aside map[stri
 	return slices.DeleteFunc(l.HoldersOf(t.From), func(h string) bool { return busy[h] || aside[h] })
 }
 
-// elsewhere tells whether a transfer waits for a CA that is elsewhere.
+// elsewhere tells whether some holder of a transfer has its CA elsewhere.
 func (m *Mover) elsewhere(t *holdings.Transfer) bool {
 	return slices.ContainsFunc(t.Legs, func(leg holdings.Leg) bool {
 		_, yes := m.engine.Delegated(leg.To)
@@ -195,8 +196,8 @@ func (m *Mover) elsewhere(t *holdings.Transfer) bool {
 	})
 }
 
-// beginBatch begins the transfers of some holders, in one decision; where that can't be, of each by itself. What is refused is
-// said, and tried again when the handoff is resumed.
+// beginBatch begins the transfers of some holders in one decision. If that is refused, it begins them one by one; a holder that is
+// refused is left out until the handoff is resumed.
 func (m *Mover) beginBatch(t *holdings.Transfer, holders []string) error {
 	by := holdings.By{Actor: Actor, Reason: fmt.Sprintf("handoff %d of %s to %s", t.ID, t.FromRegistry, t.ToRegistry), Time: time.Now()}
 	begin := func(holders []string) error {
@@ -231,7 +232,7 @@ func (m *Mover) beginBatch(t *holdings.Transfer, holders []string) error {
 	return nil
 }
 
-// own tells whether a step failed for a reason of the transfer's own, so that others may take theirs.
+// own tells whether an error is about the one transfer, so that other transfers may go on.
 func own(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.BadInput, fault.NotFound, fault.NotHeld, fault.Conflict:
@@ -251,18 +252,19 @@ func (m *Mover) refuse(handoff uint64, holder string, err error) {
 	m.log.Error("a holder's transfer can't begin and is left out until the handoff is resumed", "handoff", handoff, "holder", holder, "error", err)
 }
 
-// refusedOf is the holders of a handoff whose transfers could not begin, and why.
+// refusedOf lists the holders of a handoff whose transfers could not begin, and why.
 func (m *Mover) refusedOf(handoff uint64) map[string]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.refused[handoff])
 }
 
-// PauseHandoff has no further batch of a registry's newest handoff begin, or has the next begin again; without a registry, of the newest
-// of all. Holders that are on their way go on. It fails with NotFound where there is none, and with Conflict where it is over.
+// PauseHandoff pauses a registry's newest handoff, or with pause false resumes it; without a registry, the newest handoff of all. While
+// it is paused no further batch begins; holders that are on their way go on. To resume also tries again the holders that were left out.
+// It fails with NotFound where there is no handoff, and with Conflict where it is over.
 func (m *Mover) PauseHandoff(by holdings.By, registry string, pause bool) (*HandoffStatus, error) {
 	var id uint64
-	// a handoff that was not paused is let go, too: it begins with those that were left out
+	// a handoff that was not paused can be resumed, too: it then tries again those that were left out
 	if err := m.decide(func(l *holdings.Ledger) (_ *holdings.Outcome, err error) {
 		if id, err = newestHandoff(l, registry); err != nil {
 			return nil, err

@@ -32,8 +32,8 @@ const DefaultBatch = 100
 type HandoffPlan struct {
 	Registry  string           `json:"registry"`
 	To        string           `json:"to"`
-	Resources inr.Set          `json:"resources"` // all that the registry holds, which the successor holds beside it first
-	Pool      inr.Set          `json:"pool"`      // what of that no holder has: it goes last
+	Resources inr.Set          `json:"resources"` // all that the registry holds; the successor holds it too before the first holder moves
+	Pool      inr.Set          `json:"pool"`      // the part that no holder has: it goes last
 	NIRs      []string         `json:"nirs,omitempty"`
 	Holders   []PlannedHolder  `json:"holders"` // in their order
 	Routes    []holdings.Route `json:"-"`
@@ -42,17 +42,17 @@ type HandoffPlan struct {
 	Batches int       `json:"batches"`
 	Pace    term.Term `json:"pace"`
 	Soak    term.Term `json:"soak"`
-	Lasts   term.Term `json:"lasts"` // at least, with no CA elsewhere that lets itself be waited for
+	Lasts   term.Term `json:"lasts"` // at least; CAs elsewhere may take longer
 
 	Organisations int `json:"organisations"` // that get certificates, customers of holders included
-	Revoked       int `json:"revoked"`       // certificates of the same below the registry, where that is here
-	Delegated     int `json:"delegated"`     // of them, whose CA is elsewhere
+	Revoked       int `json:"revoked"`       // certificates of these organisations below the registry, if that is here
+	Delegated     int `json:"delegated"`     // those of the organisations whose CA is elsewhere
 	VRPs          int `json:"vrps"`
 	Keys          int `json:"keys"`       // to be made
 	Signatures    int `json:"signatures"` // likewise
 
 	Warnings []string `json:"warnings,omitempty"`
-	Code     string   `json:"code"` // lets it start
+	Code     string   `json:"code"` // StartHandoff needs it
 
 	snapshot *Snapshot
 }
@@ -63,8 +63,8 @@ type PlannedHolder struct {
 	To        string           `json:"to"`
 	Batch     int              `json:"batch"` // from 1
 	Resources inr.Set          `json:"resources"`
-	Customers []string         `json:"customers,omitempty"` // go along, by their handles now
-	Elsewhere []string         `json:"elsewhere,omitempty"` // whose CA is elsewhere, of it and these
+	Customers []string         `json:"customers,omitempty"` // organisations below it that go along, by their present handles
+	Elsewhere []string         `json:"elsewhere,omitempty"` // the holder and customers whose CA is elsewhere
 	Routes    []holdings.Route `json:"vrps"`
 }
 
@@ -94,7 +94,7 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 		own := p.beginning(l)
 		p.Soak = l.TermsOf(&own.Transfer).Soak
 	}
-	// what the ledger would say to its beginning
+	// whether the ledger would let it begin
 	if _, err := l.InitiateAll(holdings.By{Time: time.Now()}, []holdings.Beginning{p.beginning(l)}, ""); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func planHandoff(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, 
 	return p, nil
 }
 
-// find is the snapshot that is to go.
+// find finds the registry's snapshot: in the ledger here, or in what was deposited.
 func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, deposited *Snapshot) error {
 	here, known := l.Organisation(p.Registry)
 	switch {
@@ -180,7 +180,7 @@ type naming struct {
 	taken  map[string]bool
 }
 
-// of is the handle's last part below the new registry; with a number where that is taken by another.
+// of is the handle that a holder gets: the last part of its present one, below the new registry, with a number if that is taken.
 func (n *naming) of(handle string) string {
 	base := n.under + "/" + path.Base(handle)
 	for name, i := base, 2; ; name, i = fmt.Sprintf("%s-%d", base, i), i+1 {
@@ -191,7 +191,7 @@ func (n *naming) of(handle string) string {
 	}
 }
 
-// count sums up. Keys and signatures are those that what is new needs, with those of the registries above it for each batch.
+// count sums up the plan. Keys and signatures are those for all that is new, and for the manifests of the two registries in each batch.
 func (p *HandoffPlan) count(l *holdings.Ledger) {
 	for i, h := range p.Holders {
 		p.Organisations += len(p.snapshot.Holders[i].Legs)

@@ -8,18 +8,18 @@ import (
 	"cadastre/roa"
 )
 
-// HandoffStatus is how a handoff stands.
+// HandoffStatus is the status of a handoff.
 type HandoffStatus struct {
 	Transfer Status `json:"transfer"` // the registry's own
 	Holders  int    `json:"holders"`  // in all
-	Done     int    `json:"done"`     // of them, below the successor for good, with nothing left below the registry
+	Done     int    `json:"done"`     // moved: nothing of them is left below the registry
 	UnderWay int    `json:"under_way"`
 	Left     int    `json:"left"` // have not begun
 	Paused   bool   `json:"paused,omitempty"`
-	// Waits is what is waited for, of each holder on its way: the first where there are many.
+	// Waits is what each holder on its way waits for; the first 200 holders where there are more.
 	Waits   []HandoffWait     `json:"waits"`
 	Refused map[string]string `json:"refused,omitempty"` // holders that could not begin, and why
-	Ends    time.Time         `json:"ends,omitzero"`     // as fast as it went so far; zero: not known yet
+	Ends    time.Time         `json:"ends,omitzero"`     // estimate from the speed so far; zero: not known yet
 }
 
 // HandoffWait is a holder on its way.
@@ -29,16 +29,16 @@ type HandoffWait struct {
 	To       string `json:"to"`
 	Waits    string `json:"waits"`
 	On       string `json:"on"`
-	Force    bool   `json:"force,omitempty"` // a CA elsewhere has been waited for so long that it may never come: see Force
+	Force    bool   `json:"force,omitempty"` // it has waited for a CA elsewhere for a day or more: Force goes on without that CA
 }
 
-// forceAfter is how long a CA elsewhere has to take its new parent's offer before a status names the end that there is without it.
+// forceAfter is how long a transfer waits for a CA elsewhere before a status offers to go on without that CA.
 const forceAfter = 24 * time.Hour
 
 // mostWaits is how many holders on their way a status names.
 const mostWaits = 200
 
-// Handoff tells how a handoff stands.
+// Handoff is the status of the handoff with a number. It fails with NotFound, and with BadInput where the transfer is no handoff.
 func (m *Mover) Handoff(id uint64) (*HandoffStatus, error) {
 	refused := m.refusedOf(id)
 	var s *HandoffStatus
@@ -57,7 +57,7 @@ func (m *Mover) Handoff(id uint64) (*HandoffStatus, error) {
 	return s, err
 }
 
-// Handoffs tells how all of them stand, the newest last.
+// Handoffs is the status of all handoffs, the newest last.
 func (m *Mover) Handoffs() ([]*HandoffStatus, error) {
 	var ids []uint64
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -79,7 +79,7 @@ func (m *Mover) Handoffs() ([]*HandoffStatus, error) {
 	return list, nil
 }
 
-// HandoffOf tells how a registry's newest handoff stands, or the newest of all where none is named.
+// HandoffOf is the status of a registry's newest handoff; without a registry, of the newest of all. It fails with NotFound.
 func (m *Mover) HandoffOf(registry string) (*HandoffStatus, error) {
 	var id uint64
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) (err error) {
@@ -91,7 +91,7 @@ func (m *Mover) HandoffOf(registry string) (*HandoffStatus, error) {
 	return m.Handoff(id)
 }
 
-// newestHandoff is the number of a registry's newest handoff, or of the newest of all where none is named.
+// newestHandoff is the number of a registry's newest handoff; without a registry, of the newest of all.
 func newestHandoff(l *holdings.Ledger, registry string) (id uint64, err error) {
 	for _, t := range l.Handoffs() {
 		if registry == "" || t.FromRegistry == holdings.Fold(registry) {
@@ -104,7 +104,7 @@ func newestHandoff(l *holdings.Ledger, registry string) (id uint64, err error) {
 	return id, nil
 }
 
-// stands counts, and reckons when it ends.
+// stands counts the holders, and estimates when the handoff ends.
 func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {
 	seen, begun := 0, 0
 	var first, last time.Time

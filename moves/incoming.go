@@ -16,7 +16,7 @@ import (
 	"cadastre/roa"
 )
 
-// moving is what a source says that moves: what its first leg brings.
+// moving is what moves by a source's report: what its first leg brings.
 func moving(s *transferwire.Source) inr.Set { return legResources(s.Legs[0]) }
 
 func legResources(leg transferwire.Leg) inr.Set {
@@ -27,7 +27,7 @@ func legResources(leg transferwire.Leg) inr.Set {
 	return inr.Sum(all...)
 }
 
-// checkSource tells what is wrong with a source's report by itself, and beside the transfer that it is about, if that is known here.
+// checkSource checks a source's report by itself and, if its transfer is known here, against that. The error says what is wrong.
 func (m *Mover) checkSource(p *Peer, s *transferwire.Source) error {
 	all := moving(s)
 	of := map[string]inr.Set{}
@@ -59,11 +59,11 @@ func (m *Mover) checkSource(p *Peer, s *transferwire.Source) error {
 	})
 }
 
-// maxAsserted is how many transfers from one installation wait at most for somebody here to agree to them.
+// maxAsserted is the most transfers from one installation that may wait for somebody here to agree to them.
 const maxAsserted = 1000
 
-// beginIncoming begins our side of a transfer that another installation says comes here. Where there is none to be it returns the
-// report that says why: it is refused for good, or it cannot be taken yet, or it is over before it came.
+// beginIncoming begins our side of a transfer that another installation reports. If it cannot begin, none is the report to answer with.
+// It says that the transfer is refused for good, cannot be taken yet, or is cancelled already.
 func (m *Mover) beginIncoming(p *Peer, s *transferwire.Source) (id uint64, none *transferwire.Recipient, err error) {
 	if s.State == transferwire.Cancelled {
 		return 0, &transferwire.Recipient{Ref: s.Ref, State: transferwire.Cancelled, Reason: "it had not begun here"}, nil
@@ -102,7 +102,7 @@ func (m *Mover) beginIncoming(p *Peer, s *transferwire.Source) (id uint64, none 
 	return id, nil, err
 }
 
-// incomingOf is a source's report as a transfer that begins here, with its recipient where that is yet to be enrolled.
+// incomingOf makes from a source's report the transfer that begins here, and its recipient where that is new.
 func incomingOf(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdings.Transfer, recipient holdings.Organisation, err error) {
 	want = holdings.Transfer{
 		Ref: s.Ref, Kind: holdings.TransferKind(s.Kind), To: s.To, Peer: p.Name, Elsewhere: s.From, FromRegistry: s.FromRegistry, ToRegistry: s.ToRegistry,
@@ -144,7 +144,7 @@ func incomingOf(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdi
 	return want, recipient, nil
 }
 
-// freeBelow is the handle of an organisation below another, which no other has elsewhere in the tree.
+// freeBelow is a handle for an organisation below parent. No organisation elsewhere in the tree has it.
 func freeBelow(l *holdings.Ledger, parent, base string) string {
 	handle := parent + "/" + base
 	for n := 2; ; n++ {
@@ -155,8 +155,8 @@ func freeBelow(l *holdings.Ledger, parent, base string) string {
 	}
 }
 
-// missingParent is what the recipient's side of a transfer from elsewhere cannot stand on yet: where a registry here is
-// certified by a parent outside the tree, that has to certify what moves before anybody below it is. The zero value where nothing lacks.
+// missingParent is the certificate of a parent elsewhere that an incoming transfer still needs. If an organisation above the recipient
+// is certified by a parent elsewhere, that parent has to certify what moves first. It is the zero value where nothing is missing.
 func (m *Mover) missingParent(t *holdings.Transfer) (holdings.Waiting, error) {
 	var above []string
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -188,7 +188,7 @@ func (m *Mover) missingParent(t *holdings.Transfer) (holdings.Waiting, error) {
 	return holdings.Waiting{}, nil
 }
 
-// withdrawOffers ends what offer began for a transfer that was cancelled.
+// withdrawOffers removes the delegated CAs that offer registered for a transfer that was cancelled.
 func (m *Mover) withdrawOffers(t *holdings.Transfer) error {
 	for _, leg := range t.Legs {
 		if leg.New.Handle == "" || leg.To == "" {

@@ -10,8 +10,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// lowest finds the lowest leg of a transfer that has a prefix. Of two legs one is within the other or they share nothing; with others
-// it finds one that has it, if any. To find one takes as long as there are levels, however many legs there are.
+// lowest finds the lowest leg of a transfer that has a prefix. Of any two legs one is within the other, or they share nothing; if that
+// is not so, it finds some leg that has the prefix. The time is in proportion to the number of levels, not of legs.
 type lowest struct {
 	ranges []legRange // by first address, those that are wider first
 }
@@ -55,7 +55,7 @@ func (f lowest) of(p netip.Prefix) int {
 	return f.ranges[at].leg
 }
 
-// among tells of an element whether it is in a list.
+// among returns a function that tells whether an element is in a list.
 func among[T comparable](list []T) func(T) bool {
 	in := make(map[T]bool, len(list))
 	for _, x := range list {

@@ -1,12 +1,12 @@
-// Package moves carries transfers of resources from their initiation to their end, without a gap.
+// Package moves carries transfers of resources from their initiation to their end, so that no VRP is missing in between.
 //
-// The ledger keeps each transfer and says what is allowed; the authorities follow from the ledger, growing before they
-// shrink. What is here decides when the next step is due: when what the recipient gets is published, how long it has been
-// seen, and when nothing of the donor's side is left. Every step is a decision of the ledger, durable before anything
-// follows from it, and whoever starts again finds in the ledger where each transfer stands.
+// The ledger keeps each transfer and says which steps are allowed. Certificates follow from the ledger: they grow before they shrink.
+// This package decides when the next step is due: when the recipient's side is published, when it has been seen for the soak, and when
+// nothing of the donor's side is left. Every step is a decision of the ledger, which is durable before anything follows from it. After
+// a restart the state of each transfer is read from the ledger.
 //
-// States and their order are those of draft-nro-sidrops-ta-constraints: between acceptance and finalisation both sides may
-// speak for the resources, and until finalisation the donor's side is untouched.
+// States and their order are those of draft-nro-sidrops-ta-constraints: between acceptance and finalisation both sides are certified
+// for the resources, and until finalisation the donor's side is not changed.
 package moves
 
 import (
@@ -36,26 +36,26 @@ type Mover struct {
 	contacts   contacts
 	couriers   couriers
 	allowances allowances
-	merging    sync.Mutex // held while the report of another installation is taken and followed
+	merging    sync.Mutex // held while a report of another installation is taken and followed
 
 	// The following are set before Run, or not at all.
 	Trace *peer.Tracer // of messages to and from other installations
-	HTTP  *http.Client // that carries messages to them
-	Look  Look         // by which it is seen what is published
+	HTTP  *http.Client // for messages to them; nil for one that fits
+	Look  Look         // how to look at what is published; nil for federation.Federation.Relying
 
 	mu       sync.Mutex
 	reports  map[string]*peerReport       // by reportKey
 	waiting  map[uint64]noted             // what each transfer was last seen to wait for
-	seenAt   map[uint64]time.Time         // when those that soak were last looked at
+	seenAt   map[uint64]time.Time         // when transfers that soak were last looked at
 	refusals map[uint64]string            // why the last step of each was refused
 	refused  map[uint64]map[string]string // by handoff: holders whose transfers could not begin, and why
 }
 
-// Actor is who takes steps that are due by themselves.
+// Actor is the actor, in the log of decisions, of steps that the mover takes by itself.
 const Actor = "transfer"
 
 const (
-	lookEvery  = time.Second      // while a step may come with the next serial
+	lookEvery  = time.Second      // while the next serial may make a step due
 	retryAfter = 30 * time.Second // after a failure
 )
 
@@ -69,7 +69,7 @@ func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
 	return m
 }
 
-// Run takes the steps that are due until ctx ends. What fails is said and tried again.
+// Run takes the steps that are due until ctx ends. A step that fails is logged and tried again.
 func (m *Mover) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait, err := m.Step(ctx)
@@ -95,15 +95,15 @@ func (m *Mover) poke() {
 	}
 }
 
-// due is what some transfers are ready for, in one decision for all of them.
+// due lists the transfers that are ready for each step. Each list is one decision.
 type due struct {
 	accept, finalise, seen, lost, released []uint64
 }
 
-// Step takes the steps that are due now, and says how long there is nothing more to do.
+// Step takes the steps that are due now, and returns after how long it is to be called again.
 func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 	if m.engine.Frozen() != nil {
-		return retryAfter, nil //nolint:nilerr // no soak is measured by a clock that is in doubt
+		return retryAfter, nil //nolint:nilerr // a soak cannot be measured while the clock may be wrong
 	}
 	var open []*holdings.Transfer
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -141,13 +141,13 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 	return max(time.Until(next), 0), err
 }
 
-// look finds what one transfer is ready for, and when to look again where it is for nothing.
+// look finds the step that one transfer is ready for. If there is none, it returns when to look again; zero if another event will tell.
 func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if !t.Local() && !t.State.Over() && m.distrusted(t.Peer) {
 		m.noteWaiting(t, holdings.Waiting{For: needTrust, Of: t.Peer, On: onOperator})
 		return now.Add(time.Minute), nil
 	}
-	if !t.Local() { // what was heard before a crash, or while something failed, is followed now
+	if !t.Local() { // a report that came before a crash, or while something failed, is followed now
 		m.merging.Lock()
 		err := m.follow(ctx, t.ID)
 		m.merging.Unlock()
@@ -171,7 +171,7 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 // lookAtInitiated finds whether a transfer can be accepted.
 func (m *Mover) lookAtInitiated(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if t.Within != 0 {
-		return time.Time{}, nil // the handoff says when it is its turn
+		return time.Time{}, nil // lookAtHandoff begins it when it is its turn
 	}
 	var j holdings.Assessment
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -196,8 +196,8 @@ func (m *Mover) lookAtInitiated(ctx context.Context, t *holdings.Transfer, now t
 	return time.Time{}, m.keepLook(t)
 }
 
-// missingToAccept is what a transfer from elsewhere waits for before it can be accepted: that it can be, that a parent outside the tree
-// certifies what moves, and the proof that it is its source's to give.
+// missingToAccept is what an incoming transfer still needs before it can be accepted. The ledger has to allow it, a parent elsewhere
+// has to certify what moves where there is one above the recipient, and the source has to prove that it holds what moves.
 func (m *Mover) missingToAccept(ctx context.Context, t *holdings.Transfer, now time.Time) (holdings.Waiting, error) {
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		_, err := l.Accept(holdings.By{Actor: Actor, Time: now}, t.ID, "")
@@ -217,7 +217,7 @@ func (m *Mover) missingToAccept(ctx context.Context, t *holdings.Transfer, now t
 	return lacking.Waiting, err
 }
 
-// lookAtAccepted finds whether the recipient's side is published, whether it has been for the soak, and whether the transfer can be finalised.
+// lookAtAccepted finds whether the recipient's side is published, whether the soak is over, and whether the transfer can be finalised.
 func (m *Mover) lookAtAccepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
 	if t.Incoming() {
 		return m.lookAtIncoming(t, now) // the source decides what comes next
@@ -264,8 +264,8 @@ func (m *Mover) lookAtAccepted(ctx context.Context, t *holdings.Transfer, now ti
 	return time.Time{}, nil
 }
 
-// lookAtIncoming sees to our side of an accepted transfer from elsewhere. The source is told where to look as soon as there is
-// something.
+// lookAtIncoming looks after our side of an accepted incoming transfer: it brings the intents, offers CAs elsewhere their new parent,
+// and notes which certificates are missing. The source takes the next step.
 func (m *Mover) lookAtIncoming(t *holdings.Transfer, now time.Time) (time.Time, error) {
 	if err := m.bring(t); err != nil {
 		return time.Time{}, err
@@ -288,7 +288,7 @@ func (m *Mover) lookAtIncoming(t *holdings.Transfer, now time.Time) (time.Time, 
 	return now.Add(time.Minute), nil
 }
 
-// restsUntil is until when a transfer that soaks need not be looked at again; zero where it is to be now.
+// restsUntil is when a transfer that soaks is to be looked at again; zero if that is now.
 func (m *Mover) restsUntil(t *holdings.Transfer, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -346,7 +346,7 @@ func (m *Mover) lookAtOver(t *holdings.Transfer, now time.Time, ready *due) (tim
 	return time.Time{}, nil
 }
 
-// take takes the steps that are ready, each kind in one decision.
+// take takes the steps that are ready, each kind in one decision. It tells whether a step was taken, and whether one was refused.
 func (m *Mover) take(ready *due) (taken, refused bool, err error) {
 	now := time.Now()
 	for _, step := range []struct {
@@ -382,8 +382,8 @@ func (m *Mover) take(ready *due) (taken, refused bool, err error) {
 	return taken, refused, nil
 }
 
-// step takes a step of some transfers in one decision. What the recipients want authorised comes with what they get, so that
-// their authorities have it from the first.
+// step takes one step of some transfers in one decision. When they are accepted, the recipients' intents are added in the same decision,
+// so that their authorities issue the ROAs from the beginning.
 func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger, holdings.By, []uint64) (*holdings.Outcome, error)) error {
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		o, err := resolve(l, by, ids)
@@ -413,8 +413,8 @@ func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger
 	return err
 }
 
-// each does something for some transfers at once; where that can't be, for each by itself, so that one that may not go on
-// holds up no other.
+// each calls do for all transfers at once. If that is refused, it calls do for each transfer alone, so that one that is refused does
+// not delay the others.
 func (m *Mover) each(ids []uint64, do func([]uint64) error) (did bool, err error) {
 	if err = do(ids); err == nil || !own(err) {
 		return err == nil, err

@@ -12,25 +12,25 @@ import (
 	"cadastre/roa"
 )
 
-// Look has a relying party look at what is published below a trust anchor, with a folder for its cache and TLS authorities, in
-// PEM, that it trusts besides the system's.
+// Look has a relying party look at what is published below a trust anchor. Dir is for its cache. Roots are TLS authorities, in PEM, that
+// it trusts besides those of the system.
 type Look func(ctx context.Context, dir, tal string, roots ...string) (*relying.Report, error)
 
-// A relying party of ours looks again when its last look began lookAgain ago, and lookShare times as long as that look took: so it
-// looks for a fifth of the time at most, however much a peer publishes. A look that began before what is asked about has nothing to
-// say of it, and the next one need not wait for its share. But one look of two has to: whatever peers do, and however often, to
-// look takes no more than a third of the time.
+// How often our relying party looks. A look begins when two times have passed since the last look began: lookAgain, and lookShare times
+// as long as that look took. So looks take a fifth of the time at most, however much a peer publishes. If the last look began before
+// the event in question, the next look is early: it does not wait for the second time. No two looks in a row are early, so looks never
+// take more than a third of the time.
 const (
 	lookAgain = 10 * time.Second
 	lookShare = 5
 )
 
-// observations is what our relying party saw below each trust anchor that a transfer depends on. It looks beside all else: a
-// repository that hangs delays the transfers that need it and no others.
+// observations has the newest look of our relying party below each trust anchor that a transfer depends on. Looks run in the background:
+// a repository that does not answer delays only the transfers that need it.
 type observations struct {
 	mu sync.Mutex
 	of map[string]*observation // by name
-	// basis is what each transfer was last judged by, where that is not all here.
+	// basis is the look on which the next step of each transfer rests, where not all is published here.
 	basis map[uint64]*relying.Report
 }
 
@@ -44,7 +44,7 @@ type observation struct {
 	err     error
 }
 
-// due tells whether to look now for what happened since some time, and whether that is before the share of the last look is over.
+// due tells whether to look now for something that happened at since, and whether that look is early.
 func (o *observation) due(since, now time.Time) (due, early bool) {
 	rested := now.Sub(o.at)
 	switch {
@@ -56,11 +56,11 @@ func (o *observation) due(since, now time.Time) (due, early bool) {
 	return !o.early && o.at.Before(since), true
 }
 
-// ownAnchor is the name of what is below our own trust anchor; that of others is the name of their installation.
+// ownAnchor is the name of the look below our own trust anchor. Looks below others have names made of the installation's name.
 const ownAnchor = "own"
 
-// see is what is published below a trust anchor, as of a look that began after since; nil while there is none, and the
-// reason of the last look if it failed. Roots are TLS authorities, in PEM, that are trusted besides. It never waits.
+// see is what is published below a trust anchor, by a look that began after since. While there is none it is nil, with the error of the
+// last look if that failed; a new look begins in the background when it is due. Roots are TLS authorities, in PEM. It never waits.
 func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Time) (*relying.Report, error) {
 	m.observed.mu.Lock()
 	defer m.observed.mu.Unlock()
@@ -82,7 +82,7 @@ func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Tim
 	return o.report, o.err
 }
 
-// forgetObservations removes what looks have cached, while no transfer is under way that would need them.
+// forgetObservations removes the caches of all looks. It is called when no transfer is under way.
 func (m *Mover) forgetObservations() {
 	m.observed.mu.Lock()
 	defer m.observed.mu.Unlock()
@@ -100,7 +100,7 @@ func (m *Mover) forgetObservations() {
 // cacheDir is where looks cache what they fetched, below the data directory.
 const cacheDir = "sight"
 
-// observe looks once at what is published below a trust anchor.
+// observe has our relying party look once at what is published below a trust anchor, and keeps the result in o.
 func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observation) {
 	at := time.Now()
 	look := m.Look
@@ -117,8 +117,8 @@ func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observa
 	m.poke()
 }
 
-// lack is what of the recipient's side is not published yet, and on whom that waits. Where it is unsure, nobody could look: what was
-// seen before is then neither seen nor lost.
+// lack is what is missing before a step, and who has to provide it; the zero value if nothing is. If it is unsure, no relying party
+// could look: then the recipient's side counts neither as seen nor as lost.
 type lack struct {
 	holdings.Waiting
 	unsure bool
@@ -126,7 +126,7 @@ type lack struct {
 
 func lacks(w holdings.Waiting) lack { return lack{w, false} }
 
-// lacksOf is what the authorities say that they have yet to do.
+// lacksOf is the lack that the engine describes in words.
 func lacksOf(says string, on holdings.Party) lack {
 	if says == "" {
 		return lack{}
@@ -134,7 +134,7 @@ func lacksOf(says string, on holdings.Party) lack {
 	return lacks(holdings.Waiting{For: needAuthorities, Says: says, On: on})
 }
 
-// nobodySaw is that there is no look at what an installation publishes, or for "" at what is published here, and why not.
+// nobodySaw is the lack of a look at what an installation publishes, or for "" at what is published here, and the reason.
 func nobodySaw(installation string, why error) lack {
 	w := holdings.Waiting{For: needLook, Of: installation}
 	if why != nil {
@@ -143,8 +143,7 @@ func nobodySaw(installation string, why error) lack {
 	return lack{w, true}
 }
 
-// missing is what of the recipient's side of an accepted transfer is not published yet, and on whom that waits; empty where
-// all is.
+// missing is the part of an accepted transfer's recipient side that is not published yet; the zero value if all of it is.
 func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	if t.Outgoing() {
 		return m.missingElsewhere(ctx, t)
@@ -165,13 +164,13 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 		}
 		s, err := m.engine.Stands(leg.To, leg.Resources, want[leg.To])
 		var on holdings.Party
-		if s.Delegated && (s.Missing == "" || s.Repository == "") { // else those above it are behind
+		if s.Delegated && (s.Missing == "" || s.Repository == "") { // otherwise an authority above it is behind
 			on = onCA(leg.To)
 		}
 		if err != nil || s.Missing != "" {
 			return lacksOf(s.Missing, on), err
 		}
-		if t.Seen.IsZero() && s.Pending != "" { // what was published once stays so until it is missing
+		if t.Seen.IsZero() && s.Pending != "" { // once seen, it counts as published until it is missing
 			return lacksOf(s.Pending, holdings.Party{}), nil
 		}
 		_, donorElsewhere := m.engine.Delegated(leg.From)
@@ -186,8 +185,8 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 	return lack{}, nil
 }
 
-// missingDelegated is what a recipient does not publish yet where its CA, or the donor's, is elsewhere: what was agreed on, and
-// all that is valid below the donor's CA for what moves with the same holder. Bytes are believed, as a relying party sees them.
+// missingDelegated is what a recipient does not publish yet where its CA, or the donor's, is elsewhere. The recipient has to publish
+// what was agreed on and, if the holder stays the same, all that is valid below the donor's CA for what moves. A relying party tells.
 func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg holdings.Leg, want []roa.VRP) (lack, error) {
 	donors, l, err := m.donorVRPs(ctx, t, leg)
 	if err != nil || l.For != "" {
@@ -200,7 +199,7 @@ func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg 
 	report, err := m.see(ctx, ownAnchor, tal, "", t.When(holdings.StepAccepted))
 	switch {
 	case err != nil:
-		return nobodySaw("", err), nil // it is said, and looked again
+		return nobodySaw("", err), nil // the error becomes part of what the transfer waits for, and the next look follows
 	case report == nil:
 		return nobodySaw("", nil), nil
 	}

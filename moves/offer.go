@@ -8,8 +8,8 @@ import (
 	"cadastre/roa"
 )
 
-// offer registers the CAs of donors that have them elsewhere for the same holders' organisations on the recipient's side, and
-// says what keeps it from that. Who holds something else too decides for himself whether that CA is to have it.
+// offer registers donors' CAs that are elsewhere as the delegated CAs of the same holders on the recipient's side. It returns in words
+// what prevents that. If an organisation holds other resources too, an operator has to decide whether this CA is to have them.
 func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 	if !t.Kind.SameHolder() || t.Outgoing() {
 		return "", nil
@@ -34,7 +34,7 @@ func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 			continue
 		}
 		if _, err := m.engine.Federation.OfferChild(holdings.By{Actor: Actor, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {
-			return err.Error(), nil //nolint:nilerr // it is said, and tried again
+			return err.Error(), nil //nolint:nilerr // the transfer waits for it, and it is tried again
 		}
 	}
 	return "", nil

@@ -20,8 +20,8 @@ type peerReport struct {
 	Signed time.Time `json:"signed"` // by the clock of the other side
 	Heard  time.Time `json:"heard"`  // by ours
 	XML    []byte    `json:"xml"`
-	// Called tells whether it came with a call of the other side, not as its answer. Unsure is one that was signed in the same
-	// second as another that came the other way: nobody knows which of the two is newer, and it is asked again.
+	// Called tells whether it came with a call of the other side; otherwise it came as the answer to our call. Unsure tells that another
+	// report was signed in the same second and came the other way. Nobody knows then which is newer, so the other side is asked again.
 	Called bool `json:"called,omitempty"`
 	Unsure bool `json:"unsure,omitempty"`
 
@@ -57,8 +57,9 @@ func (m *Mover) peerReportOf(peer, ref string) (*peerReport, error) {
 	return w, nil
 }
 
-// hear keeps what a peer said of a transfer that is known here, durably and together with when it signed that, before anything
-// follows from it. What is older than what was heard before changes nothing. It fails with Refused where the peer says too much. It came with a call of the peer, or as its answer to ours.
+// hear keeps a peer's report about a transfer that is known here, and when it was signed. The report is durable before anything follows
+// from it. Called tells whether it came with a call of the peer, or as the answer to ours. A report older than the one before changes
+// nothing. It fails with Refused where the peer has used up its allowance.
 func (m *Mover) hear(name string, message transferwire.Message, stamp peer.Stamp, called bool) error {
 	ref, signed := message.Subject(), stamp.Signed
 	was, err := m.peerReportOf(name, ref)
@@ -82,7 +83,7 @@ func (m *Mover) hear(name string, message transferwire.Message, stamp peer.Stamp
 		return nil
 	}, func(s store.Writer) error {
 		if stale || again && was.Called == w.Called && was.Unsure == w.Unsure {
-			return nil // a restart has it as it was said first
+			return nil // the record in the store stays as it is
 		}
 		text, err := json.Marshal(w)
 		if err != nil {
@@ -99,7 +100,7 @@ func (m *Mover) hear(name string, message transferwire.Message, stamp peer.Stamp
 	return nil
 }
 
-// source is what the source of a transfer that comes here said last; nil where it said nothing.
+// source is the newest report of the source of a transfer that comes here; nil where there is none.
 func (w *peerReport) source() *transferwire.Source {
 	if w == nil {
 		return nil
@@ -108,7 +109,7 @@ func (w *peerReport) source() *transferwire.Source {
 	return s
 }
 
-// recipient is what the recipient's side of a transfer that goes elsewhere said last; nil where it said nothing.
+// recipient is the newest report of the recipient's side of a transfer that goes elsewhere; nil where there is none.
 func (w *peerReport) recipient() *transferwire.Recipient {
 	if w == nil {
 		return nil

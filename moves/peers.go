@@ -26,25 +26,25 @@ var peerBucket = store.Declare("registry-peer", "moves", store.Deposited)
 
 // Peer is another installation that resources may move to or come from.
 type Peer struct {
-	Name        string    `json:"name"` // ours for it
+	Name        string    `json:"name"` // our name for it
 	ServiceURI  string    `json:"service_uri"`
 	Registries  []string  `json:"registries"` // that it keeps
 	TrustAnchor []byte    `json:"trust_anchor"`
 	TAL         string    `json:"tal"`
 	TLSRoots    string    `json:"tls_roots,omitempty"`
 	Added       time.Time `json:"added"`
-	// Called and Answered are the signing times of its newest call and of its newest reply: none that is older is taken.
+	// Called and Answered are the signing times of its newest call and of its newest reply. Older ones are refused.
 	Called   time.Time `json:"called,omitzero"`
 	Answered time.Time `json:"answered,omitzero"`
-	// Distrusted is since when an operator has nothing taken from it, and DistrustedFor why; zero where it is trusted.
+	// Distrusted is since when an operator distrusts it, zero where it is trusted. DistrustedFor is the reason.
 	Distrusted    time.Time `json:"distrusted,omitzero"`
 	DistrustedFor string    `json:"distrusted_for,omitempty"`
-	// CalledSeen and AnsweredSeen are the calls and the replies of those seconds: none is taken twice.
+	// CalledSeen and AnsweredSeen are digests of the calls and replies with these signing times: none is taken twice.
 	CalledSeen   []peer.Digest `json:"called_seen,omitempty"`
 	AnsweredSeen []peer.Digest `json:"answered_seen,omitempty"`
 }
 
-// calls and replies are what was heard of a peer, as package peer has it.
+// calls and replies are what was heard of a peer, as values of package peer.
 func (p *Peer) calls() peer.Heard   { return peer.Heard{LastSigned: p.Called, Seen: p.CalledSeen} }
 func (p *Peer) replies() peer.Heard { return peer.Heard{LastSigned: p.Answered, Seen: p.AnsweredSeen} }
 
@@ -63,7 +63,7 @@ func (p *Peer) forget() {
 	p.Called, p.Answered, p.CalledSeen, p.AnsweredSeen = time.Time{}, time.Time{}, nil, nil
 }
 
-// PeerStatus is how a peer stands, for people.
+// PeerStatus is the status of a peer, for people.
 type PeerStatus struct {
 	Peer
 	Handle          string    `json:"handle"` // what it calls itself in its messages to us
@@ -83,7 +83,7 @@ type contacts struct {
 
 var peerPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
-// handleOf is what the holder of an identity is called in messages: its key, so that both sides know it without asking.
+// handleOf is the handle, in messages, of an installation with an identity. It is made of the identity's key, so both sides know it.
 func handleOf(identity []byte) (string, *envelope.Trust, error) {
 	trust, err := envelope.ParseTrust(identity)
 	if err != nil {
@@ -92,7 +92,7 @@ func handleOf(identity []byte) (string, *envelope.Trust, error) {
 	return hex.EncodeToString(trust.KeyID()), trust, nil
 }
 
-// load reads the peers the first time. The lock is held.
+// load reads the peers from the store the first time. The caller holds c.mu.
 func (c *contacts) load(look func(func(store.Reader) error) error) error {
 	if c.loaded {
 		return nil
@@ -121,7 +121,7 @@ func (c *contacts) load(look func(func(store.Reader) error) error) error {
 	return err
 }
 
-// peer is one by its name.
+// peer is the record of a peer, by its name. It fails with NotFound.
 func (m *Mover) peer(name string) (*Peer, error) {
 	m.contacts.mu.Lock()
 	defer m.contacts.mu.Unlock()
@@ -134,7 +134,7 @@ func (m *Mover) peer(name string) (*Peer, error) {
 	return nil, fault.New(fault.NotFound, "no installation %q is known; 'cadastre registries list' shows those that are", name)
 }
 
-// findPeer is the one that calls itself so in its messages, as its door needs it.
+// findPeer finds a peer by its handle in messages.
 func (m *Mover) findPeer(handle string) (*Peer, bool) {
 	m.contacts.mu.Lock()
 	defer m.contacts.mu.Unlock()
@@ -145,8 +145,8 @@ func (m *Mover) findPeer(handle string) (*Peer, bool) {
 	return p, p != nil
 }
 
-// changePeer replaces a peer's record, durably before anybody sees it, in one transaction with what else is to be kept. Change
-// gets a copy, nil where there is none, and returns what is to be; nil removes it.
+// changePeer replaces a peer's record, in one transaction with what also writes. The change is durable before anybody sees it. Change
+// gets a copy of the record, nil where there is none, and returns the new one; nil removes it.
 func (m *Mover) changePeer(name string, change func(was *Peer) (*Peer, error), also ...func(store.Writer) error) error {
 	c := &m.contacts
 	c.mu.Lock()
@@ -198,9 +198,9 @@ func (m *Mover) changePeer(name string, change func(was *Peer) (*Peer, error), a
 	return nil
 }
 
-// Introduce is our introduction to other installations. The TAL is that of another trust anchor where registries here are
-// certified by one, below which others look for what we publish; empty for our own. Roots, in PEM, are of TLS authorities that
-// others do not know, besides the one that init made.
+// Introduce makes our introduction to other installations. Tal is empty for our own trust anchor. If registries here are certified below
+// another one, it is the TAL of that: others look there for what we publish. Roots are certificates of TLS authorities, in PEM, that
+// others do not know, besides the one that 'cadastre init' made.
 func (m *Mover) Introduce(tal, roots string) ([]byte, error) {
 	identity, err := m.engine.Federation.Introduction()
 	if err != nil {
@@ -240,7 +240,7 @@ func (m *Mover) Introduce(tal, roots string) ([]byte, error) {
 	return i.XML(), nil
 }
 
-// peerNames is the names of the installations that are known, sorted.
+// peerNames lists the names of the installations that are known, sorted.
 func (m *Mover) peerNames() []string {
 	m.contacts.mu.Lock()
 	defer m.contacts.mu.Unlock()
@@ -250,7 +250,7 @@ func (m *Mover) peerNames() []string {
 	return slices.Sorted(maps.Keys(m.contacts.byName))
 }
 
-// registriesHere is the handles of the RIRs and NIRs of the ledger, sorted.
+// registriesHere lists the handles of the RIRs and NIRs of the ledger, sorted.
 func registriesHere(l *holdings.Ledger) []string {
 	var list []string
 	for _, h := range l.Organisations() {
@@ -261,7 +261,8 @@ func registriesHere(l *holdings.Ledger) []string {
 	return list
 }
 
-// AddPeer gets to know another installation by its introduction, under a name of ours; without one, under what it calls itself.
+// AddPeer adds another installation by its introduction, and returns the name that it has here. Without a name it is the one in the
+// introduction.
 func (m *Mover) AddPeer(by holdings.By, name string, introduction []byte) (string, error) {
 	i, err := m.readIntroduction(introduction)
 	if err != nil {
@@ -308,7 +309,7 @@ func (m *Mover) UpdatePeer(by holdings.By, name string, introduction []byte) err
 	return err
 }
 
-// ResetPeer forgets when an installation signed its newest messages, so that one whose clock was wrong is heard again.
+// ResetPeer forgets when an installation signed its newest messages. It is for one whose clock was ahead: its messages are taken again.
 func (m *Mover) ResetPeer(_ holdings.By, name string) error {
 	err := m.changeKnown(name, func(p *Peer) error {
 		p.forget()
@@ -329,7 +330,7 @@ func (m *Mover) changeKnown(name string, change func(*Peer) error, also ...func(
 	}, also...)
 }
 
-// RemovePeer forgets an installation. It fails with Conflict while transfers with it are open: they could never end.
+// RemovePeer removes an installation. It fails with Conflict while transfers with it are open, since they could never end.
 func (m *Mover) RemovePeer(by holdings.By, name string) error {
 	err := m.changePeer(name, func(p *Peer) (*Peer, error) {
 		if p == nil {
@@ -347,7 +348,7 @@ func (m *Mover) RemovePeer(by holdings.By, name string) error {
 	return err
 }
 
-// openWith is the transfers with a peer that are not done.
+// openWith lists the transfers with a peer that are not done.
 func (m *Mover) openWith(name string) (open []uint64, err error) {
 	err = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		for _, t := range l.Unrest() {
@@ -380,7 +381,7 @@ func (m *Mover) Peers() ([]PeerStatus, error) {
 	return list, nil
 }
 
-// ShowPeer tells how an installation stands.
+// ShowPeer is the status of an installation. It fails with NotFound.
 func (m *Mover) ShowPeer(name string) (*PeerStatus, error) {
 	p, err := m.peer(name)
 	if err != nil {
@@ -416,7 +417,7 @@ func introduced(p *Peer, i *transferwire.Introduction) *Peer {
 	return p
 }
 
-// readIntroduction reads an introduction, and checks what can be checked of it by itself.
+// readIntroduction reads an introduction, and checks all that can be checked without the installation.
 func (m *Mover) readIntroduction(text []byte) (*transferwire.Introduction, error) {
 	i, err := transferwire.ParseIntroduction(text)
 	if err != nil {
@@ -441,7 +442,7 @@ func (m *Mover) readIntroduction(text []byte) (*transferwire.Introduction, error
 	return i, m.engine.CheckTAL(i.TAL)
 }
 
-// checkRoots wants certificates in PEM.
+// checkRoots checks that text is certificates in PEM.
 func checkRoots(text string) error {
 	n := 0
 	for rest := []byte(text); ; n++ {
@@ -459,7 +460,8 @@ func checkRoots(text string) error {
 	return nil
 }
 
-// checkRegistries keeps a name of a registry from meaning two: policies go by it. The lock of contacts is held.
+// checkRegistries refuses an introduction with a registry whose name is in use, since policies go by this name. The caller holds
+// contacts.mu.
 func (m *Mover) checkRegistries(name string, i *transferwire.Introduction) error {
 	for _, p := range m.contacts.byName {
 		for _, handle := range i.Registries {

@@ -12,10 +12,10 @@ import (
 	"cadastre/internal/validate"
 )
 
-// missingProof is what of a transfer from another installation nothing proves but its report; the zero value where all is proven. The
-// installation holds what moves where a certificate that it names is valid for that below the trust anchor of its introduction, is none of ours, and its key
-// speaks for the installation: below a trust anchor of several there are certificates of others, which anybody can name.
-// What its holder had authorised is what a ROA says there.
+// missingProof is the part of an incoming transfer that is not proven yet; the zero value if all is. The source's report is no proof.
+// That the source holds what moves is proven by certificates that its report names. Each has to be valid below the trust anchor of the
+// source's introduction, must not be one of ours, and its key has to have signed a statement about the source's identity: otherwise the
+// source could name a certificate of somebody else. What the holder had authorised is proven by ROAs below these.
 func (m *Mover) missingProof(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
@@ -54,8 +54,8 @@ func (m *Mover) missingProof(ctx context.Context, t *holdings.Transfer) (lack, e
 	return lack{}, nil
 }
 
-// seeSource is what our relying party saw below the trust anchor of a transfer's source after the transfer's last step; nil, and
-// what is waited for, where there is nothing yet.
+// seeSource is what our relying party saw, after the transfer's last step, below the trust anchor of its source. If there is no such
+// look yet it is nil, with the lack.
 func (m *Mover) seeSource(ctx context.Context, t *holdings.Transfer) (*relying.Report, lack) {
 	p, err := m.peer(t.Peer)
 	if err != nil {
@@ -71,7 +71,7 @@ func (m *Mover) seeSource(ctx context.Context, t *holdings.Transfer) (*relying.R
 	return report, lack{}
 }
 
-// notOurs tells of an authority whether it was fetched, and is neither one of ours nor below one.
+// notOurs returns a function that tells whether an authority was fetched, and is neither one of ours nor below one of ours.
 func (m *Mover) notOurs(r *relying.Report) func(*validate.AuthorityResult) bool {
 	below := m.belowOurs(r)
 	return func(a *validate.AuthorityResult) bool {
@@ -79,8 +79,8 @@ func (m *Mover) notOurs(r *relying.Report) func(*validate.AuthorityResult) bool 
 	}
 }
 
-// unauthorised is the first of some routes that no ROA of some authorities authorises; nil where all are. A ROA for more
-// authorises its parts.
+// unauthorised is the first route that no ROA of some authorities authorises; nil if all are authorised. A ROA for a wider prefix
+// authorises a route if its maximum length is long enough.
 func unauthorised(r *relying.Report, of func(*validate.AuthorityResult) bool, routes []holdings.Route) *holdings.Route {
 	if len(routes) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"cadastre/roa"
 )
 
-// report is our side's view of a transfer from or to another installation, as it is now.
+// report makes our side's report about a transfer from or to another installation, as the transfer is now.
 func (m *Mover) report(id uint64) (transferwire.Message, error) {
 	var source *transferwire.Source
 	var t *holdings.Transfer
@@ -34,14 +34,15 @@ func (m *Mover) report(id uint64) (transferwire.Message, error) {
 			source.Legs[i].CA = child.TrustAnchor
 		}
 	}
-	if t.State == holdings.Initiated { // afterwards the recipient's side has seen them
+	if t.State == holdings.Initiated { // afterwards the recipient's side has checked them
 		source.Certificates, err = m.certificatesAbove(t.From, t.Peer)
 	}
 	return source, err
 }
 
-// certificatesAbove is the certificates of an organisation and of those above it, below the root, with the proof for a peer that they
-// are ours: by them it sees that the organisation has what we say. Of a CA elsewhere those above it speak.
+// certificatesAbove lists the certificates of an organisation and of those above it, without the root's. With each comes a signature by
+// its key, for one peer: it proves that the certificate is ours. So the peer sees that the organisation holds what we say. If the
+// organisation's CA is elsewhere, we have no key of it, and the certificates above are the proof.
 func (m *Mover) certificatesAbove(holder, peer string) ([]transferwire.Shown, error) {
 	var above []string
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
@@ -92,7 +93,7 @@ func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transf
 	return s
 }
 
-// pathsOf names the legs of a transfer by what was delegated on to whom, as messages do.
+// pathsOf names the legs of a transfer as messages do: by the path of delegations from the first leg.
 func pathsOf(l *holdings.Ledger, legs []holdings.Leg) []string {
 	paths := make([]string, len(legs))
 	of, taken := map[string]string{}, map[string]bool{}
@@ -149,7 +150,7 @@ func (m *Mover) recipientReport(t *holdings.Transfer) (*transferwire.Recipient, 
 	return r, nil
 }
 
-// knownThere tells whether the source of an incoming transfer knows what is waited for here without being told: it waits on the source
+// knownThere tells whether the source of an incoming transfer need not be told what the transfer waits for here: it waits on the source
 // itself, and not for a proof.
 func knownThere(t *holdings.Transfer, waits []holdings.Waiting) bool {
 	if len(waits) != 1 {
@@ -166,9 +167,8 @@ func knownThere(t *holdings.Transfer, waits []holdings.Waiting) bool {
 	return false
 }
 
-// Offer is the parent_response for the CA, elsewhere, of an organisation whose resources move (RFC 8183, section 5.2.2): with
-// it the CA asks its new parent for certificates. Without a holder it is that of the first leg that has one. It fails with
-// NotFound where there is none, or not yet.
+// Offer is the parent_response (RFC 8183, section 5.2.2) for a CA elsewhere whose resources move. With it the CA asks its new parent for
+// certificates. Without a holder it is the offer of the first leg that has one. It fails with NotFound where there is none, or not yet.
 func (m *Mover) Offer(id uint64, holder string) ([]byte, error) {
 	var t *holdings.Transfer
 	var paths []string
@@ -227,7 +227,7 @@ func ledgerRoutes(routes []transferwire.Route) []holdings.Route {
 	return list
 }
 
-// elsewhere is what a peer is known by in decisions that its reports led to.
+// elsewhere is the actor and reason of decisions that a peer's report led to.
 func elsewhere(peer, reason string) holdings.By {
 	return holdings.By{Actor: peer, Reason: reason, Time: time.Now()}
 }

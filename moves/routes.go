@@ -11,9 +11,9 @@ import (
 	"cadastre/roa"
 )
 
-// bring sees to it that what the parties agreed on is wanted by the recipients: what the donor had authorised goes along
-// with the same holder, and with a new one where both agreed on a bridge; a new one has its own set besides. It changes
-// nothing where all is there. What a source elsewhere does not have any more goes.
+// bring gives the recipients of a transfer the intents that were agreed on. The donor's intents go along if the holder stays the same,
+// or if both agreed on a bridge; a new holder gets its own staged routes, too. Intents that a source elsewhere does not list any more
+// are removed. If all is there it changes nothing.
 func (m *Mover) bring(t *holdings.Transfer) error {
 	if t.Outgoing() {
 		return nil
@@ -24,7 +24,7 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 		out.ASPAs = b.ASPAs.Bring(wantedASPAs(t, b))
 		out.By = holdings.By{Actor: Actor, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
 		if t.Local() {
-			return nil, out, nil // what the donor has authorised is frozen here
+			return nil, out, nil // the donor's intents are here, and cannot change while the transfer is under way
 		}
 		now := map[roa.VRP]bool{}
 		for _, in := range want {
@@ -47,7 +47,7 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 	return err
 }
 
-// wanted is the intents of the recipients of a transfer.
+// wanted lists the intents that the recipients of a transfer are to have.
 func wanted(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []roa.Intent {
 	accepted := t.When(holdings.StepAccepted)
 	var list []roa.Intent
@@ -78,8 +78,9 @@ func carriedComment(t *holdings.Transfer) string {
 	return "bridge for the routes of " + t.Source()
 }
 
-// carried is, for each leg, what its donor, and those above it that lose it too, had authorised of what moves, where that goes
-// along. Of what others below it get with legs of their own, theirs is carried by these. What has ended is not among it.
+// carried lists, for each leg, the routes that go along: what the leg's donor, and organisations above it that lose the resources too,
+// had authorised for what moves. Routes of organisations further below are listed with their own legs. Routes that have ended are left
+// out.
 func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) [][]holdings.Route {
 	list := make([][]holdings.Route, len(t.Legs))
 	if !t.Kind.SameHolder() && t.Bridge == 0 {
@@ -91,7 +92,7 @@ func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) [][]holdings
 			list[i] = append(list[i], r)
 		}
 	}
-	now := time.Now() // the donor may be gone, and what it said older than the end of what it authorised
+	now := time.Now() // a report of the donor may be older than the end of a route in it
 	for i, leg := range t.Legs {
 		if leg.From != "" {
 			list[i] = b.Along(l, t, leg)
@@ -101,8 +102,8 @@ func carried(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) [][]holdings
 	return list
 }
 
-// settleRoutes does, when a transfer is over, what its end means for what it brought: the bridge gets its end, and what a
-// cancelled transfer brought goes. It changes nothing where that is done.
+// settleRoutes changes the intents that a transfer brought, when the transfer is over: after a finalisation the bridge's copies get their
+// end, after a cancellation all of them are removed. If that is done already it changes nothing.
 func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 	if t.Outgoing() || t.State == holdings.Finalised && t.Kind.SameHolder() {
 		return nil
@@ -128,12 +129,12 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 	return err
 }
 
-// bridgeEnd is when the copy of what the donor had authorised ends.
+// bridgeEnd is when the bridge's copies of the donor's intents end.
 func bridgeEnd(t *holdings.Transfer) time.Time {
 	return t.When(holdings.StepFinalised).Add(t.Bridge.Duration())
 }
 
-// stagedOf is the recipient's own set.
+// stagedOf is the set of the recipient's own routes.
 func stagedOf(t *holdings.Transfer) map[roa.VRP]bool {
 	staged := make(map[roa.VRP]bool, len(t.Routes))
 	for _, r := range t.Routes {
@@ -142,7 +143,7 @@ func stagedOf(t *holdings.Transfer) map[roa.VRP]bool {
 	return staged
 }
 
-// agreed is the VRPs that the recipient's side has to show, by leg: what the intents that came with the transfer authorise.
+// agreed lists, by holder, the VRPs that the recipient's side has to publish: what the intents that came with the transfer authorise.
 func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) map[string][]roa.VRP {
 	vrps := map[string][]roa.VRP{}
 	for _, in := range wanted(l, t, b) {
@@ -155,8 +156,7 @@ func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) map[string][]
 	return vrps
 }
 
-// routesIn is what an organisation and those below it that go along have authorised of what moves, for the installation
-// elsewhere that gets it.
+// routesIn lists all routes that go along with a transfer, for the report to the installation that gets it.
 func routesIn(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []holdings.Route {
 	var routes []holdings.Route
 	for _, of := range carried(l, t, b) {
@@ -165,7 +165,7 @@ func routesIn(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []holdings.
 	return routes
 }
 
-// within is the routes whose prefixes lie in a set, and those that do not.
+// within divides routes into those whose prefixes lie in a set, and the others.
 func within(routes []holdings.Route, s inr.Set) (in, out []holdings.Route) {
 	for _, r := range routes {
 		if s.ContainsPrefix(r.Prefix) {

@@ -10,17 +10,17 @@ import (
 
 func asText(asn uint32) string { return strconv.FormatUint(uint64(asn), 10) }
 
-// Status is how a transfer stands.
+// Status is the status of a transfer.
 type Status struct {
 	holdings.Transfer
-	Waits  string    `json:"waits,omitempty"`  // for what
-	On     string    `json:"on,omitempty"`     // on whom
-	Until  time.Time `json:"until,omitzero"`   // when that ends by itself
-	Odds   string    `json:"odds,omitempty"`   // how it ended otherwise at the other installation, and what that means
-	Agreed []roa.VRP `json:"agreed,omitempty"` // what the recipient's side authorises by it
+	Waits  string    `json:"waits,omitempty"`  // what it waits for
+	On     string    `json:"on,omitempty"`     // who has to do that
+	Until  time.Time `json:"until,omitzero"`   // when the wait ends by itself; zero if it does not
+	Odds   string    `json:"odds,omitempty"`   // how it ended differently at the other installation, and what follows
+	Agreed []roa.VRP `json:"agreed,omitempty"` // what the recipient's side is to authorise
 }
 
-// Show tells how a transfer stands, what it waits for, on whom, and until when.
+// Show is the status of a transfer. It fails with NotFound.
 func (m *Mover) Show(id uint64) (*Status, error) {
 	var s *Status
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
@@ -33,7 +33,7 @@ func (m *Mover) Show(id uint64) (*Status, error) {
 	return s, err
 }
 
-// List is all transfers, or those that are not done, the newest last.
+// List is the status of all transfers, or with open of those that are not done, the newest last.
 func (m *Mover) List(open bool) ([]Status, error) {
 	list := []Status{}
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {

@@ -55,9 +55,9 @@ func TestWaits(t *testing.T) {
 		transfer := func() *holdings.Transfer { l, _ := s.Ledger(); return l.Transfer(id) }
 		s.until(func() bool { return !transfer().Seen.IsZero() })
 		soaked := transfer().Seen.Add(transferSoak)
-		says("and then for a word of the source", "time", soaked)
+		says("and then that the source releases it", "time", soaked)
 		s.until(func() bool { return time.Now().After(soaked) })
-		says("a word of the source", "afrinic", never)
+		says("that the source releases it", "afrinic", never)
 		step(s.mover.Dispute(dispute, id))
 		says("the heirs disagree", "both registries", never)
 		step(s.mover.Resolve(s.By(), id))

@@ -6,8 +6,8 @@ import (
 	"cadastre/roa"
 )
 
-// Snapshot is a registry with its holders and all that they need to go on below another. It is made of the ledger and the
-// intents that are here, or of those that were deposited (see SnapshotOf).
+// Snapshot is a registry with its holders, and all that they need below another registry. It is made of a ledger and intents: those
+// here, or those of a deposit (SnapshotOf).
 type Snapshot struct {
 	Registry  string           `json:"registry"`
 	Resources inr.Set          `json:"resources"` // all that it held in the tree
@@ -18,12 +18,12 @@ type Snapshot struct {
 // SnapshotHolder is a holder directly below the registry, or below an NIR of it, with those below it.
 type SnapshotHolder struct {
 	Holder string `json:"holder"`
-	// Legs is what it and those below it held, those above first: with From and New, and CA where it has one elsewhere.
+	// Legs is what the holder and those below it held, from the top down. From and New are set, and CA where that is elsewhere.
 	Legs   []holdings.Leg   `json:"legs"`
-	Routes []holdings.Route `json:"routes,omitempty"` // what they had authorised, each once
+	Routes []holdings.Route `json:"routes,omitempty"` // what they had authorised, without duplicates
 }
 
-// SnapshotOf is the snapshot of a registry in a ledger. Identities is those of the delegated CAs (RFC 8183), by organisation.
+// SnapshotOf makes the snapshot of a registry in a ledger. Identities are those of delegated CAs (RFC 8183), DER, by organisation.
 func SnapshotOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, registry string) *Snapshot {
 	registry = holdings.Fold(registry)
 	e := &Snapshot{Registry: registry, Resources: l.InTree(registry), NIRs: nirs(l, registry), Holders: []SnapshotHolder{}}
@@ -44,7 +44,7 @@ func SnapshotOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, r
 	return e
 }
 
-// nirs is the registries below another.
+// nirs lists the NIRs below a registry.
 func nirs(l *holdings.Ledger, registry string) []string {
 	var list []string
 	for _, child := range l.Children(registry) {
@@ -55,7 +55,7 @@ func nirs(l *holdings.Ledger, registry string) []string {
 	return list
 }
 
-// within is the snapshot without what is not in a set, and what that was.
+// within is the part of a snapshot that lies in a set, and the resources of the rest.
 func (e *Snapshot) within(s inr.Set) (*Snapshot, inr.Set) {
 	out := &Snapshot{Registry: e.Registry, Resources: e.Resources.Intersect(s), NIRs: e.NIRs, Holders: []SnapshotHolder{}}
 	var lost []inr.Set

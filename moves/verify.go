@@ -12,28 +12,28 @@ import (
 	"cadastre/internal/transferwire"
 )
 
-// Verdict is what is proven of evidence.
+// Verdict is what VerifyEvidence found to be proven.
 type Verdict struct {
 	Signer   string    `json:"signer"`    // identifier of the identity's key, hex
 	SignedAt time.Time `json:"signed_at"` // by the clock of the signer
 	SHA256   string    `json:"sha256"`    // of the evidence, hex
-	Objects  int       `json:"objects"`   // that it names by hash
-	Proven   int       `json:"proven"`    // messages of which it has what their authors signed
-	Unproven int       `json:"unproven"`  // messages of which it has not
-	Peers    []Author  `json:"peers"`     // who signed those of the other installation
+	Objects  int       `json:"objects"`   // published objects that it names by hash
+	Proven   int       `json:"proven"`    // messages with the signature of their author
+	Unproven int       `json:"unproven"`  // messages without
+	Peers    []Author  `json:"peers"`     // who signed the messages of the other installation
 	Evidence Evidence  `json:"evidence"`
 }
 
-// Author is an identity that messages are proven by.
+// Author is an identity that messages are signed under.
 type Author struct {
 	SHA256   string `json:"sha256"` // of its certificate, hex
 	Messages int    `json:"messages"`
 }
 
-// VerifyEvidence proves that an installation signed evidence, and that it agrees with itself: messages have their hashes and are what
-// their authors signed, and steps are those of their decisions. With identities of a peer, what came from the other installation
-// has to be signed under one of them; without, Peers says under which it is. It fails with BadInput where the text is no evidence,
-// Secret where it is not signed by this identity, and Invalid where it is not what was signed, or disagrees with itself.
+// VerifyEvidence checks that an installation signed evidence, and that the evidence is consistent: messages have their hashes and are
+// what their authors signed, and each step is in its decision. With identities of peers, messages of the other installation have to be
+// signed under one of them; without, Verdict.Peers says under which they are. It fails with BadInput where the text is no evidence,
+// Secret where it is not signed by this identity, and Invalid where it is not what was signed, or is not consistent.
 func VerifyEvidence(text, identity []byte, peers ...[]byte) (*Verdict, error) {
 	var signed SignedEvidence
 	if err := json.Unmarshal(text, &signed); err != nil {
@@ -64,7 +64,7 @@ func VerifyEvidence(text, identity []byte, peers ...[]byte) (*Verdict, error) {
 	return v, v.prove(peers)
 }
 
-// prove opens what authors signed.
+// prove checks the signatures of messages.
 func (v *Verdict) prove(peers [][]byte) error {
 	wanted := map[string]bool{}
 	for _, peer := range peers {
@@ -100,7 +100,7 @@ func (v *Verdict) prove(peers [][]byte) error {
 	return nil
 }
 
-// wrote counts a message of the other installation, by the identity that it is proven by.
+// wrote counts a message of the other installation, by the identity that signed it.
 func (v *Verdict) wrote(signer string) {
 	i := slices.IndexFunc(v.Peers, func(a Author) bool { return a.SHA256 == signer })
 	if i < 0 {
@@ -110,14 +110,14 @@ func (v *Verdict) wrote(signer string) {
 	v.Peers[i].Messages++
 }
 
-// hashIn is the hash that a statement has.
+// hashIn is the hash in a statement.
 func hashIn(statement []byte) string {
 	_, rest, _ := bytes.Cut(statement, []byte(`sha256="`))
 	hash, _, _ := bytes.Cut(rest, []byte(`"`))
 	return string(hash)
 }
 
-// check tells where evidence disagrees with itself.
+// check checks that evidence is consistent; the error says where it is not.
 func (v *Verdict) check() error {
 	ev := &v.Evidence
 	if ev.Format != EvidenceFormat {

@@ -8,35 +8,35 @@ import (
 	"cadastre/holdings"
 )
 
-// What a transfer needs that the mover finds, and the ledger does not know.
+// What a transfer needs, as far as only the mover knows it, not the ledger. The fields named here are those of holdings.Waiting.
 const (
-	needTrust       holdings.Need = "trust"           // of the installation Of
-	needSettling    holdings.Need = "settling"        // of an error; Says is it
-	needParent      holdings.Need = "parent"          // that a parent outside the tree certifies Resources to Of; Says is who
+	needTrust       holdings.Need = "trust"           // that an operator trusts the installation Of again
+	needSettling    holdings.Need = "settling"        // that the error in Says is settled
+	needParent      holdings.Need = "parent"          // that a parent elsewhere, in Says, certifies Resources to Of
 	needOwnProof    holdings.Need = "own certificate" // that the installation Of names its certificate
-	needProof       holdings.Need = "proof"           // that it shows one of its own for Resources
-	needProvenROA   holdings.Need = "proven ROA"      // that it shows a ROA; Says is which
-	needLook        holdings.Need = "look"            // at what is published here, or by the installation Of; Says is why there is none
+	needProof       holdings.Need = "proof"           // that the installation Of shows a certificate of its own for Resources
+	needProvenROA   holdings.Need = "proven ROA"      // that the installation Of shows the ROA in Says
+	needLook        holdings.Need = "look"            // a look at what is published here, or by the installation Of; Says is why there is none
 	needPlace       holdings.Need = "place"           // that the installation Of says where it publishes its side
-	needCertificate holdings.Need = "certificate"     // that Of has one for Resources
+	needCertificate holdings.Need = "certificate"     // that Of has a certificate for Resources
 	needValid       holdings.Need = "something valid" // that the CA of Of publishes something valid for Resources
-	needROA         holdings.Need = "ROA"             // that the CA of Of publishes a ROA; Says is which
-	needReport      holdings.Need = "report"          // the newest one of the installation Of
-	needReply       holdings.Need = "reply"           // of the installation Of
-	needAuthorities holdings.Need = "authorities"     // what they have yet to do; Says is that
-	needThere       holdings.Need = "there"           // what the other installation waits for; Says is that
-	needOffer       holdings.Need = "offer"           // that somebody decides whether the CA of the donor is to be that of Of, which has Resources too
+	needROA         holdings.Need = "ROA"             // that the CA of Of publishes the ROA in Says
+	needReport      holdings.Need = "report"          // a newer report of the installation Of
+	needReply       holdings.Need = "reply"           // a reply of the installation Of
+	needAuthorities holdings.Need = "authorities"     // what authorities here have yet to do, in Says
+	needThere       holdings.Need = "there"           // what the other installation waits for, in Says
+	needOffer       holdings.Need = "offer"           // that an operator decides whether the donor's CA is to be that of Of, which also holds Resources
 	needBatch       holdings.Need = "batch"           // that Number holders of the batch before are published
 	needPace        holdings.Need = "pace"            // the time of the next batch
-	needOnTheirWay  holdings.Need = "on their way"    // Number holders
-	needLeftOut     holdings.Need = "left out"        // Number holders
-	needSettlement  holdings.Need = "settlement"      // with the installation Of, where it ended otherwise; Says is how
+	needOnTheirWay  holdings.Need = "on their way"    // Number holders that are on their way
+	needLeftOut     holdings.Need = "left out"        // Number holders that were left out
+	needSettlement  holdings.Need = "settlement"      // a settlement with the installation Of, where the transfer ended as Says
 )
 
 const soakInWords = "that readers have had the time to see the recipient's side"
 
-// inWords has what each need is in English. It is the one place where waits are put into words: for the API, whose field 'waits' has
-// always been text, and for the report to another installation.
+// inWords has each need in English. It is the only place where waits become words: for the field 'waits' of the API, and for the report
+// to another installation.
 var inWords = map[holdings.Need]func(w holdings.Waiting) string{
 	holdings.NeedResolution: func(w holdings.Waiting) string { return "that the dispute is resolved: " + w.Says },
 	holdings.NeedTurn:       always("its turn, which the handoff gives it"),
@@ -55,8 +55,8 @@ var inWords = map[holdings.Need]func(w holdings.Waiting) string{
 	holdings.NeedPublishedThere:  func(w holdings.Waiting) string { return "that " + w.Of + " publishes its side" },
 	holdings.NeedPublished:       always("that the recipient's side is published"),
 	holdings.NeedSoak:            always(soakInWords),
-	holdings.NeedSoakAndWord:     always(soakInWords + ", and then for a word of the source, which holds it back"),
-	holdings.NeedWord:            always("a word of the source, which holds it back"),
+	holdings.NeedSoakAndWord:     always(soakInWords + ", and then that the source releases it"),
+	holdings.NeedWord:            always("that the source releases it"),
 	holdings.NeedFinalising:      always("its finalisation, which is due"),
 	holdings.NeedAnnouncing:      func(w holdings.Waiting) string { return "that " + w.Of + " knows that it is over" },
 	holdings.NeedRecipientGone:   always("that what the recipient's side had got is withdrawn"),
@@ -87,7 +87,7 @@ var inWords = map[holdings.Need]func(w holdings.Waiting) string{
 	needROA: func(w holdings.Waiting) string {
 		return fmt.Sprintf("that the CA of %s publishes a ROA for %s", w.Of, w.Says)
 	},
-	needReport:      func(w holdings.Waiting) string { return "the last word of " + w.Of },
+	needReport:      func(w holdings.Waiting) string { return "a newer report of " + w.Of },
 	needReply:       func(w holdings.Waiting) string { return "that " + w.Of + " answers" },
 	needAuthorities: func(w holdings.Waiting) string { return w.Says },
 	needThere:       func(w holdings.Waiting) string { return w.Says },
@@ -122,7 +122,7 @@ func lookInWords(w holdings.Waiting) string {
 	return text
 }
 
-// put puts what a transfer waits for into words: for what, on whom, and until when that lasts at most.
+// put puts into words what a transfer waits for, and on whom. Until is the earliest time at which one of the waits ends by itself.
 func put(list []holdings.Waiting) (what, on string, until time.Time) {
 	var whats, ons []string
 	for _, w := range list {

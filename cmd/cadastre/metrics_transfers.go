@@ -18,7 +18,7 @@ func newTransferDescs(desc func(name, help string, labels ...string) *prometheus
 		transfers: desc("transfers", "Transfers of resources from one holder to another, by state.", "state"),
 		open:      desc("transfers_open", "Transfers with something still to be done."),
 		disputed:  desc("transfers_disputed", "Transfers that are parked by a dispute, with both sides valid."),
-		held:      desc("transfers_held", "Transfers that wait for a word of the source."),
+		held:      desc("transfers_held", "Transfers that wait until their source releases them."),
 		oldest:    desc("transfers_oldest_waiting_seconds", "Seconds since the open transfer that took no step for the longest time took its last; 0 while none is open."),
 	}
 }
