@@ -39,7 +39,7 @@ func readAddresses(r store.Reader) (*Addresses, error) {
 	return was, err
 }
 
-// checkAddresses refuses a policy whose addresses are not those that the issued objects name.
+// checkAddresses refuses a policy with other addresses than those that the issued objects name.
 func checkAddresses(r store.Reader, p *Policy) error {
 	was, err := readAddresses(r)
 	if err != nil {
@@ -53,8 +53,8 @@ func checkAddresses(r store.Reader, p *Policy) error {
 	return nil
 }
 
-// CheckMovable says why an installation cannot change its addresses now: what is under way between two places has to come to
-// its end first, and what others have signed for the old address cannot be signed anew here.
+// CheckMovable checks whether an installation can change its addresses now; the error says why not. Transfers, key rolls and moves that
+// are under way have to end first. What others have signed for the old address cannot be signed anew here.
 func (e *Engine) CheckMovable() error {
 	for _, p := range e.Federation.Publishers() {
 		if p.Objects > 0 {
@@ -81,10 +81,9 @@ func (e *Engine) CheckMovable() error {
 	return nil
 }
 
-// Readdress makes a store, in which nothing else happens meanwhile, one that has issued nothing yet for the addresses of
-// policy. Ledger, intents, peers, identity and the trust anchor's key stay. All other keys are new, each repository begins a
-// new session, and everything is to be issued anew. What parents elsewhere had certified is forgotten: it names the old
-// address.
+// Readdress prepares a store for the addresses of policy. Nothing else may use the store meanwhile. Ledger, intents, peers, identity and
+// the trust anchor's key stay. All other keys are new, each repository begins a new session, and everything has to be issued anew. What
+// parents elsewhere had certified is forgotten, since it names the old address.
 func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byte, by holdings.By) error {
 	was, err := PublishedAt(st)
 	if err != nil {
@@ -134,7 +133,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 	return err
 }
 
-// reanchor makes the trust anchor's certificate anew for the addresses of policy. Its manifests are numbered on.
+// reanchor makes the trust anchor's certificate anew for the addresses of policy. The numbers of its manifests go on.
 func reanchor(w store.Writer, policy *Policy, a *issued.Authority, key crypto.Signer, now time.Time) error {
 	a.CertificateURI, a.CertSerial, a.CertExpires = policy.AnchorURI(), object.NewSerial(), now.Add(issued.AnchorLife.Life).UTC().Truncate(time.Second)
 	a.ThisUpdate, a.NextUpdate, a.ManifestSerial, a.Shed = time.Time{}, time.Time{}, nil, time.Time{}
@@ -151,7 +150,7 @@ func reanchor(w store.Writer, policy *Policy, a *issued.Authority, key crypto.Si
 	return store.PutValue(w, issued.Authorities, []byte(issued.AnchorHolder), a)
 }
 
-// empty removes all that is in a bucket.
+// empty removes all records of a bucket.
 func empty(w store.Writer, bucket store.Bucket) error {
 	var keys [][]byte
 	for record, err := range w.Scan(bucket, nil) {
@@ -168,7 +167,7 @@ func empty(w store.Writer, bucket store.Bucket) error {
 	return nil
 }
 
-// Peers is who has to be told of a new address, by what each is to us; each list is sorted.
+// Peers lists who has to be told of a new address. Each list is sorted.
 type Peers struct {
 	Children   []string `json:"children"`
 	Publishers []string `json:"publishers"`

@@ -21,8 +21,8 @@ import (
 	"cadastre/rrdp"
 )
 
-// anchorFile is the trust anchor's key, apart from the store and under a passphrase of its own, so that it can be kept
-// elsewhere. Only the root's certificate and the anchor's own manifest and CRL need it.
+// anchorFile is the file with the trust anchor's key. It is not in the store and may have a passphrase of its own, so that it can be kept
+// elsewhere. Only the root's certificate and the anchor's own manifest and CRL need the key.
 type anchorFile struct {
 	Vault  json.RawMessage `json:"vault"`
 	KeyID  string          `json:"key_id"`
@@ -50,7 +50,7 @@ func openAnchor(dir string, passphrase []byte) (crypto.Signer, error) {
 	return vault.Open(f.KeyID, f.Sealed)
 }
 
-// firstRevision is the revision that Init leaves.
+// firstRevision is the revision of a store after Init.
 const firstRevision store.Revision = 1
 
 // Init makes a new installation in an empty store: the organisations, a key vault, an empty repository for each
@@ -62,7 +62,7 @@ func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisatio
 	})
 }
 
-// found makes a new installation, whose ledger fill writes. Everything in the store is one transaction.
+// found makes a new installation. Fill writes its ledger. All changes of the store are one transaction.
 func found(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, now time.Time, fill func(store.Writer) error) error {
 	vault, header, err := keys.NewVault(passphrase)
 	if err != nil {
@@ -111,8 +111,8 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 	return err
 }
 
-// newAnchor makes the trust anchor's key and certificate. It holds everything, so that it never has to change with
-// what anyone below it holds.
+// newAnchor makes the trust anchor's key and certificate. The certificate names all resources, so it need not change when holdings below
+// it do.
 func newAnchor(policy *Policy, installation string, tree []holdings.Organisation, passphrase []byte, now time.Time) (*issued.Authority, []byte, []byte, error) {
 	root := slices.IndexFunc(tree, func(o holdings.Organisation) bool { return o.Kind == holdings.Root })
 	if root < 0 {

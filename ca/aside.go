@@ -11,8 +11,8 @@ import (
 	"cadastre/internal/fault"
 )
 
-// waiting is an organisation whose work failed for a reason of its own. It is set aside, so that it does not hold up the
-// others: its manifest is renewed as ever, and the rest is tried again, after a failure each time twice as late.
+// waiting is the record of a quarantined organisation: its work failed for a reason of its own, and must not delay the others. Its
+// manifest is still renewed. The rest is tried again; the delay doubles with each failure.
 type waiting struct {
 	err      error
 	since    time.Time // of the first failure
@@ -24,7 +24,7 @@ type waiting struct {
 // mostDelay is the longest that a failure waits to be tried again.
 const mostDelay = time.Hour
 
-// next is when there is something to do for one that waits: its next try, or its manifest before that.
+// next is when there is something to do for a quarantined organisation: the next try, or its manifest before that.
 func (w *waiting) next(manifestDue time.Time) time.Time {
 	if w.manifest {
 		return w.until
@@ -32,8 +32,8 @@ func (w *waiting) next(manifestDue time.Time) time.Time {
 	return issued.Sooner(w.until, manifestDue)
 }
 
-// ownFault tells whether a batch failed because of what is in it, so that another may succeed. A full disk or an end of
-// the program is nobody's own.
+// ownFault tells whether a batch failed because of what is in it, so that another batch may succeed. A full disk, or the end of the
+// program, is no such reason.
 func ownFault(err error) bool {
 	switch fault.KindOf(err) {
 	case fault.Invalid, fault.BadInput, fault.NotFound, fault.Corrupt, fault.Secret:
@@ -43,8 +43,8 @@ func ownFault(err error) bool {
 	}
 }
 
-// takeApart does the parts of a batch that failed as a whole, by halves, down to those that are at fault. These are set
-// aside. It is not done when a decision has overtaken a part.
+// takeApart executes the parts of a batch that failed. It halves them until the parts that fail are known; their organisations are
+// quarantined. Done is false if a decision has overtaken a part.
 func (e *Engine) takeApart(ctx context.Context, parts [][]plan.Update, cause error) (done bool, err error) {
 	if len(parts) == 1 {
 		e.setAside(parts[0], cause)
@@ -84,7 +84,7 @@ func (e *Engine) setAside(part []plan.Update, cause error) {
 	e.Observer.Refused(fault.KindOf(cause))
 }
 
-// mended forgets the failures of organisations whose work was tried again by a plan made at a time, and did not fail.
+// mended ends the quarantine of organisations whose work was tried again, by a plan made at the given time, and did not fail.
 func (e *Engine) mended(set []string, planned time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,13 +96,13 @@ func (e *Engine) mended(set []string, planned time.Time) {
 	}
 }
 
-// isAside tells whether an organisation waits at a time. The engine's mu is held.
+// isAside tells whether an organisation is quarantined, and not to be tried again yet. The caller holds the engine's mu.
 func (e *Engine) isAside(holder string, now time.Time) bool {
 	w := e.aside[holder]
 	return w != nil && now.Before(w.until)
 }
 
-// asideError is why some work is not done although all else is; nil where there is none.
+// asideError says which organisations are quarantined, and why; nil where there are none.
 func (e *Engine) asideError() error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -37,7 +37,7 @@ func (e *Engine) ChangeASPAs(by holdings.By, f *aspa.File, opt aspa.Options, con
 	})
 }
 
-// ASPAs goes through the intents of ASPAs of a holder, or of all when none is named, with how each stands.
+// ASPAs calls each for every ASPA intent of a holder, with its status; for those of all holders if none is named.
 func (e *Engine) ASPAs(holder string, each func(aspa.Intent, roa.Status)) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -72,8 +72,8 @@ func (e *Engine) ASPAs(holder string, each func(aspa.Intent, roa.Status)) error 
 	})
 }
 
-// ASPALines is the ASPAs that a validator prints that fetches now, or with committed those that are signed, as text, by customer: what
-// several authorities say of one customer is put together as a validator does.
+// ASPALines lists the validated ASPA payloads that a validator prints now, as text, by customer AS; with committed, those of all objects
+// that are signed. ASPAs of several authorities for one customer AS are merged, as validators do.
 func (e *Engine) ASPALines(committed bool) ([]string, error) {
 	list := e.publishedSays
 	if committed {
@@ -102,10 +102,10 @@ func (e *Engine) ASPALines(committed bool) ([]string, error) {
 // aspaEffect is what a decision does to ASPAs.
 type aspaEffect struct {
 	gained, gone []aspa.VAP
-	lost         map[string][]aspa.VAP // by holder, those of which nothing of the same customer stands after it
+	lost         map[string][]aspa.VAP // by holder: those whose customer AS has no ASPA after the decision
 }
 
-// aspaEffect computes what a decision does to ASPAs. Changed is what it changes of intents, by holder. The engine's mu is held.
+// aspaEffect computes what a decision does to ASPAs. Changed is its change of intents, by holder. The caller holds the engine's mu.
 func (e *Engine) aspaEffect(o *holdings.Outcome, changed map[string]*roa.Outcome) aspaEffect {
 	f := aspaEffect{lost: map[string][]aspa.VAP{}}
 	var before, after []aspa.VAP

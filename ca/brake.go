@@ -24,19 +24,18 @@ import (
 	"cadastre/roa"
 )
 
-// brakeBucket keeps what decisions took away that passed the brake without a code: by their numbers, big-endian, for as long as
-// Policy.BrakeWindow.
+// brakeBucket keeps what decisions took away without a code: by the decision's number, big-endian, for Policy.BrakeWindow.
 var brakeBucket = store.Declare("brake", "ca", store.Withheld("what was taken away of late without a code: the successor's brake begins anew"))
 
-// brakeSecretKey is where the secret stands that codes are made with.
+// brakeSecretKey is the key of the secret from which codes are made.
 var brakeSecretKey = []byte("brake secret")
 
-// brake holds decisions that take away much. It keeps how much there is, in step with the decisions, and what they took away of late.
-// Its totals are made when they are first asked for.
+// brake holds back decisions that take away too much. It keeps how much there is, and what decisions took away of late, and is brought
+// up to date with each decision. Its totals are computed when they are first needed.
 type brake struct {
-	secret []byte // codes are made with it, so that nobody can make one who did not ask for the plan
+	secret []byte // codes are made with it, so that nobody can compute a code without asking for the plan
 
-	mu     sync.Mutex         // guards what follows; may be taken while the engine's mu is held, not the other way
+	mu     sync.Mutex         // guards the following; may be taken while the engine's mu is held, not the other way round
 	recent []taken            // within the window, oldest first
 	parts  map[string]amounts // of each organisation
 	totals map[string]amounts // by registry, of all under the empty name; nil until they are first asked for
@@ -55,15 +54,15 @@ type loss struct {
 	VRPs      []roa.VRP  `json:"vrps,omitempty"`
 	ASPAs     []aspa.VAP `json:"aspas,omitempty"`
 	Resources inr.Set    `json:"resources,omitzero"`
-	All       bool       `json:"all,omitempty"` // nothing is left to it
-	// Own tells that the holder keeps its resources, and intents of it were removed.
+	All       bool       `json:"all,omitempty"` // the holder has nothing left
+	// Own tells that the holder keeps its resources, and intents of its own were removed.
 	Own bool `json:"own,omitempty"`
-	// Coming tells that it is decided and comes later: a transfer takes it when it is finalised. It counts from the decision on, cancelled
-	// or not.
+	// Coming tells that a transfer takes it away when it is finalised. It counts from the decision that began the transfer, even if the
+	// transfer is cancelled.
 	Coming bool `json:"coming,omitempty"`
 }
 
-// amounts is how much there is of what can be lost.
+// amounts counts what can be lost.
 type amounts struct{ vrps, aspas, holders, v4, v6, asns uint64 }
 
 func (a amounts) plus(b amounts) amounts {
@@ -74,7 +73,7 @@ func (a amounts) minus(b amounts) amounts {
 	return amounts{a.vrps - b.vrps, a.aspas - b.aspas, a.holders - b.holders, a.v4 - b.v4, a.v6 - b.v6, a.asns - b.asns}
 }
 
-// loadBrake reads what is kept of the brake.
+// loadBrake reads the brake's secret and records from the store.
 func loadBrake(st store.Store) (*brake, error) {
 	b := &brake{parts: map[string]amounts{}}
 	err := st.View(func(r store.Reader) error {
@@ -98,15 +97,16 @@ func newBrakeSecret() []byte {
 	return secret
 }
 
-// Code is what lets a plan pass that somebody has looked at. Another plan has another code, and so has another installation.
+// Code is the code of a plan. Who repeats a command with the code of its plan has seen that plan. The code differs for each plan and
+// each installation.
 func (e *Engine) Code(plan []byte) string {
 	h := hmac.New(sha256.New, e.brake.secret)
 	_, _ = h.Write(plan) // a hash takes every write
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
-// brakeOn says why the brake would hold that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass;
-// nothing where it would not. The engine's mu is held.
+// brakeOn says why the brake would hold the loss of VRPs of a holder, and the code that lets it pass; both are empty where it would not.
+// The caller holds the engine's mu.
 func (e *Engine) brakeOn(holder string, lost []roa.VRP) (why, code string) {
 	if why = e.weigh(time.Now(), []loss{{Holder: holder, VRPs: lost}}); why == "" {
 		return "", ""
@@ -118,7 +118,7 @@ func (e *Engine) brakeOn(holder string, lost []roa.VRP) (why, code string) {
 	return why, e.Code(plan)
 }
 
-// write keeps the record of what a decision takes away, for the decisions that come after it.
+// write keeps the record of what a decision takes away: later decisions are weighed together with it.
 func (b *brake) write(w store.Writer, o *holdings.Outcome, losses []loss, window time.Duration) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,8 +135,7 @@ func (b *brake) write(w store.Writer, o *holdings.Outcome, losses []loss, window
 	return store.PutValue(w, brakeBucket, binary.BigEndian.AppendUint64(nil, o.Decision.ID), taken{o.Decision.ID, o.Decision.Time, losses})
 }
 
-// apply notes a decision that was written and made so: what it took away, and what there is of those whose share it changed. The
-// engine's mu is held.
+// apply brings the brake up to date with a decision that was committed and applied. The caller holds the engine's mu.
 func (b *brake) apply(e *Engine, o *holdings.Outcome, intents *roa.Outcome, losses []loss) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,7 +157,7 @@ func (b *brake) apply(e *Engine, o *holdings.Outcome, intents *roa.Outcome, loss
 // within tells whether it was not longer ago than the window.
 func (t *taken) within(now time.Time, window time.Duration) bool { return t.At.After(now.Add(-window)) }
 
-// count brings the totals up to date with what an organisation has. The brake's mu and the engine's are held.
+// count brings the totals up to date with what an organisation has. The caller holds the brake's mu and the engine's.
 func (b *brake) count(e *Engine, holder string) {
 	was, now := b.parts[holder], e.amountOf(holder)
 	b.parts[holder] = now
@@ -167,7 +166,7 @@ func (b *brake) count(e *Engine, holder string) {
 	}
 }
 
-// total counts what there is where that was not done yet. The brake's mu and the engine's are held.
+// total computes the totals if that was not done yet. The caller holds the brake's mu and the engine's.
 func (b *brake) total(e *Engine) {
 	if b.totals != nil {
 		return
@@ -178,9 +177,9 @@ func (b *brake) total(e *Engine) {
 	}
 }
 
-// amountOf is what an organisation adds to what there is. Addresses count where they leave a registry or come from outside the
-// tree; what a holder delegates on is its own already. A registry has VRPs alone: what else it has is its holders'. The engine's mu
-// is held.
+// amountOf is what an organisation adds to the totals. Addresses are counted for the organisation that got them from a registry, or from
+// outside the tree; if it delegates them on they are not counted again. For a registry only its own VRPs and ASPAs count. The caller
+// holds the engine's mu.
 func (e *Engine) amountOf(holder string) amounts {
 	holding := e.ledger.Holding(holder)
 	if holding.Empty() {
@@ -202,7 +201,7 @@ func (e *Engine) amountOf(holder string) amounts {
 	return a
 }
 
-// scope is a registry, or a holder by itself; both empty for all there is.
+// scope is a registry, or a single holder; both fields are empty for the whole installation.
 type scope struct{ registry, holder string }
 
 // tally is what is lost within a scope.
@@ -213,11 +212,11 @@ type tally struct {
 	resources       []inr.Set
 }
 
-// tallies are what a decision takes away within the scopes that it takes from, and what went there before.
+// tallies has, for each scope that a decision takes from, what it takes away there and what was taken away there before.
 type tallies map[scope]*struct{ now, before tally }
 
-// add counts losses: of a decision, or of those before it. These count only where the decision takes something too. The engine's mu is
-// held.
+// add counts losses: of the decision or, with before, of earlier ones. Earlier losses count only in scopes that the decision takes from.
+// The caller holds the engine's mu.
 func (t tallies) add(e *Engine, losses []loss, before bool) {
 	for _, l := range losses {
 		within := []scope{{}, {registry: e.registryOf(l.Holder)}}
@@ -250,8 +249,8 @@ func (t tallies) add(e *Engine, losses []loss, before bool) {
 	}
 }
 
-// weigh says why the brake holds a decision that takes this away; nothing where it does not. What went within the window before counts
-// too, unless it is back. The engine's mu is held, if only for reading.
+// weigh says why the brake holds a decision with these losses; empty where it does not. Losses of earlier decisions within the window
+// count, too, unless they were made good. The caller holds the engine's mu, at least for reading.
 func (e *Engine) weigh(now time.Time, losses []loss) string {
 	if len(losses) == 0 {
 		return ""
@@ -282,8 +281,8 @@ func (e *Engine) weigh(now time.Time, losses []loss) string {
 	return ""
 }
 
-// stillGone is what a decision took away and is not back: neither authorised again nor otherwise since, and not held again. The
-// engine's mu is held.
+// stillGone lists what a decision took away and nothing has replaced since: VRPs and ASPAs that are not authorised again, resources
+// that are not held again. The caller holds the engine's mu.
 func (e *Engine) stillGone(t taken) []loss {
 	var gone []loss
 	for _, l := range t.Losses {
@@ -302,18 +301,18 @@ func (e *Engine) stillGone(t taken) []loss {
 	return gone
 }
 
-// share is an amount of something, of which a few may always go while they are less than half.
+// share is how much of something is lost, and how much there is. A few may always be lost while they are less than half.
 type share struct {
 	what             string
 	now, before, had uint64
 	few              uint64
 }
 
-// fewVRPs may always go while they are less than half, and as many ASPAs.
+// fewVRPs is how many VRPs, and how many ASPAs, may always be lost while they are less than half.
 const fewVRPs = 10
 
-// tooMuchOf says why what is lost within a scope is too much, of what there is before the decision; nothing where it is not. A single
-// ROA or ASPA that its holder ends by itself never is.
+// tooMuchOf says why the losses within a scope are too much; empty where they are not. Had is what there was before the decision. One
+// ROA or ASPA that its holder removes is never too much.
 func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
 	shares := []share{{"VRPs", now.vrps, before.vrps, had.vrps, fewVRPs}, {"ASPAs", now.aspas, before.aspas, had.aspas, fewVRPs}}
 	of := ""
@@ -358,11 +357,10 @@ func tooMuch(p *Policy, lost, total, few uint64) bool {
 	return lost > few || 2*lost >= total
 }
 
-// replacements is VRPs by their prefixes.
+// replacements has VRPs by their prefixes.
 type replacements map[netip.Prefix][]roa.VRP
 
-// standIn tells whether one of them stands in for a VRP that goes: it is for the same prefix, or of the same AS for one that
-// covers it.
+// standIn tells whether one of them replaces a VRP that goes: it has the same prefix, or the same AS and a prefix that covers it.
 func (r replacements) standIn(v roa.VRP) bool {
 	for bits := v.Prefix.Bits(); bits >= 0; bits-- {
 		p := netip.PrefixFrom(v.Prefix.Addr(), bits).Masked()
@@ -375,7 +373,7 @@ func (r replacements) standIn(v roa.VRP) bool {
 	return false
 }
 
-// forGood is losses less what stands in the end, at this holder or another, and what the same decision puts something in place of.
+// forGood is losses without the VRPs that are there after the decision, at any holder, and without those that the decision replaces.
 func forGood(losses []loss, after, gained []roa.VRP) []loss {
 	if len(losses) == 0 {
 		return nil

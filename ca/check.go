@@ -13,12 +13,12 @@ import (
 	"cadastre/internal/validate"
 )
 
-// validation is how the gate looks at what we sign: as strictly as it can.
+// validation is how the gate checks what we sign: as strictly as it can.
 func (e *Engine) validation() validate.Options {
 	return validate.Options{P256: e.policy.Algorithm == object.P256}
 }
 
-// suites is what keys the gate knows besides RSA.
+// suites lists the kinds of keys that the gate accepts besides RSA.
 func (e *Engine) suites() []validate.Suite {
 	if e.policy.Algorithm == object.P256 {
 		return []validate.Suite{validate.P256}
@@ -26,13 +26,13 @@ func (e *Engine) suites() []validate.Suite {
 	return nil
 }
 
-// reading is how what others made is read: as every validator in use does.
+// reading is how objects of others are read: as strictly as a relying party does, not as the gate.
 func (e *Engine) reading() []validate.Option {
 	return validate.For(validate.RelyingParty, e.suites()...)
 }
 
-// check has the gate walk the state that would be, and compares the VRPs that it finds with those that were meant.
-// The verdict is to be accepted once the state is committed.
+// check has the gate walk the state as it would be with a batch, and compares the payloads that it finds with those that were meant. The
+// caller accepts the verdict once the batch is committed.
 func (e *Engine) check(ctx context.Context, b *issue.Batch, would validate.Point) (*validate.Verdict, error) {
 	byURI := map[string]*issue.Change{}
 	for _, c := range b.Changes {

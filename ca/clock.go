@@ -9,8 +9,8 @@ import (
 // offline tells whether nothing can be signed with an authority's key.
 func (e *Engine) offline(name issued.Name) bool { return name == issued.Anchor && e.anchor == nil }
 
-// due is the organisations for which something is due now, and when the next will be; zero where none is known. The engine's
-// mu is held.
+// due lists the organisations for which something is due now. Next is when something will be due, zero where that is not known. The
+// caller holds the engine's mu.
 func (e *Engine) due(now time.Time) (holders []string, next time.Time) {
 	signs := func(name issued.Name) bool { return !e.offline(name) }
 	waits := func(holder string) bool { return e.aside[holder] != nil } // what it waits for is below

@@ -15,7 +15,7 @@ import (
 	"cadastre/rrdp"
 )
 
-// moduleOf is the name of the repository in which a URI lies: a registry's, or the mirror of another's.
+// moduleOf is the name of the repository in which a URI lies: that of a registry, or the mirror of a remote repository.
 func (e *Engine) moduleOf(uri string) string {
 	if below, ours := strings.CutPrefix(uri, e.policy.RsyncBase); ours {
 		module, _, _ := strings.Cut(below, "/")
@@ -24,7 +24,7 @@ func (e *Engine) moduleOf(uri string) string {
 	return e.Federation.MirrorOf(uri)
 }
 
-// Get is the newest committed object at a URI; with it the engine is the state that the gate walks.
+// Get is the newest committed object at a URI.
 func (e *Engine) Get(uri string) ([]byte, bool) {
 	repository := e.repository(e.moduleOf(uri))
 	if repository == nil {
@@ -42,12 +42,12 @@ func (e *Engine) Hash(uri string) ([sha256.Size]byte, bool) {
 	return repository.Hash(uri)
 }
 
-// candidate is the state that would be: what a batch changes, over what is committed.
+// candidate is the state as it would be with a batch: what the batch changes, on top of what is committed. The gate walks it.
 type candidate struct {
 	engine  *Engine
 	files   map[string][]byte
 	changed map[string]*issued.Authority // by the URI of its certificate
-	moved   map[string]bool              // URIs at which an authority's certificate is no more
+	moved   map[string]bool              // URIs at which an authority's certificate is not any more
 }
 
 func (c candidate) Get(uri string) ([]byte, bool) {
@@ -57,7 +57,7 @@ func (c candidate) Get(uri string) ([]byte, bool) {
 	return c.engine.Get(uri)
 }
 
-// Root is the certificate at a URI that a parent outside the tree issued to an authority of ours.
+// Root is the certificate, by its URI, that a parent elsewhere issued to an authority of ours.
 func (e *Engine) Root(uri string) ([]byte, bool) {
 	a := e.issued.Border(uri)
 	if a == nil || a.Issuer != issued.Outside {
@@ -66,7 +66,7 @@ func (e *Engine) Root(uri string) ([]byte, bool) {
 	return e.taken(a)
 }
 
-// taken is the certificate that an authority has from outside the tree.
+// taken is the certificate from a parent elsewhere that an authority goes by.
 func (e *Engine) taken(a *issued.Authority) ([]byte, bool) {
 	got := e.receivedFor(a.Name)
 	switch {
@@ -108,9 +108,8 @@ func (c candidate) Hash(uri string) ([sha256.Size]byte, bool) {
 	return c.engine.Hash(uri)
 }
 
-// commit checks a batch and makes it the state: one transaction for the authorities, their products and revocations
-// and what their repositories will publish. With closing set, and where the batch lies in one repository alone, its
-// serial is closed in the same transaction.
+// commit checks a batch and commits it in one transaction: authorities, products, revocations, and what repositories will publish. With
+// closing set, and if the batch lies in one repository, the same transaction closes that repository's serial.
 func (e *Engine) commit(ctx context.Context, b *issue.Batch, closing bool) error {
 	files, changed, moved := map[string][]byte{}, map[string]*issued.Authority{}, map[string]bool{}
 	for name, c := range b.Changes {
@@ -152,8 +151,8 @@ func (e *Engine) commit(ctx context.Context, b *issue.Batch, closing bool) error
 	return nil
 }
 
-// commitBatches makes prepared batches of repositories the state: one transaction with them and what extra writes, which
-// may be nil. On an error all of them are abandoned. The engine's writing is held.
+// commitBatches commits prepared batches of repositories in one transaction, with what extra writes; extra may be nil. On an error all
+// of them are abandoned. The caller holds the engine's writing lock.
 func (e *Engine) commitBatches(prepared []*rrdp.Batch, extra func(store.Writer) error) error {
 	_, err := e.store.Update(store.Any, func(w store.Writer) error {
 		for _, p := range prepared {
@@ -176,7 +175,7 @@ func (e *Engine) commitBatches(prepared []*rrdp.Batch, extra func(store.Writer) 
 	return err
 }
 
-// prepare makes ready what each repository has to write.
+// prepare prepares a batch for each repository that files lie in.
 func (e *Engine) prepare(files map[string][]byte, closing bool) ([]*rrdp.Batch, error) {
 	perRepository := map[string][]rrdp.Change{}
 	for _, uri := range slices.Sorted(maps.Keys(files)) {
@@ -193,7 +192,7 @@ func (e *Engine) prepareChanges(perRepository map[string][]rrdp.Change, closing 
 		if repository == nil {
 			return nil, fault.New(fault.Internal, "there is no repository for %q", module)
 		}
-		own := e.repositories[module] != nil // of a mirror the serial is closed when the server has it
+		own := e.repositories[module] != nil // the serial of a mirror is closed later, when the server has all of it
 		p, err := repository.Prepare(perRepository[module], closing && own && len(perRepository) == 1)
 		if err != nil {
 			for _, p := range prepared {
@@ -222,7 +221,7 @@ func (e *Engine) write(w store.Writer, c *issue.Change, now time.Time) error {
 	return to.Write(w, now)
 }
 
-// remember keeps what was committed where plans and clocks look for it.
+// remember brings the index up to date with a batch that was committed.
 func (e *Engine) remember(b *issue.Batch) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -6,8 +6,8 @@ import (
 	"cadastre/rrdp"
 )
 
-// Compact drops from the repositories what no reader can ask for any more. It runs beside the engine's own work, one
-// repository after another.
+// Compact removes from the repositories what no reader can ask for any more, one repository after the other. The engine may run
+// meanwhile.
 func (e *Engine) Compact(ctx context.Context) error {
 	e.writing.Lock()
 	defer e.writing.Unlock()

@@ -14,15 +14,16 @@ import (
 	"cadastre/rrdp"
 )
 
-// Consent is how far a decision may go: only as far as saying what it would do, or past the brake with its code.
+// Consent says how a decision is to be taken: only computed, or past the brake.
 type Consent struct {
-	DryRun bool   `json:"dry_run,omitempty"`
-	Code   string `json:"code,omitempty"`
-	// Unbraked is for what a parent outside the tree has decided: to hold it back would keep nothing.
+	DryRun bool   `json:"dry_run,omitempty"` // compute the effect, and change nothing
+	Code   string `json:"code,omitempty"`    // lets a decision pass that the brake holds
+	// Unbraked is for decisions that the brake cannot prevent, or has weighed before: what a parent elsewhere took away, intents that end
+	// by their date, and steps of transfers and handoffs.
 	Unbraked bool `json:"-"`
 }
 
-// Import takes registries' files as what they delegate now. What it left out of them is in the effect.
+// Import takes registries' files: they say what each registry delegates now. Lines that were left out are in the effect.
 func (e *Engine) Import(by holdings.By, files []*holdings.File, opt holdings.ImportOptions, consent Consent) (*Effect, error) {
 	var omitted []string
 	f, err := e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
@@ -63,8 +64,8 @@ func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consen
 	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Revoke(by, holder, resources) }))
 }
 
-// Exchange gives an organisation resources in place of others, which it keeps until a deadline. Its warnings name those below it
-// that have something of the old.
+// Exchange gives an organisation resources in place of others, which it keeps until a deadline. Warnings in the effect name
+// organisations below it that have parts of the old ones.
 func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation, deadline time.Time, consent Consent) (*Effect, error) {
 	f, err := e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Exchange(by, give, want, deadline) }))
 	if f == nil {
@@ -80,9 +81,10 @@ func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation
 	return f, err
 }
 
-// DecideWeighed takes a decision whose losses come later and are weighed now: resolve is given the brake, which says why it would hold
-// that VRPs of a holder's, and of those above it, are lost, and the code that lets it pass; nothing where it would not. What passes
-// without a code is remembered, so that many such decisions are held as one would be.
+// DecideWeighed takes a decision whose losses come later and are weighed now, as when a transfer begins. Resolve gets a function that
+// asks the brake: for VRPs of a holder that will be lost it returns why the brake holds that, and the code that lets it pass; both are
+// empty where the brake does not hold it. Losses that pass without a code are remembered, so that many small decisions are held as one
+// large one is.
 func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *roa.Book, func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error)) (*Effect, error) {
 	var coming []loss
 	weigh := func(holder string, lost []roa.VRP) (why, code string) {
@@ -97,8 +99,8 @@ func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *
 	}, &coming)
 }
 
-// Enrol adds an organisation to the tree, or changes its name or country. A registry comes with a repository of its
-// own, which a running daemon does not open.
+// Enrol adds an organisation to the tree, or changes its name or country. A new registry gets a repository, which a running daemon
+// cannot open: then it fails with Busy.
 func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error) {
 	_, exists, err := e.Organisation(o.Handle)
 	if err != nil {
@@ -110,7 +112,7 @@ func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error)
 	return e.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Enrol(by, o) }))
 }
 
-// Resolve makes of the ledger and the book, which are those of this moment, what a decision changes of either; nil where nothing.
+// Resolve computes from the ledger and the book of intents what a decision changes of each; nil for no change. It changes nothing.
 type Resolve func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error)
 
 // OfLedger is for a decision that changes the ledger alone.
@@ -126,14 +128,14 @@ func ofIntents(o *roa.Outcome) Resolve {
 	return func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error) { return nil, o, nil }
 }
 
-// Decide takes a decision, and is the only way to take one: it resolves what changes, computes the effect, asks the brake, and
-// commits. Ledger and book change at one moment, under one number in the log. A dry run and what changes nothing end with the
-// effect. A decision that the brake holds is an error of kind Refused, and comes with its effect.
+// Decide takes a decision. It resolves what changes, computes the effect, asks the brake, and commits. Ledger and book change at one
+// moment, under one number in the log. A dry run, or a decision that changes nothing, ends with the effect. If the brake holds the
+// decision it fails with Refused, and returns the effect, too.
 func (e *Engine) Decide(consent Consent, resolve Resolve) (*Effect, error) {
 	return e.decide(consent, resolve, nil)
 }
 
-// decide is Decide. Coming is what the decision takes away later, once it is resolved; it may be nil.
+// decide does what Decide does. Coming, which may be nil, is filled by resolve: what the decision takes away later.
 func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effect, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -158,7 +160,7 @@ func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effe
 		return f, err
 	}
 	if f.Held != "" || consent.Unbraked {
-		f.losses = nil // somebody has looked at it, or none had to
+		f.losses = nil // it passed with its code, or without the brake
 	}
 	if coming != nil {
 		f.losses = append(f.losses, *coming...)
@@ -170,7 +172,8 @@ func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effe
 	return f, nil
 }
 
-// commitDecision makes a decision durable, with what the brake has to remember of it, applies it and wakes the engine. The engine's mu is held.
+// commitDecision commits a decision, with what the brake has to remember of it, applies it, and wakes the engine. The caller holds the
+// engine's mu.
 func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losses []loss) error {
 	notices := e.noticesOf(o)
 	facts, err := e.factsOf(o)
@@ -228,7 +231,8 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 	return e.openAdded(added, o.Decision.ID)
 }
 
-// openAdded opens the repositories of registries that a decision added. No daemon runs, as Enrol sees to, and the decision stands.
+// openAdded opens the repositories of registries that a decision added. Enrol has made sure that no daemon runs. On an error the decision
+// is taken nevertheless.
 func (e *Engine) openAdded(registries []string, decision uint64) error {
 	for _, registry := range registries {
 		repository, err := rrdp.Open(e.store, e.repositoryConfig(registry))
@@ -240,8 +244,8 @@ func (e *Engine) openAdded(registries []string, decision uint64) error {
 	return nil
 }
 
-// noticesOf is the time that an outcome gives to delegated CAs that lose something by it. What they lost before and still
-// have time for is among it. The engine's mu is held.
+// noticesOf makes the notices for delegated CAs that lose something by an outcome. A notice includes what an earlier notice, which has
+// not ended, gives time for. The caller holds the engine's mu.
 func (e *Engine) noticesOf(o *holdings.Outcome) []*federation.Notice {
 	var notices []*federation.Notice
 	for holder, now := range o.After {
@@ -257,7 +261,7 @@ func (e *Engine) noticesOf(o *holdings.Outcome) []*federation.Notice {
 	return notices
 }
 
-// AddIntents has rows authorised, as far as the ledger lets them.
+// AddIntents adds ROA intents. What the ledger does not let be authorised is refused.
 func (e *Engine) AddIntents(rows []roa.Row, opt roa.Options, consent Consent) (*Effect, error) {
 	return e.ChangeIntents(&roa.File{Add: rows}, opt, consent)
 }
@@ -273,7 +277,7 @@ func (e *Engine) ChangeIntents(f *roa.File, opt roa.Options, consent Consent) (*
 	})
 }
 
-// RemoveIntents ends intents, and with them what they authorise.
+// RemoveIntents removes ROA intents, and so withdraws what they authorise.
 func (e *Engine) RemoveIntents(by holdings.By, intents []roa.Intent, consent Consent) (*Effect, error) {
 	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		o, err := b.Remove(intents)
@@ -285,8 +289,8 @@ func (e *Engine) RemoveIntents(by holdings.By, intents []roa.Intent, consent Con
 	})
 }
 
-// thawed refuses a change of what is authorised for resources that are in a transfer: what both sides agreed on would not be
-// so any more, and an origin that covers what moves could make its routes invalid.
+// thawed refuses a change of ROA intents for resources that are in a transfer: both sides have agreed on what is authorised, and a ROA
+// for a prefix that covers what moves could make its routes invalid.
 func thawed(l *holdings.Ledger, o *roa.Outcome) error {
 	for _, in := range slices.Concat(o.Added, o.Removed) {
 		if t := l.InTransfer(inr.OfPrefix(in.Prefix)); t != nil {
@@ -296,7 +300,7 @@ func thawed(l *holdings.Ledger, o *roa.Outcome) error {
 	return nil
 }
 
-// passes lets an effect through that the brake does not hold, or whose code was given.
+// passes fails with Refused where the brake holds the decision and its code was not given.
 func (f *Effect) passes(consent Consent) error {
 	switch {
 	case f.Held == "" || consent.Code == f.Code || consent.Unbraked:

@@ -12,9 +12,9 @@ import (
 	"cadastre/roa"
 )
 
-// Effect is what a decision would do, or did: it is what --dry-run prints and what the brake looks at.
+// Effect is what a decision did, or would do. It is what --dry-run prints and what the brake weighs.
 type Effect struct {
-	Decision uint64 `json:"decision,omitempty"` // its number once it is taken; 0 in a dry run or when nothing changes
+	Decision uint64 `json:"decision,omitempty"` // the number of the decision; 0 in a dry run or if nothing changes
 	DryRun   bool   `json:"dry_run"`
 
 	Delegations  Delta `json:"delegations"`  // new, gone, changed hands
@@ -24,7 +24,7 @@ type Effect struct {
 	Gained []roa.VRP `json:"vrps_gained"`
 	Lost   []roa.VRP `json:"vrps_lost"`
 
-	ASPAsGained []aspa.VAP `json:"aspas_gained,omitempty"` // one of a customer that had another is in both lists
+	ASPAsGained []aspa.VAP `json:"aspas_gained,omitempty"` // an ASPA that is replaced is in both lists, as it is and as it was
 	ASPAsLost   []aspa.VAP `json:"aspas_lost,omitempty"`
 
 	Largest []Loss `json:"largest_losses"` // at most ten
@@ -37,8 +37,8 @@ type Effect struct {
 	Left       []string `json:"left,omitempty"`       // intents, or lines of registries' files, that were left out, and why
 	Warnings   []string `json:"warnings,omitempty"`
 
-	Held string `json:"held,omitempty"` // why the brake holds it
-	Code string `json:"code,omitempty"` // what lets it pass
+	Held string `json:"held,omitempty"` // why the brake holds it; empty where it does not
+	Code string `json:"code,omitempty"` // lets it pass
 
 	losses []loss // what the brake weighs
 }
@@ -59,7 +59,7 @@ type Loss struct {
 	Resources inr.Set `json:"resources"`
 }
 
-// effectOf computes what a decision does to holders, certificates and VRPs. The engine's mu is held.
+// effectOf computes what a decision does to holders, certificates, VRPs and ASPAs. The caller holds the engine's mu.
 func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) *Effect {
 	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.ASPAs.Duplicates}
 	for _, left := range intents.Left {
@@ -134,7 +134,7 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	return f
 }
 
-// plan is what a code is for: what is decided, and what goes with it.
+// plan is the text that a decision's code is made from: what is decided, and what is lost.
 func (f *Effect) plan(o *holdings.Outcome) []byte {
 	plan := slices.Clone(o.Digest[:])
 	for _, c := range o.Intents {
@@ -157,7 +157,7 @@ func (e *Engine) nameOf(holder string) string {
 	return o.Name
 }
 
-// without is the VRPs of a that are not in b, sorted, each once.
+// without is the VRPs of a that are not in b, sorted, without duplicates.
 func without(a, b []roa.VRP) []roa.VRP {
 	in := make(map[roa.VRP]bool, len(b))
 	for _, v := range b {

@@ -15,11 +15,11 @@ import (
 // endAgain is how often an end by date that the brake holds is tried again.
 const endAgain = time.Hour
 
-// clockActor is who decides, in the log, where the time decides.
+// clockActor is the actor, in the log, of decisions that follow from a date.
 const clockActor = "clock"
 
-// ends are the ends by date that have come and could not be decided: those that the brake holds, by holder, and when the others are
-// tried again after a failure.
+// ends keeps the ends by date that are due and could not be decided: those that the brake holds, by holder, and when others are tried
+// again after a failure.
 type ends struct {
 	mu      sync.Mutex
 	held    map[string]heldEnd
@@ -32,8 +32,8 @@ type heldEnd struct {
 	since, again time.Time
 }
 
-// Expire ends what was delegated until now or before, of all or of some holders. The engine does it by itself; it is a command for when
-// the brake held it.
+// Expire ends delegations that have come to their date, of all holders or of some. The engine does that by itself. As a command it is for
+// ends that the brake holds.
 func (e *Engine) Expire(by holdings.By, consent Consent, holders ...string) (*Effect, error) {
 	for i, h := range holders {
 		if holders[i] = holdings.Fold(h); !e.holds(holders[i]) {
@@ -50,8 +50,8 @@ func (e *Engine) holds(holder string) bool {
 	return ok
 }
 
-// expire ends by itself what was delegated until now: all of it in one decision, and where the brake holds that, each holder's by
-// itself, those below others first. What is held waits for the operator, holds up no other, and is tried again each hour.
+// expire ends delegations that have come to their date, in one decision. If the brake holds that, it decides for each holder alone, those
+// lower in the tree first. Ends that are held wait for the operator and do not delay others; they are tried again each hour.
 func (e *Engine) expire(now time.Time) {
 	e.mu.RLock()
 	due, _ := e.ledger.Due(now)
@@ -85,7 +85,7 @@ func (e *Engine) expire(now time.Time) {
 	}
 }
 
-// endIntents ends by itself what was to be authorised until now. A failure holds up nothing else.
+// endIntents ends intents that have come to their date. A failure delays nothing else.
 func (e *Engine) endIntents(now time.Time) {
 	e.mu.RLock()
 	next := e.book.NextEnd()
@@ -111,7 +111,7 @@ func (e *Engine) endFailed(resume *time.Time, now time.Time, what string, err er
 	e.log.Error("what follows from an end by date could not be decided; it will be tried again", "of", what, "error", err)
 }
 
-// nextEnd is when the next end by date is to be decided; zero when none is. The engine's mu is held.
+// nextEnd is when the next end by date is to be decided; zero where there is none. The caller holds the engine's mu.
 func (e *Engine) nextEnd(now time.Time) time.Time {
 	due, next := e.ledger.Due(now)
 	at := e.ends.next(due, now)
@@ -126,7 +126,7 @@ func (e *Engine) nextEnd(now time.Time) time.Time {
 	return at
 }
 
-// ready is those of whom something is due that may be tried now. What is not due any more is forgotten.
+// ready lists the holders, of those for which something is due, that may be tried now. It forgets holders for which nothing is due.
 func (x *ends) ready(due []string, now time.Time) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -137,7 +137,7 @@ func (x *ends) ready(due []string, now time.Time) []string {
 	return slices.DeleteFunc(due, func(holder string) bool { return now.Before(x.held[holder].again) })
 }
 
-// next is when the first of those of whom something is due may be tried; zero where there is none.
+// next is when the first of the holders for which something is due may be tried; zero where there is none.
 func (x *ends) next(due []string, now time.Time) (at time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -170,7 +170,7 @@ func (x *ends) hold(holder string, f *Effect, now time.Time) {
 	x.held[holder] = h
 }
 
-// waits is what the brake holds.
+// waits lists the ends that the brake holds.
 func (x *ends) waits() (list []Wait) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

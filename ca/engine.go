@@ -1,10 +1,10 @@
-// Package ca is the authorities: it makes the RPKI follow from the ledger.
+// Package ca is the engine that makes the RPKI follow from the ledger.
 //
-// A change enters as a decision about holdings or an intent, and is durable at once. A pure plan then orders what has
-// to be issued and revoked; each batch of it is signed, checked by the gate, committed in one transaction, and
-// published. One engine owns all of that and is the only writer of what is issued.
+// A change enters as a decision about holdings or intents, and is durable at once. A plan (package plan) then orders what has to be
+// issued and revoked. Each batch of the plan is signed (package issue), checked by the gate, committed in one transaction, and published.
+// There is one engine in a process, and nothing else writes what is issued.
 //
-// It is trusted: it holds every authority's key open. What it reads from the ledger it believes.
+// The engine is trusted: it can use the key of every authority. It does not check the ledger again.
 package ca
 
 import (
@@ -55,14 +55,14 @@ type Engine struct {
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
 
-	mu     sync.RWMutex // guards what decisions change: ledger, book, dirty and backlog; and what waits: aside
+	mu     sync.RWMutex // guards the following, but for peers and brake, which have locks of their own
 	ledger *holdings.Ledger
 	book   *roa.Book
-	// dirty is the organisations that a decision or a clock touched since the last plan; backlog is those of a longer
-	// plan that was set aside for them.
+	// dirty is the organisations that a decision or a deadline touched since the last plan. Backlog is those of a longer plan that was
+	// interrupted for them, or that are still to be planned for after a start.
 	dirty, backlog map[string]bool
-	agenda         plan.Agenda // how far the plan that is carried out has come
-	aside          map[string]*waiting
+	agenda         plan.Agenda           // how far the present plan has come; has a lock of its own
+	aside          map[string]*waiting   // quarantined organisations
 	later          map[string]plan.Delay // organisations that a plan put off
 	peers          *federation.Peers
 	rolls          plan.Rolls
@@ -70,14 +70,14 @@ type Engine struct {
 
 	issued *issued.Index // in step with the store; has a lock of its own, which may be taken while mu is held
 
-	Federation *federation.Federation // what speaks with CAs and servers elsewhere
-	stepped    due.Pulse              // beats after each round
+	Federation *federation.Federation // exchanges messages with CAs and servers elsewhere
+	stepped    due.Pulse              // beats after each Step
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
 	wake     chan struct{}
 	watchers watchers
-	loop     loop // of the one that runs the engine, and touched by nobody else once it runs
+	loop     loop // used only by the goroutine that runs the engine
 	ends     ends
 	frozen   frozen
 	failing  failing
@@ -91,7 +91,7 @@ type Observer interface {
 	Published(registry string, serial uint64, took time.Duration)
 	Refused(kind fault.Kind)
 	Findings(n int)
-	Remaining(organisations int) // when a plan begins, after each batch and at the end: how many organisations are to be done
+	Remaining(organisations int) // how many organisations are left; called when a plan begins, after each batch and at the end
 }
 
 type silent struct{}
@@ -111,7 +111,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, loop: loop{unfinished: true},
 		later: map[string]plan.Delay{}, wake: make(chan struct{}, 1),
 	}
-	verified := make(chan error, 1) // beside the loading, which takes as long
+	verified := make(chan error, 1) // at the same time as the loading, which takes as long
 	go func() {
 		verified <- st.View(func(r store.Reader) error { _, err := holdings.Verify(r); return err })
 	}()
@@ -193,8 +193,8 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 	return e.unsealed(ctx, vault, anchor, poolSize)
 }
 
-// OpenIdentity opens the key of the installation's identity and no other, for one who has something to sign and nothing to
-// issue. A wrong passphrase is of kind Secret.
+// OpenIdentity opens the key of the installation's identity, and no others. It is for a command that signs a message and issues nothing.
+// It fails with Secret where the passphrase is wrong.
 func (e *Engine) OpenIdentity(passphrase []byte) error {
 	vault, err := e.openVault(passphrase)
 	if err != nil {
@@ -212,7 +212,7 @@ func (e *Engine) openVault(passphrase []byte) (*keys.Vault, error) {
 	return keys.OpenVault(header, passphrase)
 }
 
-// unsealed makes ready what needs open keys.
+// unsealed starts what needs open keys: the gate, the clock check, the pool of one-time keys, and the identity.
 func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.Signer, poolSize int) error {
 	certificate, err := e.Anchor()
 	if err != nil {
@@ -233,7 +233,7 @@ func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.
 	return e.Federation.OpenIdentity(vault)
 }
 
-// sealKey and openKey keep the keys of authorities. The trust anchor's is not among them.
+// sealKey seals the key of an authority for the store. The trust anchor's key is not in the store.
 func (e *Engine) sealKey(a *issued.Authority, key crypto.Signer) ([]byte, error) {
 	return e.vault.Seal(a.KeyID.String(), key)
 }
@@ -259,8 +259,8 @@ func (e *Engine) kindOf(holder string) holdings.Kind {
 	return e.ledgerKind(holder)
 }
 
-// newAuthority is the record of an authority that is to be: where it stands and publishes, and the key of one whose key is
-// elsewhere. It takes the engine's mu.
+// newAuthority makes the record of a new authority: its issuer, where it publishes, and its key if that is a delegated CA's. It takes the
+// engine's mu.
 func (e *Engine) newAuthority(n issued.Name) issued.Authority {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -277,8 +277,8 @@ func (e *Engine) newAuthority(n issued.Name) issued.Authority {
 	return a
 }
 
-// pathFor is the folder of a new authority: that of the generation before it (RFC 6489), unless its issuer publishes in
-// another place than theirs, for two issuers may not lead to one folder. The engine's mu is held.
+// pathFor is the folder of a new authority. It is that of the generation before it (RFC 6489), unless the issuer has changed and the new
+// one publishes in another place: two issuers may not have certificates for one folder. The caller holds the engine's mu.
 func (e *Engine) pathFor(n, issuer issued.Name) string {
 	was, above := e.issued.Authority(n.At(e.rolls.Of(n.Line()).Active)), e.issued.Authority(issuer)
 	switch {
@@ -293,8 +293,7 @@ func (e *Engine) pathFor(n, issuer issued.Name) string {
 	return was.Path
 }
 
-// placeAsked is where a delegated CA wants to publish, by its last request; nil where the key is ours. It takes the
-// engine's mu.
+// placeAsked is where a delegated CA publishes, by its last request; nil where the key is ours. It takes the engine's mu.
 func (e *Engine) placeAsked(authority issued.Name) *issued.Place {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -306,17 +305,17 @@ func (e *Engine) placeAsked(authority issued.Name) *issued.Place {
 	return &place
 }
 
-// receivedFor is what a parent outside the tree certified for an authority. It takes the engine's mu.
+// receivedFor is the certificate that a parent elsewhere issued to an authority. It takes the engine's mu.
 func (e *Engine) receivedFor(authority issued.Name) *federation.Received {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.peers.Received(authority)
 }
 
-// VRPs is what ROAs that are committed say, published or not: "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
+// VRPs lists the VRPs of all committed ROAs, published or not, as "prefix,maxlength,ASn", in the order of LC_ALL=C sort.
 func (e *Engine) VRPs() ([]string, error) { return e.committedSays(roa.Kind) }
 
-// committedSays is what the objects of a kind say that are committed, published or not.
+// committedSays lists the payloads of all committed objects of a kind, published or not, as text, sorted.
 func (e *Engine) committedSays(kind payload.Kind) ([]string, error) {
 	var says []string
 	err := e.store.View(func(r store.Reader) error {
@@ -330,7 +329,7 @@ func (e *Engine) committedSays(kind payload.Kind) ([]string, error) {
 	return slices.Compact(says), err
 }
 
-// repository is that of a registry, or the mirror of another's; nil where there is none.
+// repository is the repository of a registry, or the mirror of a remote repository; nil where there is none of this name.
 func (e *Engine) repository(name string) *rrdp.Repository {
 	if own := e.repositories[name]; own != nil {
 		return own
@@ -344,13 +343,13 @@ func (e *Engine) Installation() string { return e.installation }
 // Dir is the data directory.
 func (e *Engine) Dir() string { return e.dir }
 
-// Policy is what the operator decided.
+// Policy is the operator's policy, as it was at Open.
 func (e *Engine) Policy() Policy { return e.policy }
 
-// View shows the newest committed state of the store, for those who carry it elsewhere as it is.
+// View shows the newest committed state of the store. It is for a room that copies records as they are, such as escrow.
 func (e *Engine) View(fn func(store.Reader) error) error { return e.store.View(fn) }
 
-// read is one value of the store as it is; nil where there is none.
+// read reads one value of the store; nil where there is none.
 func (e *Engine) read(bucket store.Bucket, key []byte) (value []byte, err error) {
 	err = e.store.View(func(r store.Reader) error {
 		in, err := r.Get(bucket, key)
@@ -360,13 +359,13 @@ func (e *Engine) read(bucket store.Bucket, key []byte) (value []byte, err error)
 	return value, err
 }
 
-// Repositories lists the registries that have one.
+// Repositories has the repository of each registry.
 func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(e.repositories) }
 
 // newInstallation draws the name of an installation.
 func newInstallation() string { return rand.Text() }
 
-// houseOf is the engine as issuing sees it.
+// houseOf is the engine as package issue sees it: it implements issue.House.
 type houseOf struct{ engine *Engine }
 
 func (h houseOf) New(authority issued.Name) issued.Authority { return h.engine.newAuthority(authority) }

@@ -16,44 +16,44 @@ import (
 	"cadastre/roa"
 )
 
-// EvidenceBucket keeps what is evidence of transfers: facts under 'f', the transfer's number and the decision's, both
-// big-endian, written in the decision's own transaction; and under other letters what package moves adds.
+// EvidenceBucket keeps evidence of transfers. The key of a fact is 'f', the number of the transfer and that of the decision, both
+// big-endian; it is written in the transaction of the decision. Package moves adds records under other letters.
 var EvidenceBucket = store.Declare("evidence", "ca", store.Deposited)
 
-// Fact is what was certified of what moves, on both sides, when a transfer took a step.
+// Fact is what of the moved resources was certified on both sides when a transfer took a step.
 type Fact struct {
 	Decision    uint64            `json:"decision"`
 	Step        holdings.Step     `json:"step"`
 	At          time.Time         `json:"at"` // of the decision
 	Authorities []AuthorityOfFact `json:"authorities"`
-	VRPs        []string          `json:"vrps"` // that were published within what moves, sorted
+	VRPs        []string          `json:"vrps"` // published VRPs within what moves, sorted
 }
 
-// AuthorityOfFact is an authority that was certified for something of what moves.
+// AuthorityOfFact is an authority that was certified for some of the moved resources.
 type AuthorityOfFact struct {
 	Side      string         `json:"side"` // source or recipient
 	Name      string         `json:"name"`
-	Resources inr.Set        `json:"resources"` // of what moves
+	Resources inr.Set        `json:"resources"` // its part of what moves
 	Delegated bool           `json:"delegated,omitempty"`
-	Published bool           `json:"published"` // else something that it signed could not be seen by readers yet
+	Published bool           `json:"published"` // readers could see all that it had signed
 	Objects   []ObjectOfFact `json:"objects"`
 }
 
 // ObjectOfFact is an object by the hash of its octets.
 type ObjectOfFact struct {
-	Kind   string `json:"kind"` // certificate, manifest, crl or roa
+	Kind   string `json:"kind"` // certificate, manifest, crl, or the name of a kind of signed objects
 	URI    string `json:"uri"`
 	SHA256 string `json:"sha256,omitempty"` // hex; empty where it is published elsewhere
-	Says   string `json:"says,omitempty"`   // a ROA: its VRP
+	Says   string `json:"says,omitempty"`   // the payload of a signed object, as text
 }
 
-// evidenced are the steps that leave a fact.
+// evidenced lists the steps for which a fact is kept.
 var evidenced = []holdings.Step{
 	holdings.StepInitiated, holdings.StepAccepted, holdings.StepSeen, holdings.StepLost,
 	holdings.StepFinalised, holdings.StepCancelled, holdings.StepReleased,
 }
 
-// FactKey is where a fact is in the bucket; of decision 0, what the keys of all facts of a transfer begin with.
+// FactKey is the key of a fact in EvidenceBucket; with decision 0 the prefix of the keys of all facts of a transfer.
 func FactKey(transfer, decision uint64) []byte {
 	key := binary.BigEndian.AppendUint64([]byte{'f'}, transfer)
 	if decision != 0 {
@@ -62,7 +62,7 @@ func FactKey(transfer, decision uint64) []byte {
 	return key
 }
 
-// factsOf is the facts of the steps that a decision takes, by the keys that they are kept under. The engine's mu is held.
+// factsOf makes the facts for the steps that a decision takes, by their keys. The caller holds the engine's mu.
 func (e *Engine) factsOf(o *holdings.Outcome) (map[string]*Fact, error) {
 	facts := map[string]*Fact{}
 	for i := range o.Transfers {
@@ -90,7 +90,7 @@ func (e *Engine) factsOf(o *holdings.Outcome) (map[string]*Fact, error) {
 	return facts, nil
 }
 
-// factsAbout adds an organisation's authorities to a fact. Of a registry's, what it issued to others is none of it.
+// factsAbout adds an organisation's authorities to a fact. Certificates that a registry issued to others are left out.
 func (e *Engine) factsAbout(f *Fact, t *holdings.Transfer, side, holder string) error {
 	for _, authority := range e.issued.Of(holder) {
 		a := e.issued.Authority(authority)
@@ -128,8 +128,8 @@ func (e *Engine) objectOfFact(kind, uri, says string) ObjectOfFact {
 	return o
 }
 
-// objectsWithin is an authority's signed objects whose payloads rest on resources that overlap a set, sorted by kind and what
-// they say. A registry has none, and is not looked through: what it issued is in proportion to the registry.
+// objectsWithin lists an authority's signed objects whose payloads rest on resources that overlap a set, sorted by kind and payload. A
+// registry's products are not searched: it has no such objects, and very many certificates.
 func (e *Engine) objectsWithin(authority issued.Name, s inr.Set) ([]issued.Product, error) {
 	a := e.issued.Authority(authority)
 	if a.Objects == 0 {

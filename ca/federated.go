@@ -21,7 +21,7 @@ import (
 // host is the engine as the federation sees it: it implements federation.Host.
 type host struct{ e *Engine }
 
-// openFederation opens what speaks with CAs and servers elsewhere.
+// openFederation opens the federation of this installation.
 func (e *Engine) openFederation() (err error) {
 	e.Federation, err = federation.Open(e.peers, federation.Config{
 		Store: e.store, Single: engineBucket, Dir: e.dir, Repositories: e.repositories, Log: e.log,
@@ -32,12 +32,12 @@ func (e *Engine) openFederation() (err error) {
 	return err
 }
 
-// publisherBase is where a publisher publishes: a folder with a name that says nothing, below its registry's module.
+// publisherBase is where a publisher publishes: a folder with an opaque name below its registry's module.
 func (e *Engine) publisherBase(registry, handle string) (siaBase, notify string) {
 	return e.policy.RsyncBase + registry + "/" + issued.PathOf(e.installation, "publisher "+handle) + "/", e.policy.Notify(registry)
 }
 
-// changePeers makes a change of what is kept of peers, in one transaction, and wakes the engine.
+// changePeers changes records of peers in one transaction, and wakes the engine.
 func (e *Engine) changePeers(change func(w *federation.Tx) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -56,8 +56,8 @@ func (h host) Change(change func(*federation.Tx) error) error { return h.e.chang
 
 func (h host) Read(look func(*holdings.Ledger, *roa.Book) error) error { return h.e.Read(look) }
 
-// Receive makes the ledger say what an organisation holds from a source. What a parent has decided is not held by the brake: that
-// would keep nothing.
+// Receive takes the decision that an organisation holds these resources from a source. The brake does not hold it: the parent has decided
+// already, and the resources are lost whatever we do.
 func (h host) Receive(by holdings.By, holder, source string, held inr.Set) error {
 	effect, err := h.e.Decide(Consent{Unbraked: true}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 		return l.Receive(by, holder, source, held)
@@ -85,8 +85,8 @@ func (h host) Place(authority issued.Name) issued.Place {
 	return issued.Place{Repository: h.e.policy.Place(a), Manifest: h.e.policy.ManifestURI(a), Notify: h.e.policy.NotifyOf(a)}
 }
 
-// Offer is what an organisation's key can be certified for by way of a source; nil where it has no resources from there, or its
-// issuer no certificate yet.
+// Offer is what an organisation's key can be certified for in the class of a source. It is nil if the organisation has no resources from
+// there, or its issuer has no certificate yet.
 func (h host) Offer(holder, source string) (*federation.Offer, error) {
 	e := h.e
 	e.mu.RLock()
@@ -148,7 +148,7 @@ func (h host) Wanted(holder, source string) []issued.Name {
 	return wanted
 }
 
-// Begin makes the key and the record of an authority that a parent outside the tree is to certify.
+// Begin makes the key and the record of an authority that a parent elsewhere is to certify.
 func (h host) Begin(authority issued.Name, also func(tx *federation.Tx, keyID []byte) error) error {
 	e := h.e
 	key, err := e.policy.Algorithm.Generate()
@@ -190,8 +190,8 @@ func (h host) Request(authority issued.Name) ([]byte, error) {
 	return (&object.CertificateRequest{Key: a.PublicKey(), Repository: place, Manifest: place + a.ManifestName(), Notify: h.e.policy.NotifyOf(a)}).Sign(key)
 }
 
-// HasShed tells whether an authority can do with a certificate that names no more than some resources: nothing that is
-// published rests on more, and no reader holds anything from before that did.
+// HasShed tells whether an authority needs no more than some resources: nothing that is published rests on others, and no reader holds
+// anything older that did.
 func (h host) HasShed(ctx context.Context, authority issued.Name, enough inr.Set) bool {
 	e := h.e
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -210,13 +210,13 @@ func (h host) HasShed(ctx context.Context, authority issued.Name, enough inr.Set
 			continue
 		}
 		if child := e.issued.Authority(certified); child != nil && !enough.Contains(child.Certified) {
-			return false // it waits for its own soak
+			return false // its certificate shrinks after a soak of its own
 		}
 	}
 	return true
 }
 
-// IsDone tells whether an authority with a parent outside the tree is of no more use.
+// IsDone tells whether an authority with a parent elsewhere is not needed any more.
 func (h host) IsDone(n issued.Name) bool {
 	e := h.e
 	is, err := e.issued.Read(n)
@@ -231,7 +231,7 @@ func (h host) IsDone(n issued.Name) bool {
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if roll := e.rolls.Of(n.Line()); roll.Retired(n.Generation) { // and who has its folder from before needs it no more
+	if roll := e.rolls.Of(n.Line()); roll.Retired(n.Generation) { // it is done when readers with an older copy do not need it any more
 		return !time.Now().Before(is.Shed.Add(max(roll.Soak, e.policy.Soak)))
 	}
 	p := e.peers.ParentOf(n.Source)
@@ -240,7 +240,7 @@ func (h host) IsDone(n issued.Name) bool {
 
 func (h host) Roll(tx *federation.Tx, holder string) error { return h.e.rollLines(tx, holder, 0, true) }
 
-// CloseMirror closes the serial of a mirror, if so, unless nothing is staged in it.
+// CloseMirror closes the serial of a mirror if so returns true and something is staged in it.
 func (h host) CloseMirror(mirror *rrdp.Repository, so func() bool) (closed bool, err error) {
 	h.e.writing.Lock()
 	defer h.e.writing.Unlock()
@@ -257,8 +257,8 @@ func (h host) CloseMirror(mirror *rrdp.Repository, so func() bool) (closed bool,
 	return true, h.e.commitBatches([]*rrdp.Batch{b}, nil)
 }
 
-// CommitObjects makes changes of registries' repositories durable, in one transaction with what extra writes, and has them
-// published with the next serial. It is for the publication server; hosted authorities have the same, in commit.
+// CommitObjects commits changes of registries' repositories in one transaction with what extra writes. They are published with the next
+// serial. It is for publishers (RFC 8181); for our own authorities Engine.commit does the same.
 func (h host) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
 	e := h.e
 	e.writing.Lock()
@@ -278,19 +278,18 @@ func (h host) CommitObjects(changes map[string][]rrdp.Change, extra func(store.W
 	return nil
 }
 
-// The following is what rooms above need that keep a correspondence of their own with other installations.
+// The following is for package moves, which exchanges messages with other installations.
 
-// Kept shows what is kept, as of the last commit.
+// Kept shows the store as of the last commit.
 func (e *Engine) Kept(look func(store.Reader) error) error { return e.store.View(look) }
 
-// Keep makes a change of what another room keeps, in one transaction. What is the ledger's, or the authorities', is not
-// changed with it.
+// Keep changes records that another room keeps, in one transaction. It must not change the ledger or what is issued.
 func (e *Engine) Keep(change func(store.Writer) error) error {
 	_, err := e.store.Update(store.Any, change)
 	return err
 }
 
-// CheckTAL says what is wrong with a trust anchor locator (RFC 8630), with BadInput.
+// CheckTAL checks a trust anchor locator (RFC 8630). It fails with BadInput, and says what is wrong.
 func (e *Engine) CheckTAL(text string) error {
 	if locator, findings := validate.ParseTAL([]byte(text), e.reading()...); locator == nil {
 		return fault.New(fault.BadInput, "the trust anchor locator cannot be used: %s", validate.First(findings))
@@ -298,7 +297,8 @@ func (e *Engine) CheckTAL(text string) error {
 	return nil
 }
 
-// Owns tells whether a certificate is one that was issued here, or to an authority of ours: others cannot show it as theirs.
+// Owns tells whether the certificate at a URI was issued here, or to an authority of ours. Another installation cannot prove with it what
+// it holds.
 func (e *Engine) Owns(uri string) bool {
 	if strings.HasPrefix(uri, e.policy.RsyncBase) {
 		return true

@@ -50,35 +50,34 @@ func (e *Engine) thaw() {
 	}
 }
 
-// Frozen is why nothing is signed, nil when all is well.
+// Frozen is why nothing is signed; nil where it is.
 func (e *Engine) Frozen() error { return e.frozen.err() }
 
-// lookAtClock is how often it is looked whether a clock that was doubted is right again.
+// lookAtClock is how often the engine checks whether a wrong clock is right again.
 const lookAtClock = time.Minute
 
-// clockTolerance is how far a clock may be set, by all steps together, without being doubted.
+// clockTolerance is how far the clock may be set, all steps since the start added up, before the engine freezes.
 const clockTolerance = 5 * time.Minute
 
-// maxAbsence is how long after its last work the engine believes a clock at its start: anything published is stale by
-// then, so a start that is really that late has all the time to be asked for.
+// maxAbsence is how long after its last commit the engine trusts the clock at a start. After so long everything published is stale, so it
+// costs nothing to ask the operator first (--accept-clock).
 const maxAbsence = 60 * day
 
 const day = issued.Day
 
-// CheckClock freezes the engine when the clock is before the last commit, or so long after it that it is more likely
-// wrong.
+// CheckClock freezes the engine if the clock is before the last commit, or more than maxAbsence after it.
 func (e *Engine) CheckClock(now time.Time) {
 	if err := e.plausible(now); err != nil {
 		e.freeze(err)
 	}
 }
 
-// plausible tells what is against a clock at a start, where the last commit is all that it can be compared with.
+// plausible checks the clock against the last commit; the error says what is wrong. At a start there is nothing else to compare with.
 func (e *Engine) plausible(now time.Time) error {
 	last, err := e.lastCommit()
 	switch {
 	case err != nil || last.IsZero():
-		return nil //nolint:nilerr // what can't be read is said by whoever needs it
+		return nil //nolint:nilerr // a store that cannot be read is reported elsewhere
 	case now.Before(last.Add(-clockTolerance)):
 		return fault.New(fault.Clock, "the clock says %s, but the last commit was at %s: set the clock; signing goes on when it is right", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
 	case now.After(last.Add(maxAbsence)):
@@ -99,9 +98,9 @@ func (e *Engine) lastCommit() (last time.Time, err error) {
 	return last, err
 }
 
-// steadyClock notices when the wall clock is set while the program runs: it then differs from the monotonic one. All steps since
-// the start are added up, so that many small ones are believed no more than a large one. A clock that is slewed, as time daemons do
-// it, takes the monotonic one along.
+// steadyClock notices if the wall clock is set while the program runs: it then differs from the monotonic clock. All steps since the
+// start are added up, so many small steps count as one large step. If a time daemon slews the clock, the monotonic clock goes along, and
+// there is no difference.
 type steadyClock struct{ start time.Time }
 
 func newSteadyClock() *steadyClock { return &steadyClock{time.Now()} }
@@ -114,8 +113,8 @@ func (s *steadyClock) check(now time.Time) error {
 	return nil
 }
 
-// believer makes what tells whether the clock can be believed: it goes with the monotonic one since the start or, where it was
-// doubted then, since it first agreed with the last commit again.
+// believer returns a function that checks the clock. It compares the clock with the monotonic one since the start or, if the clock was
+// wrong at the start, since it first agreed with the last commit.
 func (e *Engine) believer() func(now time.Time) error {
 	steady, doubted := newSteadyClock(), e.frozen.err() != nil
 	return func(now time.Time) error {
@@ -129,7 +128,7 @@ func (e *Engine) believer() func(now time.Time) error {
 	}
 }
 
-// believe freezes the engine when the clock can't be believed, and lets it go on when it can again.
+// believe checks the clock. It freezes the engine if the clock is wrong, and lets it go on when the clock is right again.
 func (e *Engine) believe() error {
 	err := e.loop.believes(time.Now())
 	if err != nil {
@@ -140,8 +139,8 @@ func (e *Engine) believe() error {
 	return err
 }
 
-// highWater is how far the published state has come, kept apart from the store so that a store that was restored from
-// a backup is recognised.
+// highWater is the newest published state. It is kept outside of the store, so that a store that was restored from a backup is
+// recognised.
 type highWater struct {
 	Installation string         `json:"installation"`
 	Revision     store.Revision `json:"revision"`
@@ -149,10 +148,10 @@ type highWater struct {
 	Log          holdings.Head  `json:"log"` // the newest decision
 }
 
-// HighWaterPath is the file beside a data directory that remembers how far it had come.
+// HighWaterPath is the file, beside a data directory, with its high-water mark.
 func HighWaterPath(dir string) string { return filepath.Clean(dir) + ".highwater" }
 
-// raiseHighWater replaces the mark as a whole, so that a crash leaves the old or the new.
+// raiseHighWater replaces the high-water mark. A crash leaves the old one or the new one.
 func (e *Engine) raiseHighWater() error {
 	mark := highWater{Installation: e.installation, Time: time.Now().UTC()}
 	err := e.store.View(func(r store.Reader) (err error) {
@@ -170,8 +169,8 @@ func (e *Engine) raiseHighWater() error {
 	return replaceFile(HighWaterPath(e.dir), text)
 }
 
-// replaceFile puts text into the file at path as a whole, durably. The new file is made beside it, where others may write too:
-// one that is there already, a link for example, is removed and never followed.
+// replaceFile replaces the file at path, durably and in one step. The new file is made in the same folder, where others may write, too: if
+// there is a file or link of its name, that is removed and never followed.
 func replaceFile(path string, text []byte) error {
 	temporary := path + ".new"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -200,10 +199,9 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// CheckHighWater compares the store with the mark. A store that is older than what was published is refused, unless
-// restored says that it comes from a backup on purpose: then every repository begins a new session, because serials
-// that were used must not come again with other content (RFC 9697), and manifests are numbered past any that were
-// published.
+// CheckHighWater compares the store with the high-water mark. It refuses a store that is older than what was published. With restored set
+// such a store is taken: every repository begins a new session, since a serial must not come again with other content (RFC 9697), and
+// the numbers of manifests go on above all that were published.
 func (e *Engine) CheckHighWater(restored bool) error {
 	text, err := os.ReadFile(HighWaterPath(e.dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -232,7 +230,7 @@ func (e *Engine) CheckHighWater(restored bool) error {
 	return e.restart(uint64(mark.Revision - e.store.Revision()))
 }
 
-// checkLog tells whether the log still has the decision that the mark remembers. It may have come further since.
+// checkLog checks that the log has the decision of the high-water mark. The log may have newer ones.
 func (e *Engine) checkLog(mark holdings.Head) error {
 	var now holdings.Head
 	err := e.store.View(func(r store.Reader) (err error) {
@@ -245,12 +243,11 @@ func (e *Engine) checkLog(mark holdings.Head) error {
 	return err
 }
 
-// newerThanAnyBackup is more manifests than can have been published since any backup was made, where the mark that
-// would say how many is lost.
+// newerThanAnyBackup is more manifests than can have been published since any backup. It is used if the high-water mark is lost, too.
 const newerThanAnyBackup = 1 << 32
 
-// restart begins new sessions and numbers on past what was lost: since each revision makes at most one manifest of an
-// authority, lost revisions are at least the lost manifests.
+// restart begins new sessions, and adds the number of lost revisions to each manifest number. A revision has at most one manifest of an
+// authority, so no published number is used again.
 func (e *Engine) restart(lost uint64) error {
 	e.log.Warn("this is a restored backup: every repository begins a new session", "lost_revisions", lost)
 	var sessions []*rrdp.Batch
@@ -269,7 +266,7 @@ func (e *Engine) restart(lost uint64) error {
 		}
 		for _, a := range e.issued.All() {
 			if a.NextUpdate.IsZero() {
-				continue // it makes no manifests here: its key is elsewhere, or it has no certificate yet
+				continue // it has no manifest here: its key is elsewhere, or it has no certificate yet
 			}
 			a.Number += lost
 			a.NextUpdate = time.Unix(0, 0).UTC() // due at once, with a number that every reader takes

@@ -18,17 +18,18 @@ import (
 	"cadastre/roa"
 )
 
-// Standing is how far what follows from a holding has come: nothing is left to wait for when Missing and Pending are empty.
+// Standing tells how much of what follows from a holding is published: all is when Missing and Pending are empty.
 type Standing struct {
-	Missing   string // in words, what is not there yet; empty where all is committed
-	Pending   string // in words, what of it readers can't see yet; empty where they can
-	Delegated bool   // the holder's CA is elsewhere: what it publishes has to be looked at there
-	// Repository is the folder that its CA publishes in, where that is elsewhere, and Notify its notification file.
+	Missing   string // in words: what is not issued yet; empty where all is committed
+	Pending   string // in words: what is committed and readers cannot see yet; empty where they can see all
+	Delegated bool   // the holder's CA is elsewhere: only a relying party can tell what it publishes
+	// Repository, Manifest and Notify are where its CA publishes, if that is elsewhere.
 	Repository, Manifest, Notify string
 }
 
-// Stands tells whether what an organisation gets by a transfer is published: its certificate and those above it name the
-// resources, its ROAs say all of these VRPs and its ASPAs all that it wants for customer ASes among the resources, and no repository of theirs has something committed that readers can't see.
+// Stands tells whether what an organisation gets by a transfer is published. Its certificate and those above it have to name the
+// resources, its ROAs have to authorise all of these VRPs, and it has to have the ASPAs of its intents for customer ASes among the
+// resources. Nothing of that may be committed and not published yet.
 func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Standing, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -41,7 +42,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 			return s, nil
 		}
 		a := e.issued.Authority(key)
-		if a == nil { // a batch that is committed meanwhile ended it
+		if a == nil { // a batch that was committed meanwhile has ended it
 			s.Missing = fmt.Sprintf("the CA of %s elsewhere has not had %s certified", holder, resources)
 			return s, nil
 		}
@@ -91,7 +92,7 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 	return s, nil
 }
 
-// pending tells whether the repository that an authority publishes in has something that readers can't see yet.
+// pending tells whether the repository that an authority publishes in has something that readers cannot see yet.
 func (e *Engine) pending(a *issued.Authority) bool {
 	if a.Base != "" {
 		return e.unsent(a)
@@ -100,12 +101,13 @@ func (e *Engine) pending(a *issued.Authority) bool {
 	return r != nil && r.Staged()
 }
 
-// unsent tells whether an authority publishes at the server of another, and something of there has not reached it.
+// unsent tells whether an authority publishes at a server elsewhere that does not have all of it yet.
 func (e *Engine) unsent(a *issued.Authority) bool {
 	return a.Base != "" && e.Federation.Unsent(a.Repository)
 }
 
-// certifiedKey is the key of a delegated CA that is certified for some resources; nobody's name where none is. The engine's mu is held.
+// certifiedKey is the authority of a delegated CA's key that is certified for some resources; the zero name where none is. The caller
+// holds the engine's mu.
 func (e *Engine) certifiedKey(holder string, resources inr.Set) issued.Name {
 	var names []issued.Name
 	for _, key := range e.peers.Keys(holder) {
@@ -120,16 +122,16 @@ func (e *Engine) certifiedKey(holder string, resources inr.Set) issued.Name {
 	return slices.MinFunc(names, issued.Name.Compare)
 }
 
-// Rest is what is still certified of what was lost: nothing where Missing is empty.
+// Rest is what is still certified of resources that were lost: nothing if Missing is empty.
 type Rest struct {
 	Missing   string // in words
 	Holder    string // whose it is
-	Delegated bool   // its CA is elsewhere, and has until Notice to shed it
+	Delegated bool   // its CA is elsewhere, and has time until Notice
 	Notice    time.Time
 }
 
-// Clear tells whether nothing of some organisations is certified any more for resources that they hold no more, and that
-// is published; else what is.
+// Clear looks for certificates of some organisations that name resources which these do not hold any more, and for such changes that are
+// not published yet. The result is empty where there are none.
 func (e *Engine) Clear(holders []string, resources inr.Set) (Rest, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -168,7 +170,7 @@ func (e *Engine) Delegated(holder string) (federation.Child, bool) {
 	return federation.Child{}, false
 }
 
-// DelegatedIdentities is the identities of all delegated CAs (RFC 8183), by organisation.
+// DelegatedIdentities has the identities of all delegated CAs (RFC 8183), DER, by organisation.
 func (e *Engine) DelegatedIdentities() map[string][]byte {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -179,7 +181,7 @@ func (e *Engine) DelegatedIdentities() map[string][]byte {
 	return identities
 }
 
-// CertificatesOf is where the certificates of an organisation's authorities are published, those of its CA elsewhere included.
+// CertificatesOf lists the URIs of the certificates of an organisation's authorities, those of its delegated CA included.
 func (e *Engine) CertificatesOf(holder string) []string {
 	var uris []string
 	for _, authority := range e.issued.Of(holder) {
@@ -190,15 +192,15 @@ func (e *Engine) CertificatesOf(holder string) []string {
 	return uris
 }
 
-// Signed is what the key of a certificate signed.
+// Signed is a signature by the key of a certificate.
 type Signed struct {
 	URI       string // where the certificate is published
 	Key       []byte // SubjectPublicKeyInfo, in DER
 	Signature []byte
 }
 
-// SignAs signs a statement with the key of each authority of an organisation that is certified and that we keep the key of. The statement is no
-// DER, so that it is nothing that the RPKI knows, and the same signature comes each time. The keys have to be open.
+// SignAs signs a statement with the key of each certified authority of an organisation, as far as we have the keys. The statement must
+// not be DER, so that it cannot be taken for an object of the RPKI. The same statement gives the same signature. The keys have to be open.
 func (e *Engine) SignAs(holder string, statement []byte) ([]Signed, error) {
 	var list []Signed
 	hash := sha256.Sum256(statement)

@@ -8,16 +8,16 @@ import (
 	"cadastre/internal/fault"
 )
 
-// OrganisationStatus is an organisation with what there is of it.
+// OrganisationStatus is an organisation, and what it has.
 type OrganisationStatus struct {
 	holdings.Organisation
-	Depth     int    `json:"depth"` // how many stand above it
+	Depth     int    `json:"depth"` // how many organisations are above it
 	Resources string `json:"resources"`
 	Intents   int    `json:"intents"`
 	Elsewhere bool   `json:"ca_elsewhere"` // its CA is
 }
 
-// Organisations lists those of the tree, or those at and below one, each after the one above it.
+// Organisations lists the organisations of the tree, or one and all below it. Each comes after the one above it.
 func (e *Engine) Organisations(below string) ([]OrganisationStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -44,8 +44,8 @@ func (e *Engine) Organisations(below string) ([]OrganisationStatus, error) {
 	return list, nil
 }
 
-// RemoveOrganisation removes a holder that has nothing any more: no resources, nobody below it, no intents, no CA and no peers. It
-// fails with NotFound, BadInput and Conflict, which says what it has.
+// RemoveOrganisation removes an organisation that has no resources, nobody below it, no intents, no CA and no peers. It fails with
+// NotFound, with BadInput, and with Conflict where it still has something; the error says what.
 func (e *Engine) RemoveOrganisation(by holdings.By, handle string) (*Effect, error) {
 	handle = holdings.Fold(handle)
 	return e.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
@@ -57,7 +57,7 @@ func (e *Engine) RemoveOrganisation(by holdings.By, handle string) (*Effect, err
 	}))
 }
 
-// uses tells what an organisation without resources has still. The engine's mu is held.
+// uses fails with Conflict where an organisation without resources still has something else. The caller holds the engine's mu.
 func (e *Engine) uses(handle string) error {
 	switch {
 	case e.book.Wants(handle) > 0:

@@ -10,19 +10,18 @@ import (
 	"cadastre/internal/validate"
 )
 
-// Overclaim is what a decision does to a delegated CA: what it published that rests on what is lost, and has to be shed
-// before its certificate shrinks. Each object that is not will be refused by relying parties then, and with a certificate
-// all that is below it.
+// Overclaim is what a delegated CA has to withdraw because of a decision, before its certificate shrinks: what it published that rests on
+// resources that it loses. Relying parties refuse each of these objects from then on, and all that is below a certificate among them.
 type Overclaim struct {
 	Holder     string    `json:"holder"`
 	Resources  inr.Set   `json:"resources"`           // what it loses
 	Until      time.Time `json:"until"`               // when its certificate shrinks at the latest
-	Objects    int       `json:"objects"`             // that will over-claim, of those that it publishes here
-	Elsewhere  string    `json:"elsewhere,omitempty"` // where it publishes what we cannot see
+	Objects    int       `json:"objects"`             // how many of the objects that it publishes here will over-claim
+	Elsewhere  string    `json:"elsewhere,omitempty"` // where it publishes, if that is elsewhere and we do not see it
 	Repository string    `json:"repository,omitempty"`
 }
 
-// overclaims is what an outcome does to the delegated CAs that lose something. The engine's mu is held.
+// overclaims lists what an outcome does to the delegated CAs that lose something. The caller holds the engine's mu.
 func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
 	var list []Overclaim
 	for holder, now := range o.After {

@@ -20,8 +20,8 @@ type PassphraseChange struct {
 	Anchor bool `json:"anchor"`
 }
 
-// ChangePassphrase gives the keys another passphrase, and the trust anchor's key too where it has the same one and is there. Each
-// is changed in one step. What a crash leaves half done is done by the same call again.
+// ChangePassphrase gives the keys another passphrase. The trust anchor's key gets it, too, if it is there and has the same old one. Each
+// of the two is changed in one step. If a crash comes between them, call it again.
 func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done PassphraseChange, err error) {
 	if err := keys.CheckPassphrase(next); err != nil {
 		return done, err
@@ -31,7 +31,7 @@ func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done Passph
 	}
 	err = e.ChangeAnchorPassphrase(by, old, next)
 	kind := fault.KindOf(err)
-	if done.Anchor = err == nil; !done.Anchor && kind != fault.Secret && kind != fault.NotFound { // it has its own, or is kept elsewhere
+	if done.Anchor = err == nil; !done.Anchor && kind != fault.Secret && kind != fault.NotFound { // these two: it has its own passphrase, or is kept elsewhere
 		return done, err
 	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
@@ -79,8 +79,8 @@ func (e *Engine) ChangeAnchorPassphrase(by holdings.By, old, next []byte) error 
 	return nil
 }
 
-// AnchorNeededBy is the end of the first thing that only the trust anchor's key can make anew: its manifest and CRL, and the
-// root's certificate. The key is needed before.
+// AnchorNeededBy is when the trust anchor's key is needed at the latest: the first end of its manifest, its CRL and the root's
+// certificate, which only that key can make anew.
 func (e *Engine) AnchorNeededBy() time.Time {
 	e.mu.RLock()
 	root := e.ledger.Root()

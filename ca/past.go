@@ -17,7 +17,7 @@ func (e *Engine) History(q holdings.HistoryQuery) ([]holdings.Tenure, error) {
 	return out, err
 }
 
-// TransferLog is the public record of the transfers of a RIR, of all where none is named.
+// TransferLog is the public log of the transfers of a RIR; without a RIR, of all.
 func (e *Engine) TransferLog(rir string) (*holdings.TransferLog, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -33,7 +33,7 @@ func (e *Engine) TransferLog(rir string) (*holdings.TransferLog, error) {
 	return out, err
 }
 
-// Decisions is the log from a number on, with what each decision did in words.
+// Decisions lists the decisions from a number on, and says in words what each did.
 func (e *Engine) Decisions(from uint64) ([]holdings.Told, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

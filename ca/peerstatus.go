@@ -13,7 +13,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// ChildStatus is how a delegated CA stands.
+// ChildStatus is the status of a delegated CA.
 type ChildStatus struct {
 	Holder          string      `json:"holder"`
 	Handle          string      `json:"handle"`
@@ -22,10 +22,10 @@ type ChildStatus struct {
 	Valid           time.Time   `json:"valid,omitzero"`   // when its manifest and CRL were last seen to be valid
 	IdentityExpires time.Time   `json:"identity_expires"`
 	Keys            []KeyStatus `json:"keys"`
-	Notice          time.Time   `json:"notice,omitzero"` // until when it has to shed what its organisation lost
+	Notice          time.Time   `json:"notice,omitzero"` // until when it has time to withdraw what rests on lost resources
 }
 
-// KeyStatus is how one key of an organisation stands.
+// KeyStatus is the status of one key of an organisation.
 type KeyStatus struct {
 	SKI        string    `json:"ski"` // hex
 	Class      string    `json:"class"`
@@ -33,11 +33,11 @@ type KeyStatus struct {
 	Resources  inr.Set   `json:"resources"`
 	URI        string    `json:"uri,omitempty"` // of its certificate
 	Expires    time.Time `json:"expires,omitzero"`
-	Issues     time.Time `json:"issues,omitzero"` // of a next key that is published: when it issues, at the soonest
+	Issues     time.Time `json:"issues,omitzero"` // for a next key that is published: the earliest time at which it takes over
 	Repository string    `json:"repository"`      // where it publishes, rsync
 }
 
-// ParentStatus is how a parent outside the tree stands.
+// ParentStatus is the status of a parent elsewhere.
 type ParentStatus struct {
 	Name            string        `json:"name"`
 	Holder          string        `json:"holder"`
@@ -46,26 +46,26 @@ type ParentStatus struct {
 	ChildHandle     string        `json:"child_handle"`
 	Refreshed       time.Time     `json:"refreshed,omitzero"`
 	IdentityExpires time.Time     `json:"identity_expires"`
-	Error           string        `json:"error,omitempty"` // of the last try
+	Error           string        `json:"error,omitempty"` // of the last call
 	Classes         []ClassStatus `json:"classes"`
 }
 
-// ClassStatus is how one resource class of a parent stands.
+// ClassStatus is the status of one resource class of a parent.
 type ClassStatus struct {
 	Name     string      `json:"name"`
 	Entitled inr.Set     `json:"entitled"`
 	Keys     []KeyStatus `json:"keys"`
 }
 
-// RemoteStatus is how a publication server that is not ours stands.
+// RemoteStatus is the status of a remote repository.
 type RemoteStatus struct {
 	Holder          string    `json:"holder"`
 	ServiceURI      string    `json:"service_uri"`
 	PublisherHandle string    `json:"publisher_handle"`
 	Base            string    `json:"sia_base"`
 	Notify          string    `json:"rrdp_notification_uri,omitempty"`
-	Current         bool      `json:"current"` // else it is being left
-	Unsent          bool      `json:"unsent"`  // something has not reached it yet
+	Current         bool      `json:"current"` // otherwise the organisation is moving away from it
+	Unsent          bool      `json:"unsent"`  // the server does not have all yet
 	Objects         int       `json:"objects"`
 	Error           string    `json:"error,omitempty"` // of the last try
 	IdentityExpires time.Time `json:"identity_expires"`
@@ -104,13 +104,13 @@ func (e *Engine) Keys(holder string) ([]KeyStatus, error) {
 	return e.keysOf(o.Handle, func(n issued.Name) bool { return n.Key == "" })
 }
 
-// keysOf is the status of those of an organisation's authorities that are wanted. The engine's mu is held.
+// keysOf is the status of an organisation's authorities for which wanted returns true. The caller holds the engine's mu.
 func (e *Engine) keysOf(holder string, wanted func(issued.Name) bool) ([]KeyStatus, error) {
 	keys := []KeyStatus{}
 	for _, authority := range e.issued.Of(holder) {
 		n := authority
 		a := e.issued.Authority(authority)
-		if a == nil || !wanted(n) { // a batch that is committed meanwhile may end it
+		if a == nil || !wanted(n) { // a batch that was committed meanwhile may have ended it
 			continue
 		}
 		s, err := e.keyStatus(n, a)
@@ -146,7 +146,7 @@ func (e *Engine) keyStatus(n issued.Name, a *issued.Authority) (KeyStatus, error
 	return s, nil
 }
 
-// Parents lists the parents outside the tree of an organisation, or all.
+// Parents lists the parents elsewhere of an organisation; without an organisation, all.
 func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -171,7 +171,8 @@ func (e *Engine) Parents(holder string) ([]ParentStatus, error) {
 	return list, nil
 }
 
-// Remotes lists the publication servers elsewhere of an organisation, or all: not those that were left and have nothing any more.
+// Remotes lists the remote repositories of an organisation; without an organisation, all. Those that the organisation has left are not in
+// it.
 func (e *Engine) Remotes(holder string) ([]RemoteStatus, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -26,8 +26,8 @@ func (e *Engine) staged() []string {
 	return out
 }
 
-// mayClose tells whether a batch that ends a plan can close its serial in its own transaction: nothing else waits to be
-// published, and its repository may have a serial now.
+// mayClose tells whether the last batch of a plan can close its repository's serial in its own transaction: nothing else is staged, and the
+// repository may have a serial now.
 func (e *Engine) mayClose(b *issue.Batch) bool {
 	registries := map[string]bool{}
 	for _, c := range b.Changes {
@@ -47,12 +47,12 @@ func (e *Engine) mayClose(b *issue.Batch) bool {
 	return false
 }
 
-// mustFollow tells whether what is staged has to be published before a wave is committed: where it lies in a repository
-// above or below one that the wave changes, since chains go through both, and where the wave takes something away, since
-// what replaces that may be staged. Within one repository a serial shows both or neither.
+// mustFollow tells whether a wave may be committed only after what is staged is published. That is so if something staged lies in a
+// repository above or below one that the wave changes, since a chain goes through both; and if the wave withdraws something whose
+// replacement may be staged in another repository. Within one repository a serial shows both or neither.
 func (e *Engine) mustFollow(w plan.Wave) bool {
 	if w.Step == plan.Refresh {
-		return false // it says what it said before
+		return false // a refreshed manifest lists what it listed before
 	}
 	changes, takes := map[string]bool{}, w.Step == plan.Shrink
 	for _, u := range w.Updates {
@@ -82,7 +82,7 @@ func (e *Engine) onOneChain(a, b string) bool {
 	return above(a, b) || above(b, a)
 }
 
-// repositoryOf is the repository in which an authority publishes or, before it is there, will.
+// repositoryOf is the repository in which an authority publishes, or will publish if it is not there yet.
 func (e *Engine) repositoryOf(authority issued.Name) string {
 	if a := e.issued.Authority(authority); a != nil {
 		return a.Repository
@@ -91,8 +91,8 @@ func (e *Engine) repositoryOf(authority issued.Name) string {
 	return made.Repository
 }
 
-// publishStaged closes a serial in each repository that has something staged and may have one now. In the middle of
-// longer work it does so only now and then, and keeps to the order that the work asks for.
+// publishStaged closes a serial in each repository that has something staged and may have a serial now. With midway, in the middle of a
+// plan, it does so only every closeEvery, and keeps publicationOrder.
 func (e *Engine) publishStaged(midway bool) error {
 	if midway && time.Since(e.loop.lastClose) < closeEvery {
 		return nil
@@ -104,7 +104,7 @@ func (e *Engine) publishStaged(midway bool) error {
 		}
 		if repository.NextSerialAt().After(time.Now()) {
 			if e.loop.unfinished {
-				return nil // those after it wait for it
+				return nil // the repositories after it wait for it
 			}
 			continue
 		}
@@ -115,8 +115,8 @@ func (e *Engine) publishStaged(midway bool) error {
 	return nil
 }
 
-// publicationOrder is the registries with those deepest in the tree first, so that a certificate is seen after what it
-// leads to; when certificates go, what is above comes first.
+// publicationOrder lists the registries in the order in which they publish. Those deepest in the tree come first, so that readers see a
+// certificate after the objects below it. When certificates are withdrawn, those highest in the tree come first.
 func (e *Engine) publicationOrder() []string {
 	order := e.bottomUp()
 	if e.loop.step == plan.Shrink {
@@ -125,7 +125,7 @@ func (e *Engine) publicationOrder() []string {
 	return order
 }
 
-// publishInOrder publishes all that is staged, and waits where a repository may not have a serial yet.
+// publishInOrder publishes all that is staged, in publicationOrder. It waits where a repository may not have a serial yet.
 func (e *Engine) publishInOrder(ctx context.Context) error {
 	for _, registry := range e.publicationOrder() {
 		repository := e.repositories[registry]
@@ -146,7 +146,7 @@ func (e *Engine) publishInOrder(ctx context.Context) error {
 	return nil
 }
 
-// bottomUp is the registries with those deepest in the tree first.
+// bottomUp lists the registries, those deepest in the tree first.
 func (e *Engine) bottomUp() []string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -168,11 +168,11 @@ func (e *Engine) closeSerial(repository *rrdp.Repository) error {
 	if err := e.commitBatches([]*rrdp.Batch{b}, nil); err != nil {
 		return err
 	}
-	return e.published(start)
+	return e.noteSerials(start)
 }
 
-// published tells those who serve and those who wait that there is a new serial, and raises the high-water mark.
-func (e *Engine) published(start time.Time) error {
+// noteSerials tells the observer of new serials, and raises the high-water mark.
+func (e *Engine) noteSerials(start time.Time) error {
 	e.loop.lastClose = time.Now()
 	for name, repository := range e.repositories {
 		if _, serial, at := repository.Published(); !at.Before(start.Truncate(time.Second)) {
@@ -182,14 +182,14 @@ func (e *Engine) published(start time.Time) error {
 	return e.raiseHighWater()
 }
 
-// idle tells whether nothing can be done now: no decision is unplanned, no plan under way, nothing staged.
+// idle tells whether nothing can be done now: every decision is planned for, no plan is under way, and nothing is staged.
 func (e *Engine) idle() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return len(e.dirty)+len(e.backlog)+e.agenda.Count(nil, nil) == 0 && len(e.staged()) == 0
 }
 
-// untilNext is how long there is nothing to do: until something falls due, ends, or may be published.
+// untilNext is how long the engine has nothing to do: until something falls due, ends, or may be published.
 func (e *Engine) untilNext(now time.Time) (time.Duration, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -219,13 +219,13 @@ func (e *Engine) untilNext(now time.Time) (time.Duration, error) {
 	return next.Sub(now), nil
 }
 
-// watchers are those who wait for the engine to have nothing left to do.
+// watchers are callers that wait for the engine to have nothing left to do.
 type watchers struct {
 	mu      sync.Mutex
 	waiting []chan error
 }
 
-// tell lets all who wait go, with the error that kept their decisions from being published, or nil.
+// tell ends the waiting of all watchers: with nil, or with the error for which their decisions are not published.
 func (w *watchers) tell(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -235,8 +235,8 @@ func (w *watchers) tell(err error) {
 	w.waiting = nil
 }
 
-// WaitIdle returns when all that can be done now for the decisions so far is published, or with the error that keeps it from that.
-// What has to wait is not waited for: see Waits. The engine has to be running.
+// WaitIdle waits until the engine has published all that it can do now for the decisions so far. It returns the error that prevents that.
+// It does not wait for a soak, or for others: see Waits. The engine has to be running.
 func (e *Engine) WaitIdle(ctx context.Context) error {
 	c := make(chan error, 1)
 	e.watchers.mu.Lock()

@@ -9,18 +9,18 @@ import (
 	"cadastre/rrdp/publisher"
 )
 
-// Restored is what another installation left that a new one is made of.
+// Restored is what a new installation is made from: what another one deposited.
 type Restored struct {
 	Organisations []holdings.Organisation
 	RsyncBase     string // where that installation published, as in its Policy
-	// Fill writes what it kept of ledger, intents and peers, in their buckets.
+	// Fill writes the other installation's records of ledger, intents and peers into their buckets.
 	Fill func(store.Writer) error
 }
 
-// Restore makes a new installation in an empty store, as Init does, that goes on from where another ended. Every key is
-// new, the trust anchor's and that of the identity too, and everything is to be issued anew. Delegated CAs, publishers and
-// parents elsewhere are known as they were, but they have to get to know the new identity. What parents elsewhere had
-// certified is forgotten, since that was for other keys; the ledger still says what it was.
+// Restore makes a new installation in an empty store, as Init does, from what another one deposited. All keys are new, also the trust
+// anchor's and the identity's, and everything has to be issued anew. Delegated CAs, publishers and parents elsewhere are registered as
+// they were, but have to be given the new identity. What parents elsewhere had certified is forgotten, since it was for other keys; the
+// ledger still has it.
 func Restore(st store.Store, dir string, policy Policy, from Restored, passphrase, anchorPassphrase []byte, by holdings.By) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	return found(st, dir, policy, from.Organisations, passphrase, anchorPassphrase, now, func(w store.Writer) error {

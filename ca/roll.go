@@ -14,7 +14,7 @@ import (
 // line of authorities -> Roll
 var rollBucket = store.Declare("roll", "ca", store.Withheld("how far keys are rolled that the successor doesn't have"))
 
-// turn ends by itself what was to last for a time: the notices of delegated CAs, and the staging of next generations.
+// turn takes the steps of key rolls that are due, and ends the notices of delegated CAs whose time is over.
 func (e *Engine) turn(now time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -68,8 +68,8 @@ func (e *Engine) turn(now time.Time) error {
 	return nil
 }
 
-// follow has the authorities directly below one that takes over in another place begin a next generation of their own:
-// what they signed says where their certificates were. The engine's mu is held.
+// follow begins a next generation of each authority directly below one that takes over in another place. It is needed because their objects
+// name, in the AIA, the old URI of their certificate. The caller holds the engine's mu.
 func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*plan.Roll) {
 	old := e.issued.Authority(line.At(was))
 	if active := e.issued.Authority(line.At(now)); old == nil || e.policy.Place(old) == e.policy.Place(active) {
@@ -85,7 +85,8 @@ func (e *Engine) follow(line issued.Name, was, now int, rolled map[issued.Name]*
 	}
 }
 
-// rollsAt is when the next roll goes on by itself, or the next notice ends; zero where none does. The engine's mu is held.
+// rollsAt is when turn has something to do next: a step of a roll, or the end of a notice; zero where there is none. The caller holds the
+// engine's mu.
 func (e *Engine) rollsAt() (time.Time, error) {
 	at := time.Time{}
 	now := time.Now()
@@ -99,7 +100,7 @@ func (e *Engine) rollsAt() (time.Time, error) {
 	return at, view.Err()
 }
 
-// touchBelow has the engine plan for an organisation and those directly below it. The engine's mu is held.
+// touchBelow has the engine plan for an organisation and those directly below it. The caller holds the engine's mu.
 func (e *Engine) touchBelow(holder string) {
 	e.touch(holder)
 	for _, child := range e.ledger.Children(holder) {
@@ -107,8 +108,8 @@ func (e *Engine) touchBelow(holder string) {
 	}
 }
 
-// RollKey begins a key roll of an organisation's authorities (RFC 6489): each gets a next key, which is certified and
-// published, and after the soak issues in place of the old one. The RFC wants a day of it.
+// RollKey begins a key roll of an organisation's authorities (RFC 6489). Each gets a next key, which is certified and published. After the
+// soak the next key issues in place of the old one. The RFC asks for a soak of 24 hours.
 func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) error {
 	holder = holdings.Fold(holder)
 	err := e.changePeers(func(w *federation.Tx) error {
@@ -124,7 +125,8 @@ func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) erro
 	return err
 }
 
-// rollLines begins a next generation of each authority of an organisation. It is used within changePeers.
+// rollLines begins a next generation of each authority of an organisation; with move, in the place where new authorities publish. It is
+// used within changePeers.
 func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, move bool) error {
 	n := 0
 	for _, authority := range e.issued.Of(holder) {
@@ -137,7 +139,7 @@ func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, 
 			if !move {
 				return fault.New(fault.Conflict, "a key roll of %s is under way; look with 'cadastre keys show %s', or give it up with 'cadastre keys roll %s --abandon'", holder, holder, holder)
 			}
-			// the generation that was to come is given up: its place is not wanted any more, and may never have been good
+			// the next generation is given up: it would publish in a place that is not wanted any more, and may not work
 		}
 		n++
 		roll.Next, roll.Soak, roll.Staged = e.nextGeneration(line), soak, time.Time{}
@@ -155,8 +157,8 @@ func (e *Engine) rollLines(w *federation.Tx, holder string, soak time.Duration, 
 	return nil
 }
 
-// AbandonRoll gives up an organisation's key rolls: the next keys, which do not issue yet, are withdrawn and revoked, and the old
-// ones go on. A move to another publication server ends so, too; new authorities go on to publish there until 'repository local'.
+// AbandonRoll gives up an organisation's key rolls. The certificates of the next keys, which do not issue yet, are revoked, and the old
+// keys go on. This also ends a move to another publication server; new authorities still publish there until 'repository local'.
 func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 	holder = holdings.Fold(holder)
 	err := e.changePeers(func(w *federation.Tx) error {
@@ -189,10 +191,10 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 	return err
 }
 
-// nextGeneration is one that no authority of a line ever was.
+// nextGeneration is the number of a generation that no authority of a line has had.
 func (e *Engine) nextGeneration(line issued.Name) int {
 	roll := e.rolls.Of(line.Line())
-	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may just be being made
+	next := max(roll.Active, roll.Next, roll.Last) // one that was given up may be in work right now
 	for _, authority := range e.issued.Of(line.Holder) {
 		if n := authority; n.Key == "" && n.Source == line.Source {
 			next = max(next, n.Generation)
@@ -201,7 +203,7 @@ func (e *Engine) nextGeneration(line issued.Name) int {
 	return next + 1
 }
 
-// ActivateKey ends the soak of an organisation's key rolls: the next keys issue as soon as they are published.
+// ActivateKey ends the soak of an organisation's key rolls: the next keys issue once no validator would lose a VRP (plan.SwitchAt).
 func (e *Engine) ActivateKey(by holdings.By, holder string) error {
 	holder = holdings.Fold(holder)
 	err := e.changePeers(func(w *federation.Tx) error {

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	closeEvery = 10 * time.Second // while more is to come, a serial is closed about this often
+	closeEvery = 10 * time.Second // in the middle of a plan a serial is closed about this often
 	retryAfter = 30 * time.Second // after a failure
 )
 
-// loop is what the one that runs the engine goes by: Run, or whoever calls Settle or Step, of which one at a time does. It has no lock,
-// since nobody else touches it.
+// loop is the state of the goroutine that runs the engine: that of Run, or the caller of Settle or Step. There is one at a time. It needs
+// no lock, since nothing else uses it.
 type loop struct {
 	gate       *validate.Gate            // asked before each commit; set by Unseal
-	believes   func(now time.Time) error // whether the clock can be believed; set by Unseal, or for a run
+	believes   func(now time.Time) error // checks the clock; set by Unseal, or by run
 	acquainted bool                      // the gate has read what was published before
-	step       plan.Step                 // of the wave that was worked on last; kept in the store with each commit
-	unfinished bool                      // what is staged may be half of a plan, whose repositories come out in an order
+	step       plan.Step                 // the step of the wave that was executed last; kept in the store with each commit
+	unfinished bool                      // what is staged may be half of a plan: it is published in publicationOrder
 	lastClose  time.Time                 // when a serial was last closed
 }
 
@@ -40,7 +40,7 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) error {
 	e.loop.believes = believe
 	for ctx.Err() == nil {
-		_ = e.believe() // Step says what follows from it
+		_ = e.believe() // Step returns at once while the engine is frozen
 		wait, err := e.Step(ctx)
 		if ctx.Err() == nil {
 			e.failing.note(err)
@@ -56,7 +56,7 @@ func (e *Engine) run(ctx context.Context, believe func(now time.Time) error) err
 	return nil
 }
 
-// Settle does all that can be done now and returns when it is published. What has to soak is not waited for.
+// Settle does all that can be done now, and returns when it is published. It does not wait for a soak.
 func (e *Engine) Settle(ctx context.Context) error {
 	for {
 		wait, err := e.Step(ctx)
@@ -86,12 +86,12 @@ func (e *Engine) sleep(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// Step does one round of what is due, and says how long there is nothing more to do.
+// Step does once what is due: ends by date, key rolls, one plan, and serials. It returns after how long it is to be called again.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	defer e.stepped.Beat()
 	if err := e.frozen.err(); err != nil {
 		e.watchers.tell(err)
-		return lookAtClock, nil // it was said when it froze, and status says it
+		return lookAtClock, nil // it was logged when it froze, and status shows it
 	}
 	if !e.loop.acquainted {
 		if err := e.acquaint(ctx); err != nil {
@@ -122,7 +122,7 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	return e.untilNext(time.Now())
 }
 
-// take is the organisations to plan for next: those that a decision touched or a clock, before those of the backlog.
+// take takes the organisations to plan for next: those that a decision or a deadline touched; if there are none, those of the backlog.
 func (e *Engine) take(now time.Time) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -146,8 +146,8 @@ func (e *Engine) take(now time.Time) []string {
 	return set
 }
 
-// close adds to dirty the ancestors and descendants of an organisation that wait in the backlog: what they need has to
-// be planned together. The engine's mu is held.
+// close moves the ancestors and, if the organisation's certificate has to shrink, the descendants of an organisation from the backlog to
+// dirty: they have to be planned for together. The caller holds the engine's mu.
 func (e *Engine) close(holder string) {
 	if len(e.backlog) == 0 || holder == issued.AnchorHolder {
 		return
@@ -170,7 +170,7 @@ func (e *Engine) close(holder string) {
 	}
 }
 
-// shrinks tells whether a certificate of an organisation names more than it holds. The engine's mu is held.
+// shrinks tells whether a certificate of an organisation names more than it holds. The caller holds the engine's mu.
 func (e *Engine) shrinks(holder string) bool {
 	for _, name := range e.issued.Of(holder) {
 		if a := e.issued.Authority(name); a != nil && !e.ledger.Via(holder, name.Source).Contains(a.Certified) {
@@ -180,7 +180,7 @@ func (e *Engine) shrinks(holder string) bool {
 	return false
 }
 
-// finish ends the work on a set; where it is not done, the set waits in the backlog and is planned for again.
+// finish ends the work on a set of organisations. If it is not done, the set goes to the backlog and is planned for again.
 func (e *Engine) finish(set []string, done bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -193,7 +193,7 @@ func (e *Engine) finish(set []string, done bool) {
 	}
 }
 
-// interrupted tells whether something more urgent than the backlog has come.
+// interrupted tells whether a decision has touched an organisation since the present plan began.
 func (e *Engine) interrupted() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -15,12 +15,12 @@ type Status struct {
 	Revision     store.Revision              `json:"revision"`
 	Running      bool                        `json:"running"` // a daemon holds the data directory
 	Settled      bool                        `json:"settled"` // readers see all that is decided: Waits is empty
-	Waits        []Wait                      `json:"waits"`   // what they do not see yet, and why
+	Waits        []Wait                      `json:"waits"`   // what readers do not see yet, and why
 	Waiting      int                         `json:"waiting"` // organisations that still have to be planned or signed for
 	Frozen       string                      `json:"frozen,omitempty"`
 	Organisation int                         `json:"organisations"`
 	Delegations  int                         `json:"delegations"`
-	Disputes     int                         `json:"disputes"` // lines of registries' last files that another registry's holders have
+	Disputes     int                         `json:"disputes"` // lines of registries' last files that holders of another registry have
 	Intents      int                         `json:"intents"`
 	Authorities  int                         `json:"authorities"`
 	FirstExpiry  time.Time                   `json:"first_expiry,omitzero"` // of anything in the whole tree
@@ -32,13 +32,13 @@ type Status struct {
 	Transfers    TransferCounts              `json:"transfers"`
 }
 
-// TransferCounts sums up how transfers stand.
+// TransferCounts counts transfers by their states.
 type TransferCounts struct {
 	States   map[holdings.TransferState]int `json:"states"` // how many there are, all states named
 	Open     int                            `json:"open"`   // with something still to be done
 	Disputed int                            `json:"disputed"`
 	Held     int                            `json:"held"`
-	Oldest   time.Time                      `json:"oldest,omitzero"` // last step of the open one that took none for the longest time
+	Oldest   time.Time                      `json:"oldest,omitzero"` // of the last steps of open transfers, the earliest
 }
 
 func (e *Engine) countTransfers() TransferCounts {
@@ -61,7 +61,7 @@ func (e *Engine) countTransfers() TransferCounts {
 	return c
 }
 
-// RepositoryStatus is how one registry's repository stands.
+// RepositoryStatus is the status of one registry's repository.
 type RepositoryStatus struct {
 	Session   string    `json:"session"`
 	Serial    uint64    `json:"serial"`
@@ -73,7 +73,7 @@ type RepositoryStatus struct {
 	Quarantined string `json:"quarantined,omitempty"`
 }
 
-// Status tells how things stand.
+// Status is the status of this installation now.
 func (e *Engine) Status() (*Status, error) {
 	s := &Status{Revision: e.store.Revision(), Running: e.vault != nil, Waits: append([]Wait{}, e.Waits()...), Waiting: e.toGo(), Repositories: map[string]RepositoryStatus{}}
 	s.Settled = len(s.Waits) == 0
@@ -102,8 +102,8 @@ func (e *Engine) Status() (*Status, error) {
 	return s, nil
 }
 
-// FirstExpiry is when the first thing in the whole tree ends to be valid, whose it is, and how many authorities there
-// are.
+// FirstExpiry is the first time at which an object in the tree ceases to be valid, the organisation whose it is, and the number of
+// authorities.
 func (e *Engine) FirstExpiry() (at time.Time, holder string, authorities int) {
 	at, whose := e.issued.First()
 	return at, whose.String(), e.issued.Len()
@@ -112,7 +112,7 @@ func (e *Engine) FirstExpiry() (at time.Time, holder string, authorities int) {
 // Counts is how many payloads are issued, by the kind of their objects.
 func (e *Engine) Counts() map[payload.Kind]int { return e.issued.Counts() }
 
-// Organisation is the one of a handle, and whether there is one.
+// Organisation is the organisation with a handle, and whether there is one.
 func (e *Engine) Organisation(handle string) (holdings.Organisation, bool, error) {
 	if handle == "" {
 		return holdings.Organisation{}, false, fault.New(fault.BadInput, "no organisation is named")
@@ -123,14 +123,14 @@ func (e *Engine) Organisation(handle string) (holdings.Organisation, bool, error
 	return o, ok, nil
 }
 
-// Read shows ledger and intents as they stand to fn, which must not keep nor change them.
+// Read calls fn with the ledger and the intents as they are now. Fn must not change them, or keep them.
 func (e *Engine) Read(fn func(*holdings.Ledger, *roa.Book) error) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return fn(e.ledger, e.book)
 }
 
-// Intents goes through the intents of a holder, or of all when none is named, with how each stands.
+// Intents calls each for every ROA intent of a holder, with its status; for those of all holders if none is named.
 func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -9,7 +9,7 @@ import (
 	"cadastre/holdings"
 )
 
-// snapshot is what plans see at a time. The engine's mu is held while it is used, and nothing is committed meanwhile.
+// snapshot is what a plan sees at a time. The caller holds the engine's mu while it is used, and nothing is committed meanwhile.
 func (e *Engine) snapshot(now time.Time) *plan.Snapshot {
 	return &plan.Snapshot{
 		Now: now, Policy: &e.policy, Ledger: e.ledger, Intents: e.book, Store: issuedByEngine{e}, Peers: peersOfPlan{e.peers}, Rolls: e.rolls,
@@ -70,9 +70,9 @@ func (p peersOfPlan) SourcedAt(source string) string {
 	return ""
 }
 
-// The following need the engine's mu held.
+// The callers of the following hold the engine's mu.
 
-// parentOf is the authority that certifies another: the active one of the organisation above it, by way of the same source.
+// parentOf is the authority that certifies another: the active one of the organisation above it, for the same source.
 func (e *Engine) parentOf(n issued.Name) issued.Name { return e.snapshot(time.Time{}).Parent(n) }
 
 // active is the generation of an authority's line that issues.
@@ -88,8 +88,8 @@ func (e *Engine) ledgerKind(holder string) holdings.Kind {
 	return o.Kind
 }
 
-// touch has the engine plan for an organisation, and where something comes from outside the tree for all below it: what they
-// hold may rest on other sources now, although it is the same.
+// touch has the engine plan for an organisation. If some parent elsewhere has a class for us, it does so for all below it, too: the same
+// resources may now rest on other sources.
 func (e *Engine) touch(holder string) {
 	e.dirty[holder] = true
 	if e.peers.HasSources() {

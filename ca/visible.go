@@ -10,13 +10,13 @@ import (
 	"cadastre/roa"
 )
 
-// visible is what the current serials have, the engine's own and those of servers elsewhere, as far as it was asked for. It is used
+// visible tells what readers find in the current serials, ours and those at servers elsewhere. It remembers what it was asked, and is used
 // for one answer.
 type visible struct {
 	engine *Engine
 	uris   map[string]map[string]bool // by repository
 	chain  map[issued.Name]bool       // by authority: whether readers find its certificate and those above it
-	said   map[string]map[string]bool // by holder: what of its objects readers find
+	said   map[string]map[string]bool // by holder: the payloads that readers find
 }
 
 func (e *Engine) visible() *visible {
@@ -50,7 +50,7 @@ func (s *visible) authority(name issued.Name) bool {
 	return found
 }
 
-// says is what an authority's objects of a kind say that readers find.
+// says lists the payloads of an authority's objects of a kind that readers find.
 func (s *visible) says(is *issued.Records, kind payload.Kind) []string {
 	if !s.authority(is.Name) {
 		return nil
@@ -65,10 +65,10 @@ func (s *visible) says(is *issued.Records, kind payload.Kind) []string {
 	return says
 }
 
-// PublishedVRPs is what a validator prints that fetches now: what is committed and in no serial yet is not in it.
+// PublishedVRPs lists the VRPs that a validator finds now. What is committed, and in no serial yet, is not in it.
 func (e *Engine) PublishedVRPs() ([]string, error) { return e.publishedSays(roa.Kind) }
 
-// publishedSays is what the objects of a kind say that readers find.
+// publishedSays lists the payloads of all objects of a kind that readers find.
 func (e *Engine) publishedSays(kind payload.Kind) ([]string, error) {
 	s, says := e.visible(), []string{}
 	err := e.store.View(func(r store.Reader) error {
@@ -89,7 +89,7 @@ func (e *Engine) publishedSays(kind payload.Kind) ([]string, error) {
 	return slices.Compact(says), err
 }
 
-// pends tells whether readers do not find all of what of a holder's intents stands, as text.
+// pends tells whether readers do not find all of stands yet: the payloads, as text, that a holder's intents authorise.
 func (s *visible) pends(r store.Reader, holder string, stands []string) (bool, error) {
 	found := s.said[holder]
 	if found == nil {
@@ -113,7 +113,8 @@ func (s *visible) pends(r store.Reader, holder string, stands []string) (bool, e
 	return slices.ContainsFunc(stands, func(says string) bool { return !found[says] }), nil
 }
 
-// WaitsOf tells what an organisation waits for: itself, else the nearest above it, else all; nil where that is nothing.
+// WaitsOf returns a function that tells what an organisation waits for: a wait of its own, else of the nearest organisation above it, else
+// of the whole installation; nil where there is none.
 func (e *Engine) WaitsOf() func(holder string) *Wait {
 	list := e.Waits()
 	find := func(of string) *Wait {

@@ -13,7 +13,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// WaitKind says what sort of thing something waits for.
+// WaitKind is a kind of Wait.
 type WaitKind string
 
 // The kinds of Wait. On tells who ends each.
@@ -21,17 +21,17 @@ const (
 	NoDaemon     WaitKind = "no-daemon"   // nobody signs
 	ClockFrozen  WaitKind = "frozen"      // nothing is signed because the clock, or the state, cannot be believed
 	Failing      WaitKind = "failing"     // the work as a whole fails, as on a full disk, and is tried again
-	InWork       WaitKind = "work"        // organisations that are to be planned and signed for
+	InWork       WaitKind = "work"        // organisations have to be planned and signed for
 	Unpublished  WaitKind = "unpublished" // committed, and its repository may not have the next serial yet
-	Soaking      WaitKind = "soak"        // readers may hold something of before
+	Soaking      WaitKind = "soak"        // readers may still hold an older state
 	TreeBehind   WaitKind = "rsync"       // the tree that rsync serves is older than the serial that RRDP serves
 	ServerBehind WaitKind = "server"      // a publication server elsewhere does not have it yet
-	ParentSilent WaitKind = "parent"      // a parent outside the tree has not certified a key yet
+	ParentSilent WaitKind = "parent"      // a parent elsewhere has not certified a key yet
 	ChildSilent  WaitKind = "child"       // a delegated CA has not asked for the certificate that it may have
-	ChildSheds   WaitKind = "notice"      // a delegated CA has time to shed what its organisation lost
-	Quarantined  WaitKind = "quarantine"  // it was refused and is set aside
+	ChildSheds   WaitKind = "notice"      // a delegated CA has time to withdraw what rests on lost resources
+	Quarantined  WaitKind = "quarantine"  // an organisation's work was refused
 	AnchorNeeded WaitKind = "anchor"      // it needs the trust anchor's key, which is offline
-	Braked       WaitKind = "brake"       // what has ended by its date would take away too much
+	Braked       WaitKind = "brake"       // an end by date would take away too much
 )
 
 // WaitKinds lists all kinds.
@@ -67,16 +67,16 @@ type Wait struct {
 	On        Party      `json:"on"`
 	Of        string     `json:"of,omitempty"`       // the organisation or registry that it is about
 	Count     int        `json:"count,omitempty"`    // how many organisations, where it is about many
-	Resources inr.Set    `json:"resources,omitzero"` // of Of
-	Error     string     `json:"error,omitempty"`    // what was said when it was tried
-	Fault     fault.Kind `json:"-"`                  // the kind of that
+	Resources inr.Set    `json:"resources,omitzero"` // the resources of Of that wait
+	Error     string     `json:"error,omitempty"`    // the error of the last try
+	Fault     fault.Kind `json:"-"`                  // the kind of that error
 	Code      string     `json:"code,omitempty"`     // of the brake
 	Since     time.Time  `json:"since,omitzero"`     // since when
-	Until     time.Time  `json:"until,omitzero"`     // it ends, or is tried again; zero where nobody knows
+	Until     time.Time  `json:"until,omitzero"`     // when it ends, or is tried again; zero where that is not known
 }
 
-// Beyond is a room above that shows to readers what the engine published: it tells what it has yet to show, and can be asked to
-// do that at once.
+// Beyond is a room above that serves what the engine published, as the trees for rsync. It tells what it does not serve yet, and can be
+// asked to do that at once.
 type Beyond interface {
 	Waits() []Wait
 	Hasten()
@@ -88,9 +88,8 @@ type nothingBeyond struct{}
 func (nothingBeyond) Waits() []Wait { return nil }
 func (nothingBeyond) Hasten()       {}
 
-// Waits lists everything that is decided and that readers do not see yet. All is settled when it is empty. What is to happen at a
-// date that was chosen, such as the next step of a key roll or of a transfer, or the end of a lease, is decided for that date and
-// not in it.
+// Waits lists everything that is decided and that readers do not see yet. All is settled when the list is empty. What is decided for a
+// later date, such as the next step of a key roll or of a transfer, or the end of a lease, is not in it.
 func (e *Engine) Waits() []Wait {
 	now := time.Now()
 	list := e.waitsOfWork()
@@ -103,13 +102,13 @@ func (e *Engine) Waits() []Wait {
 	list = append(list, e.Beyond.Waits()...)
 	for i := range list {
 		if list[i].On = list[i].Kind.On(); list[i].Kind == TreeBehind && list[i].Error != "" {
-			list[i].On = Operator // it is tried again, and a full disk does not mend itself
+			list[i].On = Operator // it is tried again, but somebody has to make room on the disk
 		}
 	}
 	return list
 }
 
-// waitsOfWork is what the daemon as a whole has to do, or can't.
+// waitsOfWork lists what the daemon has to do, or cannot do.
 func (e *Engine) waitsOfWork() (list []Wait) {
 	if e.vault == nil {
 		list = append(list, Wait{Kind: NoDaemon, Fault: fault.Unreachable})
@@ -126,7 +125,7 @@ func (e *Engine) waitsOfWork() (list []Wait) {
 	return list
 }
 
-// waitsOfSoak is what plans put off. The engine's mu is held.
+// waitsOfSoak lists what plans put off. The caller holds the engine's mu.
 func (e *Engine) waitsOfSoak(now time.Time) (list []Wait) {
 	for _, holder := range slices.Sorted(maps.Keys(e.later)) {
 		if off := e.later[holder]; now.Before(off.Soaks) {
@@ -136,7 +135,7 @@ func (e *Engine) waitsOfSoak(now time.Time) (list []Wait) {
 	return list
 }
 
-// waitsOfPeers is what servers, parents and delegated CAs elsewhere have to do. The engine's mu is held.
+// waitsOfPeers lists what servers, parents and delegated CAs elsewhere have to do. The caller holds the engine's mu.
 func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
 	for _, o := range e.peers.Remotes() {
 		if !o.Left && e.Federation.Unsent(o.Name) {
@@ -162,7 +161,7 @@ func (e *Engine) waitsOfPeers(now time.Time) (list []Wait) {
 	return list
 }
 
-// unasked is what a delegated CA may have certified and has not asked for. One that asked for less than all knows what it wants.
+// unasked is what a delegated CA may have certified and has not asked for. If it asked for a part of a class, the rest is not in it.
 func (e *Engine) unasked(holder string) inr.Set {
 	var granted []inr.Set
 	for _, key := range e.peers.Keys(holder) {
@@ -174,7 +173,7 @@ func (e *Engine) unasked(holder string) inr.Set {
 	return e.ledger.Holding(holder).Minus(inr.Sum(granted...))
 }
 
-// unshed is what certificates of a delegated CA still name of what its organisation lost.
+// unshed is the resources that a delegated CA's organisation lost and that the CA's certificates still name.
 func (e *Engine) unshed(holder string, notice *federation.Notice) inr.Set {
 	var kept []inr.Set
 	for _, key := range e.peers.Keys(holder) {
@@ -186,7 +185,7 @@ func (e *Engine) unshed(holder string, notice *federation.Notice) inr.Set {
 	return inr.Sum(kept...)
 }
 
-// waitsOfOperator is what somebody here has to do. The engine's mu is held.
+// waitsOfOperator lists what an operator has to do. The caller holds the engine's mu.
 func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
 	for _, holder := range slices.Sorted(maps.Keys(e.aside)) {
 		w := e.aside[holder]
@@ -200,8 +199,8 @@ func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
 	return append(list, e.ends.waits()...)
 }
 
-// needsAnchor is who needs the trust anchor's key: the root, for its certificate or the next one of a key roll, or the anchor for
-// its manifest; empty where nobody does. The engine's mu is held.
+// needsAnchor is the organisation that needs the trust anchor's key: the root for its certificate, or AnchorHolder for the anchor's
+// manifest; empty where the key is not needed. The caller holds the engine's mu.
 func (e *Engine) needsAnchor(now time.Time) string {
 	view := e.snapshot(now)
 	root := e.ledger.Root()
@@ -224,7 +223,7 @@ func (e *Engine) needsAnchor(now time.Time) string {
 	return ""
 }
 
-// Err is the wait as an error; nil where it is one that ends by itself.
+// Err is the wait as an error; nil where it ends by itself.
 func (w *Wait) Err() error {
 	if w.On != Operator {
 		return nil
@@ -240,14 +239,14 @@ func (w *Wait) Err() error {
 	return fault.New(w.Fault, "%s", w.Error)
 }
 
-// failing is why the work as a whole failed when it was last tried.
+// failing keeps why the work as a whole failed when it was last tried.
 type failing struct {
 	mu    sync.Mutex
 	err   error
 	since time.Time
 }
 
-// note keeps how the last round went.
+// note keeps the error of the last Step, or forgets it where that succeeded.
 func (f *failing) note(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -263,8 +262,8 @@ func (f *failing) last() (since time.Time, err error) {
 	return f.since, f.err
 }
 
-// WaitOut returns when readers see all that is decided, here, over rsync and at servers elsewhere, as far as that is for this
-// installation to do. What waits for an operator is an error of its kind; what waits for another CA, in its own time, is in Waits.
+// WaitOut waits until readers see all that is decided, over RRDP, over rsync and at servers elsewhere. If all else is done and something
+// waits for an operator, it fails with that wait's error. It does not wait for CAs elsewhere: see Waits.
 func (e *Engine) WaitOut(ctx context.Context) error {
 	for {
 		if err := e.Federation.WaitSent(ctx); err != nil {
@@ -293,5 +292,5 @@ func (e *Engine) WaitOut(ctx context.Context) error {
 	}
 }
 
-// lookAtWaits is how often it is looked whether what comes by itself has come.
+// lookAtWaits is how often WaitOut looks at what remains.
 const lookAtWaits = 200 * time.Millisecond

@@ -11,8 +11,8 @@ import (
 	"cadastre/internal/validate"
 )
 
-// work plans for a closed set of organisations and takes the plan to its end, wave by wave. When decisions come in
-// between it stops, not done.
+// work plans for a closed set of organisations, and executes the plan wave by wave. If a decision comes in between, it stops, and done is
+// false.
 func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) {
 	if e.loop.unfinished {
 		if err := e.publishInOrder(ctx); err != nil {
@@ -43,7 +43,7 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 			return false, err
 		}
 	}
-	if len(e.staged()) > 1 && (e.loop.step == plan.Create || e.loop.step == plan.Shrink) { // a certificate, and what it leads to
+	if len(e.staged()) > 1 && (e.loop.step == plan.Create || e.loop.step == plan.Shrink) { // a certificate and what is below it
 		if err := e.publishInOrder(ctx); err != nil {
 			return false, err
 		}
@@ -51,12 +51,12 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	e.loop.unfinished = false
 	e.mended(set, now)
 	if len(waves) > 0 && len(e.issued.Roots()) > 0 || e.Federation.GivesUp(set) {
-		e.Federation.AskSoon() // a parent outside the tree may have to know
+		e.Federation.AskSoon() // a parent elsewhere may have to be told
 	}
 	return true, nil
 }
 
-// putOff notes when a plan wants to come back to the organisations that it was for.
+// putOff notes when to plan again for organisations for which the plan had to put something off.
 func (e *Engine) putOff(set []string, until map[string]plan.Delay) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,7 +72,7 @@ func (e *Engine) putOff(set []string, until map[string]plan.Delay) {
 	maps.Copy(e.later, until)
 }
 
-// doWave does the batches of a wave one after another. While one is closed, checked and committed, the next is signed.
+// doWave executes the batches of a wave one after the other. While one is closed, checked and committed, the next is signed.
 func (e *Engine) doWave(ctx context.Context, chunks [][]plan.Update, lastWave bool) (done bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	next := e.startSigning(ctx, chunks[0])
@@ -128,8 +128,8 @@ func (e *Engine) startSigning(ctx context.Context, updates []plan.Update) <-chan
 	return out
 }
 
-// finishBatch closes, checks and commits a signed batch, unless a decision has overtaken it: what it was planned from is
-// then no longer so, and it is planned again. The last batch of a plan is published in the same transaction if it can be.
+// finishBatch closes, checks and commits a signed batch. If a decision has overtaken the batch it does nothing, and the batch is planned
+// again. The last batch of a plan is published in the same transaction if that is possible.
 func (e *Engine) finishBatch(ctx context.Context, s *issue.Signed, last bool, start time.Time) (committed bool, err error) {
 	if err := e.believe(); err != nil {
 		return false, err
@@ -151,7 +151,7 @@ func (e *Engine) finishBatch(ctx context.Context, s *issue.Signed, last bool, st
 	}
 	e.Observer.Signed(objects, time.Since(start))
 	if closing {
-		return true, e.published(start)
+		return true, e.noteSerials(start)
 	}
 	return true, e.publishStaged(true)
 }
@@ -168,8 +168,8 @@ func (e *Engine) overtaken(b *issue.Batch) bool {
 	return false
 }
 
-// acquaint has the gate read what is published, as it was valid when the last commit was made, so that from then on it
-// looks at changes alone. What is wrong with it is said and does not stop the work that mends it.
+// acquaint has the gate read what is published, at the time of the last commit. From then on the gate looks at changes only. Findings are
+// logged; they do not stop the engine, which may mend them.
 func (e *Engine) acquaint(ctx context.Context) error {
 	anchor, err := e.issued.Read(issued.Anchor)
 	if err != nil || anchor.Number == 0 {
@@ -198,8 +198,8 @@ func (e *Engine) toGo() int {
 	return e.agenda.Count(e.dirty, e.backlog)
 }
 
-// holdPool pauses the making of keys for stock while a plan is carried out for which there are enough. It returns how to
-// go on.
+// holdPool pauses the making of one-time keys while a plan is executed, if there are enough keys for it. The function that it returns
+// resumes it.
 func (e *Engine) holdPool(waves []plan.Wave) func() {
 	n := 0
 	for _, w := range waves {

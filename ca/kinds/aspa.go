@@ -12,7 +12,7 @@ import (
 	"cadastre/internal/validate"
 )
 
-// ASPA is Autonomous System Provider Authorizations (draft-ietf-sidrops-aspa-profile-30), one for each customer AS.
+// ASPA is the kind of Autonomous System Provider Authorizations (draft-ietf-sidrops-aspa-profile-30), one for each customer AS.
 var ASPA = Kind{
 	Name: aspa.Kind, Title: "ASPA", Extension: ".asa", ContentType: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 49},
 	Parse: func(text string) (payload.Payload, error) { return aspa.ParseVAP(text) },

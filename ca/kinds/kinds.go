@@ -1,7 +1,7 @@
 // Package kinds is the table of the kinds of signed objects that authorities issue, besides certificates, CRLs and manifests.
 //
-// What is the same for all kinds is not here: when an object is issued, renewed, withdrawn, parked or moved follows from
-// its payload's key and resources.
+// It has what differs between kinds. When an object is issued, renewed, withdrawn, parked or moved follows from its payload's key and
+// resources, and is the same for all kinds.
 package kinds
 
 import (
@@ -18,22 +18,22 @@ import (
 
 // Kind is one kind of signed objects.
 type Kind struct {
-	Name        payload.Kind          // in records
+	Name        payload.Kind          // its name in records
 	Title       string                // for people: "ROA"
 	Extension   string                // of file names, with its dot (RFC 6481, section 2.2)
 	ContentType asn1.ObjectIdentifier // of the signed object (RFC 6488, section 2.1.3.1)
 
 	// Parse reads what the payload's String wrote. It fails with BadInput.
 	Parse func(text string) (payload.Payload, error)
-	// Sign makes the object of a payload of this kind, and has another decoder than ours agree with it where there is one.
-	// It gives the object in DER and the serial number of its EE certificate.
+	// Sign makes the object for a payload of this kind: DER, and the serial number of its EE certificate. If there is a second decoder for
+	// the kind, that has to agree.
 	Sign func(p payload.Payload, o Order) (der []byte, serial *big.Int, err error)
-	// Found is the payloads of this kind that the gate found valid for the CA whose certificate is at a URI, as text,
-	// sorted, each once.
+	// Found lists the payloads of this kind that the gate found valid for the CA whose certificate is at a URI: as text, sorted, without
+	// duplicates.
 	Found func(v *validate.Verdict, uri string) []string
 }
 
-// Order is with what an object is signed.
+// Order is what is needed to sign an object.
 type Order struct {
 	Place               object.Place
 	NotBefore, NotAfter time.Time
@@ -45,7 +45,7 @@ type Order struct {
 // Table is all kinds, in the order in which they are listed.
 var Table = []*Kind{&ROA, &ASPA}
 
-// Of is the kind of that name.
+// Of is the kind with a name. It fails where there is none.
 func Of(name payload.Kind) (*Kind, error) {
 	for _, k := range Table {
 		if k.Name == name {

@@ -13,7 +13,7 @@ import (
 	"cadastre/roa"
 )
 
-// ROA is route origin authorisations (RFC 9582), each with one VRP.
+// ROA is the kind of route origin authorizations (RFC 9582), each with one VRP.
 var ROA = Kind{
 	Name: roa.Kind, Title: "ROA", Extension: ".roa", ContentType: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 24},
 	Parse: func(text string) (payload.Payload, error) { return roa.ParseVRP(text) },

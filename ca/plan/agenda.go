@@ -2,14 +2,14 @@ package plan
 
 import "sync"
 
-// Agenda is how far a plan has come: which organisations it has something left to do for. It is safe for concurrent use.
+// Agenda tells how far a plan has come: for which organisations there is something left to do. It is safe for concurrent use.
 type Agenda struct {
 	mu   sync.Mutex
 	left map[string]int  // by organisation: updates that change something of it and are not committed
 	done map[string]bool // those that were finished before the plan was interrupted
 }
 
-// Take begins with the organisations of a set that is about to be planned for.
+// Take begins the agenda of a plan with the organisations that are about to be planned for.
 func (a *Agenda) Take(set []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -22,7 +22,7 @@ func (a *Agenda) Take(set []string) {
 	a.done = nil
 }
 
-// Begin puts what a plan has to do in place of the set that it was made for.
+// Begin replaces the set of Take by the organisations for which the plan has something to do.
 func (a *Agenda) Begin(waves []Wave) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -38,7 +38,7 @@ func (a *Agenda) Begin(waves []Wave) {
 	}
 }
 
-// Committed notes that a batch is done.
+// Committed notes that a batch is committed.
 func (a *Agenda) Committed(updates []Update) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -56,8 +56,8 @@ func (a *Agenda) Committed(updates []Update) {
 	}
 }
 
-// End forgets a plan: one that came to its end, or one that was interrupted, whose set goes into the backlog but for what
-// it has done already.
+// End ends the agenda of a plan. If the plan was interrupted, its set goes to the backlog; the agenda remembers which organisations of it
+// are done.
 func (a *Agenda) End(finished bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,7 +66,7 @@ func (a *Agenda) End(finished bool) {
 	}
 }
 
-// Count is how many organisations are to be planned or signed for: those that wait, and those in work.
+// Count is how many organisations are left: those that wait to be planned for, and those of the present plan.
 func (a *Agenda) Count(dirty, backlog map[string]bool) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,7 +84,7 @@ func (a *Agenda) Count(dirty, backlog map[string]bool) int {
 	return n
 }
 
-// Concerns is the organisations of which an update changes something: its own, unless it only certifies or revokes others.
+// Concerns lists the organisations for which an update does something. That is its own, unless it only certifies or revokes others.
 func (u *Update) Concerns() []string {
 	var holders []string
 	if u.Create || u.Adopt || u.End || len(u.Authorise)+len(u.Withdraw)+len(u.Release) > 0 || len(u.Certify)+len(u.Revoke) == 0 {

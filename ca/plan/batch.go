@@ -9,13 +9,13 @@ import (
 // BatchKeys is about how many new keys go into one batch.
 const BatchKeys = 192
 
-// Chunks cuts a wave into batches of about limit keys. What an authority does for those below it goes with them: each
-// chunk has at most one part of each issuer's certificates, and the new authorities that these are for.
+// Chunks cuts a wave into batches of about limit new keys. A certificate and the new authority that it is for are in the same batch, and a
+// batch has at most one part of each issuer's certificates.
 func (w *Wave) Chunks(limit int) [][]Update {
 	switch w.Step {
 	case Create:
 	case Switch:
-		return [][]Update{w.Updates} // a file that changes hands must do so at one moment
+		return [][]Update{w.Updates} // a file must pass from one authority to the other in one batch
 	default:
 		return cut(w.Updates, limit)
 	}
@@ -85,8 +85,8 @@ func cut(updates []Update, limit int) [][]Update {
 // Work is about how many objects have to be signed for an update, besides its CRL.
 func (u *Update) Work() int { return 1 + len(u.Authorise) + len(u.Certify) }
 
-// split takes at most n new ROAs and n certificates off an update. What is withdrawn goes with the last part, after
-// what replaces it.
+// split takes at most n new signed objects and n certificates off an update. What is withdrawn is in the last part, after what replaces
+// it.
 func (u Update) split(n int) (Update, *Update) {
 	if len(u.Authorise) <= n && len(u.Certify) <= n {
 		return u, nil
@@ -97,8 +97,8 @@ func (u Update) split(n int) (Update, *Update) {
 	return part, &u
 }
 
-// Needs tells whether a batch is about an authority that the one before it makes, so that it cannot be signed before that
-// one is committed.
+// Needs tells whether a batch is about an authority that the batch before it creates. Then it cannot be signed before that batch is
+// committed.
 func Needs(batch, before []Update) bool {
 	made := map[issued.Name]bool{}
 	for _, u := range before {
@@ -107,8 +107,8 @@ func Needs(batch, before []Update) bool {
 	return slices.ContainsFunc(batch, func(u Update) bool { return made[u.Name] && !u.Create })
 }
 
-// Parts cuts a batch into the smallest batches that make sense by themselves: a certificate with the new authority that it
-// is for, or all that one authority does with its ROAs.
+// Parts cuts a batch into the smallest batches that can be committed alone: a certificate with the new authority that it is for, or all
+// that one authority does with its signed objects.
 func Parts(updates []Update) [][]Update {
 	made := map[issued.Name]Update{}
 	for _, u := range updates {
@@ -148,14 +148,13 @@ func About(part []Update) string {
 	}
 }
 
-// Bare tells whether a part is the renewal of a manifest alone.
+// Bare tells whether a part only renews a manifest and CRL.
 func Bare(part []Update) bool {
 	u := part[0]
 	return u.idle()
 }
 
-// KeysFor is how many new keys updates need: one for each ROA, each manifest and each new authority, but for those whose
-// key is elsewhere.
+// KeysFor is how many new keys updates need: one for each signed object, each manifest, and each new authority whose key is here.
 func KeysFor(updates []Update) int {
 	n := 0
 	for _, u := range updates {

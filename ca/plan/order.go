@@ -10,10 +10,10 @@ import (
 	"cadastre/internal/payload"
 )
 
-// What a plan puts off, or puts in another place, once it is known what every authority has to do, and the order of its waves.
+// When it is known what every authority has to do, some of it is put off, or moved to another step; then the waves are put in order.
 
-// awaitSending leaves out that a certificate shrinks while what rests on it is not withdrawn at the server of another that
-// its authority publishes at. The authority is planned for again when that is done.
+// awaitSending puts off the shrinking of a certificate while its authority publishes at a server elsewhere that has not withdrawn what
+// rests on the lost resources. The authority is planned for again when that is done.
 func (p *planner) awaitSending() {
 	busy := map[issued.Name]bool{}
 	for key, updates := range p.waves {
@@ -34,8 +34,8 @@ func (p *planner) awaitSending() {
 	}
 }
 
-// awaitSwitch leaves out that the certificate of an authority shrinks or ends that takes up, by this plan, what another generation
-// had certified, and of those above it. What is below it shrinks first, by the next plan.
+// awaitSwitch puts off the shrinking or end of a certificate if its authority takes over, in this plan, certificates of another
+// generation; and of the certificates above it. In the next plan what is below shrinks first.
 func (p *planner) awaitSwitch() {
 	stays := map[issued.Name]bool{}
 	for name, u := range p.waves[waveKey{Switch, 0}] {
@@ -64,9 +64,8 @@ func (p *planner) awaitSwitch() {
 	}
 }
 
-// handOver has what changes hands issued by the new authority before the old one withdraws it: they may publish in
-// different repositories. What a retired authority said goes when its successor has said all that it is to, and not while that
-// can't.
+// handOver moves withdrawals to the Withdraw step if another authority issues the same object in the Authorise step: the two may publish in
+// different repositories. Objects of a retired authority are withdrawn when its successor has issued all that it is to, and not before.
 func (p *planner) handOver() {
 	issuers := map[payload.Key]int{} // by what the new objects are about, those who issue one
 	for _, updates := range p.waves {
@@ -100,17 +99,17 @@ func (p *planner) handOver() {
 	}
 }
 
-// overtaken tells whether another authority issues an object about what a product is about, and the product's own does not.
+// overtaken tells whether another authority issues an object with the key of a product's payload, and the product's own authority does not.
 func overtaken(product issued.Product, issuers map[payload.Key]int, own map[payload.Key]bool) bool {
 	said, is := product.Payload()
 	return is && issuers[said.Key()] > 0 && !own[said.Key()]
 }
 
-// What is refreshed comes first: after a long outage nothing else would be valid.
+// Refresh comes first: after a long outage nothing else would be valid.
 var stepOrder = map[Step]int{Refresh: 0, Grow: 1, Create: 2, Switch: 3, Authorise: 4, Withdraw: 5, Shrink: 6, Renew: 7}
 
-// ordered puts the waves in order, and the updates in each, so that the same view gives the same plan. What needs a key
-// that is offline is left out: it stays due.
+// ordered puts the waves in order, and the updates in each, so that the same view gives the same plan. Updates that need a key that is
+// offline are left out, and stay due.
 func (p *planner) ordered() []Wave {
 	keys := slices.SortedFunc(maps.Keys(p.waves), func(a, b waveKey) int {
 		if a.step != b.step {

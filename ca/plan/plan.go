@@ -1,8 +1,8 @@
-// Package plan orders what has to be issued and revoked, so that what is issued follows what organisations hold and want.
+// Package plan orders what has to be issued and revoked, so that it follows from what organisations hold and want.
 //
-// It is a pure function of a View: it knows no engine, no store and no network, and the time is handed to it. Make gives waves of
-// updates, each of which is published before the next begins; Chunks cuts a wave into batches, Parts cuts a batch that failed.
-// Advanced says how key rolls go on, and Agenda how far the work on a plan has come.
+// A plan is a pure function of a View and the time: the package knows no engine, no store and no network. Make returns waves of updates;
+// each wave is published before the next begins. Chunks cuts a wave into batches, and Parts cuts a batch that failed. Advanced computes
+// the next step of a key roll, and Agenda keeps how far the work on a plan has come.
 package plan
 
 import (
@@ -20,7 +20,7 @@ import (
 // View is what a plan is made from: who holds what, what they want authorised, and what is issued. It does not change
 // while the plan is made.
 type View interface {
-	Authorities(holder string) []issued.Name  // those that an organisation has or is to have
+	Authorities(holder string) []issued.Name  // the authorities that an organisation has or is to have
 	Parent(authority issued.Name) issued.Name // the issuing authority, issued.Anchor for the root's, or outside
 	Depth(authority issued.Name) int
 	Kind(authority issued.Name) holdings.Kind
@@ -28,49 +28,49 @@ type View interface {
 	// Authorised is what an authority's signed objects are to say while its certificate names no more than within.
 	Authorised(authority issued.Name, within inr.Set) []payload.Payload
 	Issued(authority issued.Name) *issued.Records // nil where there is none
-	Received(authority issued.Name) *Received     // what a parent outside the tree certified; nil where nothing is
+	Received(authority issued.Name) *Received     // what a parent elsewhere certified; nil where nothing is
 	Asked(authority issued.Name) *Request         // what a delegated CA asked for; nil where the key is ours
-	Successor(authority issued.Name) issued.Name  // the generation that issues in its place; empty where it does itself, or is to
-	Holdback(authority issued.Name) time.Time     // a retired one withdraws nothing before this
-	Lingers(authority issued.Name) time.Duration  // a retired one ends no sooner after what it signed has gone
-	Unsent(authority issued.Name) bool            // what it published last has not reached the server that it publishes at
+	Successor(authority issued.Name) issued.Name  // the generation that issues in its place; zero where it issues itself, or is to
+	Holdback(authority issued.Name) time.Time     // if it is retired: it withdraws nothing before this time
+	Lingers(authority issued.Name) time.Duration  // if it is retired: its certificate stays so long after what it signed is withdrawn
+	Unsent(authority issued.Name) bool            // the server elsewhere that it publishes at does not have all of it
 	Moving(authority issued.Name) bool            // it is part of a transfer
 	Offline(authority issued.Name) bool           // nothing can be signed with its key now
 	Aside(authority issued.Name) bool             // its work failed, and only its manifest is renewed until that is tried again
 }
 
-// Step says why a wave comes where it does.
+// Step is what the updates of a wave are for. It decides where the wave comes in the plan.
 type Step string
 
-// The steps, in the order in which a plan takes them. At every point between two waves each chain is valid, and stays
-// so together with any older wave that a reader still holds.
+// The steps, in the order in which a plan takes them. Between any two waves each chain is valid, also for a reader that holds an older
+// state of some repositories.
 const (
-	Refresh   Step = "refresh"   // manifests and CRLs that near their end are made anew, top-down, with nothing else
+	Refresh   Step = "refresh"   // manifests and CRLs that near their end are made anew, top-down; nothing else changes
 	Grow      Step = "grow"      // certificates get more resources, top-down
 	Create    Step = "create"    // new authorities, top-down, each with its objects before its certificate
-	Switch    Step = "switch"    // what is below an authority goes to its next generation (RFC 6489)
-	Authorise Step = "authorise" // ROAs come and go
-	Withdraw  Step = "withdraw"  // ROAs go that another authority has issued anew meanwhile
+	Switch    Step = "switch"    // the next generation of an authority certifies what is below it (RFC 6489)
+	Authorise Step = "authorise" // signed objects, as ROAs and ASPAs, are issued and withdrawn
+	Withdraw  Step = "withdraw"  // signed objects are withdrawn that another authority issued anew in the step before
 	Shrink    Step = "shrink"    // certificates lose resources or are revoked, bottom-up
 	Renew     Step = "renew"     // certificates that near their end are made anew, top-down
 )
 
-// Wave is changes that do not depend on each other. The next wave begins when this one is published.
+// Wave is a set of updates that do not depend on each other. The next wave begins when this one is published.
 type Wave struct {
 	Step    Step
 	Depth   int // of the authorities that change
 	Updates []Update
 }
 
-// Update is what one authority does in a wave. Whatever it is, a new CRL and manifest go with it.
+// Update is what one authority does in a wave. Each update makes a new CRL and manifest.
 type Update struct {
 	Name      issued.Name       // of the authority
 	Certify   []Certify         // certificates to issue to authorities below
 	Revoke    []issued.Name     // authorities below whose certificates are revoked and whose objects are withdrawn
 	Release   []string          // file names of certificates that another authority issues in their place from now on
 	Create    bool              // the authority itself is new
-	Adopt     bool              // it takes up what a parent outside the tree certified
-	End       bool              // it withdraws all that it published, and is no more
+	Adopt     bool              // it goes by a new certificate from a parent elsewhere
+	End       bool              // it withdraws all that it published, and ends
 	Authorise []payload.Payload // what signed objects to issue say
 	Withdraw  []string          // file names of signed objects to withdraw and revoke, and of certificates that another authority issued anew
 }
@@ -81,11 +81,10 @@ type Certify struct {
 	Resources inr.Set
 }
 
-// Make orders what has to be done for some organisations so that what is issued follows what they hold and want, and
-// nothing of it nears its end. Later has the organisations of which something has to wait. It is a pure function of the view
-// and now.
+// Make makes the plan for some organisations: after it, what is issued follows from what they hold and want, and nothing nears its end.
+// Later has the organisations for which something has to wait. It is a pure function of the view and now.
 //
-// The set must be closed: with an organisation come those of its ancestors and descendants that have work waiting.
+// The set must be closed: it has to contain, for each organisation, those of its ancestors and descendants that have work waiting.
 func Make(v View, policy *issued.Policy, set []string, now time.Time) (waves []Wave, later map[string]Delay) {
 	p := planner{View: v, policy: policy, now: now, waves: map[waveKey]map[issued.Name]*Update{}, later: map[string]Delay{}}
 	for _, holder := range set {
@@ -112,7 +111,7 @@ type planner struct {
 	later  map[string]Delay
 }
 
-// in is the update of an authority in a wave, made where there is none yet.
+// in is the update of an authority in a wave. It is made if there is none yet.
 func (p *planner) in(step Step, depth int, name issued.Name) *Update {
 	key := waveKey{step, depth}
 	if p.waves[key] == nil {
@@ -161,7 +160,7 @@ func (p *planner) authority(name issued.Name) {
 	}
 }
 
-// create is a new authority. Its certificate names what its issuer's may pass on by now.
+// create plans a new authority. Its certificate names what its issuer may certify now.
 func (p *planner) create(name, parent issued.Name, depth int, entitled inr.Set) {
 	given, at := p.first(name, parent, entitled)
 	if !at.IsZero() {
@@ -179,8 +178,7 @@ func (p *planner) create(name, parent issued.Name, depth int, entitled inr.Set) 
 	}
 }
 
-// fromOutside is an authority below a parent that is not in the tree. Its key is there before the plan knows of it, since
-// the parent had to be asked.
+// fromOutside plans for an authority below a parent elsewhere. Its key and record were made before, since the parent had to be asked.
 func (p *planner) fromOutside(name issued.Name, depth int, is *issued.Records, entitled inr.Set) {
 	got := p.Received(name)
 	switch {
@@ -194,7 +192,7 @@ func (p *planner) fromOutside(name issued.Name, depth int, is *issued.Records, e
 		} else if p.due(p.policy.ManifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
-	case got == nil && is.Awaits() && p.Parent(name) != issued.Outside: // nobody will certify it any more
+	case got == nil && is.Awaits() && p.Parent(name) != issued.Outside: // no parent will certify it any more
 		p.in(Shrink, depth, name).End = true
 	case got == nil:
 	case is.Awaits():
@@ -211,9 +209,9 @@ func (p *planner) fromOutside(name issued.Name, depth int, is *issued.Records, e
 	}
 }
 
-// changesHands tells whether an authority's certificate is to be issued by another generation of its issuer. Where that publishes in
-// another place, all that the authority signed says where its certificate was: one of ours has a next generation of its own then,
-// and this stays where it is until that has taken over.
+// changesHands tells whether another generation of an authority's issuer is to issue its certificate. If that generation publishes in
+// another place, the URI in the AIA of all that the authority signed would be wrong. So an authority of ours gets a next generation of
+// its own, and its present certificate stays until that has taken over.
 func (p *planner) changesHands(name, parent issued.Name, is *issued.Records) bool {
 	if is.Issuer.IsZero() || is.Issuer == parent || is.Issuer == issued.Outside {
 		return false
@@ -222,15 +220,15 @@ func (p *planner) changesHands(name, parent issued.Name, is *issued.Records) boo
 	return above != nil && (p.Asked(name) != nil || !p.elsewhere(is.Issuer, above))
 }
 
-// elsewhere tells whether an authority that there is publishes in another place than another one.
+// elsewhere tells whether there is an authority of this name, and it publishes in another place than another one.
 func (p *planner) elsewhere(name issued.Name, than *issued.Records) bool {
 	is := p.Issued(name)
 	return is != nil && p.policy.Place(&is.Authority) != p.policy.Place(&than.Authority)
 }
 
-// changeOver has a certificate issued by the next generation of its issuer. Where that publishes in the same place the file
-// changes hands. Else it is that of a delegated CA, which has both certificates for a while, and learns of the new one when it
-// asks. What else becomes of the certificate comes by the next plan.
+// changeOver plans that the next generation of an issuer issues a certificate. If it publishes in the same place, the file passes from
+// one to the other. Otherwise the certificate is a delegated CA's: both certificates are valid for a while, and the CA learns of the new
+// one with its next list query. Other changes of the certificate follow in the next plan.
 func (p *planner) changeOver(name, parent issued.Name, depth int, is *issued.Records) {
 	up := p.in(Switch, 0, parent)
 	up.Certify = append(up.Certify, Certify{name, is.Certified})
@@ -269,7 +267,7 @@ func (p *planner) existing(name, parent issued.Name, depth int, is *issued.Recor
 		up := p.in(Shrink, depth, parent)
 		if rest := entitled.Intersect(will); !rest.Empty() {
 			up.Certify = append(up.Certify, Certify{name, rest})
-		} else { // what it is to have can't be certified yet: it comes again with that
+		} else { // its resources cannot be certified yet: a later plan does it
 			up.Revoke = append(up.Revoke, name)
 		}
 	case !entitled.Equal(is.Certified):
@@ -279,8 +277,8 @@ func (p *planner) existing(name, parent issued.Name, depth int, is *issued.Recor
 	}
 }
 
-// will is what an authority's certificate names after this plan's growth, and from when on it can name the rest; zero where there is
-// none.
+// will is what an authority's certificate names after the Grow step of this plan, and when it can name the rest; zero where nothing is
+// left.
 func (p *planner) will(parent issued.Name, is *issued.Records, entitled inr.Set) (inr.Set, time.Time) {
 	more := entitled.Minus(is.Certified)
 	if more.Empty() || parent == issued.Outside || p.changesHands(is.Name, parent, is) {
@@ -290,7 +288,7 @@ func (p *planner) will(parent issued.Name, is *issued.Records, entitled inr.Set)
 	return is.Certified.Union(given), at
 }
 
-// products is what an authority's ROAs, and its manifest, need. Will is what its certificate names by then.
+// products plans an authority's signed objects and its manifest. Will is what its certificate names by then.
 func (p *planner) products(name issued.Name, depth int, is *issued.Records, will inr.Set) {
 	var add []payload.Payload
 	var withdraw []string
@@ -309,13 +307,13 @@ func (p *planner) products(name issued.Name, depth int, is *issued.Records, will
 		own := p.in(Authorise, 0, name)
 		own.Authorise, own.Withdraw = add, withdraw
 	}
-	// a new manifest comes with any change, but what has ended already can carry none
+	// any change makes a new manifest; but if the present one has ended already it has to be refreshed before
 	if changes := len(add)+len(withdraw) > 0; p.due(p.policy.ManifestDue(&is.Authority)) && (!changes || p.due(is.NextUpdate)) {
 		p.in(Refresh, depth, name)
 	}
 }
 
-// spent tells whether a retired authority is of no more use: what it signed has gone, for every reader.
+// spent tells whether a retired authority is not needed any more: what it signed is withdrawn, and no reader needs it.
 func (p *planner) spent(name issued.Name, is *issued.Records) bool {
 	return !p.Successor(name).IsZero() && len(is.Products) == 0 && !p.now.Before(p.spentAt(name, is))
 }
@@ -324,8 +322,8 @@ func (p *planner) spentAt(name issued.Name, is *issued.Records) time.Time {
 	return issued.Later(p.Holdback(name), issued.Later(is.Shed.Add(p.Lingers(name)), p.shed(is)))
 }
 
-// taken is the signed objects of a retired authority that readers need no more: its successor says all that there is to say from this plan on,
-// and every reader can have its certificate for that.
+// taken lists the signed objects of a retired authority that readers do not need any more: with this plan its successor has all objects
+// that it is to have, and every reader can have the successor's certificate for them.
 func (p *planner) taken(name issued.Name, is *issued.Records, next issued.Name) (withdraw []string) {
 	successor := p.Issued(next)
 	if successor == nil {
@@ -345,8 +343,8 @@ func (p *planner) taken(name issued.Name, is *issued.Records, next issued.Name) 
 	return withdraw
 }
 
-// speaks tells whether an authority's signed objects say all that they are to by the end of this plan's Authorise step. It may be that its
-// certificate changes hands first, or that its work failed.
+// speaks tells whether an authority has all its signed objects by the end of this plan's Authorise step. It may not, if its certificate
+// has to change hands first, or its organisation is quarantined.
 func (p *planner) speaks(name issued.Name) bool {
 	is := p.Issued(name)
 	if is == nil {
@@ -365,7 +363,7 @@ func (p *planner) speaks(name issued.Name) bool {
 	return !slices.ContainsFunc(p.Authorised(name, will), func(says payload.Payload) bool { return !said[payload.ID(says)] })
 }
 
-// passedOn is the certificates of a retired authority that another has issued anew.
+// passedOn lists the certificates of a retired authority that another authority has issued anew.
 func (p *planner) passedOn(name issued.Name, is *issued.Records) []string {
 	var names []string
 	for file, product := range is.Products {
@@ -381,7 +379,7 @@ func (p *planner) passedOn(name issued.Name, is *issued.Records) []string {
 	return names
 }
 
-// certifies tells whether an authority can certify another one: it is there or comes with this plan, and so does its key.
+// certifies tells whether an authority can certify others: it is there, or this plan creates it, and its key is not offline.
 func (p *planner) certifies(name issued.Name) bool {
 	switch {
 	case p.Offline(name):
@@ -395,8 +393,9 @@ func (p *planner) certifies(name issued.Name) bool {
 	}
 }
 
-// objects compares the signed objects that are issued with the payloads that are wanted, and with the clock. Of two that say
-// the same one goes. What growth has made superfluous goes when no reader has the certificate from before that any more.
+// objects compares the signed objects that are issued with the payloads that are wanted, and with their ends. Of two objects with the same
+// payload one is withdrawn. An object that became superfluous because the certificate grew is withdrawn when no reader can have the
+// certificate from before.
 func (p *planner) objects(authority issued.Name, is *issued.Records, will inr.Set) (add []payload.Payload, withdraw []string) {
 	authorised := p.Authorised(authority, will)
 	wanted := map[payload.Key]payload.Payload{}
@@ -421,7 +420,8 @@ func (p *planner) objects(authority issued.Name, is *issued.Records, will inr.Se
 	return append(add, slices.SortedFunc(maps.Values(wanted), payload.Compare)...), withdraw
 }
 
-// readersOf is what an authority's certificate names for readers who do not have the newest, and until when there are such.
+// readersOf lists what an authority's certificate names for readers that do not have the newest one, and until when there are such
+// readers.
 func (p *planner) readersOf(authority issued.Name, is *issued.Records, will inr.Set) (readers []inr.Set, until time.Time) {
 	grows := !is.Certified.Contains(will)
 	base, until := p.soaked(authority, is, grows)
@@ -438,8 +438,8 @@ func (p *planner) readersOf(authority issued.Name, is *issued.Records, will inr.
 	return readers, until
 }
 
-// needed tells whether some reader has nothing in place of a signed object whose payload is authorised as a part of another
-// from now on: its certificate is too small for that one, and no other that it can have says as much.
+// needed tells whether some reader still needs a signed object whose payload is covered by that of a larger one from now on. That is so if
+// the certificate that the reader has is too small for the larger one, and no other object that it accepts covers the payload.
 func needed(said payload.Payload, authorised []payload.Payload, readers []inr.Set) bool {
 	return len(readers) > 0 && slices.ContainsFunc(readers, func(certified inr.Set) bool {
 		part := false

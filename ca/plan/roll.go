@@ -7,26 +7,26 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Roll is how far a line of authorities has come in a key roll (RFC 6489), or in a move to another publication server,
-// which is one with another place.
+// Roll is the state of a line of authorities in a key roll (RFC 6489). A move to another publication server is a key roll, too: the next
+// generation publishes in another place.
 type Roll struct {
 	Active   int           `json:"active"`            // the generation that issues
-	Next     int           `json:"next,omitempty"`    // the one that will; 0 where none is coming
-	Last     int           `json:"last,omitempty"`    // the highest that was to be next and was given up
+	Next     int           `json:"next,omitempty"`    // the generation that will issue; 0 where there is none
+	Last     int           `json:"last,omitempty"`    // the highest generation that was Next and was given up
 	Soak     time.Duration `json:"soak,omitempty"`    // how long Next is published before it issues
 	Staged   time.Time     `json:"staged,omitzero"`   // when Next was published
 	Switched time.Time     `json:"switched,omitzero"` // when Active began to issue
 }
 
-// Retired tells whether a generation neither issues nor will.
+// Retired tells whether a generation does not issue and will not.
 func (r Roll) Retired(generation int) bool {
 	return generation != r.Active && (r.Next == 0 || generation != r.Next)
 }
 
-// Rolls is how far each line of authorities has come. A record is replaced, never changed.
+// Rolls has the state of each line of authorities. A record is replaced, never changed.
 type Rolls map[issued.Name]*Roll
 
-// Of is how far a line of authorities has come; the zero Roll where it never had one.
+// Of is the state of a line of authorities; the zero Roll where it never had a key roll.
 func (all Rolls) Of(line issued.Name) Roll {
 	if r := all[line]; r != nil {
 		return *r
@@ -34,8 +34,8 @@ func (all Rolls) Of(line issued.Name) Roll {
 	return Roll{}
 }
 
-// Advanced is how a roll goes on at a time; nil where it does not. A next generation that is published is staged, and
-// after its soak it issues (RFC 6489, section 2).
+// Advanced is the next state of a roll, if a step is due at now; else nil. A next generation is staged when it is published, and issues
+// after its soak (RFC 6489, section 2).
 func Advanced(v View, policy *issued.Policy, line issued.Name, roll *Roll, now time.Time) *Roll {
 	if roll.Next == 0 {
 		return nil
@@ -61,9 +61,9 @@ func Advanced(v View, policy *issued.Policy, line issued.Name, roll *Roll, now t
 	return &next
 }
 
-// SwitchAt is when a next generation that is staged may issue: after the roll's soak, and where it publishes in the old one's folder
-// and so replaces what is there, when every reader can have its certificate. It has to name, for every reader, what the old one has
-// certified and what is to stay, as far as they know that of the old one: it is looked at again later while it does not.
+// SwitchAt is when a staged next generation may issue: after the roll's soak. If it publishes in the folder of the old one, and so
+// replaces what is there, every reader must be able to have its certificate, too. For every reader that certificate has to name what the
+// old one's objects rest on and what is to stay; while it does not, the time is that of the next look.
 func SwitchAt(v View, policy *issued.Policy, line issued.Name, roll *Roll, now time.Time) time.Time {
 	was, is := generations(v, line, roll)
 	at := roll.Staged.Add(roll.Soak)
@@ -94,12 +94,12 @@ func SwitchAt(v View, policy *issued.Policy, line issued.Name, roll *Roll, now t
 	return at
 }
 
-// generations is the authority that issues and the one that is to, nil where there is none.
+// generations is the authority that issues and the one that is to issue; nil where there is none.
 func generations(v View, line issued.Name, roll *Roll) (active, next *issued.Records) {
 	return v.Issued(line.At(roll.Active)), v.Issued(line.At(roll.Next))
 }
 
-// RollDue is when a roll may go on by itself; zero where none is under way, or the next generation has yet to be certified.
+// RollDue is when the next step of a roll may be due; zero where none is under way, or the next generation is not certified yet.
 func RollDue(v View, policy *issued.Policy, line issued.Name, roll *Roll, now time.Time) time.Time {
 	if roll.Next == 0 {
 		return time.Time{}
