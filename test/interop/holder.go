@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
+	"cadastre/test/internal/brake"
 	"cadastre/test/internal/krill"
 	"cadastre/test/internal/process"
 )
@@ -122,20 +122,12 @@ func (h *house) Registers(ctx context.Context, publisher, request string) ([]byt
 	return h.ask(ctx, "publishers", "add", publisher, "--request", request, "--repository", registry)
 }
 
-// braked is how the brake ends a command, and where it says the code that releases it.
-const braked = 6
-
-var brakeCode = regexp.MustCompile(`--code ([0-9a-f]{8})`)
-
 // decide runs a command, and once more with its code where the brake holds it: to take something away from a house this
 // small always takes away a large share.
 func (h *house) decide(ctx context.Context, args ...string) error {
 	err := h.run(ctx, args...)
-	var held *process.Exit
-	if errors.As(err, &held) && held.Status == braked {
-		if code := brakeCode.FindStringSubmatch(held.Stderr + held.Stdout); code != nil {
-			return h.run(ctx, append(args, "--code", code[1])...)
-		}
+	if code := brake.Code(err); code != "" {
+		return h.run(ctx, append(args, "--code", code)...)
 	}
 	return err
 }
