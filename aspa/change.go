@@ -15,14 +15,14 @@ import (
 // Options for Resolve.
 type Options struct {
 	File     string // where the rows are from, for errors; empty: typed
-	Holder   string // who wants them; empty: of each, the most specific that holds the customer AS
+	Holder   string // whose intents they become; empty: for each row, the lowest organisation that holds the customer AS
 	OnlyHeld bool   // leave out what is not held, rather than refuse everything
 	Replace  bool   // the rows are all the providers of their customers, in place of those that they have
 	Actor    string
 	Time     time.Time
 }
 
-// Resolved is a change, with what is to be said of it.
+// Resolved is a change of ASPA intents, with warnings and rows that were left out.
 type Resolved struct {
 	Change
 	Left     []Left // rows that OnlyHeld passed over
@@ -35,10 +35,10 @@ type Left struct {
 	Reason string
 }
 
-// Resolve resolves what a file wants added and removed, all of it or nothing. A row that adds gives its customer more providers; a row
-// that removes takes away those that it names, or all where it names none. It fails with NotFound (no such holder, ASPA or provider),
-// NotHeld (a customer AS that no one holds, or the named holder does not; the error says who does), Conflict (AS 0 beside other
-// providers, where Replace is not set) or BadInput, with the lines at fault.
+// Resolve resolves what a file wants added and removed, all of it or nothing. A row to add gives its customer AS more providers. A row to
+// remove takes away the providers that it names; if it names none, all of them. It fails with NotFound (no such holder, ASPA or provider),
+// NotHeld (nobody holds the customer AS, or the named holder does not; the error says who does), Conflict (AS 0 beside other providers
+// without Replace) or BadInput, with the wrong lines.
 func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, error) {
 	if opt.Holder != "" {
 		org, ok := l.Organisation(opt.Holder)
@@ -77,7 +77,7 @@ func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, erro
 	return out, nil
 }
 
-// changing is a change as it comes about.
+// changing is the state of Resolve.
 type changing struct {
 	book   Book
 	ledger *holdings.Ledger
@@ -86,14 +86,14 @@ type changing struct {
 	order  []string
 }
 
-// wanted is what becomes of an intent.
+// wanted is an intent as it was and as it will be.
 type wanted struct {
 	was   Intent
 	there bool
 	now   Intent
 }
 
-// of is what becomes of the intent that a holder has for a customer, or is to have.
+// of is the intent, as it was and will be, of a holder for a customer AS.
 func (c *changing) of(holder string, customer uint32) *wanted {
 	in := Intent{Holder: holder, VAP: VAP{Customer: customer}}
 	key := string(in.Key())
@@ -138,9 +138,9 @@ func (c *changing) add(row Row, change *Change) error {
 	case !row.Until.IsZero():
 		w.now.Until = row.Until.UTC()
 	case row.Line == 0 || w.was.Transfer != 0:
-		w.now.Until = time.Time{} // who types it again wants it for good
+		w.now.Until = time.Time{} // a typed row removes the end
 	default:
-		w.now.Until = w.was.Until // files say nothing of ends
+		w.now.Until = w.was.Until // files have no ends, so it keeps its own
 	}
 	w.now.Transfer = 0 // it is the holder's own from now on
 	return nil
@@ -182,7 +182,7 @@ func (c *changing) remove(row Row) error {
 	return nil
 }
 
-// settle is what comes and goes in the end.
+// settle puts the intents that are added and removed in the end into out.
 func (c *changing) settle(out *Resolved) {
 	for _, key := range c.order {
 		w := c.wanted[key]
@@ -204,7 +204,7 @@ func (c *changing) settle(out *Resolved) {
 	}
 }
 
-// place finds whose ASPA a customer's is to be.
+// place finds the holder of the intent for a customer AS.
 func (c *changing) place(customer uint32) (string, error) {
 	as := inr.OfAS(customer, customer)
 	var holders, pools []string

@@ -1,8 +1,8 @@
-// Package aspa is what holders want authorised of AS numbers: intents for Autonomous System Provider Authorizations
-// (draft-ietf-sidrops-aspa-profile), and what of them the ledger lets stand. They are part of the book of intents, roa.Book.
+// Package aspa keeps the intents of holders for Autonomous System Provider Authorizations (draft-ietf-sidrops-aspa-profile), and computes
+// which of them are authorised. They are part of the book of intents, roa.Book.
 //
-// A holder has one intent for each customer AS, with all its providers: relying parties put together what several ASPAs of a
-// customer say, and an object for each customer keeps that simple to see.
+// A holder has one intent for each customer AS, with all its providers, and one ASPA is issued for it. Relying parties merge several ASPAs of
+// one customer AS, so with one object it is plain what they see.
 package aspa
 
 import (
@@ -64,7 +64,7 @@ func Unique(all []VAP) []VAP {
 	return slices.CompactFunc(all, func(a, b VAP) bool { return a.Compare(b) == 0 })
 }
 
-// Intent is that the holder of a customer AS wants its providers authorised. Holder and Customer are its identity.
+// Intent says that the holder of a customer AS authorises its providers. Holder and Customer identify it.
 type Intent struct {
 	Holder string `json:"holder"` // handle
 	VAP
@@ -72,7 +72,7 @@ type Intent struct {
 	Actor    string    `json:"actor"`
 	Added    time.Time `json:"added"`
 	Until    time.Time `json:"until,omitzero"`     // when it ends by itself; zero: never
-	Transfer uint64    `json:"transfer,omitempty"` // that brought it, 0 for none: it goes with it if that is cancelled
+	Transfer uint64    `json:"transfer,omitempty"` // the transfer that brought it, 0 for none; if that is cancelled the intent is removed
 }
 
 // Owner is the holder.
@@ -100,12 +100,12 @@ func (in Intent) Logged(removed bool) holdings.IntentChange {
 	}
 }
 
-// Authorised tells whether an intent stands while its holder has holding. Else it is parked, and comes back with the AS number.
+// Authorised tells whether an intent is authorised while its holder has holding. If not it is parked, and comes back with the AS number.
 func Authorised(in Intent, holding inr.Set) bool {
 	return holding.Contains(inr.OfAS(in.Customer, in.Customer))
 }
 
-// AllAuthorised is what of the intents of one holder stands while it has holding, in order.
+// AllAuthorised lists the payloads of one holder's intents that are authorised while it has holding, in order.
 func AllAuthorised(all []Intent, holding inr.Set) []VAP {
 	var vaps []VAP
 	for _, in := range all {
@@ -116,9 +116,9 @@ func AllAuthorised(all []Intent, holding inr.Set) []VAP {
 	return vaps
 }
 
-// Row is an ASPA as it was asked for, before its holder is known.
+// Row is an ASPA as it was typed or read from a file, before its holder is known.
 type Row struct {
-	VAP     // providers in any order; none: of a row that removes, all of them
+	VAP     // providers in any order; none, in a row to remove: all of them
 	Comment string
 	Until   time.Time // when it is to end by itself; zero: never
 	Line    int       // in its file, 0 when it came from none
@@ -152,7 +152,7 @@ func (r *Row) Check() error {
 	return nil
 }
 
-// File is what a file wants authorised, and what no more.
+// File is what a file wants added and removed.
 type File = intents.File[Row]
 
 // Book is the intents of all holders.
@@ -173,7 +173,7 @@ func Load(r store.Reader) (Book, error) {
 	return Book{b}, err
 }
 
-// words takes apart what stands between commas, semicolons and spaces.
+// words cuts a text at commas, semicolons and spaces.
 func words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t,;", r) })
 }

@@ -15,7 +15,7 @@ var _ payload.Payload = VAP{}
 // Kind is that of ASPAs.
 func (v VAP) Kind() payload.Kind { return Kind }
 
-// Key is the customer AS: there is one ASPA of it, and another takes its place.
+// Key is the customer AS: an authority has one ASPA for it, and a new one replaces the old one.
 func (v VAP) Key() payload.Key {
 	return payload.Key{Kind: Kind, Text: "AS" + strconv.FormatUint(uint64(v.Customer), 10)}
 }
@@ -23,7 +23,7 @@ func (v VAP) Key() payload.Key {
 // Resources is the customer AS.
 func (v VAP) Resources() inr.Set { return inr.OfAS(v.Customer, v.Customer) }
 
-// Covers tells whether the payload is about the same customer: of two that an authority has at a time the newer one holds.
+// Covers tells whether the payload is about the same customer AS: then it replaces the other.
 func (v VAP) Covers(other payload.Payload) payload.Cover {
 	if w, ok := other.(VAP); ok && v.Customer == w.Customer {
 		return payload.Whole

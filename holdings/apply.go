@@ -8,8 +8,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Apply makes an outcome that was written part of the ledger. The caller keeps readers out meanwhile. It panics when the
-// outcome is not the one that follows on the ledger's last decision, since state and memory would then disagree.
+// Apply changes the ledger in memory by an outcome that was written. The caller keeps readers out meanwhile. It panics if the outcome does
+// not follow directly on the ledger's last decision, since memory and store would then differ.
 func (l *Ledger) Apply(o *Outcome) {
 	if o.Empty() {
 		return

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Side is one of the two of a transfer.
+// Side is one of the two sides of a transfer.
 type Side string
 
 // The sides.
@@ -22,10 +22,10 @@ const (
 	ForResolution = "resolution" // of an objection (StepResolved)
 )
 
-// Silence is what follows when nobody says anything until a time.
+// Silence is what follows if a party says nothing until a time.
 type Silence string
 
-// What silence is. Where it is neither, the transfer waits for as long as it takes.
+// What silence means. If it is neither of these, the transfer waits without a limit.
 const (
 	Consents Silence = "consent"
 	Cancels  Silence = "cancellation"
@@ -43,13 +43,13 @@ type Wait struct {
 // Assessment is what the policies say of an initiated transfer.
 type Assessment struct {
 	Waits  []Wait `json:"waits,omitempty"`
-	Lapsed string `json:"lapsed,omitempty"` // why it is to be cancelled by itself, empty where it is not
+	Lapsed string `json:"lapsed,omitempty"` // why it is to be cancelled now; empty where it is not
 }
 
-// Ready tells whether nothing is waited for: the transfer can be accepted.
+// Ready tells whether the transfer waits for nothing and can be accepted.
 func (j Assessment) Ready() bool { return len(j.Waits) == 0 && j.Lapsed == "" }
 
-// Next is when the assessment will be another one if nobody says anything; zero where it will not.
+// Next is when the assessment will change if no party says anything; zero where it will not.
 func (j Assessment) Next() (at time.Time) {
 	for _, w := range j.Waits {
 		if !w.Until.IsZero() && (at.IsZero() || w.Until.Before(at)) {
@@ -59,8 +59,8 @@ func (j Assessment) Next() (at time.Time) {
 	return at
 }
 
-// Assess tells what an initiated transfer waits for, on whom and until when, by the policies as they are now. One that is in
-// another state waits for nothing here.
+// Assess tells what an initiated transfer waits for, on whom and until when, by the policies as they are now. A transfer in another state
+// waits for nothing here.
 func (l *Ledger) Assess(t *Transfer, now time.Time) Assessment {
 	var j Assessment
 	p := l.parties(t)
@@ -82,7 +82,7 @@ func (l *Ledger) Assess(t *Transfer, now time.Time) Assessment {
 	return j
 }
 
-// answer is what is waited for of the recipient's side, nil where nothing is.
+// answer is what the transfer waits for of the recipient's side; nil where that is nothing.
 func (p parties) answer(t *Transfer) *Wait {
 	began := t.When(StepInitiated)
 	switch {

@@ -17,9 +17,9 @@ func compareIDs(a, b uint64) int { return cmp.Compare(a, b) }
 
 func sortedKeys[V any](m map[uint64]V) []uint64 { return slices.Sorted(maps.Keys(m)) }
 
-// Initiate resolves that a transfer begins. Of want, everything is taken but its number, state, legs and history. Recipient
-// is the organisation that gets the resources where it is not there yet; it is enrolled with the acceptance. What the donor
-// delegated on of them goes along, each part to an organisation of the same name below the recipient.
+// Initiate resolves that a transfer begins. All fields of want are taken but its number, state, legs and history. Recipient is the
+// organisation that gets the resources, if it is new; it is added to the tree when the transfer is accepted. What the donor delegated on
+// goes along: each part goes to an organisation of the same name below the recipient.
 //
 // It fails with NotFound, BadInput, NotHeld (the donor does not hold all of it here), Conflict (some of it is in another
 // transfer, or the recipient is within what moves) and Forbidden (see MayInitiate).
@@ -27,7 +27,7 @@ func (l *Ledger) Initiate(by By, want Transfer, recipient Organisation) (*Outcom
 	return l.InitiateAll(by, []Beginning{{want, recipient}}, "")
 }
 
-// Beginning is a transfer that is to begin, and its recipient where that is yet to be enrolled.
+// Beginning is a transfer that is to begin, and its recipient where that is new.
 type Beginning struct {
 	Transfer  Transfer
 	Recipient Organisation
@@ -54,7 +54,7 @@ func (l *Ledger) InitiateAll(by By, begin []Beginning, text string) (*Outcome, e
 	return d.outcome()
 }
 
-// begin is a transfer as it begins by a decision.
+// begin makes the record of a transfer that begins.
 func (l *Ledger) begin(by By, want Transfer, recipient Organisation, id uint64, text string) (*Transfer, error) {
 	t := want.clone()
 	t.ID, t.From, t.To = id, Fold(t.From), Fold(t.To)
@@ -85,7 +85,7 @@ func (l *Ledger) begin(by By, want Transfer, recipient Organisation, id uint64, 
 		}
 		t.ToRegistry = l.Registry(orElse(leg.New.Parent, t.To))
 	} else {
-		leg.New = recipient.normal() // what is asked for there
+		leg.New = recipient.normal() // what the other installation is asked for
 	}
 	if err := l.MayInitiate(t, by.Time); err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (l *Ledger) begin(by By, want Transfer, recipient Organisation, id uint64, 
 	return t, nil
 }
 
-// check says what is wrong with a transfer that is to begin by itself.
+// check checks a transfer that is to begin, without the ledger; the error says what is wrong.
 func (t *Transfer) check() error {
 	switch {
 	case t.Resources.Empty() && t.Handoff == nil:
@@ -124,7 +124,7 @@ func (t *Transfer) check() error {
 	return refuseSpecial(t.Resources)
 }
 
-// checkParts says what is wrong with what the first leg of a transfer from elsewhere brings.
+// checkParts checks the delegations that the first leg of an incoming transfer brings.
 func (t *Transfer) checkParts(parts []Part) error {
 	var all inr.Set
 	for _, p := range parts {
@@ -142,7 +142,7 @@ func (t *Transfer) checkParts(parts []Part) error {
 	return nil
 }
 
-// parts is what the first leg of a transfer from elsewhere brings.
+// parts lists the delegations that the first leg of an incoming transfer brings.
 func (t *Transfer) parts() []Part {
 	if len(t.Legs) > 0 {
 		return t.Legs[0].Parts
@@ -157,7 +157,7 @@ func (t *Transfer) legsBelow() []Leg {
 	return nil
 }
 
-// checkClaim says why a transfer can't have what it is to move: another has some of it.
+// checkClaim fails with Conflict where another transfer has some of the resources.
 func (l *Ledger) checkClaim(t *Transfer) error {
 	if other := l.claims(t); other != nil {
 		return fault.New(fault.Conflict, "%s is in transfer %d already; finalise or cancel that first", other.Resources.Intersect(t.Resources), other.ID)
@@ -165,7 +165,8 @@ func (l *Ledger) checkClaim(t *Transfer) error {
 	return nil
 }
 
-// checkTaken says why a transfer that was asserted can't be agreed to: another has some of it by now, here or in the same decision.
+// checkTaken checks whether an asserted transfer can be agreed to. It cannot if another transfer has some of the resources by now, in the
+// ledger or in the same decision.
 func (d *draft) checkTaken(t *Transfer) error {
 	if !d.ledger.Transfer(t.ID).Asserted() || t.Asserted() || t.State.Over() {
 		return nil
@@ -178,9 +179,9 @@ func (d *draft) checkTaken(t *Transfer) error {
 	return d.ledger.checkClaim(t)
 }
 
-// claims is the first transfer that is not over and has something of what another is to move; nil where none has. A handoff
-// has all that its registry has, but for its own holders' transfers. What another installation merely asserts is nothing to others,
-// but it can't assert the same twice.
+// claims is the first transfer that is not over and has some of the resources that want is to move; nil where there is none. A handoff
+// has all that its registry has, except for the transfers of its own holders. A transfer that another installation only asserts does not
+// count for others, but no installation can assert the same twice.
 func (l *Ledger) claims(want *Transfer) *Transfer {
 	if want.Asserted() {
 		for _, id := range sortedKeys(l.unrest) {
@@ -240,7 +241,7 @@ func (l *Ledger) inTree(n *node) inr.Set {
 	return inr.Sum(held...)
 }
 
-// checkRecipient is the organisation that gets the resources, if it is new.
+// checkRecipient checks the recipient, and returns its record if it is new.
 func (l *Ledger) checkRecipient(t *Transfer, recipient Organisation) (Organisation, error) {
 	if t.Handoff != nil {
 		return Organisation{}, l.checkSuccessor(t)
@@ -273,7 +274,7 @@ func (l *Ledger) checkRecipient(t *Transfer, recipient Organisation) (Organisati
 	return recipient, nil
 }
 
-// partsOf is an organisation's delegations as far as they are in a set.
+// partsOf lists the parts of an organisation's delegations that are in a set.
 func (l *Ledger) partsOf(handle string, s inr.Set) []Part {
 	var parts []Part
 	for _, x := range l.orgs[handle].received {
@@ -284,7 +285,7 @@ func (l *Ledger) partsOf(handle string, s inr.Set) []Part {
 	return parts
 }
 
-// legs is a leg and those of what was delegated on, which go along. A registry's holders have transfers of their own.
+// legs lists a leg, and the legs for what was delegated on, which go along. The holders of a registry have transfers of their own.
 func (l *Ledger) legs(t *Transfer, leg Leg) []Leg {
 	list := []Leg{leg}
 	taken := map[string]bool{}
@@ -311,8 +312,8 @@ func (l *Ledger) legs(t *Transfer, leg Leg) []Leg {
 	return list
 }
 
-// nameBelow is the handle of an organisation below another: its own is kept as far as no other has it, there or in the same
-// transfer.
+// nameBelow is the handle of an organisation below another. Its last part is kept, with a number if another organisation, there or in the
+// same transfer, has that handle.
 func (l *Ledger) nameBelow(parent, base string, taken map[string]bool) string {
 	handle := parent + "/" + base
 	for n := 2; ; n++ {

@@ -13,26 +13,25 @@ import (
 	"cadastre/internal/store"
 )
 
-// The log of decisions is a chain. Each decision begins with the hash of the one before it, and beside each stands what its
-// records of the ledger were when it was taken, so that the log says what every record of the ledger has to be:
+// The log of decisions is a chain of hashes. Each decision has the hash of the one before it, and beside each decision stand the hashes of
+// the records that it wrote or removed. So the log says what every record of the ledger has to be:
 //
 //	hash of a decision = SHA-256(its record as it is stored, what it wrote as it is stored)
 //
-// Whoever changes a decision has to change all that came after it, and the newest hash is known elsewhere: in the high-water
-// mark and in deposits.
+// Who changes a decision has to change all that came after it. The newest hash is also in the high-water mark and in deposits.
 
-// writtenBucket is what decisions wrote: number of the decision, big-endian -> for each record the letter of its bucket in
-// audited, the length of its key (16 bits, big-endian), its key, and the first half of the SHA-256 of its value, zero where
-// it was removed. It is append-only.
+// writtenBucket has what decisions wrote: number of the decision, big-endian -> for each record the letter of its bucket in audited, the
+// length of its key (16 bits, big-endian), its key, and the first half of the SHA-256 of its value; zeros if the record was removed. It is
+// append-only.
 var writtenBucket = store.Declare("decision-written", "holdings", store.Deposited)
 
-// audited is the buckets whose records the log of decisions accounts for, by the letter that stands for each in the store.
+// audited has the buckets whose records the log of decisions accounts for, by their letters in writtenBucket.
 var audited = map[byte]store.Bucket{
 	'o': organisationBucket, 'd': delegationBucket, 'e': endedBucket, 'f': importBucket, 't': transferBucket, 'p': policyBucket, 'i': loggedIntentBucket,
 }
 
-// Audit has the log account for the records of another bucket too, which are written through Noting alone. It is called while
-// the program's packages are initialised.
+// Audit makes the log account for the records of another bucket, too. They may be written only through Noting. It is called while packages
+// are initialised.
 func Audit(letter byte, bucket store.Bucket) {
 	if was, taken := audited[letter]; taken {
 		panic("holdings: " + was.String() + " and " + bucket.String() + " are audited under one letter")
@@ -40,8 +39,7 @@ func Audit(letter byte, bucket store.Bucket) {
 	audited[letter] = bucket
 }
 
-// Noting is a writer of records that the outcome's decision accounts for. What is written with it is written before the
-// outcome is.
+// Noting is a writer for records that the outcome's decision accounts for. It has to be used before the outcome's Write.
 func (o *Outcome) Noting(w store.Writer) store.Writer { return noting{w, o} }
 
 type noting struct {
@@ -92,7 +90,7 @@ func appendNote(out []byte, bucket store.Bucket, key, value []byte) []byte {
 	return out
 }
 
-// chain makes a decision the next of the chain, and keeps what was written with it.
+// chain links a decision to the one before it, and keeps what was written with it.
 func (p *puts) chain(d Decision) Decision {
 	if p.err != nil {
 		return d
@@ -142,9 +140,8 @@ func hashOf(decision, written []byte) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// Verify holds the ledger against its log: no decision is missing or other than when it was taken, and every record of the
-// ledger is the one that the last decision about it wrote. It gives the newest decision, and fails with Corrupt, naming the
-// decision or the record that was changed by something else than this program.
+// Verify checks the ledger against its log: no decision is missing or was changed, and every record of the ledger is as the last decision
+// about it wrote it. It returns the newest decision. It fails with Corrupt, and names the decision or the record that was changed.
 func Verify(r store.Reader) (Head, error) {
 	c, err := readCounters(r)
 	if err != nil {
@@ -186,7 +183,8 @@ func Verify(r store.Reader) (Head, error) {
 	return head, compare(r, state)
 }
 
-// allWritten is what each decision wrote, from the first on; the octets are the transaction's. To look each up costs more than its hash.
+// allWritten reads what each decision wrote, from the first on. The octets belong to the transaction. It reads all at once, since a lookup
+// of each costs more than its hash.
 func allWritten(r store.Reader) ([][]byte, error) {
 	var all [][]byte
 	for record, err := range r.Scan(writtenBucket, nil) {
@@ -201,7 +199,7 @@ func allWritten(r store.Reader) ([][]byte, error) {
 	return all, nil
 }
 
-// replay makes the state what it is after a decision.
+// replay changes the state as a decision did.
 func replay(written []byte, state map[string]mark) bool {
 	for len(written) > 0 {
 		if _, known := audited[written[0]]; !known || len(written) < 3 {
@@ -222,7 +220,7 @@ func replay(written []byte, state map[string]mark) bool {
 	return true
 }
 
-// compare holds the records of the ledger against the state that the log leads to.
+// compare compares the records of the ledger with the state that the log leads to.
 func compare(r store.Reader, state map[string]mark) error {
 	for _, letter := range slices.Sorted(maps.Keys(audited)) {
 		bucket := audited[letter]
@@ -247,7 +245,7 @@ func compare(r store.Reader, state map[string]mark) error {
 	return nil
 }
 
-// shownRecord is the key of a record as people read it: a number where it is one.
+// shownRecord is the key of a record for people.
 func shownRecord(bucket store.Bucket, key []byte) string {
 	if (bucket == delegationBucket || bucket == transferBucket) && len(key) == 8 {
 		return fmt.Sprint(binary.BigEndian.Uint64(key))

@@ -46,8 +46,8 @@ func (l *Ledger) checkEnrolment(o Organisation) error {
 	return nil
 }
 
-// Remove resolves that an organisation that has nothing is removed: a holder with none below it, in no transfer's record. What it had
-// once stays in the history. It fails with NotFound, BadInput (a registry) and Conflict.
+// Remove resolves that an organisation is removed. It must hold nothing, have no organisation below it, and be in no transfer's record.
+// What it had in the past stays in the history. It fails with NotFound, BadInput (a registry) and Conflict.
 func (l *Ledger) Remove(by By, handle string) (*Outcome, error) {
 	n := l.orgs[Fold(handle)]
 	switch {
@@ -114,9 +114,10 @@ func (l *Ledger) DelegateNew(by By, o Organisation, want Delegation) (*Outcome, 
 	return d.outcome()
 }
 
-// DelegateBelow resolves that an organisation gets resources from one above it. Who is not there yet is added below that one with a name:
-// as an end user where it is assigned resources, and as an LIR where it may delegate on. Without from, it is there. It fails as Delegate
-// and DelegateNew do, with Conflict where it stands below somebody else, and with NotFound where it is to be added below nobody.
+// DelegateBelow resolves that an organisation gets resources from the organisation from, directly above it. If it is new it is added there
+// with a name: as an end user if the resources are assigned, as an LIR if they are allocated. Without from it must be in the tree already.
+// It fails as Delegate and DelegateNew do, with Conflict where it is below another organisation, and with NotFound where it is new and
+// from is empty.
 func (l *Ledger) DelegateBelow(by By, from, name string, want Delegation) (*Outcome, error) {
 	o, exists := l.Organisation(want.To)
 	switch {
@@ -134,7 +135,7 @@ func (l *Ledger) DelegateBelow(by By, from, name string, want Delegation) (*Outc
 	return l.DelegateNew(by, Organisation{Handle: want.To, Parent: from, Kind: kind, Name: name}, want)
 }
 
-// delegationTo is what is wanted as a delegation to an organisation, as far as it can be judged without the ledger.
+// delegationTo makes the delegation that is wanted, and checks what can be checked without the ledger.
 func delegationTo(n Organisation, by By, want Delegation) (*Delegation, error) {
 	add := &Delegation{
 		From: n.Parent, To: n.Handle, Resources: want.Resources, Status: want.Status, Ground: strings.TrimSpace(want.Ground),
@@ -143,7 +144,7 @@ func delegationTo(n Organisation, by By, want Delegation) (*Delegation, error) {
 	if add.Since.IsZero() {
 		add.Since = by.Time
 	}
-	// certificates know no parts of a second
+	// times in certificates are whole seconds
 	add.Since, add.Until = add.Since.UTC().Truncate(time.Second), add.Until.UTC().Truncate(time.Second)
 	switch {
 	case n.Kind == Root:
@@ -201,8 +202,8 @@ func (l *Ledger) take(by By, handle string, resources inr.Set) (*Outcome, error)
 	return d.outcome()
 }
 
-// Expire resolves that what is due at the time of the decision ends: of all, or of some holders alone. What is in a transfer waits
-// until that is over. The outcome is empty when nothing is.
+// Expire resolves that delegations end whose date has come at the time of the decision: of all holders, or of some. A delegation in a
+// transfer ends when that is over. The outcome is empty where nothing is due.
 func (l *Ledger) Expire(by By, holders ...string) (*Outcome, error) {
 	d := l.draft(by)
 	for _, x := range l.expiries {
@@ -216,8 +217,8 @@ func (l *Ledger) Expire(by By, holders ...string) (*Outcome, error) {
 	return d.outcome()
 }
 
-// Due is the holders of whom something is due at a time, those below others first, and when the next delegation ends after that; zero
-// when none does. What is in a transfer ends after it.
+// Due lists the holders with delegations whose date has come, those lower in the tree first. Next is when the next delegation ends after
+// now, zero where none does. Delegations in a transfer are left out.
 func (l *Ledger) Due(now time.Time) (holders []string, next time.Time) {
 	seen := map[string]bool{}
 	for _, x := range l.expiries {

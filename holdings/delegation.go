@@ -15,8 +15,8 @@ const (
 	Assigned  Status = "assigned"  // for use by its recipient alone
 )
 
-// Delegation is resources that went from an organisation to one directly below it, or to an organisation from a source
-// outside the tree. It is never edited: a change ends it and starts another in its place.
+// Delegation is resources that an organisation gave to one directly below it, or that an organisation got from a source outside the tree.
+// It is never edited: a change ends it and starts another in its place.
 type Delegation struct {
 	ID        uint64    `json:"id"`
 	From      string    `json:"from"`             // empty: from outside, as Source says
@@ -34,7 +34,7 @@ type Delegation struct {
 	// Record names the record of the registry's file that it came from, so that a later import finds it again; empty
 	// when it was made by hand.
 	Record string `json:"record,omitempty"`
-	// Transfer is the transfer that it came by, 0 for none; while Incoming, its donor's side holds the same.
+	// Transfer is the transfer that it came by, 0 for none. While Incoming is set, the donor's side holds the same resources.
 	Transfer uint64 `json:"transfer,omitempty"`
 	Incoming bool   `json:"arriving,omitempty"`
 }

@@ -11,10 +11,10 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Dispute is something of a registry's file that another registry has: the two files overlap. It is left out until a later import
-// finds that it is not so any more.
+// Dispute is a part of a registry's file that is left out because a holder of another registry has the resources: the two files overlap.
+// Each later import looks again.
 type Dispute struct {
-	File      string    `json:"file"` // that has it too
+	File      string    `json:"file"` // the file that the line is in
 	Line      int       `json:"line"`
 	Record    string    `json:"record"`         // type, start and value, as in the file
 	To        string    `json:"to"`             // who would get it
@@ -33,12 +33,12 @@ func (d Dispute) String() string {
 	return fmt.Sprintf("%s:%d: %s stays with %s, which has it%s (%s), and is not given to %s", d.File, d.Line, d.Resources, d.Holder, since, d.By, d.To)
 }
 
-// same tells whether it is the same dispute, wherever the lines are.
+// same tells whether two disputes are the same, whatever their line numbers.
 func (d Dispute) same(b Dispute) bool {
 	return d.Record == b.Record && d.To == b.To && d.Holder == b.Holder && d.Resources.Equal(b.Resources)
 }
 
-// Disputes is what the last files of registries have and others hold, by registry and line.
+// Disputes lists the disputes of the last files of registries, by registry and line.
 func (l *Ledger) Disputes() []Dispute {
 	var list []Dispute
 	for _, registry := range slices.Sorted(maps.Keys(l.imports)) {
@@ -49,15 +49,15 @@ func (l *Ledger) Disputes() []Dispute {
 
 // omissions is what an import leaves out of files.
 type omissions struct {
-	disputed map[string]inr.Set       // by registry: what it does not get, since another has it
+	disputed map[string]inr.Set       // by registry: what it does not get, since a holder of another registry has it
 	lines    map[string]map[int]error // by registry, and line: what is wrong with it
 }
 
-// maxRounds is how often an import begins anew with more left out. Each round ends a dispute between two registries.
+// maxRounds is how often an import may begin anew, each time with more left out. Each time settles the overlap of two registries' files.
 const maxRounds = 20
 
-// leave adds what clashes to what is left out, and tells whether there is anything. Who has it already keeps it. Of what neither had
-// a file that says who holds it wins over one that has it in the pool, and then the one that was named first.
+// leave adds overlaps of files to what is left out, and tells whether there were any. Who has the resources already keeps them. If neither
+// side has them, a file with a holder for them wins over a file that has them in its pool; otherwise the file that was named first wins.
 func (o *omissions) leave(d *draft, sources []*source) (more bool) {
 	for _, c := range d.clashes() {
 		if c.add.From != d.ledger.root {
@@ -100,12 +100,12 @@ func (s *source) handle() string {
 	return s.registry.Handle
 }
 
-// uses tells whether a file says of anything in a set who holds it.
+// uses tells whether a file has a holder for anything in a set.
 func (s *source) uses(set inr.Set) bool {
 	return slices.ContainsFunc(s.file.Records, func(r Record) bool { return r.inUse() && r.Resources.Overlaps(set) })
 }
 
-// disputes tells what was left out of a file because another registry has it.
+// disputes lists what was left out of a file because a holder of another registry has it.
 func (s *source) disputes(sources []*source) []Dispute {
 	if s.disputed.Empty() {
 		return nil
@@ -127,7 +127,7 @@ func (s *source) disputes(sources []*source) []Dispute {
 	return list
 }
 
-// whoHas finds who has what is left out: by another file of the same import, or as the ledger has it.
+// whoHas finds the holder of what is left out: in another file of the same import, or in the ledger.
 func (s *source) whoHas(x *Dispute, sources []*source) {
 	for _, other := range sources {
 		if other == s {
@@ -166,8 +166,8 @@ func (l *Ledger) fileOf(handle string) string {
 	return DelegatedExtended
 }
 
-// CheckDate refuses a file that is dated in the future: every later one would be older than it. A day is allowed, since somewhere it
-// is tomorrow already.
+// CheckDate refuses a file with a date in the future: after it, all correct files would be refused as older. One day is allowed, for time
+// zones.
 func (f *File) CheckDate(now time.Time) error {
 	if f.Date.After(now.Add(24 * time.Hour)) {
 		return fault.New(fault.BadInput, "%s is dated %s, which is in the future; fetch it again, or look at this machine's clock", f.Name, f.Date.Format(time.DateOnly))
@@ -175,14 +175,14 @@ func (f *File) CheckDate(now time.Time) error {
 	return nil
 }
 
-// WrongLine is a line of a file that is left out for a reason of its own.
+// WrongLine is a line of a file that is left out because it is wrong by itself.
 type WrongLine struct {
 	Line      int
 	Why       string
 	resources inr.Set // that it names, where that can be told
 }
 
-// Omitted is what an import left out, for people, line by line.
+// Omitted lists for people what an import left out, line by line.
 func (o *Outcome) Omitted() []string {
 	list := slices.Clone(o.Wrong)
 	for _, m := range o.Imports {

@@ -7,12 +7,11 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Disown resolves that nothing of what came from another installation stands here. Transfers with it that are under way are
-// cancelled, in both directions. What it transferred to holders here, and stands on its word still, is taken from whoever has it
-// now. A registry's file, an operator's own decision or a later transfer from elsewhere is a ground of its own, and what rests on
-// that stays. The outcome is empty where nothing came from there.
+// Disown resolves that what came from another installation is taken away. Transfers with it that are under way are cancelled, in both
+// directions. Resources that it transferred to holders here are taken from whoever has them now, unless they have another ground by now:
+// a registry's file, a decision of an operator, or a later transfer from elsewhere. The outcome is empty where nothing came from there.
 //
-// What is to be taken can be in other transfers that are under way: those are cancelled too, and a handoff goes on without it.
+// If what is taken is in other transfers that are under way, those are cancelled, too; a handoff goes on without it.
 func (l *Ledger) Disown(by By, peer, text string) (*Outcome, error) {
 	d := l.draft(by)
 	taken := l.cameFrom(peer)
@@ -70,8 +69,8 @@ func (d *draft) disownHandoff(of *Transfer, taken inr.Set, text string) error {
 	return d.step(t, StepDisowned, text)
 }
 
-// cameFrom is what rests on the word of another installation: what finalised transfers from there brought, unless a later one
-// brought it from elsewhere or took it away from here.
+// cameFrom is the resources that are here only by transfers from another installation: what finalised transfers from there brought,
+// without what a later transfer brought from elsewhere or took away from here.
 func (l *Ledger) cameFrom(peer string) inr.Set {
 	var final []*Transfer
 	for _, t := range l.transfers {

@@ -21,15 +21,15 @@ type draft struct {
 	imports []Mark
 	cut     map[uint64]bool // ended because the ground was lost
 
-	steps    map[uint64]string // transfers that it is a step of, and the lowest organisation above both sides where both are here
+	steps    map[uint64]string // transfers that take a step in it; the value is the lowest organisation above both sides if both are here
 	moved    []*Transfer       // transfers whose records change
 	policies []Policy          // those that are set
 	removed  []string          // organisations
 
-	redisputed bool // what files have and others hold is not what it was
+	redisputed bool // the disputes change
 }
 
-// account is what an organisation holds and what of it may be delegated on.
+// account is what an organisation holds, and the part of it that it may delegate on.
 type account struct{ holding, allocated inr.Set }
 
 // clash is a delegation that a draft would start on what another already has.
@@ -91,7 +91,7 @@ func (d *draft) depth(handle string) int {
 	return d.ledger.Depth(handle)
 }
 
-// settle carries losses down the tree, from the top. What it visits is what was touched and what hangs on that.
+// settle carries losses down the tree, from the top. It visits the organisations that were touched, and those below that lose something.
 func (d *draft) settle() {
 	for depth := 1; len(d.touched) > 0; depth++ {
 		for _, handle := range slices.Sorted(maps.Keys(d.touched[depth])) {
@@ -147,7 +147,7 @@ func (d *draft) account(handle string) account {
 	return account{}
 }
 
-// clashes is where what was started overlaps a sibling, old or new. It is called after settle.
+// clashes lists the new delegations that overlap one of a sibling, old or new. It is called after settle.
 func (d *draft) clashes() []clash {
 	var found []clash
 	added := map[string]*index{}
@@ -158,7 +158,7 @@ func (d *draft) clashes() []clash {
 		var with []*Delegation
 		if n := d.ledger.orgs[x.From]; n != nil {
 			with = n.incoming.overlapping(x.Resources)
-			if !x.Incoming || x.From != d.steps[x.Transfer] { // there the donor's side has what the recipient's gets
+			if !x.Incoming || x.From != d.steps[x.Transfer] { // directly below that organisation both sides of the transfer may overlap
 				with = append(with, n.given.overlapping(x.Resources)...)
 			}
 		}
@@ -183,11 +183,11 @@ func (d *draft) clashes() []clash {
 	return found
 }
 
-// exceeds is the first delegation that was started on what its donor may not give, and what that is.
+// exceeds is the first new delegation of resources that the organisation above may not delegate, and these resources.
 func (d *draft) exceeds() (*Delegation, inr.Set) {
 	for _, x := range d.started {
 		if x.foreign() {
-			continue // who gave it answers for it
+			continue // the source outside the tree answers for it
 		}
 		if missing := x.Resources.Minus(d.account(x.From).allocated); !missing.Empty() {
 			return x, missing

@@ -5,8 +5,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Parked is why a transfer is parked with both sides valid: a dispute that this side has raised, or the one elsewhere. Empty
-// where there is none.
+// Parked is why a transfer is parked with both sides valid: a dispute that was raised here, or at the other installation. It is empty where
+// there is none.
 func (t *Transfer) Parked() string {
 	switch {
 	case t.Disputed != "":
@@ -17,9 +17,9 @@ func (t *Transfer) Parked() string {
 	return ""
 }
 
-// topOf is the lowest organisation above this side of a transfer from or to an installation elsewhere that has what moves from
-// a parent outside the tree. What the tree gave stands on that: the tree's root answers for none of it. Empty where the tree
-// is what it stands on, and where both sides are here. It fails with NotHeld where some of it comes from outside and some not.
+// topOf is the top of an incoming or outgoing transfer: the lowest organisation above our side that has what moves from a parent outside
+// the tree. The transfer changes nothing above it. It is empty if what moves comes from the tree's root, and if both sides are here. It
+// fails with NotHeld if some of what moves comes from outside the tree and some does not.
 func (l *Ledger) topOf(t *Transfer) (string, error) {
 	if t.Local() {
 		return "", nil
@@ -49,7 +49,7 @@ func (l *Ledger) topOf(t *Transfer) (string, error) {
 // Above is an organisation and all above it, up to the root.
 func (l *Ledger) Above(handle string) []string { return l.chain(Fold(handle)) }
 
-// Given is what the organisation above one delegated to it, and is not incoming: what it can transfer.
+// Given is what an organisation can transfer: what the organisation above delegated to it, without what is incoming.
 func (l *Ledger) Given(handle string) inr.Set {
 	if n := l.orgs[Fold(handle)]; n != nil {
 		return l.inTree(n)

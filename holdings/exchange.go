@@ -8,9 +8,9 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Exchange resolves that an organisation gets resources in place of others, which it keeps until a deadline, so that it can
-// renumber (APNIC-086, section 11.4: several blocks for one). In one decision the new ones are delegated and the delegations
-// of the old ones are replaced by such as end then, or earlier where they did already.
+// Exchange resolves that an organisation gets resources in place of others, so that it can renumber (APNIC-086, section 11.4: several
+// blocks for one). In one decision the new resources are delegated, and the delegations of the old ones get the deadline as their end;
+// one that ends earlier keeps its end.
 //
 // Of want, To, Resources and, if not empty, Status (else that of the old) and Ground are taken. It fails as Delegate does, and
 // with NotHeld (it does not hold all of the old), BadInput (nothing is named, the deadline is past) or Conflict (some of the

@@ -16,7 +16,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// What a file may have at most; the largest registry's has some 30 MB once unpacked, and 300,000 records.
+// The limits of a file. The largest registry's file has some 30 MB unpacked, and 300,000 records.
 const (
 	largestFile = 256 << 20 // bytes, once unpacked
 	mostLines   = 1_000_000
@@ -84,9 +84,9 @@ func readFile(name string, in io.Reader, exceptWrong bool) (*File, error) {
 		}
 		p.lines.Add(p.number, err)
 		if p.headed && p.file.Registry == "" {
-			return nil, p.lines.Err() // it is something else altogether, and its other lines say no more
+			return nil, p.lines.Err() // it is no such file, so errors of its other lines would not help
 		}
-		if p.headed && p.seen > p.records { // what an altered file goes on with is not kept
+		if p.headed && p.seen > p.records { // more records than the header states are not kept
 			p.lines.Add(p.number, fault.New(fault.BadInput, "here begin more records than the %d that its header states: it is altered; fetch it again", p.records))
 			return nil, p.lines.Err()
 		}

@@ -8,10 +8,10 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Receive resolves that what an organisation holds from a source outside the tree is just these resources; nothing, when
-// the set is empty. A source is a parent that is not in the tree, together with its resource class (RFC 6492, section
-// 1.1): its name occurs once in the tree. What the source gives is allocated, and nobody here answers for it. It fails with
-// NotFound, and with Conflict when another organisation has the source.
+// Receive resolves that an organisation holds exactly these resources from a source outside the tree; with an empty set, none. A source is
+// a resource class of a parent elsewhere (RFC 6492, section 1.1). Only one organisation can have a source. What comes from it counts as
+// allocated, and no organisation of the tree answers for it. It fails with NotFound, and with Conflict where another organisation has the
+// source.
 func (l *Ledger) Receive(by By, handle, source string, resources inr.Set) (*Outcome, error) {
 	n := l.orgs[Fold(handle)]
 	if n == nil {
@@ -40,7 +40,7 @@ func (l *Ledger) Receive(by By, handle, source string, resources inr.Set) (*Outc
 	return d.outcome()
 }
 
-// SourcedAt is the organisation that holds something from a source outside the tree, empty where none does.
+// SourcedAt is the organisation that holds something from a source outside the tree; empty where none does.
 func (l *Ledger) SourcedAt(source string) string {
 	for _, d := range l.foreign {
 		if d.Source == source {
@@ -50,8 +50,8 @@ func (l *Ledger) SourcedAt(source string) string {
 	return ""
 }
 
-// Sources is what an organisation's holding may rest on: "", which is the tree, then the sources outside it that the
-// organisation, or one above it, holds something from, sorted.
+// Sources lists what an organisation's holding may rest on: "", which is the tree, and then, sorted, the sources outside the tree from
+// which the organisation or one above it holds something.
 func (l *Ledger) Sources(handle string) []string {
 	sources := []string{""}
 	if len(l.foreign) == 0 {
@@ -68,8 +68,8 @@ func (l *Ledger) Sources(handle string) []string {
 	return slices.Compact(sources)
 }
 
-// Via is what of an organisation's holding rests on one source: all, as long as nothing comes from outside the tree. The
-// same resource may rest on several.
+// Via is the part of an organisation's holding that rests on one source: all of it rests on the tree as long as nothing comes from outside.
+// The same resources may rest on several sources.
 func (l *Ledger) Via(handle, source string) inr.Set {
 	n := l.orgs[Fold(handle)]
 	switch {

@@ -7,17 +7,17 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Succession is how the holders of a registry are brought to its successor. The registry's own transfer has it: with its
-// acceptance the successor holds all that the registry does, beside it; then the holders move from the one to the other, with
-// transfers of their own; with its finalisation the registry holds nothing any more.
+// Succession is how the holders of a registry move to its successor. It is part of the registry's own transfer. When that is accepted, the
+// successor holds all that the registry holds, beside it. Then the holders move, each with a transfer of its own. When the registry's
+// transfer is finalised, the registry holds nothing any more.
 type Succession struct {
-	Batch   int  `json:"batch"`            // so many holders begin at once
-	Pace    Term `json:"pace,omitempty"`   // from one batch to the next at least
-	Escrow  bool `json:"escrow,omitempty"` // the holders are those that were deposited, and all their transfers begin with it
-	Holders int  `json:"holders"`          // how many there were
+	Batch   int  `json:"batch"`            // how many holders begin at once
+	Pace    Term `json:"pace,omitempty"`   // the shortest time from one batch to the next
+	Escrow  bool `json:"escrow,omitempty"` // the holders are those of a deposit; all their transfers begin with the registry's
+	Holders int  `json:"holders"`          // how many there were at the beginning
 }
 
-// Handoffs is the registries' own transfers, by number.
+// Handoffs lists the registries' own transfers, by number.
 func (l *Ledger) Handoffs() []*Transfer {
 	var list []*Transfer
 	for _, t := range l.transfers {
@@ -28,7 +28,7 @@ func (l *Ledger) Handoffs() []*Transfer {
 	return list
 }
 
-// Within is the transfers of holders that are part of a handoff, by number.
+// Within lists the transfers of holders that are part of a handoff, by number.
 func (l *Ledger) Within(handoff uint64) []*Transfer {
 	list := make([]*Transfer, 0, len(l.within[handoff]))
 	for _, id := range l.within[handoff] {
@@ -37,8 +37,7 @@ func (l *Ledger) Within(handoff uint64) []*Transfer {
 	return list
 }
 
-// HoldersOf is the organisations directly below a registry, or a registry below it, that hold something in the tree, in
-// order. An NIR's are among them.
+// HoldersOf lists the organisations directly below a registry, or below an NIR of it, that hold something in the tree, sorted.
 func (l *Ledger) HoldersOf(registry string) []string {
 	var list []string
 	for _, child := range l.Children(registry) {
@@ -61,8 +60,8 @@ func (l *Ledger) InTree(handle string) inr.Set {
 	return inr.Set{}
 }
 
-// LegsOf is what an organisation and those below it hold, as a recipient of all of it would get it: legs with parts and
-// donors, those above first, and no recipients.
+// LegsOf lists what an organisation and those below it hold, as legs of a transfer of all of it: with parts and donors, without recipients,
+// from the top down.
 func (l *Ledger) LegsOf(handle string) []Leg {
 	n := l.orgs[Fold(handle)]
 	if n == nil {
@@ -72,7 +71,7 @@ func (l *Ledger) LegsOf(handle string) []Leg {
 	return l.legs(&Transfer{}, Leg{From: n.Handle, Resources: all, Parts: l.partsOf(n.Handle, all)})
 }
 
-// checkSuccessor says what is wrong with who is to get a registry's holders.
+// checkSuccessor checks the organisation that is to get a registry's holders; the error says what is wrong.
 func (l *Ledger) checkSuccessor(t *Transfer) error {
 	n := l.orgs[t.To]
 	switch {
@@ -86,7 +85,7 @@ func (l *Ledger) checkSuccessor(t *Transfer) error {
 	return nil
 }
 
-// checkWithin says why a holder's transfer can't take a step of the handoff that it is part of.
+// checkWithin checks whether a holder's transfer can take a step of the handoff that it is part of.
 func (l *Ledger) checkWithin(t *Transfer) error {
 	if t.Within == 0 {
 		return nil
@@ -97,7 +96,7 @@ func (l *Ledger) checkWithin(t *Transfer) error {
 	return nil
 }
 
-// checkLeft says why a registry can't lose what it holds: someone below it has something yet.
+// checkLeft fails with Conflict while an organisation below a registry still holds something: the registry cannot lose that.
 func (l *Ledger) checkLeft(t *Transfer) error {
 	if t.Handoff == nil {
 		return nil
@@ -116,7 +115,7 @@ func (l *Ledger) checkLeft(t *Transfer) error {
 	return nil
 }
 
-// checkUnbegun says why a handoff can't be cancelled: holders have begun to move.
+// checkUnbegun fails with Conflict if holders have begun to move: the handoff cannot be cancelled then.
 func (l *Ledger) checkUnbegun(t *Transfer) error {
 	if t.Handoff == nil {
 		return nil

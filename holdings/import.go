@@ -9,7 +9,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Mark is the last file that was imported of a registry. A file that makes no difference is no decision and leaves no mark.
+// Mark is the record of the last file that was imported of a registry. A file that makes no difference is no decision, and is not kept.
 type Mark struct {
 	Registry string    `json:"registry"` // handle
 	File     string    `json:"file"`
@@ -17,25 +17,24 @@ type Mark struct {
 	Date     time.Time `json:"date,omitzero"`
 	SHA256   string    `json:"sha256"`
 	Decision uint64    `json:"decision"`
-	Disputes []Dispute `json:"disputes,omitempty"` // what was left out, since another registry has it
+	Disputes []Dispute `json:"disputes,omitempty"` // what was left out, since holders of other registries have it
 }
 
 // ImportOptions for Import.
 type ImportOptions struct {
 	Force       bool // take a file that is older than the last one of its registry
-	ExceptWrong bool // leave out lines that are wrong, of files that were read so
+	ExceptWrong bool // leave out lines that are wrong; the files have to be read by ReadFileExceptWrong
 }
 
-// poolRecord is the Record of what an import derives: IANA to a registry, a registry to its NIR.
+// poolRecord is the Record of delegations that an import derives: from IANA to a registry, and from a registry to its NIR.
 const poolRecord = "pool"
 
-// Import resolves that the registries of these files give what the files say, and nothing else of what earlier files
-// said. What was delegated by hand stays for as long as its ground does. What was returned or revoked by hand since comes
-// back if the file still has it: a registry's file is the truth about what came from files.
+// Import resolves that registries delegate what their files say. What earlier files said and these do not, ends. Delegations that were made
+// by hand stay as long as their ground does. What came from a file and was returned or revoked by hand comes back if the file still has it.
 //
-// What two registries' files both have stays with who has it; the other's line is left out for now, and told with the outcome.
-// A line that is wrong for another reason, such as one that overlaps what was delegated by hand below the same registry, is left out
-// with ExceptWrong, and what earlier imports made of its resources stays as it is.
+// If two registries' files have the same resources, who has them keeps them; the line of the other file is left out and listed in the
+// outcome. A line that is wrong for another reason, such as an overlap with a delegation that was made by hand below the same registry, is
+// left out with ExceptWrong; then what earlier imports made of its resources stays as it is.
 //
 // It fails with NotFound (no organisation has the file's name in statistics), Refused (an older file), BadInput or
 // Conflict (two files of a registry; wrong lines, by number).
@@ -67,7 +66,7 @@ func (l *Ledger) Import(by By, files []*File, opt ImportOptions) (*Outcome, erro
 	}
 }
 
-// imported is the outcome, with what was left out.
+// imported makes the outcome, with what was left out.
 func (d *draft) imported(sources []*source, left *omissions) (*Outcome, error) {
 	var wrong []string
 	for i, s := range sources {
@@ -122,7 +121,7 @@ func importClashes(d *draft, sources []*source, opt ImportOptions, left *omissio
 	return again, nil
 }
 
-// wrong has a line left out where that is asked for; else it returns what is wrong with it.
+// wrong leaves out a line if that was asked for; else it returns the error.
 func (o *omissions) wrong(s *source, line int, opt ImportOptions, err error) error {
 	if !opt.ExceptWrong {
 		return err
@@ -135,7 +134,7 @@ func (o *omissions) wrong(s *source, line int, opt ImportOptions, err error) err
 	return nil
 }
 
-// linesOf is the lines of the file that a clash comes from; those of the pool are found by what they share.
+// linesOf lists the lines of the file that a clash comes from. Lines of the pool are found by the resources that they share.
 func (s *source) linesOf(c clash) []int {
 	if line, ours := s.lines[c.add]; ours {
 		return []int{line}

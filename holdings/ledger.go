@@ -1,17 +1,15 @@
 // Package holdings is the ledger: who holds which number resources, from whom, until when and on what ground.
 //
-// It is the only source of entitlement: whatever is certified follows from it. A change enters as a decision. It is
-// resolved into an Outcome, which checks every rule and changes nothing; the outcome is written in one transaction of the
-// store; then it is applied to the ledger in memory. What keeps the rules is the resolving alone, so outcomes come from
-// here and nowhere else, and the store is trusted to hold what they wrote.
+// All that is certified follows from the ledger. A change enters as a decision. It is resolved into an Outcome, which checks every rule and
+// changes nothing; the outcome is written in one transaction of the store; then it is applied to the ledger in memory. Only resolving
+// checks the rules, so only this package makes outcomes, and what is in the store is trusted.
 //
-// The rules: an organisation gets resources from its parent, or from a source outside the tree that is recorded as what it
-// is; siblings never overlap; a child never exceeds what its parent was allocated; what was assigned is not delegated on;
-// special-purpose space is nobody's.
-// But for a transfer: from its acceptance to its finalisation both sides hold what moves.
+// The rules: an organisation gets resources from its parent, or from a source outside the tree, which is recorded; siblings never overlap;
+// a child never has more than its parent was allocated; what was assigned is not delegated on; nobody holds special-purpose space. A
+// transfer is the one exception: from its acceptance to its finalisation both sides hold what moves.
 //
-// A Ledger has no lock of its own. Its methods other than Apply only read, and may run at the same time as each other;
-// the caller's lock keeps Apply apart from them.
+// A Ledger has no lock of its own. All methods but Apply only read, and may run at the same time. The caller's lock keeps Apply apart from
+// them.
 package holdings
 
 import (
@@ -36,12 +34,12 @@ type Ledger struct {
 
 	policies  map[string]*Policy         // by registry, those that are set
 	transfers []*Transfer                // by ID
-	unrest    map[uint64]bool            // those of them that are not done
-	moving    map[string]map[uint64]bool // by organisation, those not done that have begun to change it
+	unrest    map[uint64]bool            // transfers that are not done
+	moving    map[string]map[uint64]bool // by organisation, transfers that have begun to change it and are not done
 	refs      map[string]uint64          // by Ref
-	within    map[uint64][]uint64        // by handoff, those of its holders
-	handoffs  map[uint64]bool            // those of registries that are not over
-	claimed   index                      // those of holders that are not over, by what is in them
+	within    map[uint64][]uint64        // by handoff, the transfers of its holders
+	handoffs  map[uint64]bool            // transfers of registries that are not over
+	claimed   index                      // transfers of holders that are not over, by the resources in them
 }
 
 // node is an organisation with what it has and gave.
@@ -52,7 +50,7 @@ type node struct {
 	holding   inr.Set       // all that it received
 	allocated inr.Set       // what of it may be delegated on
 	given     index
-	incoming  index // what it gave to the recipients of transfers that are under way, beside what it gave to the donors
+	incoming  index // what it gave to recipients of transfers that are under way, while donors have the same
 }
 
 // index finds the delegations that an organisation gave by the resources in them.
@@ -80,7 +78,7 @@ func (x *index) remove(d *Delegation) {
 	}
 }
 
-// overlapping is the delegations that share anything with a set, each once, by ID.
+// overlapping lists the delegations that share anything with a set, by ID, without duplicates.
 func (x *index) overlapping(s inr.Set) []*Delegation {
 	var found []*Delegation
 	for _, r := range slices.Concat(s.V4, s.V6) {
@@ -108,7 +106,7 @@ func (l *Ledger) Len() (organisations, delegations int) { return len(l.orgs), l.
 // LastDecision is the number of the newest decision that was applied.
 func (l *Ledger) LastDecision() uint64 { return l.lastDecision }
 
-// Organisation is the one of this handle, in any case of letters.
+// Organisation is the organisation with a handle, and whether there is one. Upper and lower case are the same.
 func (l *Ledger) Organisation(handle string) (Organisation, bool) {
 	if n := l.orgs[Fold(handle)]; n != nil {
 		return n.Organisation, true
@@ -116,7 +114,7 @@ func (l *Ledger) Organisation(handle string) (Organisation, bool) {
 	return Organisation{}, false
 }
 
-// Organisations is every handle, sorted.
+// Organisations lists every handle, sorted.
 func (l *Ledger) Organisations() []string {
 	handles := make([]string, 0, len(l.orgs))
 	for h := range l.orgs {
@@ -126,8 +124,8 @@ func (l *Ledger) Organisations() []string {
 	return handles
 }
 
-// Holding is all that an organisation holds: its delegations added up, with what it delegated on, which its certificate
-// must cover. The root holds everything. Nothing where there is no such organisation.
+// Holding is all that an organisation holds: the sum of its delegations. What it delegated on is included, since its certificate must
+// name that, too. The root holds everything. It is empty where there is no such organisation.
 func (l *Ledger) Holding(handle string) inr.Set {
 	if n := l.orgs[Fold(handle)]; n != nil {
 		return n.holding
@@ -135,7 +133,7 @@ func (l *Ledger) Holding(handle string) inr.Set {
 	return inr.Set{}
 }
 
-// Free is what an organisation may still delegate on: what it was allocated, less what it gave.
+// Free is what an organisation may still delegate on: what it was allocated, without what it delegated on.
 func (l *Ledger) Free(handle string) inr.Set {
 	n := l.orgs[Fold(handle)]
 	if n == nil {
@@ -156,7 +154,7 @@ func (l *Ledger) Children(handle string) []string {
 	return nil
 }
 
-// Depth is how many organisations stand above one; 0 for the root.
+// Depth is how many organisations are above one; 0 for the root.
 func (l *Ledger) Depth(handle string) int {
 	depth := 0
 	for n := l.orgs[Fold(handle)]; n != nil && n.Kind != Root; n = l.orgs[n.Parent] {
@@ -176,7 +174,7 @@ func (l *Ledger) Registry(handle string) string {
 	return ""
 }
 
-// Delegations is what an organisation received and has, by ID.
+// Delegations lists the delegations in force to an organisation, by ID.
 func (l *Ledger) Delegations(handle string) []Delegation {
 	n := l.orgs[Fold(handle)]
 	if n == nil {
@@ -189,7 +187,7 @@ func (l *Ledger) Delegations(handle string) []Delegation {
 	return list
 }
 
-// NextExpiry is when the next delegation ends by itself, zero when none does. What is in a transfer ends after it.
+// NextExpiry is when the next delegation comes to its date; zero where none does. Delegations in a transfer are left out.
 func (l *Ledger) NextExpiry() time.Time {
 	for _, x := range l.expiries {
 		if !l.stays(x) {

@@ -66,12 +66,12 @@ func Load(r store.Reader) (*Ledger, error) {
 	return l, nil
 }
 
-// Past is the delegations that an organisation had and has no more, oldest first.
+// Past lists the delegations to an organisation that have ended, the oldest first.
 func Past(r store.Reader, handle string) iter.Seq2[Delegation, error] {
 	return all[Delegation](r, endedBucket, append([]byte(Fold(handle)), 0))
 }
 
-// Decisions is the log from a number on.
+// Decisions lists the decisions from a number on.
 func Decisions(r store.Reader, from uint64) iter.Seq2[Decision, error] {
 	return func(yield func(Decision, error) bool) {
 		for id := max(from, 1); ; id++ {
@@ -106,7 +106,7 @@ func noDecision(id uint64) error {
 	return fault.New(fault.NotFound, "there is no decision %d", id)
 }
 
-// Imported is the last file that was imported of each registry, by its handle.
+// Imported has the last file that was imported of each registry, by the registry's handle.
 func (l *Ledger) Imported() map[string]Mark {
 	return maps.Clone(l.imports)
 }

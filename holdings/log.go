@@ -13,7 +13,7 @@ import (
 	"cadastre/internal/store"
 )
 
-// loggedIntentBucket keeps what decisions changed of the intents: by the decision's number and that of the record in it, both
+// loggedIntentBucket keeps the changes of intents by decisions: by the number of the decision and that of the record within it, both
 // big-endian. It is append-only.
 var loggedIntentBucket = store.Declare("decision-intent", "holdings", store.Deposited)
 
@@ -33,18 +33,18 @@ type ASPA struct {
 	Until     time.Time `json:"until,omitzero"` // when it ends by itself; zero: never
 }
 
-// IntentSummary says in a decision's record how many intents it changed. The changes stand in records of their own, so that the
-// record of a decision stays small however many there are.
+// IntentSummary is the part of a decision's record about intents. The changes themselves are in other records, so that the record of a
+// decision stays small however many there are.
 type IntentSummary struct {
 	Added   int    `json:"added"`
 	Removed int    `json:"removed"`
-	ASPAs   int    `json:"aspas,omitempty"` // of both
+	ASPAs   int    `json:"aspas,omitempty"` // how many of the added and removed ones are ASPAs
 	Holders int    `json:"holders"`
-	Records int    `json:"records"` // how many records the changes stand in
+	Records int    `json:"records"` // how many records the changes are in
 	SHA256  string `json:"sha256"`  // of these records, one after another
 }
 
-// changesPerRecord bounds a record of changes.
+// changesPerRecord is the most changes in one record.
 const changesPerRecord = 1000
 
 // OfIntents is the outcome of a decision that changes intents and leaves the ledger as it is.
@@ -115,8 +115,7 @@ func IntentChanges(r store.Reader, decision uint64) iter.Seq2[IntentChange, erro
 	}
 }
 
-// CheckIntentChanges tells whether the records of a decision's changes are those that the decision's own record names. It fails
-// with Corrupt.
+// CheckIntentChanges checks that the records of a decision's changes have the hash in the decision's record. It fails with Corrupt.
 func CheckIntentChanges(r store.Reader, d Decision) error {
 	records, sum := 0, sha256.New()
 	for record, err := range r.Scan(loggedIntentBucket, numberKey(d.ID)) {

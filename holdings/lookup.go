@@ -7,8 +7,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Holders is the organisations that hold all of a prefix, the most specific first and the root last. Those that hold it
-// from outside the tree come after those that hold it within.
+// Holders lists the organisations that hold all of a prefix, from the lowest in the tree up to the root. Those that hold it from outside
+// the tree come after those that hold it from the tree.
 func (l *Ledger) Holders(p netip.Prefix) []string {
 	held := l.holdersBelow(l.root, p)
 	held, root := held[:len(held)-1], held[len(held)-1]
@@ -24,12 +24,12 @@ func (l *Ledger) Holders(p netip.Prefix) []string {
 	return append(held, root)
 }
 
-// holdersBelow is an organisation that holds a prefix, and those below it that do, the most specific first.
+// holdersBelow lists an organisation that holds a prefix, and those below it that hold it, from the lowest up.
 func (l *Ledger) holdersBelow(top string, p netip.Prefix) []string {
 	whole := inr.OfPrefix(p)
 	held := []string{top}
 	for n := l.orgs[top]; n != nil; {
-		// siblings never overlap, so that one child at most holds all of it: the one that holds its first address
+		// siblings never overlap, so at most one child holds all of it: the one that holds its first address
 		first := inr.OfRange(inr.IPRange{First: p.Masked().Addr(), Last: p.Masked().Addr()})
 		given := n.given.overlapping(first)
 		if n = nil; len(given) == 1 && l.orgs[given[0].To].holding.Contains(whole) {
@@ -41,8 +41,8 @@ func (l *Ledger) holdersBelow(top string, p netip.Prefix) []string {
 	return held
 }
 
-// PartHolders is the most specific holders of the parts of a set, sorted. A registry is named only for what it gave to
-// nobody, and the root never.
+// PartHolders lists, for each part of a set, its lowest holder in the tree, sorted. A registry is listed only for what it delegated to
+// nobody; the root is never listed.
 func (l *Ledger) PartHolders(s inr.Set) []string {
 	var held []string
 	var below func(n *node, s inr.Set)

@@ -9,7 +9,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// taking is a copy of a transfer that may take a step now.
+// taking is a copy of a transfer, if it may take a step now.
 func (l *Ledger) taking(id uint64, step Step) (*Transfer, error) {
 	t := l.Transfer(id)
 	if t == nil {
@@ -18,8 +18,8 @@ func (l *Ledger) taking(id uint64, step Step) (*Transfer, error) {
 	return t.clone(), t.may(step)
 }
 
-// Accept resolves that the recipient's side of a transfer begins to hold what moves, beside the donor's. The two are the
-// only ones of whom siblings may hold the same.
+// Accept resolves that the recipient's side of a transfer begins to hold what moves, beside the donor's side. It is the only case in which
+// siblings may overlap.
 func (l *Ledger) Accept(by By, id uint64, text string) (*Outcome, error) {
 	return l.each(by, []uint64{id}, text, (*draft).accept)
 }
@@ -71,7 +71,7 @@ func (d *draft) accept(id uint64, text string) error {
 			if i == 0 {
 				path := l.pathTo(t, leg)
 				if len(path) == 0 {
-					continue // the successor stands above the registry, and has it all
+					continue // the successor is above the registry, and holds it all already
 				}
 				for _, h := range path[:len(path)-1] {
 					d.startIncoming(t, h, []Part{{Resources: t.Resources, Status: Allocated}})
@@ -86,8 +86,8 @@ func (d *draft) accept(id uint64, text string) error {
 	return d.checkTaken(t)
 }
 
-// enrolRecipient adds who gets something, unless it has come since the transfer began, and sees to it that who stands above
-// may have it below.
+// enrolRecipient adds the recipient of a leg to the tree, unless somebody added it since the transfer began. An end user that gets an
+// organisation below it becomes an LIR.
 func (d *draft) enrolRecipient(leg Leg) error {
 	n := d.ledger.orgs[leg.To]
 	switch {
@@ -109,7 +109,7 @@ func (d *draft) enrolRecipient(leg Leg) error {
 		}
 		above = n.Organisation
 	}
-	if above.Kind == EndUser { // who gets what was delegated on becomes one who delegates
+	if above.Kind == EndUser { // it gets organisations below it, so it is an LIR from now on
 		above.Kind = LIR
 		d.enrol(above)
 	}
@@ -136,8 +136,8 @@ func (d *draft) startIncoming(t *Transfer, to string, parts []Part) {
 	}
 }
 
-// Finalise resolves that what moves is the recipient's alone: the donor, and all above it that do not stand above both, hold
-// it no more.
+// Finalise resolves that only the recipient's side holds what moves. The donor loses it, and so do all organisations above the donor that
+// are not above the recipient, too.
 func (l *Ledger) Finalise(by By, id uint64, text string) (*Outcome, error) {
 	return l.each(by, []uint64{id}, text, (*draft).finalise)
 }
@@ -195,7 +195,7 @@ func (d *draft) take(old *Delegation, resources inr.Set) {
 	}
 }
 
-// Cancel resolves that a transfer comes to nothing: the recipient's side goes, the donor's was never touched.
+// Cancel resolves that a transfer is cancelled: the recipient's side loses what it got; the donor's side was never changed.
 func (l *Ledger) Cancel(by By, id uint64, text string) (*Outcome, error) {
 	return l.each(by, []uint64{id}, text, (*draft).cancel)
 }
@@ -206,7 +206,7 @@ func (d *draft) cancel(id uint64, text string) error {
 	if err != nil {
 		return err
 	}
-	if t.State == Initiated && !t.Outgoing() { // nothing had come, and nobody elsewhere has to hear of it
+	if t.State == Initiated && !t.Outgoing() { // the recipient's side had got nothing, and no other installation has to be told
 		t.Released = second(d.by.Time)
 	}
 	if err := l.checkUnbegun(t); err != nil {
@@ -221,7 +221,7 @@ func (d *draft) cancel(id uint64, text string) error {
 	return d.step(t, StepCancelled, text)
 }
 
-// incoming is the delegations that came with a transfer and are not for good yet, by ID.
+// incoming lists the delegations of a transfer that are marked as incoming, by ID.
 func (l *Ledger) incoming(t *Transfer) []*Delegation {
 	_, taking := l.Involved(t)
 	var list []*Delegation
@@ -238,7 +238,7 @@ func (l *Ledger) incoming(t *Transfer) []*Delegation {
 	return list
 }
 
-// step makes a draft a step of a transfer.
+// step has a transfer take a step in a draft.
 func (d *draft) step(t *Transfer, step Step, text string) error {
 	if err := t.advance(step, d.by, d.ledger.lastDecision+1, text); err != nil {
 		return err
@@ -247,7 +247,7 @@ func (d *draft) step(t *Transfer, step Step, text string) error {
 	return nil
 }
 
-// isStepOf has a draft be a step of a transfer, and of the handoff that it is within.
+// isStepOf notes that a transfer, and the handoff that it is within, take a step in a draft.
 func (d *draft) isStepOf(t *Transfer) {
 	d.steps[t.ID] = ""
 	if t.Within != 0 {
@@ -260,8 +260,8 @@ func (d *draft) isStep(id uint64) bool {
 	return yes
 }
 
-// frozen is what a draft changes of what is in a transfer that it is no step of, and the transfer's number; 0 where it
-// leaves all as it is.
+// frozen finds a change in a draft that is not allowed, since the resources are in a transfer that takes no step in the draft. It returns
+// the resources and the number of the transfer; 0 where there is none.
 func (d *draft) frozen() (inr.Set, uint64) {
 	if len(d.ledger.unrest) == 0 {
 		return inr.Set{}, 0
@@ -286,8 +286,8 @@ func (d *draft) frozen() (inr.Set, uint64) {
 	return inr.Set{}, 0
 }
 
-// inOther is what of a set is in a transfer that has begun to change an organisation and that the draft is no step of, and
-// the transfer's number; 0 where nothing is.
+// inOther is the part of a set that is in a transfer which has begun to change an organisation and takes no step in the draft, and the
+// number of that transfer; 0 where there is none.
 func (d *draft) inOther(handle string, s inr.Set) (inr.Set, uint64) {
 	if s.Empty() {
 		return s, 0

@@ -17,12 +17,12 @@ type Kind string
 const (
 	Root    Kind = "root"    // holds everything; IANA
 	RIR     Kind = "rir"     // a registry directly below the root
-	NIR     Kind = "nir"     // a registry within a registry, for certain countries
+	NIR     Kind = "nir"     // a registry below a RIR, for certain countries
 	LIR     Kind = "lir"     // an operator that delegates on
 	EndUser Kind = "enduser" // an operator that uses what it holds itself
 )
 
-// parents says below which kinds a kind may stand.
+// parents has, for each kind, the kinds of organisations that it may be directly below.
 var parents = map[Kind][]Kind{
 	Root:    nil,
 	RIR:     {Root},

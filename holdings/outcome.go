@@ -11,25 +11,25 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Outcome is a decision with all that follows from it for the ledger. It is good for the state that it was resolved
-// from alone: Write refuses it when another decision came first.
+// Outcome is a decision with all that it changes in the ledger. It is valid only for the state that it was resolved from: Write refuses it
+// if another decision was written since.
 type Outcome struct {
 	Decision      Decision
 	Organisations []Organisation // those that are new, or whose record changed
 	Removed       []string       // handles of those that are removed
 	Started       []Delegation
 	Ended         []Delegation // with Ended set
-	// Before and After are the holding of each organisation that a delegation of it touched, which may be the same.
+	// Before and After have the holding of each organisation of which a delegation changes; the two may be equal.
 	Before, After map[string]inr.Set
 	Counts        Counts
 	Imports       []Mark         // the files that this outcome imports
-	Redisputed    bool           // what these files have and other registries hold is not what it was
-	Wrong         []string       // lines of them that were left out for a reason of their own
+	Redisputed    bool           // the disputes change
+	Wrong         []string       // lines of the files that were left out because they are wrong
 	Transfers     []Transfer     // those that took a step
 	Policies      []Policy       // those that registries set
 	Intents       []IntentChange // what changes of the intents with it, for the log; the book of intents writes them
-	// Digest is SHA-256 of the difference: who gains and loses what, under which status. It does not depend on numbers,
-	// times, actors or reasons, so that the same change resolved again has the same digest.
+	// Digest is the SHA-256 of the change: who gains and loses what, with which status. It does not depend on numbers, times, actors or
+	// reasons, so the same change has the same digest when it is resolved again.
 	Digest [sha256.Size]byte
 
 	nextDelegation uint64
@@ -43,15 +43,15 @@ type Counts struct {
 	Gone          int // ended, with resources that its recipient lost and no one else got
 	Moved         int // ended, with resources that its recipient lost and another got: changed hands
 	Kept          int // ended and replaced without loss: another date, status or cut into records
-	Cut           int // of those gone or moved: delegated on by a holder that lost the ground under them
+	Cut           int // those of Gone and Moved that ended because the holder that delegated them on lost the resources
 }
 
-// Empty tells whether nothing would change; such an outcome is neither a decision nor written.
+// Empty tells whether nothing would change. Then it is no decision, and nothing is written.
 func (o *Outcome) Empty() bool {
 	return len(o.Started)+len(o.Ended)+len(o.Organisations)+len(o.Transfers)+len(o.Policies)+len(o.Intents)+len(o.Removed) == 0 && !o.Redisputed
 }
 
-// Losers is the organisations that hold less after than before, sorted.
+// Losers lists the organisations that hold less after the outcome, sorted.
 func (o *Outcome) Losers() []string {
 	var losers []string
 	for h, before := range o.Before {

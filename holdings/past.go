@@ -11,32 +11,33 @@ import (
 	"cadastre/internal/store"
 )
 
-// HistoryQuery asks who held something: some resources, or all that one holder had.
+// HistoryQuery asks who held some resources, or what one holder held.
 type HistoryQuery struct {
 	Resources inr.Set `json:"resources,omitzero"`
 	Holder    string  `json:"holder,omitempty"`
-	// From and Until bound the time that is asked about, Until excluded; a moment where Until is zero, the whole past where both are.
+	// From and Until are the time that is asked about, without Until itself. If Until is zero it is the moment From; if both are zero it is
+	// the whole past.
 	From  time.Time `json:"from,omitzero"`
 	Until time.Time `json:"until,omitzero"`
 }
 
-// Tenure is a delegation for as long as it was in force in the ledger.
+// Tenure is a delegation, and the time in which it was in force in the ledger.
 type Tenure struct {
 	Holder     string    `json:"holder"`
-	Depth      int       `json:"depth"`            // how many organisations stand above
+	Depth      int       `json:"depth"`            // how many organisations are above the holder
 	From       string    `json:"from"`             // who delegated it; empty: from outside the tree
 	Source     string    `json:"source,omitempty"` // where it came from then
 	Delegation uint64    `json:"delegation"`
-	Resources  inr.Set   `json:"resources"` // as far as they were asked for
+	Resources  inr.Set   `json:"resources"` // the part that was asked for
 	Status     Status    `json:"status"`
 	Ground     string    `json:"ground"`
-	Registered time.Time `json:"registered,omitzero"` // the date that it bears, which may be long before the ledger
-	Incoming   bool      `json:"arriving,omitempty"`  // its donor's side held the same
+	Registered time.Time `json:"registered,omitzero"` // the date of registration, which may be long before the ledger
+	Incoming   bool      `json:"arriving,omitempty"`  // it was incoming: the donor's side held the same
 	Began      Act       `json:"began"`
 	Ended      *Act      `json:"ended,omitempty"`
 }
 
-// Act is a decision, as far as it began or ended something.
+// Act is the decision that began or ended a tenure.
 type Act struct {
 	Decision uint64        `json:"decision"`
 	Time     time.Time     `json:"time"`
@@ -54,9 +55,9 @@ type TransferNote struct {
 	Step Step         `json:"step"`
 }
 
-// History is the tenures that a query asks for, from the delegations that are in force and those that have ended. The whole
-// past comes by the time at which each began, those above first; a time in it as chains, from each registry down to the most
-// specific holder. It fails with NotFound where there is no such holder, or the ledger was founded later, and Corrupt.
+// History lists the tenures that a query asks for, from the delegations in force and those that have ended. For the whole past they are
+// sorted by their beginnings, those higher in the tree first. For a given time they are chains from each registry down to the lowest
+// holder. It fails with NotFound where there is no such holder, or the ledger is younger than the time, and with Corrupt.
 func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 	q.Holder = Fold(q.Holder)
 	h := history{ledger: l, reader: r, query: q, acts: map[uint64]*Act{}, list: []Tenure{}}
@@ -80,7 +81,7 @@ func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 		return nil, err
 	}
 	if q.Holder != "" && l.orgs[q.Holder] == nil && !h.known {
-		return nil, unknown(q.Holder) // nor was there ever one that held something
+		return nil, unknown(q.Holder) // no organisation of this handle ever held something
 	}
 	if h.timed {
 		if err := h.onlyInForce(); err != nil {
@@ -91,7 +92,7 @@ func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 	return h.list, nil
 }
 
-// collect finds the tenures that the query asks for, each by itself.
+// collect finds the tenures that the query asks for. Each is looked at alone; see onlyInForce.
 func (h *history) collect() error {
 	for handle, n := range h.ledger.orgs {
 		if h.query.Holder == "" || h.query.Holder == handle {
@@ -117,8 +118,8 @@ func (h *history) collect() error {
 	return nil
 }
 
-// onlyInForce leaves of what was found what rested on something at the time: where a delegation has come to its date, what its
-// holder gave on has ended as well, though the decision that follows from that was still to be taken.
+// onlyInForce removes tenures that did not rest on anything at the time. If a delegation had come to its date, what its holder delegated on
+// had ended, too, even if the decision about that was taken later.
 func (h *history) onlyInForce() error {
 	holder := h.query.Holder
 	if holder != "" { // those above it are needed too
@@ -154,13 +155,13 @@ func (h *history) onlyInForce() error {
 	return nil
 }
 
-// history is a query on its way.
+// history is the state of a query.
 type history struct {
 	ledger *Ledger
 	reader store.Reader
 	query  HistoryQuery
 	timed  bool
-	known  bool // something was found, at whatever time
+	known  bool // something was found, at any time
 	acts   map[uint64]*Act
 	list   []Tenure
 }
@@ -188,7 +189,7 @@ func (h *history) add(d *Delegation) error {
 		}
 	}
 	if h.timed && !d.Until.IsZero() && !d.Until.After(h.query.From) {
-		return nil // its end had come, though the decision that follows from that was still to be taken
+		return nil // it had come to its date, even if the decision about that was taken later
 	}
 	if h.timed && (!began.Time.Before(h.query.Until) || t.Ended != nil && !t.Ended.Time.After(h.query.From)) {
 		return nil
@@ -197,7 +198,7 @@ func (h *history) add(d *Delegation) error {
 	return nil
 }
 
-// act is a decision as a history shows it.
+// act makes the Act of a decision.
 func (h *history) act(id uint64) (*Act, error) {
 	if a := h.acts[id]; a != nil {
 		return a, nil

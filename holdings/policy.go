@@ -11,22 +11,22 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Profile is what a registry's policy of transfers rests on.
+// Profile is the kind of a registry's transfer policy.
 type Profile string
 
-// The profiles. In a restricted registry resources go only with the business that they were given for (APNIC-086, section
-// 9.9); in a market from holder to holder; a portable registry's holders go as of right, and it may object in time and on
-// listed grounds only.
+// The profiles. In a restricted registry resources move only with the business that they were given for (APNIC-086, section 9.9). In a
+// market they move from holder to holder. In a portable registry holders may move to another registry without approval; the registry may
+// only object, within a time and on listed grounds.
 const (
 	Restricted Profile = "restricted"
 	OnMarket   Profile = "market"
 	Portable   Profile = "portable"
 )
 
-// Approval says which transfers to its holders a registry wants to approve.
+// Approval says which transfers to its holders a registry has to approve.
 type Approval string
 
-// When a registry approves, as the recipient's.
+// Which transfers the recipient's registry has to approve.
 const (
 	ApproveNone    Approval = "never"
 	ApproveBetween Approval = "between" // those that come from another registry
@@ -46,7 +46,7 @@ const (
 // ResourceKinds are all that there are.
 var ResourceKinds = []ResourceKind{IPv4, IPv6, ASN}
 
-// Of is what of a set is of the kind.
+// Of is the part of a set that is of the kind.
 func (k ResourceKind) Of(s inr.Set) inr.Set {
 	switch k {
 	case IPv4:
@@ -57,10 +57,10 @@ func (k ResourceKind) Of(s inr.Set) inr.Set {
 	return inr.Set{AS: s.AS}
 }
 
-// Anyone is in an Exchange every registry that no other names.
+// Anyone stands, in an Exchange, for every registry that no other Exchange of the policy names.
 const Anyone = "*"
 
-// Exchange is the kinds of resources that go between a registry and another.
+// Exchange is the kinds of resources that may move between a registry and another.
 type Exchange struct {
 	With string         `json:"with"` // a handle, of a registry here or elsewhere, or Anyone
 	Out  []ResourceKind `json:"out,omitempty"`
@@ -72,24 +72,24 @@ type Policy struct {
 	Registry string   `json:"registry"`
 	Profile  Profile  `json:"profile"`
 	Approval Approval `json:"approval"`
-	// Answer is how long a transfer waits for approval, or for the other side's acceptance; then it is cancelled by itself.
+	// Answer is how long a transfer waits for approval, or for the other side's acceptance. Then it is cancelled.
 	Answer Term `json:"answer"`
 	// Object is how long a portable registry may object, on one of Grounds; silence is consent.
 	Object  Term     `json:"object"`
 	Grounds []string `json:"grounds,omitempty"`
 	// LockIn is how long a holder keeps resources of a kind before it may transfer them on.
 	LockIn map[ResourceKind]Term `json:"lock_in,omitempty"`
-	// Smallest is the length of the smallest prefixes that are transferred, of IPv4 and IPv6.
+	// Smallest is the length of the smallest prefixes that may be transferred, for IPv4 and IPv6.
 	Smallest map[ResourceKind]int `json:"smallest,omitempty"`
-	// Exchanges is what goes between this and other registries; where there is none, everything does.
+	// Exchanges is what may move between this and other registries; if it is empty, everything may.
 	Exchanges []Exchange `json:"exchanges,omitempty"`
 	Soak      Term       `json:"soak"`      // how long the recipient's side is seen before the donor's goes
-	Automatic bool       `json:"automatic"` // finalised by itself after the soak; else on a word of the registry
-	Bridge    Term       `json:"bridge"`    // for how long at most a new holder keeps what the donor had authorised
+	Automatic bool       `json:"automatic"` // finalised without an operator after the soak; else when the source releases it
+	Bridge    Term       `json:"bridge"`    // the longest time for which a new holder keeps what the donor had authorised
 	Decision  uint64     `json:"decision,omitempty"`
 }
 
-// DefaultPolicy is the policy of a registry that has set none, but for its profile.
+// DefaultPolicy is the policy of a registry that has set none, with a profile.
 func DefaultPolicy(registry string, profile Profile) Policy {
 	p := Policy{
 		Registry: registry, Profile: profile, Approval: ApproveBetween, Answer: Days(30), Object: Days(10),
@@ -101,8 +101,8 @@ func DefaultPolicy(registry string, profile Profile) Policy {
 	return p
 }
 
-// PolicyOf is the policy that holds for an organisation: that of the nearest registry above it that has set one, or the
-// default in the name of its RIR. None holds for the root, or where there is no such organisation.
+// PolicyOf is the policy that applies to an organisation: that of the nearest registry above it that has set one, else the default policy
+// of its RIR. There is none for the root, or where there is no such organisation.
 func (l *Ledger) PolicyOf(handle string) (Policy, bool) {
 	rir := ""
 	for n := l.orgs[Fold(handle)]; n != nil; n = l.orgs[n.Parent] {
@@ -116,7 +116,7 @@ func (l *Ledger) PolicyOf(handle string) (Policy, bool) {
 	return DefaultPolicy(rir, OnMarket), rir != ""
 }
 
-// Policies is those that registries have set, by handle.
+// Policies lists the policies that registries have set, by handle.
 func (l *Ledger) Policies() []Policy {
 	var list []Policy
 	for _, handle := range slices.Sorted(maps.Keys(l.policies)) {
@@ -125,9 +125,8 @@ func (l *Ledger) Policies() []Policy {
 	return list
 }
 
-// SetPolicy resolves that a registry has a policy for transfers. Those that were initiated before go on under it, but for
-// the time in which the source may object. The outcome is empty when the policy is so already. It fails with NotFound and
-// BadInput.
+// SetPolicy resolves that a registry has a policy for transfers. It also applies to transfers that were initiated before, except for the
+// time in which the source may object. The outcome is empty if the registry has this policy already. It fails with NotFound and BadInput.
 func (l *Ledger) SetPolicy(by By, p Policy) (*Outcome, error) {
 	p = p.normal()
 	n := l.orgs[p.Registry]

@@ -10,7 +10,7 @@ import (
 	"cadastre/internal/term"
 )
 
-// parties is the policies of a transfer's two sides, nil for one that is elsewhere.
+// parties has the policies of a transfer's two sides; nil for a side that is elsewhere.
 type parties struct{ source, recipient *Policy }
 
 func (l *Ledger) parties(t *Transfer) parties {
@@ -28,7 +28,7 @@ func (l *Ledger) parties(t *Transfer) parties {
 	return p
 }
 
-// recipientAt is the lowest organisation that is there of those above the recipient and itself; empty where it is elsewhere.
+// recipientAt is the recipient or, if it is new, the lowest organisation above it that is in the tree; empty where it is elsewhere.
 func (l *Ledger) recipientAt(t *Transfer) string {
 	switch {
 	case !t.RecipientHere() || l.orgs[Fold(t.To)] != nil:
@@ -39,17 +39,17 @@ func (l *Ledger) recipientAt(t *Transfer) string {
 	return t.ToRegistry
 }
 
-// between tells whether the transfer is from one registry to another; an NIR that has no policy of its own is one with its RIR.
+// between tells whether the transfer is from one registry to another. An NIR without a policy of its own counts as its RIR.
 func (p parties) between() bool {
 	return p.source == nil || p.recipient == nil || p.source.Registry != p.recipient.Registry
 }
 
-// ofRight tells whether the holder goes as of right.
+// ofRight tells whether the holder may move without approval (profile portable).
 func (p parties) ofRight(t *Transfer) bool {
 	return t.Kind == Portability && p.source != nil && p.source.Profile == Portable
 }
 
-// here is the policies of the sides that are here, each once.
+// here lists the policies of the sides that are here, without duplicates.
 func (p parties) here() []*Policy {
 	if !p.between() {
 		return []*Policy{p.source}
@@ -57,9 +57,9 @@ func (p parties) here() []*Policy {
 	return slices.DeleteFunc([]*Policy{p.source, p.recipient}, func(x *Policy) bool { return x == nil })
 }
 
-// MayInitiate tells whether the policies of the registries on both sides, as far as they are here, let a transfer begin: by
-// its kind, by what they exchange with each other, by lock-in times, sizes, and how long a bridge copy would last. A handoff
-// that was begun here is bound by none. Of a recipient that is not there yet, ToRegistry says whose holder it is to be. It fails with Forbidden.
+// MayInitiate checks whether the policies of the registries on both sides, as far as they are here, let a transfer begin: its kind, what
+// the registries exchange with each other, lock-in times, sizes, and how long a bridge lasts. No policy binds a handoff that was begun
+// here. If the recipient is new, ToRegistry is its registry. It fails with Forbidden.
 func (l *Ledger) MayInitiate(t *Transfer, now time.Time) error {
 	p := l.parties(t)
 	if t.exempt() {
@@ -85,8 +85,8 @@ func (l *Ledger) MayInitiate(t *Transfer, now time.Time) error {
 	return nil
 }
 
-// tooSmall is the first prefix of what is transferred that is smaller than the policy wants. What goes with a business, or
-// with its holder, goes as it is.
+// tooSmall is the first prefix in a transfer that is smaller than the policy allows. There is no limit if the resources move with a
+// business, or with their holder.
 func (p *Policy) tooSmall(t *Transfer) (prefix string, length int) {
 	if t.Kind != Market {
 		return "", 0
@@ -103,7 +103,7 @@ func (p *Policy) tooSmall(t *Transfer) (prefix string, length int) {
 	return "", 0
 }
 
-// exchanged tells whether both registries let the resources go from one to the other.
+// exchanged checks whether both registries let the resources move from one to the other.
 func (l *Ledger) exchanged(t *Transfer, p parties) error {
 	if !p.between() {
 		return nil
@@ -123,7 +123,8 @@ func (l *Ledger) exchanged(t *Transfer, p parties) error {
 	return nil
 }
 
-// namesOf is what a registry on the other side may be called in an exchange: its handle, and those above it here.
+// namesOf lists the names that a registry on the other side may have in an exchange: its handle, and those of the organisations above it
+// here.
 func (l *Ledger) namesOf(registry string, policy *Policy) []string {
 	names := append([]string{Fold(registry)}, l.chain(Fold(registry))...)
 	if policy != nil {
@@ -132,7 +133,7 @@ func (l *Ledger) namesOf(registry string, policy *Policy) []string {
 	return slices.DeleteFunc(names, func(h string) bool { return h == "" || h == l.root })
 }
 
-// withheld is the first kind of some resources that a registry does not exchange with another, empty where it does with all.
+// withheld is the first kind of resources, of a set, that a registry does not exchange with another; empty where it exchanges all.
 func (p *Policy) withheld(s inr.Set, other []string, way func(Exchange) []ResourceKind) ResourceKind {
 	if p.Exchanges == nil {
 		return ""
@@ -149,7 +150,7 @@ func (p *Policy) withheld(s inr.Set, other []string, way func(Exchange) []Resour
 	return ""
 }
 
-// lockedIn tells whether the donor has had all of it for long enough.
+// lockedIn fails with Forbidden if the donor has not had all of the resources for the lock-in time.
 func (l *Ledger) lockedIn(t *Transfer, p *Policy, now time.Time) error {
 	for _, kind := range ResourceKinds {
 		term, moves := p.LockIn[kind], kind.Of(t.Resources)
@@ -164,8 +165,8 @@ func (l *Ledger) lockedIn(t *Transfer, p *Policy, now time.Time) error {
 	return nil
 }
 
-// receivedAt is when an organisation got the newest of some resources: by their dates of registration, and the last transfer
-// from another holder. Zero where that is not known.
+// receivedAt is when an organisation got the newest of some resources, by their dates of registration and the last transfer from another
+// holder; zero where that is not known.
 func (l *Ledger) receivedAt(handle string, s inr.Set) (at time.Time) {
 	later := func(t time.Time) {
 		if t.After(at) {
@@ -194,7 +195,7 @@ func (l *Ledger) receivedAt(handle string, s inr.Set) (at time.Time) {
 	return at
 }
 
-// Terms is how a transfer goes by the policies of both sides, as far as they are here: the stricter of each.
+// Terms is what the policies of both sides, as far as they are here, say about a transfer: of each term the stricter.
 type Terms struct {
 	Soak      Term `json:"soak"`
 	Automatic bool `json:"automatic"` // finalised by itself after the soak
@@ -212,9 +213,9 @@ func (l *Ledger) TermsOf(t *Transfer) Terms {
 	return terms
 }
 
-// MayObject tells whether the source of an initiated transfer may object to it on a ground: the source's registry is
-// portable, the time is not over, it has not consented, and the ground is one that it listed. Of a source elsewhere its own
-// installation knows the grounds, and only the time is looked at. It fails with Conflict and Forbidden.
+// MayObject checks whether the source's registry may object to an initiated transfer on a ground: the registry has to be portable, the time
+// must not be over, it must not have consented, and its policy has to list the ground. If the source is elsewhere only the time is checked,
+// since its own installation knows the grounds. It fails with Conflict and Forbidden.
 func (l *Ledger) MayObject(t *Transfer, ground string, now time.Time) error {
 	ground = strings.TrimSpace(Fold(ground))
 	p := l.parties(t)
@@ -235,7 +236,7 @@ func (l *Ledger) MayObject(t *Transfer, ground string, now time.Time) error {
 	return nil
 }
 
-// objects is until when the source may object to a transfer that begins; zero where it may not.
+// objects is the time until which the source may object to a transfer that begins; zero where it may not.
 func (l *Ledger) objects(t *Transfer, now time.Time) time.Time {
 	p := l.parties(t)
 	switch {

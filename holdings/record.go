@@ -23,7 +23,7 @@ var (
 
 var countersKey = []byte("counters")
 
-// counters is what the next decision and delegation are numbered from.
+// counters has the numbers of the newest decision and of the next delegation.
 type counters struct {
 	LastDecision   uint64 `json:"lastDecision"`
 	NextDelegation uint64 `json:"nextDelegation"`
@@ -35,8 +35,8 @@ func endedKey(handle string, id uint64) []byte {
 	return binary.BigEndian.AppendUint64(append([]byte(handle), 0), id)
 }
 
-// Write adds the outcome to the store; an empty one adds nothing. It fails with Conflict when another decision was
-// written since the outcome was resolved: resolve it again then.
+// Write writes the outcome to the store; an empty outcome writes nothing. It fails with Conflict if another decision was written since the
+// outcome was resolved: then it has to be resolved again.
 func (o *Outcome) Write(w store.Writer) error {
 	if o.Empty() {
 		return nil
@@ -76,7 +76,7 @@ func (o *Outcome) Write(w store.Writer) error {
 	return puts.err
 }
 
-// puts writes until the first error.
+// puts is a writer that stops at the first error.
 type puts struct {
 	w       store.Writer
 	err     error

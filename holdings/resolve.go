@@ -9,7 +9,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// outcome settles the draft, checks it and numbers what it starts.
+// outcome settles the draft, checks it, and gives numbers to the delegations that it starts.
 func (d *draft) outcome() (*Outcome, error) {
 	d.settle()
 	if changed, id := d.frozen(); id != 0 {
@@ -69,7 +69,7 @@ func (d *draft) outcome() (*Outcome, error) {
 	return o, nil
 }
 
-// notGivable says why an organisation can't give what it was not allocated.
+// notGivable is the error for resources that an organisation may not delegate.
 func (d *draft) notGivable(from string, missing inr.Set) error {
 	if assigned := missing.Intersect(d.account(from).holding); !assigned.Empty() {
 		return fault.New(fault.NotHeld, "%s was assigned to %s for its own use and can't be delegated on; only allocated resources can", assigned, from)

@@ -9,18 +9,18 @@ import (
 	"cadastre/internal/inr"
 )
 
-// source is a file on its way into a draft.
+// source is a file that is being imported into a draft.
 type source struct {
 	*draft
 	file     *File
 	registry *node
 	nirs     map[string]string      // country code to NIR
 	made     map[string]*Delegation // what earlier imports made, by recordKey
-	flight   inr.Set                // what is in transfers: it stays as it is
-	gone     map[string]inr.Set     // what others have by transfers that are over, by who had it: the file is behind
-	given    []inr.Set              // what an earlier file of the registry gave to somebody
-	caughtUp inr.Set                // all of that: no file is behind on it any more
-	wanted   []*Delegation          // what the file says, without the derived
+	flight   inr.Set                // what is in transfers: the file does not change it
+	gone     map[string]inr.Set     // by donor, what others have by transfers that are over: the file is behind the ledger there
+	given    []inr.Set              // what an earlier file of the registry gave to a holder
+	caughtUp inr.Set                // the sum of given: no file is behind the ledger there
+	wanted   []*Delegation          // what the file says, without derived delegations
 	lines    map[*Delegation]int
 	disputed inr.Set       // what it does not get, since another registry has it
 	omitted  map[int]error // lines that are left out
@@ -76,10 +76,10 @@ func (s *source) remember(received []*Delegation) {
 	}
 }
 
-// recordKey names a record for as long as it has the same holder.
+// recordKey names a record of a file as long as it has the same holder.
 func recordKey(d *Delegation) string { return d.To + "\x00" + d.Record }
 
-// holders makes delegations of the records in use, and enrols the holders that are new.
+// holders makes delegations from the records in use, and adds holders that are new to the tree.
 func (s *source) holders(opt ImportOptions, left *omissions) error {
 	lines := fault.NewLines(s.file.Name)
 	for i := range s.file.Records {
@@ -118,7 +118,7 @@ func (s *source) giverOf(r *Record) string {
 
 func (s *source) holderOf(r *Record) string { return s.giverOf(r) + "/" + r.OpaqueID }
 
-// enrolHolder sees to it that the recipient of a record is there, and that it is an LIR if it may delegate on.
+// enrolHolder adds the holder of a record to the tree if it is new, as an LIR if it may delegate on.
 func (s *source) enrolHolder(x *Delegation) error {
 	o, changed := s.orgs[x.To]
 	if n := s.ledger.orgs[x.To]; !changed && n != nil {
@@ -179,8 +179,7 @@ func (s *source) replaced(old *Delegation) bool {
 	return slices.ContainsFunc(s.got[old.To], func(x *Delegation) bool { return x.Replaces == old.ID })
 }
 
-// settled is what of a record's resources the file decides: what is in a transfer stays where it is, and what has moved away
-// is not given again.
+// settled is the part of a record's resources about which the file decides: without what is in a transfer, and without what has moved away.
 func (s *source) settled(x, old *Delegation) inr.Set {
 	var was inr.Set
 	if old != nil {
@@ -190,7 +189,7 @@ func (s *source) settled(x, old *Delegation) inr.Set {
 	return x.Resources.Minus(behind).Minus(s.flight).Union(was.Intersect(s.flight))
 }
 
-// adopt ends what came by a transfer where the file has it by now for the same holder.
+// adopt ends delegations that came by a transfer, if the file has the resources by now for the same holder.
 func (s *source) adopt() {
 	for to, started := range s.got {
 		n := s.ledger.orgs[to]
@@ -214,7 +213,7 @@ func (s *source) adopt() {
 	}
 }
 
-// derive is the delegation that a registry or an NIR gets as the sum of its records, but for what it got by hand.
+// derive makes the delegation that a registry or an NIR gets: the sum of its records, without what was delegated to it by hand.
 func (s *source) derive(n *node, sum inr.Set) *Delegation {
 	for _, x := range n.received {
 		if !x.Imported() {
@@ -224,7 +223,7 @@ func (s *source) derive(n *node, sum inr.Set) *Delegation {
 	return &Delegation{From: n.Parent, To: n.Handle, Resources: sum, Status: Allocated, Since: s.file.Date, Ground: DelegatedExtended, Record: poolRecord}
 }
 
-// bring starts a delegation unless it is there just so; a different one of the same record is ended first.
+// bring starts a delegation, unless the same is in force. A different one of the same record is ended first.
 func (s *source) bring(x *Delegation, keep map[string]bool) {
 	key := recordKey(x)
 	old := s.made[key]

@@ -6,7 +6,7 @@ import (
 	"sort"
 )
 
-// blockSize is the most spans in a block; a change moves no more than one block.
+// blockSize is the most spans in a block. A change moves the spans of one block only.
 const blockSize = 256
 
 // span is numbers from first to last, and the delegation that they are part of.

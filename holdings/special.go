@@ -8,8 +8,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Special is an entry of one of IANA's registries of special-purpose numbers that is held by no one: what these registries call
-// globally reachable may be registered to a holder and have ROAs, as that of AS112 has (RFC 7534, RFC 7535), and is not among them.
+// Special is an entry of one of IANA's special-purpose registries that nobody can hold. Entries that these registries call globally
+// reachable, as those of AS112 (RFC 7534, RFC 7535), are not among them: they may be registered to a holder and have ROAs.
 type Special struct {
 	Resources inr.Set
 	Name      string
@@ -20,7 +20,7 @@ func block(prefix, name, rfc string) Special {
 	return Special{inr.OfPrefix(netip.MustParsePrefix(prefix)), name, rfc}
 }
 
-// but is an entry without what IANA has more specific entries for that are globally reachable.
+// but is an entry without prefixes for which IANA has more specific entries that are globally reachable.
 func (s Special) but(prefixes ...string) Special {
 	for _, p := range prefixes {
 		s.Resources = s.Resources.Minus(inr.OfPrefix(netip.MustParsePrefix(p)))
@@ -32,8 +32,8 @@ func asns(first, last uint32, name, rfc string) Special {
 	return Special{inr.OfAS(first, last), name, rfc}
 }
 
-// specials is what IANA's IPv4, IPv6 and AS number special-purpose registries do not call globally reachable, with
-// those that are no longer in use, and the multicast blocks, with entries left out that lie within another one here.
+// specials has the entries of IANA's IPv4, IPv6 and AS number special-purpose registries that are not globally reachable, those that are
+// not in use any more, and the multicast blocks. Entries within another one here are left out.
 var specials = []Special{
 	block("0.0.0.0/8", "this network", "RFC 791, section 3.2"),
 	block("10.0.0.0/8", "private use", "RFC 1918"),
@@ -85,7 +85,7 @@ var specialSpace = func() inr.Set {
 	return inr.Sum(sets...)
 }()
 
-// Specials is the special-purpose entries that a set overlaps.
+// Specials lists the special-purpose entries that a set overlaps.
 func Specials(s inr.Set) []Special {
 	if !specialSpace.Overlaps(s) {
 		return nil
@@ -99,7 +99,7 @@ func Specials(s inr.Set) []Special {
 	})
 }
 
-// refuseSpecial is an error that names the first special-purpose entry within a set.
+// refuseSpecial fails with BadInput where a set overlaps a special-purpose entry, and names the first one.
 func refuseSpecial(s inr.Set) error {
 	if found := Specials(s); len(found) > 0 {
 		return fault.New(fault.BadInput, "%s is special-purpose (%s, %s), not globally reachable, and can't be held", found[0].Resources.Intersect(s), found[0].Name, found[0].RFC)

@@ -9,13 +9,13 @@ import (
 	"cadastre/internal/store"
 )
 
-// Told is a decision with what it did in words.
+// Told is a decision, and in words what it did.
 type Told struct {
 	Decision
 	Did []string `json:"did"`
 }
 
-// toldOneByOne is how many changes are told one by one. More are counted.
+// toldOneByOne is how many changes Tell lists. If there are more it counts them.
 const toldOneByOne = 10
 
 // Tell says in words what a decision did. It fails with Corrupt.
@@ -98,7 +98,7 @@ func (l *Ledger) tellChange(r store.Reader, c Change) (string, error) {
 	return fmt.Sprintf("delegation %d of %s from %s to %s %s", d.ID, d.Resources, from, d.To, c.What), nil
 }
 
-// readDelegation is the delegation that a change is about, in force or ended; nil where there is none.
+// readDelegation reads the delegation that a change is about, in force or ended; nil where it is about none.
 func (l *Ledger) readDelegation(r store.Reader, c Change) (*Delegation, error) {
 	if n := l.orgs[c.Organisation]; n != nil {
 		for _, d := range n.received {
@@ -118,7 +118,7 @@ func (l *Ledger) readDelegation(r store.Reader, c Change) (*Delegation, error) {
 	return &d, nil
 }
 
-// countedChanges is how many changes of each kind there are.
+// countedChanges says in words how many changes of each kind there are.
 func countedChanges(changes []Change) string {
 	n := map[string]int{}
 	for _, c := range changes {

@@ -13,14 +13,14 @@ type TransferKind string
 
 // The kinds of transfer. All but the first are moves of one holder's business: what was authorised goes with them.
 const (
-	Market      TransferKind = "transfer" // from one holder to another, who brings routes of its own
+	Market      TransferKind = "transfer" // from one holder to another, who has routes of its own
 	Merger      TransferKind = "merger"   // two holders become one
-	Takeover    TransferKind = "takeover" // a holder closes, and another goes on with what it had
-	Portability TransferKind = "move"     // a holder goes to another registry
-	Handoff     TransferKind = "handoff"  // a registry fails, and its holders go to its successor
+	Takeover    TransferKind = "takeover" // a holder closes, and another goes on with its resources and routes
+	Portability TransferKind = "move"     // a holder moves to another registry
+	Handoff     TransferKind = "handoff"  // a registry fails, and its holders move to its successor
 )
 
-// SameHolder tells whether what the donor had authorised is authorised by the recipient by itself.
+// SameHolder tells whether the recipient goes on with what the donor had authorised.
 func (k TransferKind) SameHolder() bool { return k != Market }
 
 // TransferKinds are all kinds that there are.
@@ -42,28 +42,29 @@ type Transfer struct {
 	ToRegistry   string        `json:"to_registry"`
 	Resources    inr.Set       `json:"resources"`
 	Original     inr.Set       `json:"original,omitzero"` // the donor's delegations that they were in
-	Legs         []Leg         `json:"legs,omitempty"`    // who gets what from whom, those above first; at this side where one is elsewhere
+	Legs         []Leg         `json:"legs,omitempty"`    // who gets what from whom, from the top down; only on this side if one is elsewhere
 	State        TransferState `json:"state"`
 
-	Routes []Route `json:"routes,omitempty"` // what the recipient wants authorised of its own
-	// Carried is what the donor had authorised and goes along, where the donor is elsewhere: here it is found in the book.
+	Routes []Route `json:"routes,omitempty"` // the recipient's own routes
+	// Carried is what the donor had authorised and goes along, if the donor is elsewhere. For a donor here it is found in the book of intents.
 	Carried []Route `json:"carried,omitempty"`
-	Bridge  Term    `json:"bridge,omitempty"` // by consent of both: for how long what the donor had authorised stays so, of a new holder
+	Bridge  Term    `json:"bridge,omitempty"` // how long a new holder keeps what the donor had authorised, if both agreed on it
 	Soak    Term    `json:"soak"`             // how long the recipient's side is seen before the donor's goes
 
-	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object: silence is consent (profile portable)
+	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object; silence is consent (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid
-	// DisputedThere is why the installation elsewhere parks it, and Top the organisation here that has what moves from a parent
-	// outside the tree, below which alone anything changes.
+	// DisputedThere is why the other installation parks it. Top is the organisation here that has what moves from a parent outside the
+	// tree: the transfer changes nothing above it.
 	DisputedThere string    `json:"disputed_there,omitempty"`
 	Top           string    `json:"top,omitempty"`
 	Held          bool      `json:"held,omitempty"`    // finalisation waits until the source releases it
 	Forced        bool      `json:"forced,omitempty"`  // it does not wait for what CAs elsewhere publish
-	Seen          time.Time `json:"seen,omitzero"`     // since when the recipient's side is seen to be published
+	Seen          time.Time `json:"seen,omitzero"`     // since when the recipient's side has been seen to be published
 	Released      time.Time `json:"released,omitzero"` // when nothing of the side that lost was certified any more
-	Since         time.Time `json:"since,omitzero"`    // when the donor had got the oldest of it
+	Since         time.Time `json:"since,omitzero"`    // when the donor had got the oldest of the resources
 
-	// Handoff is set where it is a registry's own transfer to its successor; Within is, of its holders' transfers, that one's number.
+	// Handoff is set if it is a registry's own transfer to its successor. Within is set in the transfers of its holders: the number of the
+	// registry's own transfer.
 	Handoff *Succession `json:"handoff,omitempty"`
 	Within  uint64      `json:"within,omitempty"`
 
@@ -75,11 +76,11 @@ type Leg struct {
 	From      string       `json:"from,omitempty"`
 	To        string       `json:"to,omitempty"`
 	Resources inr.Set      `json:"resources"`
-	New       Organisation `json:"new,omitzero"` // the recipient, where it is yet to be enrolled
-	// CA is the identity of the donor's CA where that is not ours (RFC 8183): the recipient makes it an offer.
+	New       Organisation `json:"new,omitzero"` // the recipient's record, if it is new
+	// CA is the identity of the donor's CA if that is elsewhere (RFC 8183): the recipient's side offers it a new parent.
 	CA    []byte `json:"ca,omitempty"`
 	Parts []Part `json:"parts,omitempty"`
-	Path  string `json:"path,omitempty"` // what the installation elsewhere that it comes from calls it
+	Path  string `json:"path,omitempty"` // the other installation's name for the leg
 }
 
 // Part is a delegation that a recipient gets.
@@ -107,10 +108,10 @@ type TransferStep struct {
 	Decision uint64    `json:"decision"`
 }
 
-// Source is the handle of the donor, wherever it is; Recipient that of who gets the resources.
+// Source is the donor as "registry:handle", here or elsewhere.
 func (t *Transfer) Source() string { return t.FromRegistry + ":" + orElse(t.From, t.Elsewhere) }
 
-// Recipient is the handle of who gets the resources, wherever it is.
+// Recipient is the recipient as "registry:handle", here or elsewhere.
 func (t *Transfer) Recipient() string { return t.ToRegistry + ":" + orElse(t.To, t.Elsewhere) }
 
 func orElse(a, b string) string {
@@ -123,17 +124,17 @@ func orElse(a, b string) string {
 // Soaked is when the recipient's side has been seen for its soak.
 func (t *Transfer) Soaked() time.Time { return t.Seen.Add(t.Soak.Duration()) }
 
-// Done tells whether a transfer is over and both sides have come to rest.
+// Done tells whether a transfer is over and released: nothing is left to be done for it.
 func (t *Transfer) Done() bool { return t.State.Over() && !t.Released.IsZero() }
 
-// Asserted tells whether a transfer rests on the word of another installation alone: it comes from there, and nobody here has
-// agreed to it. It holds up nobody here.
+// Asserted tells whether only another installation says that there is this transfer: it comes from there, and nobody here has agreed to it.
+// It freezes nothing here.
 func (t *Transfer) Asserted() bool {
 	return t.State == Initiated && t.Incoming() && t.When(StepApproved).IsZero()
 }
 
-// exempt tells whether no policy binds a transfer: it is a handoff that was begun here. What another installation calls a handoff
-// is bound like all that comes from there.
+// exempt tells whether no policy binds a transfer: it is a handoff that was begun here. An incoming handoff is bound like every incoming
+// transfer.
 func (t *Transfer) exempt() bool { return t.Kind == Handoff && !t.Incoming() }
 
 // clone is a copy that can be changed.

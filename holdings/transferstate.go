@@ -7,11 +7,11 @@ import (
 	"cadastre/internal/fault"
 )
 
-// TransferState is how far a transfer has come. Names are those of draft-nro-sidrops-ta-constraints: between acceptance and
-// finalisation both registries may speak for the resources.
+// TransferState is the state of a transfer. The names are those of draft-nro-sidrops-ta-constraints: between acceptance and finalisation
+// both registries may certify the resources.
 type TransferState string
 
-// The states of a transfer. One that is initiated becomes accepted and then finalised; until then it may be cancelled.
+// The states of a transfer: it is initiated, then accepted, then finalised. Before that it may be cancelled.
 const (
 	Initiated TransferState = "initiated"
 	Accepted  TransferState = "accepted"
@@ -25,34 +25,33 @@ func (s TransferState) Over() bool { return s == Finalised || s == Cancelled }
 // Step is what happens to a transfer.
 type Step string
 
-// The steps of a transfer. The first four are named as the states that they lead to; after the others its state is what it was.
+// The steps of a transfer. The first four lead to the states of the same names; the others do not change the state.
 const (
 	StepInitiated Step = "initiated"
 	StepAccepted  Step = "accepted"
 	StepFinalised Step = "finalised"
 	StepCancelled Step = "cancelled"
 	StepApproved  Step = "approved"   // the recipient's registry agrees
-	StepObjected  Step = "objected"   // the source does not, on a listed ground
-	StepConsented Step = "consented"  // the source waives its right to object
-	StepSeen      Step = "seen"       // the recipient's side is published
-	StepLost      Step = "lost"       // it was seen, and is not any more
-	StepDisputed  Step = "disputed"   // parked
-	StepResolved  Step = "resolved"   // goes on
-	StepHeld      Step = "held"       // the source delays it
-	StepLetGo     Step = "let go"     // and does so no more
-	StepReleased  Step = "released"   // what the side that lost had is not certified any more
-	StepAnnounced Step = "announced"  // the installation elsewhere knows
+	StepObjected  Step = "objected"   // the source's registry objects, on a listed ground
+	StepConsented Step = "consented"  // the source's registry waives its right to object
+	StepSeen      Step = "seen"       // the recipient's side is seen to be published
+	StepLost      Step = "lost"       // the recipient's side was seen, and is not any more
+	StepDisputed  Step = "disputed"   // it is parked
+	StepResolved  Step = "resolved"   // the dispute or objection is resolved, and it goes on
+	StepHeld      Step = "held"       // the source holds back the finalisation
+	StepLetGo     Step = "let go"     // the source releases the finalisation
+	StepReleased  Step = "released"   // nothing is certified any more for the side that lost
+	StepAnnounced Step = "announced"  // the other installation knows of the end
 	StepWishedOff Step = "wished off" // the recipient's side wants it cancelled
-	StepRoutes    Step = "routes"     // what goes along changed at the source
-	StepForced    Step = "forced"     // it goes on without CAs elsewhere that have not come along
-	StepDisowned  Step = "disowned"   // the installation that it came from is distrusted, and what came is taken from who had it
+	StepRoutes    Step = "routes"     // the routes that go along changed at the source
+	StepForced    Step = "forced"     // it does not wait for CAs elsewhere any more
+	StepDisowned  Step = "disowned"   // the installation that it came from is distrusted, and what it brought is taken away
 )
 
 // Direction is where the two sides of a transfer are.
 type Direction string
 
-// The directions. Of a local transfer the recipient is here, and the donor too, unless what it had is known by its registry's deposit
-// alone.
+// The directions. The recipient of a local transfer is here. The donor is here, too, or its holding is known from its registry's deposit.
 const (
 	Local    Direction = "local"
 	Outgoing Direction = "outgoing" // to another installation
@@ -70,7 +69,7 @@ func (t *Transfer) Direction() Direction {
 	return Incoming
 }
 
-// Local tells whether both sides are in this ledger, or one of them is in no ledger any more.
+// Local tells whether both sides are in this ledger, or the donor is in no ledger any more.
 func (t *Transfer) Local() bool { return t.Direction() == Local }
 
 // Outgoing tells whether a transfer goes to another installation.
@@ -79,17 +78,17 @@ func (t *Transfer) Outgoing() bool { return t.Direction() == Outgoing }
 // Incoming tells whether a transfer comes from another installation.
 func (t *Transfer) Incoming() bool { return t.Direction() == Incoming }
 
-// DonorHere tells whether the donor is an organisation of this ledger. It is not where a transfer is incoming, nor where the donor was
-// a holder of a registry that failed and is known by what that deposited.
+// DonorHere tells whether the donor is an organisation of this ledger. It is not if the transfer is incoming, or if the donor is known only
+// from the deposit of a registry that failed.
 func (t *Transfer) DonorHere() bool { return t.From != "" }
 
 // RecipientHere tells whether the recipient is an organisation of this ledger, or will be one.
 func (t *Transfer) RecipientHere() bool { return t.To != "" }
 
-// transition is in which states, and on which sides, a step may be taken, and to which state it leads.
+// transition says in which states and on which sides a step may be taken, and to which state it leads.
 type transition struct {
 	from []TransferState // "" before it has begun
-	to   TransferState   // "" the one it was in
+	to   TransferState   // "": the state does not change
 	on   []Direction     // nil: all
 }
 
@@ -125,7 +124,7 @@ var transitions = map[Step]transition{
 	StepDisowned:  {from: []TransferState{Initiated, Accepted, Finalised}},
 }
 
-// may tells what keeps a transfer from taking a step: the state that it is in, or the side that this is.
+// may checks whether a transfer may take a step; the error names its state or the side that this is.
 func (t *Transfer) may(step Step) error {
 	tr, known := transitions[step]
 	switch {
@@ -139,8 +138,8 @@ func (t *Transfer) may(step Step) error {
 	return nil
 }
 
-// advance takes a step by a decision: it brings the transfer to the state that the step leads to, and adds the step to its history. It
-// changes nothing where the step may not be taken.
+// advance takes a step by a decision: it changes the state, and adds the step to the history. If the step may not be taken it changes
+// nothing, and fails as may does.
 func (t *Transfer) advance(step Step, by By, decision uint64, text string) error {
 	if err := t.may(step); err != nil {
 		return err
@@ -152,10 +151,10 @@ func (t *Transfer) advance(step Step, by By, decision uint64, text string) error
 	return nil
 }
 
-// second is a time as records have it.
+// second is a time in whole seconds, UTC, as records have it.
 func second(at time.Time) time.Time { return at.UTC().Truncate(time.Second) }
 
-// When is when a step was last taken, zero where it was not.
+// When is the time at which a step was last taken; zero where it was not.
 func (t *Transfer) When(step Step) time.Time {
 	for _, s := range slices.Backward(t.Steps) {
 		if s.What == step {
@@ -165,7 +164,7 @@ func (t *Transfer) When(step Step) time.Time {
 	return time.Time{}
 }
 
-// Text is what was said with the last step of a kind, empty where there was none.
+// Text is the text of the last step of a kind; empty where there was none.
 func (t *Transfer) Text(step Step) string {
 	for _, s := range slices.Backward(t.Steps) {
 		if s.What == step {
@@ -175,7 +174,7 @@ func (t *Transfer) Text(step Step) string {
 	return ""
 }
 
-// last is which of some steps was taken last; empty where none was.
+// last is the one of some steps that was taken last; empty where none was.
 func (t *Transfer) last(steps ...Step) Step {
 	for _, s := range slices.Backward(t.Steps) {
 		if slices.Contains(steps, s.What) {
@@ -185,5 +184,5 @@ func (t *Transfer) last(steps ...Step) Step {
 	return ""
 }
 
-// Objection is the ground of the last objection, empty where there was none.
+// Objection is the ground of the last objection; empty where there was none.
 func (t *Transfer) Objection() string { return t.Text(StepObjected) }

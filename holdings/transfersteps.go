@@ -7,10 +7,10 @@ import (
 	"cadastre/internal/fault"
 )
 
-// What follows resolves steps of transfers that change neither their state nor what anybody holds. Each fails with NotFound where there
-// is no such transfer, and with Conflict where the step may not be taken now. Text goes into the record.
+// The following resolve steps of transfers that do not change what anybody holds. Each fails with NotFound where there is no such transfer,
+// and with Conflict where the step may not be taken now. Text goes into the record.
 
-// note resolves one step of some transfers. Change is what it changes besides the history; it may refuse.
+// note resolves one step of some transfers. Change makes other changes of the record, and may refuse the step.
 func (l *Ledger) note(by By, ids []uint64, step Step, text string, change func(*Transfer) error) (*Outcome, error) {
 	return l.each(by, ids, text, func(d *draft, id uint64, text string) error {
 		t, err := l.taking(id, step)
@@ -32,7 +32,7 @@ func (l *Ledger) See(by By, ids []uint64) (*Outcome, error) {
 	return l.note(by, ids, StepSeen, "", func(t *Transfer) error { t.Seen = second(by.Time); return nil })
 }
 
-// Lose resolves that it is not seen any more.
+// Lose resolves that the recipient's side of transfers is not seen any more.
 func (l *Ledger) Lose(by By, ids []uint64) (*Outcome, error) {
 	return l.note(by, ids, StepLost, "", func(t *Transfer) error { t.Seen = time.Time{}; return nil })
 }
@@ -42,7 +42,7 @@ func (l *Ledger) Release(by By, ids []uint64) (*Outcome, error) {
 	return l.note(by, ids, StepReleased, "", func(t *Transfer) error { t.Released = second(by.Time); return nil })
 }
 
-// Approve resolves that the recipient's registry agrees, and adds routes that the recipient wants authorised of its own.
+// Approve resolves that the recipient's registry agrees, and adds routes of the recipient's own.
 func (l *Ledger) Approve(by By, id uint64, routes []Route, text string) (*Outcome, error) {
 	return l.note(by, []uint64{id}, StepApproved, text, func(t *Transfer) error {
 		if !t.When(StepApproved).IsZero() {
@@ -57,8 +57,8 @@ func (l *Ledger) Approve(by By, id uint64, routes []Route, text string) (*Outcom
 	})
 }
 
-// Object resolves that the source's registry objects to a transfer, on a ground that its policy lists (MayObject). Text is that ground,
-// and what is behind it.
+// Object resolves that the source's registry objects to a transfer, on a ground that its policy lists (MayObject). Text is the ground and
+// the reason.
 func (l *Ledger) Object(by By, id uint64, ground, text string) (*Outcome, error) {
 	return l.note(by, []uint64{id}, StepObjected, text, func(t *Transfer) error { return l.MayObject(t, ground, by.Time) })
 }
@@ -90,7 +90,7 @@ func (l *Ledger) Resolve(by By, id uint64, text string) (*Outcome, error) {
 	})
 }
 
-// DisputeThere resolves that the installation elsewhere parks a transfer, or, without a reason, that it does so no more.
+// DisputeThere resolves that the other installation disputes a transfer; without a reason, that it does not any more.
 func (l *Ledger) DisputeThere(by By, id uint64, why string) (*Outcome, error) {
 	step := StepDisputed
 	if why == "" {
@@ -104,7 +104,8 @@ func (l *Ledger) ResolveAll(by By, id uint64, text string) (*Outcome, error) {
 	return l.note(by, []uint64{id}, StepResolved, text, func(t *Transfer) error { t.Disputed, t.DisputedThere = "", ""; return nil })
 }
 
-// Hold has a transfer's finalisation, or the next batch of a handoff, wait until its source releases it, or releases it.
+// Hold resolves that a transfer's finalisation, or the next batch of a handoff, waits until it is released; with hold false, that it is
+// released.
 func (l *Ledger) Hold(by By, id uint64, hold bool, text string) (*Outcome, error) {
 	step := StepHeld
 	if !hold {
@@ -113,7 +114,7 @@ func (l *Ledger) Hold(by By, id uint64, hold bool, text string) (*Outcome, error
 	return l.note(by, []uint64{id}, step, text, func(t *Transfer) error { t.Held = hold; return nil })
 }
 
-// CarryRoutes resolves that what goes along with an incoming transfer is what its source says now.
+// CarryRoutes resolves that these routes go along with an incoming transfer, as its source says now.
 func (l *Ledger) CarryRoutes(by By, id uint64, carried []Route) (*Outcome, error) {
 	return l.note(by, []uint64{id}, StepRoutes, "", func(t *Transfer) error { t.Carried = carried; return nil })
 }

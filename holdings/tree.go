@@ -75,7 +75,7 @@ func newTree(orgs []Organisation) (*Ledger, error) {
 	return l, nil
 }
 
-// checkPlace says what is wrong with where a normal organisation stands, among those that are there.
+// checkPlace checks where a normal organisation is in the tree; the error says what is wrong.
 func (l *Ledger) checkPlace(o Organisation) error {
 	parent := l.orgs[o.Parent]
 	if parent == nil {
@@ -87,7 +87,7 @@ func (l *Ledger) checkPlace(o Organisation) error {
 	if o.Kind != RIR && o.Kind != NIR {
 		return nil
 	}
-	// two of one name in statistics, or two NIRs of a country, would make the holder of a record a matter of luck
+	// with two registries of one name in statistics, or two NIRs of one country, nobody could tell whose a record is
 	for _, other := range l.orgs {
 		switch {
 		case other.Handle == o.Handle || other.Kind != o.Kind:
@@ -104,7 +104,7 @@ func (l *Ledger) checkPlace(o Organisation) error {
 	return nil
 }
 
-// rooted tells whether the root is reached from an organisation by going up.
+// rooted tells whether an organisation is below the root.
 func (l *Ledger) rooted(handle string) bool {
 	for range len(l.orgs) {
 		if handle == l.root {
@@ -129,7 +129,7 @@ func Create(w store.Writer, orgs []Organisation, actor string, now time.Time) er
 	return o.Write(w)
 }
 
-// Note adds a decision to the log that changes nothing that anyone holds: what became of the ledger as a whole.
+// Note adds a decision to the log that changes no holding: something that was done to the installation as a whole.
 func Note(w store.Writer, by By) error {
 	c, err := readCounters(w)
 	if err != nil {

@@ -11,7 +11,7 @@ type PartyKind string
 
 // The kinds of party.
 const (
-	OfTime         PartyKind = "time"         // nobody: it goes by
+	OfTime         PartyKind = "time"         // nobody: the wait ends by itself
 	OfRegistry     PartyKind = "registry"     // one of the two registries
 	OfRegistries   PartyKind = "registries"   // both
 	OfInstallation PartyKind = "installation" // the other installation
@@ -21,7 +21,7 @@ const (
 	OfOperator     PartyKind = "operator"     // an operator here
 )
 
-// Party is whom a transfer waits on. Name is the registry's, the installation's or the holder's.
+// Party is who has to do what a transfer waits for. Name is that of the registry, the installation or the holder.
 type Party struct {
 	Kind PartyKind
 	Name string
@@ -46,50 +46,49 @@ func (p Party) String() string {
 	return p.Name
 }
 
-// Need is what has to be for a transfer to go on.
+// Need is what a transfer needs to go on.
 type Need string
 
-// What the ledger knows that a transfer needs. Rooms above know more.
+// What a transfer needs, as far as the ledger knows it. Package moves has more of them. The fields named here are those of Waiting.
 const (
-	NeedResolution      Need = "resolution"          // of the dispute; Says is why it is disputed
-	NeedTurn            Need = "turn"                // that the handoff gives it
-	NeedApproval        Need = "approval"            // of the registry Of, here
-	NeedAcceptance      Need = "acceptance"          // of the registry Of, elsewhere
-	NeedObjection       Need = "objection"           // of the registry Of, or its consent
-	NeedAnswer          Need = "answer"              // to the objection of the registry Of; Says is its ground
-	NeedCancellation    Need = "cancellation"        // which is due; Says is why
-	NeedAccepting       Need = "accepting"           // which is due
-	NeedHolders         Need = "holders"             // that have to move before their registry's own transfer is final
-	NeedResumption      Need = "resumption"          // of the handoff
-	NeedSourceCancels   Need = "source cancels"      // the registry Of, as is wished here
-	NeedSourceFinalises Need = "source finalises"    // the registry Of
-	NeedPublishedThere  Need = "published there"     // the recipient's side, by the installation Of
-	NeedPublished       Need = "published"           // the recipient's side, here
-	NeedSoak            Need = "soak"                // readers have the time to see the recipient's side
-	NeedSoakAndWord     Need = "soak and word"       // and the source holds it back
-	NeedWord            Need = "word"                // of the source, which holds it back
-	NeedFinalising      Need = "finalising"          // which is due
+	NeedResolution      Need = "resolution"          // that the dispute is resolved; Says is why it is disputed
+	NeedTurn            Need = "turn"                // its turn in the handoff
+	NeedApproval        Need = "approval"            // approval by the registry Of, here
+	NeedAcceptance      Need = "acceptance"          // acceptance by the registry Of, elsewhere
+	NeedObjection       Need = "objection"           // that the registry Of objects or consents
+	NeedAnswer          Need = "answer"              // that the objection of the registry Of is resolved; Says is its ground
+	NeedCancellation    Need = "cancellation"        // its cancellation, which is due; Says is why
+	NeedAccepting       Need = "accepting"           // its acceptance, which is due
+	NeedHolders         Need = "holders"             // that the holders of the registry have moved
+	NeedResumption      Need = "resumption"          // that the handoff is resumed
+	NeedSourceCancels   Need = "source cancels"      // that the registry Of cancels it, as was asked here
+	NeedSourceFinalises Need = "source finalises"    // that the registry Of finalises it
+	NeedPublishedThere  Need = "published there"     // that the installation Of publishes the recipient's side
+	NeedPublished       Need = "published"           // that the recipient's side is published here
+	NeedSoak            Need = "soak"                // that readers have had the time to see the recipient's side
+	NeedSoakAndWord     Need = "soak and word"       // the same, and then that the source releases it
+	NeedWord            Need = "word"                // that the source, which holds it, releases it
+	NeedFinalising      Need = "finalising"          // its finalisation, which is due
 	NeedAnnouncing      Need = "announcing"          // that the installation Of knows of the end
-	NeedRecipientGone   Need = "recipient withdrawn" // what a cancelled transfer had given the recipient's side
-	NeedSourceGone      Need = "source withdrawn"    // what the source's side had
+	NeedRecipientGone   Need = "recipient withdrawn" // after a cancellation: that what the recipient's side had got is withdrawn
+	NeedSourceGone      Need = "source withdrawn"    // that what the source's side had is withdrawn
 )
 
-// Waiting is what a transfer waits for: what for, on whom, and until when that lasts at most, if it ends by itself. The zero value is
-// nothing.
+// Waiting is one thing that a transfer waits for, who has to do it, and when the wait ends by itself. The zero value is no wait.
 type Waiting struct {
 	For   Need
 	On    Party
 	Until time.Time
 
 	Of        string  // whom the need is about: a registry, an installation or a holder
-	Resources inr.Set // that it is about
-	Number    int     // of holders
-	Transfer  uint64  // the number of a transfer that somebody has to do something about
-	Says      string  // what somebody else said: a reason, an error, a ROA
+	Resources inr.Set // the resources that the need is about
+	Number    int     // how many holders
+	Transfer  uint64  // the transfer that somebody has to do something about
+	Says      string  // text from elsewhere: a reason, an error, a ROA
 	Refused   string  // why the step that is due was refused when it was last tried
 }
 
-// Awaits is what a transfer waits for as far as the ledger tells. It is nothing when the transfer is done, and several things where
+// Awaits lists what a transfer waits for, as far as the ledger knows. It is empty if the transfer is done, and has several entries if
 // several registries have to answer.
 func (l *Ledger) Awaits(t *Transfer, now time.Time) []Waiting {
 	one := func(w Waiting) []Waiting { return []Waiting{w} }

@@ -14,14 +14,15 @@ import (
 // Options for Add.
 type Options struct {
 	File     string // where the rows are from, for errors; empty: typed
-	Holder   string // who wants them; empty: of each, the most specific that holds its whole prefix
+	Holder   string // whose intents they become; empty: for each row, the lowest organisation that holds its whole prefix
 	OnlyHeld bool   // leave out what is not held, prefix or AS number, rather than refuse everything
 	AllowAS0 bool   // AS 0 is meant as an origin: nobody may announce the prefix (RFC 6483, section 4)
 	Actor    string
 	Reason   string
 	Time     time.Time
 	Replace  bool // in place of what the holder has for the same prefix and AS with another maxLength
-	// Announced is what is announced now: what a change would turn invalid is found, and warnings are spared of what it accounts for.
+	// Announced is what is announced in BGP now. With it Add finds announcements that a change turns invalid, and does not warn of prefixes
+	// that are announced.
 	Announced []Announcement
 }
 
@@ -29,12 +30,12 @@ type Options struct {
 type Left struct {
 	Row      Row
 	Reason   string
-	NoOrigin bool // its prefix was not looked at, since its AS number can be held by no one
+	NoOrigin bool // nobody can hold its AS number, so its prefix was not looked at
 }
 
-// Add resolves that these rows become intents. One that is there and would end by itself, as what a transfer brought, becomes
-// the holder's own and does not end. It fails with NotFound (no such holder), NotHeld (what no one holds, or
-// the named holder does not; the error says who does) or BadInput (an origin that can't be), with the lines at fault.
+// Add resolves that these rows become intents. An intent that is there already, and came with a transfer, becomes the holder's own and
+// loses its end. Any other loses its end if the row is typed. It fails with NotFound (no such holder), NotHeld (nobody holds the prefix, or the named holder
+// does not; the error says who does) or BadInput (nobody can hold the origin AS), with the wrong lines.
 func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error) {
 	if opt.Holder != "" {
 		org, ok := l.Organisation(opt.Holder)
@@ -68,7 +69,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 				in.Comment = has.Comment
 			}
 			if there && in.Until.IsZero() && row.Line > 0 && has.Transfer == 0 {
-				in.Until = has.Until // files say nothing of ends; who types it again wants it for good
+				in.Until = has.Until // a file need not name an end, so the intent keeps it; a typed row removes it
 			}
 			taking.Take(in, there && (in.Comment != has.Comment || !in.Until.IsZero() && !in.Until.Equal(has.Until)))
 			out.Warnings = append(out.Warnings, b.beside(in, wanted, replaced, opt, taking)...)
@@ -91,7 +92,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	return out, nil
 }
 
-// place finds whose intent a row is to be.
+// place finds the holder of the intent that a row becomes.
 func place(l *holdings.Ledger, row Row, opt Options) (string, error) {
 	if err := row.check(); err != nil {
 		return "", err
@@ -113,7 +114,7 @@ func place(l *holdings.Ledger, row Row, opt Options) (string, error) {
 	return "", notHeld(l, row.Prefix, opt.Holder)
 }
 
-// notHeld says who does hold a prefix: for nobody, where holder is empty, else for the one who doesn't.
+// notHeld is the error for a prefix that holder, or with an empty holder anybody, does not hold. It says who holds it.
 func notHeld(l *holdings.Ledger, p netip.Prefix, holder string) error {
 	who := "no one"
 	if holder == "" {
@@ -131,7 +132,7 @@ func notHeld(l *holdings.Ledger, p netip.Prefix, holder string) error {
 	return fault.New(fault.NotHeld, "%s does not hold %s; it is held by %s", holder, p, who)
 }
 
-// holdersOnly leaves registries out.
+// holdersOnly lists handles without those of registries.
 func holdersOnly(l *holdings.Ledger, handles []string) []string {
 	return slices.DeleteFunc(handles, func(h string) bool {
 		org, _ := l.Organisation(h)
@@ -153,7 +154,7 @@ func CheckOrigin(row Row, allowAS0 bool) error {
 	return nil
 }
 
-// reserved is why an AS number other than 0 can be held by no one, nil when it can be.
+// reserved is the special-purpose entry for which nobody can hold an AS number; nil where somebody can. AS 0 is not looked at.
 func reserved(origin uint32) *holdings.Special {
 	if origin == 0 {
 		return nil

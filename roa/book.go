@@ -19,12 +19,12 @@ var intentBucket = store.Declare("intent", "roa", store.Deposited)
 
 func init() { holdings.Audit('r', intentBucket) }
 
-// Book is all intents, live and parked: those of ROAs, and those of ASPAs (package aspa). It has no lock: the caller keeps Apply
-// apart from everything else.
+// Book has all intents, live and parked: those for ROAs, and those for ASPAs (package aspa). It has no lock: the caller keeps Apply apart
+// from everything else.
 type Book struct {
 	ASPAs   aspa.Book
 	roas    *intents.Book[Intent]
-	origins map[uint32]routes // the prefixes of the intents of an AS
+	origins map[uint32]routes // by origin AS, the prefixes of intents
 }
 
 // Load reads the book. A store without one has an empty one. It fails with Corrupt.
@@ -48,7 +48,7 @@ func Load(r store.Reader) (b *Book, err error) {
 // Len is how many intents there are.
 func (b *Book) Len() int { return b.roas.Len() + b.ASPAs.Len() }
 
-// Holders is the handles that have intents, sorted.
+// Holders lists the holders that have intents, sorted.
 func (b *Book) Holders() []string {
 	all := slices.AppendSeq(slices.Collect(b.roas.Everyone()), b.ASPAs.Everyone())
 	slices.Sort(all)
@@ -58,15 +58,15 @@ func (b *Book) Holders() []string {
 // Wants is how many intents a holder has.
 func (b *Book) Wants(holder string) int { return len(b.roas.Of(holder)) + len(b.ASPAs.Of(holder)) }
 
-// Of is the intents of ROAs of a holder, in order. It must not be changed.
+// Of lists the ROA intents of a holder, in order. The list must not be changed.
 func (b *Book) Of(holder string) []Intent { return b.roas.Of(holder) }
 
-// VRPs is what of a holder's intents stands while it has holding, sorted, each once.
+// VRPs lists what a holder's intents authorise while it has holding, sorted, without duplicates.
 func (b *Book) VRPs(holder string, holding inr.Set) []VRP {
 	return AllAuthorised(b.roas.Of(holder), holding)
 }
 
-// AllAuthorised is what of the intents of one holder stands while it has holding, sorted, each once.
+// AllAuthorised lists what intents of one holder authorise while it has holding, sorted, without duplicates.
 func AllAuthorised(intents []Intent, holding inr.Set) []VRP {
 	var vrps []VRP
 	for _, in := range intents {
@@ -76,7 +76,7 @@ func AllAuthorised(intents []Intent, holding inr.Set) []VRP {
 	return Unique(vrps)
 }
 
-// With is the intents of ROAs of a holder as they are after an outcome that is about this holder alone; nil changes nothing.
+// With lists the ROA intents of a holder after an outcome that is only about this holder; a nil outcome changes nothing.
 func (b *Book) With(holder string, o *Outcome) []Intent {
 	if o == nil {
 		return b.Of(holder)
@@ -84,7 +84,7 @@ func (b *Book) With(holder string, o *Outcome) []Intent {
 	return b.roas.With(holder, o.change())
 }
 
-// Stands tells whether a holder that has holding authorises a VRP, or has authorised its prefix in another way since some time.
+// Stands tells whether a holder that has holding authorises a VRP, or has added another intent for its prefix since some time.
 func (b *Book) Stands(holder string, v VRP, holding inr.Set, since time.Time) bool {
 	if !holding.ContainsPrefix(v.Prefix) {
 		return false
@@ -92,8 +92,7 @@ func (b *Book) Stands(holder string, v VRP, holding inr.Set, since time.Time) bo
 	return slices.ContainsFunc(b.ofPrefix(holder, v.Prefix), func(in Intent) bool { return in.VRP() == v || !in.Added.Before(since) })
 }
 
-// KeepsBeside tells whether a holder has the prefix of a VRP authorised for its AS with another maxLength too, by an intent that is not
-// among those that go.
+// KeepsBeside tells whether a holder has another intent for the prefix and AS of a VRP, with another maxLength, that is not in gone.
 func (b *Book) KeepsBeside(holder string, v VRP, gone []Intent) bool {
 	return slices.ContainsFunc(b.ofPrefix(holder, v.Prefix), func(in Intent) bool {
 		return in.Origin == v.ASN && in.MaxLength != v.MaxLength && !slices.ContainsFunc(gone, func(g Intent) bool { return g.VRP() == in.VRP() })
@@ -104,8 +103,8 @@ func comparePrefix(in Intent, p netip.Prefix) int {
 	return cmp.Or(in.Prefix.Addr().Compare(p.Addr()), cmp.Compare(in.Prefix.Bits(), p.Bits()))
 }
 
-// Ahead is what of a holder's intents is authorised beside the rest while a part of its holding is about to leave, sorted,
-// each once.
+// Ahead lists what is authorised in advance while a part of a holder's holding is about to leave: what its intents will authorise after
+// that, beside what they authorise now. It is sorted, without duplicates.
 func (b *Book) Ahead(holder string, holding, leaving inr.Set) []VRP {
 	var vrps []VRP
 	if !leaving.Empty() {
@@ -116,12 +115,12 @@ func (b *Book) Ahead(holder string, holding, leaving inr.Set) []VRP {
 	return Unique(vrps)
 }
 
-// Brought is the intents of ROAs of a holder that a transfer brought, in order.
+// Brought lists the ROA intents of a holder that came with a transfer, in order.
 func (b *Book) Brought(holder string, transfer uint64) []Intent {
 	return b.roas.Brought(holder, transfer)
 }
 
-// NextEnd is when the next intent ends by itself, zero where none does.
+// NextEnd is when the next intent comes to its date; zero where none does.
 func (b *Book) NextEnd() time.Time {
 	next := b.roas.NextEnd()
 	if end := b.ASPAs.NextEnd(); next.IsZero() || !end.IsZero() && end.Before(next) {
@@ -130,13 +129,13 @@ func (b *Book) NextEnd() time.Time {
 	return next
 }
 
-// End resolves that the intents end whose time has come.
+// End resolves that the intents end that have come to their date.
 func (b *Book) End(now time.Time) *Outcome {
 	return &Outcome{Removed: b.roas.End(now).Removed, ASPAs: b.ASPAs.End(now)}
 }
 
-// Bring resolves that a transfer brings intents of ROAs to a holder. Those that are there already stay as they are, unless they would
-// end before what is brought.
+// Bring resolves that ROA intents come with a transfer. An intent that is there already stays as it is, unless it ends before the one that
+// comes.
 func (b *Book) Bring(brought []Intent) *Outcome {
 	c := b.roas.Bring(brought)
 	return &Outcome{Added: c.Added, Removed: c.Removed, Duplicates: c.Duplicates}
@@ -152,10 +151,10 @@ type Outcome struct {
 	Left       []Left    // rows that OnlyHeld passed over
 	Warnings   []Warning // of rows that were taken
 	Breaks     []Break   // announcements that turn invalid
-	Over       []string  // what a registry would authorise of what its holders hold
+	Over       []string  // rows by which a registry would authorise space of its holders
 }
 
-// change is what changes of ROAs.
+// change is the change of ROA intents.
 func (o *Outcome) change() intents.Change[Intent] {
 	return intents.Change[Intent]{Added: o.Added, Removed: o.Removed}
 }
@@ -163,7 +162,7 @@ func (o *Outcome) change() intents.Change[Intent] {
 // Empty tells whether nothing would change.
 func (o *Outcome) Empty() bool { return len(o.Added)+len(o.Removed) == 0 && o.ASPAs.Empty() }
 
-// Changes is what changes, for the log of decisions: what ends, then what is new.
+// Changes lists the changes for the log of decisions: first what is removed, then what is new.
 func (o *Outcome) Changes() []holdings.IntentChange {
 	changes := make([]holdings.IntentChange, 0, len(o.Removed)+len(o.Added))
 	for i, in := range slices.Concat(o.Removed, o.Added) {
@@ -178,7 +177,7 @@ func (o *Outcome) Changes() []holdings.IntentChange {
 	return changes
 }
 
-// Holders is the handles whose intents change, sorted.
+// Holders lists the holders whose intents change, sorted.
 func (o *Outcome) Holders() []string {
 	touched, c := map[string]bool{}, o.change()
 	c.Holders(touched)
@@ -201,7 +200,7 @@ func (o *Outcome) ByHolder() map[string]*Outcome {
 	return parts
 }
 
-// Write makes the change in the store.
+// Write writes the change to the store.
 func (o *Outcome) Write(w store.Writer) error {
 	c := o.change()
 	if err := intents.Write(w, intentBucket, &c); err != nil {
@@ -210,7 +209,7 @@ func (o *Outcome) Write(w store.Writer) error {
 	return intents.Write(w, aspa.Bucket, &o.ASPAs)
 }
 
-// Apply makes the change, once it was written, in memory.
+// Apply makes a change that was written in memory.
 func (b *Book) Apply(o *Outcome) {
 	for _, in := range o.Removed {
 		if _, there := b.roas.Find(in); there {

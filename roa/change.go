@@ -11,8 +11,8 @@ import (
 	"cadastre/internal/intents"
 )
 
-// Change resolves what a file wants added and removed, all of it or nothing. What it has both added and removed stays. It fails as Add
-// does, and with NotFound where an intent that is to be removed is not there.
+// Change resolves that a file's intents are added and removed, all of them or none. An intent that is both added and removed stays. It fails
+// as Add does, and with NotFound where an intent that is to be removed is not there.
 func (b *Book) Change(l *holdings.Ledger, f *File, opt Options) (*Outcome, error) {
 	out, err := b.Add(l, f.Add, opt)
 	if err != nil {
@@ -40,7 +40,7 @@ func (b *Book) Change(l *holdings.Ledger, f *File, opt Options) (*Outcome, error
 	return out, nil
 }
 
-// named is the intents that rows to be removed name: of the named holder, or of whoever has them.
+// named lists the intents that rows to be removed name: those of the named holder, or of any holder that has them.
 func (b *Book) named(l *holdings.Ledger, f *File, opt Options) ([]Intent, error) {
 	both := map[VRP]bool{}
 	for _, row := range f.Add {
@@ -86,8 +86,8 @@ func (b *Book) having(list []Intent, holder string, row Row) []Intent {
 	return list
 }
 
-// beside looks at what a holder has for the same prefix and AS with another maxLength: the wider one rules. With Replace the new one
-// takes its place.
+// beside looks for intents of a holder for the same prefix and AS with another maxLength. With Replace they are removed; else it warns that
+// the longer maxLength decides.
 func (b *Book) beside(in Intent, wanted map[VRP]bool, replaced map[string]bool, opt Options, taking *intents.Taking[Intent]) []Warning {
 	var found []Warning
 	for _, other := range b.ofPrefix(in.Holder, in.Prefix) {
@@ -106,7 +106,7 @@ func (b *Book) beside(in Intent, wanted map[VRP]bool, replaced map[string]bool, 
 	return found
 }
 
-// disavowed says where a ROA for AS 0 has no effect: another one that covers the prefix has (RFC 6483, section 4).
+// disavowed warns of a ROA for AS 0 that has no effect, because a ROA of another AS covers the prefix (RFC 6483, section 4).
 func (b *Book) disavowed(l *holdings.Ledger, row Row) []Warning {
 	if row.Origin != 0 && len(b.origins[0]) == 0 {
 		return nil
@@ -123,7 +123,7 @@ func (b *Book) disavowed(l *holdings.Ledger, row Row) []Warning {
 	return found
 }
 
-// over says what a registry would have authorised of what is its holders' own, nothing where there is none.
+// over says which space of its holders a registry would authorise; empty where there is none.
 func over(l *holdings.Ledger, in Intent) string {
 	org, _ := l.Organisation(in.Holder)
 	if !org.Kind.IsRegistry() {

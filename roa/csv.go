@@ -10,7 +10,7 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Row is an intent as it was asked for, before its holder is known.
+// Row is an intent as it was typed or read from a file, before its holder is known.
 type Row struct {
 	Prefix    netip.Prefix
 	Origin    uint32

@@ -1,10 +1,9 @@
-// Package roa is what holders want authorised: intents for route origin authorisations (RFC 9582), and what of them the
-// ledger lets stand.
+// Package roa keeps the intents of holders for route origin authorizations (RFC 9582), and computes which VRPs they authorise. Its Book has
+// the intents for ASPAs, too.
 //
-// An intent is kept for as long as its holder wants it, whatever becomes of the holding. What is authorised is computed
-// anew from intent and holding each time: all of it, the part that is still held, or nothing, when the intent is parked
-// and comes back with the resources. So the book of intents needs no trust: it can narrow what a holder's certificate
-// allows and never widen it.
+// An intent is kept as long as its holder wants it, also when the holder loses the resources. What is authorised is computed from intent and
+// holding each time: all of it, the part that is still held, or nothing. In the last case the intent is parked, and comes back with the
+// resources. So intents can never authorise more than what the holder's certificate names.
 package roa
 
 import (
@@ -16,8 +15,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// Intent is that the holder wants Origin to announce Prefix, and its more specifics up to MaxLength. Holder, Prefix,
-// MaxLength and Origin together are its identity.
+// Intent says that its holder lets Origin announce Prefix, and more specific prefixes up to MaxLength. Holder, Prefix, MaxLength and Origin
+// together identify it.
 type Intent struct {
 	Holder    string       `json:"holder"` // handle
 	Prefix    netip.Prefix `json:"prefix"` // masked
@@ -27,7 +26,7 @@ type Intent struct {
 	Actor     string       `json:"actor"`
 	Added     time.Time    `json:"added"`
 	Until     time.Time    `json:"until,omitzero"`     // when it ends by itself; zero: never
-	Transfer  uint64       `json:"transfer,omitempty"` // that brought it, 0 for none: it goes with it if that is cancelled
+	Transfer  uint64       `json:"transfer,omitempty"` // the transfer that brought it, 0 for none; if that is cancelled the intent is removed
 }
 
 // String is the intent as a VRP, with its holder.
@@ -56,10 +55,9 @@ func (in Intent) Key() []byte {
 	return binary.BigEndian.AppendUint32(key, in.Origin)
 }
 
-// Authorised is what of an intent stands while its holder has holding. Where the whole prefix is held that is one VRP.
-// Where a part of it is lost, the rest stands as the fewest prefixes, each with the intent's maxLength or its own length
-// if that is longer, so that no announcement that the rest covers loses its authorisation. Where nothing is left the
-// intent is parked.
+// Authorised lists what an intent authorises while its holder has holding. If the whole prefix is held that is one VRP. If a part is lost,
+// it is the fewest prefixes that cover the rest, each with the intent's maxLength, or its own length if that is longer: so announcements
+// within the rest stay valid. If nothing is held the intent is parked.
 func Authorised(in Intent, holding inr.Set) (vrps []VRP, parked bool) {
 	if holding.ContainsPrefix(in.Prefix) {
 		return []VRP{in.VRP()}, false
@@ -70,8 +68,8 @@ func Authorised(in Intent, holding inr.Set) (vrps []VRP, parked bool) {
 	return vrps, len(vrps) == 0
 }
 
-// Ahead is what of an intent is authorised beside the whole of it while a part of its prefix is about to leave: what stays,
-// as it will be authorised then. Nothing, where all or none of it leaves.
+// Ahead lists what an intent authorises in advance while a part of its prefix is about to leave: the VRPs that it will authorise after that.
+// It is empty if all of the prefix leaves, or nothing of it.
 func Ahead(in Intent, holding, leaving inr.Set) []VRP {
 	prefix := inr.OfPrefix(in.Prefix)
 	if !prefix.Overlaps(leaving) || leaving.Contains(prefix) {

@@ -14,13 +14,13 @@ var _ payload.Payload = VRP{}
 // Kind is that of ROAs.
 func (v VRP) Kind() payload.Kind { return Kind }
 
-// Key is the whole VRP: one says nothing about another.
+// Key is the whole VRP: two different VRPs are independent.
 func (v VRP) Key() payload.Key { return payload.ID(v) }
 
 // Resources is the prefix.
 func (v VRP) Resources() inr.Set { return inr.OfPrefix(v.Prefix) }
 
-// Covers tells how far the VRP authorises what another one does: its prefix for the same AS, up to the other's maxLength.
+// Covers tells how far the VRP authorises what another VRP does: the other's prefix for the same AS, up to the other's maxLength.
 func (v VRP) Covers(other payload.Payload) payload.Cover {
 	w, ok := other.(VRP)
 	switch {
@@ -32,9 +32,9 @@ func (v VRP) Covers(other payload.Payload) payload.Cover {
 	return payload.Whole
 }
 
-// Authorised is what all signed objects of a holder are to say while it has holding, of which a part is leaving: what will
-// stand without that stands beside the rest already, where it is possible. It is in the order of kinds, and each kind in its own,
-// each payload once.
+// Authorised lists the payloads that a holder's signed objects are to have while it has holding, of which leaving is about to leave. Payloads
+// that will be authorised without leaving are included in advance, where that is possible. They are sorted by kind, then in the order of the
+// kind, without duplicates.
 func (b *Book) Authorised(holder string, holding, leaving inr.Set) []payload.Payload {
 	vrps := Unique(append(b.Ahead(holder, holding, leaving), b.VRPs(holder, holding)...))
 	return append(payload.List(vrps), payload.List(aspa.AllAuthorised(b.ASPAs.Of(holder), holding))...)

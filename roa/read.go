@@ -9,7 +9,7 @@ import (
 	"cadastre/internal/intents"
 )
 
-// File is what a file wants authorised, and what no more.
+// File is what a file wants added and removed.
 type File = intents.File[Row]
 
 // ReadFile reads a file of intents, plain or gzip, in the form that it is found to be in:

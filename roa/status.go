@@ -16,22 +16,22 @@ type State string
 // The states of an intent.
 const (
 	Live    State = "live"    // all of its prefix, or its customer AS, is held
-	Part    State = "part"    // what is held of it stands
+	Part    State = "part"    // a part of its prefix is held, and authorised
 	Parked  State = "parked"  // nothing of it is held; it comes back with the resources
-	Pending State = "pending" // all of its prefix is held, and readers do not see all of it yet; who publishes knows that
+	Pending State = "pending" // all of its prefix is held, and readers do not see all of it yet; package ca sets it
 )
 
-// Status is how an intent stands and why.
+// Status is the status of an intent, and the reason.
 type Status struct {
 	State    State    `json:"state"`
 	VRPs     []VRP    `json:"vrps,omitempty"`
 	Lost     inr.Set  `json:"lost,omitzero"`      // what is not held of the prefix, or the customer AS
-	Decision uint64   `json:"decision,omitempty"` // the newest that took of it, 0 where none is known
-	To       []string `json:"to,omitempty"`       // who holds what was lost, most specific, sorted
-	Reason   string   `json:"reason,omitempty"`   // all that in a sentence
+	Decision uint64   `json:"decision,omitempty"` // the newest decision that took something of it, 0 where none is known
+	To       []string `json:"to,omitempty"`       // who holds what was lost, the lowest in the tree, sorted
+	Reason   string   `json:"reason,omitempty"`   // all of that in a sentence
 }
 
-// StatusOf tells how an intent stands. It fails with Corrupt alone.
+// StatusOf is the status of a ROA intent. It fails with Corrupt only.
 func StatusOf(in Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
 	holding := l.Holding(in.Holder)
 	vrps, parked := Authorised(in, holding)
@@ -45,7 +45,7 @@ func StatusOf(in Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
 	return s, s.why(in.Holder, l, r)
 }
 
-// StatusOfASPA tells how an intent of an ASPA stands. It fails with Corrupt alone.
+// StatusOfASPA is the status of an ASPA intent. It fails with Corrupt only.
 func StatusOfASPA(in aspa.Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
 	holding := l.Holding(in.Holder)
 	s := Status{State: Live, Lost: inr.OfAS(in.Customer, in.Customer).Minus(holding)}
@@ -56,7 +56,7 @@ func StatusOfASPA(in aspa.Intent, l *holdings.Ledger, r store.Reader) (Status, e
 	return s, s.why(in.Holder, l, r)
 }
 
-// why finds out and says why a holder does not hold what is lost to it.
+// why finds out why a holder does not hold what it lost, and puts it into the status.
 func (s *Status) why(holder string, l *holdings.Ledger, r store.Reader) error {
 	for past, err := range holdings.Past(r, holder) {
 		if err != nil {

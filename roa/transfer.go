@@ -9,9 +9,9 @@ import (
 	"cadastre/internal/intents"
 )
 
-// Along is what the donor's side had authorised of what a leg of a transfer brings: the leg's donor and, with the first leg,
-// those above that lose it too and are no registries, since the routes that their ROAs cover would lose them. As Joined has
-// it; nothing where the donor is elsewhere.
+// Along lists what the donor's side had authorised for the resources of a leg, sorted as by Joined: the intents of the leg's donor and, with
+// the first leg, of organisations above the donor that lose the resources, too, and are no registries; otherwise routes that only their ROAs
+// cover would lose them. It is empty if the donor is elsewhere.
 func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg) []holdings.Route {
 	if leg.From == "" {
 		return nil
@@ -39,8 +39,8 @@ func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg)
 // OfRoute is the VRP of a route.
 func OfRoute(r holdings.Route) VRP { return VRP{r.Prefix, r.MaxLength, r.Origin} }
 
-// Carried is what of an intent goes along when resources move to another holder: all that lies in them, with the intent's
-// maxLength or its own length if that is longer, until the intent ends.
+// Carried lists the routes of an intent that go along when resources move to another holder: all of its prefix within these resources, with
+// the intent's maxLength, or their own length if that is longer, and the intent's end.
 func Carried(in Intent, moving inr.Set) []holdings.Route {
 	var routes []holdings.Route
 	vrps, _ := Authorised(in, moving)
@@ -50,7 +50,7 @@ func Carried(in Intent, moving inr.Set) []holdings.Route {
 	return routes
 }
 
-// Joined is routes in the order of their VRPs, each once, with the last of its ends.
+// Joined sorts routes by their VRPs. Of routes with the same VRP only the one with the latest end is kept.
 func Joined(routes []holdings.Route) []holdings.Route {
 	slices.SortStableFunc(routes, func(a, b holdings.Route) int { return OfRoute(a).Compare(OfRoute(b)) })
 	joined := routes[:0:0]
@@ -65,5 +65,5 @@ func Joined(routes []holdings.Route) []holdings.Route {
 	return joined
 }
 
-// Outlasts tells whether what ends at one time ends after what ends at another; zero is never.
+// Outlasts tells whether an end is later than another; zero is never.
 func Outlasts(a, b time.Time) bool { return intents.Outlasts(a, b) }

@@ -8,7 +8,7 @@ import (
 	"cadastre/holdings"
 )
 
-// Validity is the state of an announcement (RFC 6811, section 2), with what an invalid one is invalid by.
+// Validity is the state of an announcement (RFC 6811, section 2). There are two kinds of invalid: by AS, and by length.
 type Validity string
 
 // The states of an announcement.
@@ -19,7 +19,7 @@ const (
 	InvalidLength Validity = "invalid, since it is longer than the maxLength for its AS"
 )
 
-// Invalid tells whether those who drop invalid announcements drop it.
+// Invalid tells whether the announcement is invalid, by AS or by length.
 func (v Validity) Invalid() bool { return v == InvalidAS || v == InvalidLength }
 
 // Announcement is a route as it is seen in BGP: a prefix and the AS that originates it.
@@ -28,8 +28,8 @@ type Announcement struct {
 	Origin uint32       `json:"asn"`
 }
 
-// Table is VRPs by their prefixes, to find those that cover a route: in as many steps as there are lengths of prefixes. The zero
-// Table is empty.
+// Table has VRPs by their prefixes, to find those that cover a route. A search takes one step for each length of prefixes that there is. The
+// zero Table is empty.
 type Table struct {
 	of      map[netip.Prefix][]VRP
 	lengths [2][129]int // how many VRPs there are of each length, of IPv4 and IPv6
@@ -42,7 +42,7 @@ func family(p netip.Prefix) int {
 	return 1
 }
 
-// Add puts a VRP in, once more if it is there.
+// Add adds a VRP. If it is there already, it is there once more.
 func (t *Table) Add(v VRP) {
 	if t.of == nil {
 		t.of = map[netip.Prefix][]VRP{}
@@ -51,7 +51,7 @@ func (t *Table) Add(v VRP) {
 	t.lengths[family(v.Prefix)][v.Prefix.Bits()]++
 }
 
-// Remove takes a VRP out, once. One that is not there is no matter.
+// Remove removes a VRP once. It does nothing if the VRP is not there.
 func (t *Table) Remove(v VRP) {
 	at := slices.Index(t.of[v.Prefix], v)
 	if at < 0 {
@@ -104,8 +104,8 @@ func (b Break) String() string {
 	return fmt.Sprintf("the announcement of %s by AS%d would be %s (it is %s)", b.Prefix, b.Origin, b.Now, b.Was)
 }
 
-// breaks is the announcements that a change of VRPs turns invalid, in order. Whoever can have a ROA that covers an announcement holds
-// it, so that no others are looked at.
+// breaks lists the announcements that a change of VRPs turns invalid, in order. It looks only at intents of holders of the announced
+// prefixes, since nobody else can have a ROA that covers them.
 func (b *Book) breaks(l *holdings.Ledger, announced []Announcement, o *Outcome) []Break {
 	if len(announced) == 0 {
 		return nil
@@ -137,7 +137,7 @@ func (b *Book) breaks(l *holdings.Ledger, announced []Announcement, o *Outcome) 
 	return slices.CompactFunc(found, func(x, y Break) bool { return x.Announcement == y.Announcement })
 }
 
-// vrps is what an outcome has authorised, and what no more, while the ledger is as it is.
+// vrps has the VRPs that an outcome adds and removes, with the ledger as it is now.
 func (o *Outcome) vrps(l *holdings.Ledger) (gained, lost *Table) {
 	gained, lost = &Table{}, &Table{}
 	for t, intents := range map[*Table][]Intent{gained: o.Added, lost: o.Removed} {
@@ -151,7 +151,7 @@ func (o *Outcome) vrps(l *holdings.Ledger) (gained, lost *Table) {
 	return gained, lost
 }
 
-// Covering is the VRPs that cover a prefix, of all who hold it: nobody else can have one.
+// Covering lists the VRPs that cover a prefix, of all its holders: nobody else can have one.
 func (b *Book) Covering(l *holdings.Ledger, p netip.Prefix) []VRP {
 	var found []VRP
 	for _, holder := range l.Holders(p) {

@@ -13,8 +13,8 @@ import (
 type Warning struct {
 	Row  Row
 	Text string
-	// Opened is the space within which anyone could announce unannounced more specifics in the origin's name (RFC 9319,
-	// section 3); empty for other warnings.
+	// Opened is the space in which an attacker could announce more specific prefixes, which nobody announces now, with the origin AS (RFC
+	// 9319, section 3); empty for other warnings.
 	Opened inr.Set
 }
 
@@ -24,7 +24,7 @@ const (
 	longestV6 = 48
 )
 
-// warnings looks at rows beside each other, the book and what is announced.
+// warnings finds what to warn of in rows, by the other rows, the book, and what is announced.
 func (b *Book) warnings(rows []Row, announced map[uint32][]netip.Prefix) []Warning {
 	var found []Warning
 	known := map[uint32]routes{} // by origin, gathered for those that need it
@@ -66,8 +66,8 @@ func (b *Book) warnings(rows []Row, announced map[uint32][]netip.Prefix) []Warni
 	return found
 }
 
-// opens is what of a row's prefix a forger could take: all but what is announced, or about to be, as prefixes of the
-// maxLength or longer, than which nothing that the row authorises is more specific.
+// opens is the part of a row's prefix in which an attacker could announce more specific prefixes with the origin AS. It is the whole prefix
+// without known routes that are as long as the maxLength or longer: nothing that the row authorises is more specific than these.
 func opens(row Row, known routes) inr.Set {
 	whole := inr.OfPrefix(row.Prefix)
 	if row.MaxLength == row.Prefix.Bits() {
