@@ -1,7 +1,7 @@
-// Package api is the engine's door: one HTTP handler, behind the daemon's Unix socket, or called in-process by a command
-// when no daemon runs. The client half stands beside it, so that requests and answers have one definition.
+// Package api is the interface of the engine for commands: one HTTP handler, behind the daemon's Unix socket, or called in-process by a
+// command if no daemon runs. The client is in the same package, so that requests and answers have one definition.
 //
-// It is trusted as far as the socket's file mode says: whoever can open the socket is an operator.
+// The file mode of the socket decides who may use it: whoever can open the socket is an operator.
 package api
 
 import (
@@ -22,10 +22,10 @@ import (
 // LargestRequest is how many octets a request may have; the largest are registries' files, of some 30 MB, in base64.
 const LargestRequest = 128 << 20
 
-// smallRequest is how many octets a request may have that waits for no other. All but files are smaller.
+// smallRequest is the longest request, in octets, that waits for no other. Only requests with files are longer.
 const smallRequest = 64 << 10
 
-// Room is memory for the large requests of operators. They wait for one another, and what is small waits for none of them.
+// Room is memory for the large requests of operators. A large request waits until there is room for it; small ones do not wait.
 type Room struct {
 	octets *semaphore.Weighted
 	held   atomic.Int64
@@ -40,14 +40,14 @@ func NewRoom(size int64) *Room {
 	return &Room{octets: semaphore.NewWeighted(size), size: size}
 }
 
-// Held is how many octets large requests have now, and Size how many they may have.
+// Held is how many octets large requests take now.
 func (r *Room) Held() int64 { return r.held.Load() }
 
-// Size is how many octets large requests may have.
+// Size is how many octets large requests may take together.
 func (r *Room) Size() int64 { return r.size }
 
-// enter waits until there is room for a request, unless it is small, and takes it until leave is called. A request of which the length is
-// not known counts as the largest when it turns out not to be small.
+// enter waits until there is room for a request, unless it is small. The request has the room until leave is called. If its length is not
+// known, and it turns out not to be small, it counts as the largest.
 func (r *Room) enter(ctx context.Context, octets int64) (leave func(), err error) {
 	if octets <= smallRequest {
 		return func() {}, nil
@@ -59,7 +59,7 @@ func (r *Room) enter(ctx context.Context, octets int64) (leave func(), err error
 	return func() { r.held.Add(-octets); r.octets.Release(octets) }, nil
 }
 
-// body is what there is of a request's body, once there is room for all of it.
+// body is a request's body, once there is room for all of it.
 func (r *Room) body(w http.ResponseWriter, q *http.Request) (body io.Reader, leave func(), err error) {
 	from := http.MaxBytesReader(w, q.Body, LargestRequest)
 	octets, start := q.ContentLength, []byte(nil)
@@ -83,14 +83,14 @@ type Problem struct {
 	Effect json.RawMessage `json:"effect,omitempty"` // of a decision that the brake holds
 }
 
-// router is where requests go, and the memory that they may take.
+// router has the handlers of requests, and the room for large ones.
 type router struct {
 	*http.ServeMux
 	room *Room
 }
 
-// handle serves one request type at one pattern. A function may return an answer together with an error of kind
-// Refused: the answer then travels in the problem.
+// handle serves one request type at one pattern. If fn returns an answer together with an error of kind Refused, the answer is part of the
+// problem.
 func handle[Request, Answer any](mux *router, pattern string, fn func(context.Context, Request) (Answer, error)) {
 	mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		var request Request
@@ -138,8 +138,8 @@ func fail(w http.ResponseWriter, err error, answer any) {
 // Client calls the API through a transport: a Unix socket's, or a handler in the same process.
 type Client struct{ HTTP *http.Client }
 
-// Call sends a request and reads the answer. An error has the kind that it had on the other side; of one that the brake
-// holds, answer is filled in too.
+// Call sends a request and reads the answer. An error has the kind that it had on the other side. If the brake holds a decision, answer is
+// its effect.
 func Call[Request, Answer any](ctx context.Context, c *Client, path string, request Request) (answer Answer, err error) {
 	reader, writer := io.Pipe()
 	go func() { writer.CloseWithError(json.NewEncoder(writer).Encode(request)) }()

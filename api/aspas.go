@@ -36,10 +36,10 @@ type ASPAChange struct {
 // ASPAList asks for the intents of ASPAs of a holder, or of all.
 type ASPAList struct {
 	Holder string `json:"holder,omitempty"`
-	Parked bool   `json:"parked,omitempty"` // only those that do not stand
+	Parked bool   `json:"parked,omitempty"` // only those that are parked
 }
 
-// ASPAIntent is an intent of an ASPA and how it stands.
+// ASPAIntent is an ASPA intent and its status.
 type ASPAIntent struct {
 	aspa.Intent
 	Status roa.Status `json:"status"`
@@ -89,7 +89,7 @@ func (s server) aspasImport(_ context.Context, q ASPAImport) (*ca.Effect, error)
 	return s.engine.ChangeASPAs(q.holdings(), f, opt, q.Consent)
 }
 
-// aspaFiles is what several files say, together.
+// aspaFiles reads several files as one.
 func aspaFiles(uploads []Upload) (*aspa.File, error) {
 	all := &aspa.File{}
 	for _, upload := range uploads {

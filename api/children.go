@@ -8,21 +8,21 @@ import (
 	"cadastre/internal/fault"
 )
 
-// ChildrenAdd asks that an organisation's CA be elsewhere, with the identity of a child_request (RFC 8183, section 5.2.1).
+// ChildrenAdd asks that the sender of a child_request (RFC 8183, section 5.2.1) become the delegated CA of an organisation.
 type ChildrenAdd struct {
 	By
 	Holder  string `json:"holder"`
 	Request string `json:"request" printable:"text"`
 }
 
-// ChildrenUpdate asks to replace what is known of a delegated CA.
+// ChildrenUpdate asks to replace the identity of a delegated CA, or to forget when it signed its last message.
 type ChildrenUpdate struct {
 	By
 	Update
 	Holder string `json:"holder"`
 }
 
-// ChildrenRemove asks that an organisation have no delegated CA any more, and its certificates be revoked.
+// ChildrenRemove asks to remove an organisation's delegated CA, and to revoke its certificates.
 type ChildrenRemove struct {
 	By
 	Holder string `json:"holder"`

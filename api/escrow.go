@@ -13,7 +13,7 @@ type EscrowDeposit struct {
 	Full      bool   `json:"full,omitempty"`
 }
 
-// Certificate is an answer of a certificate.
+// Certificate is an answer with a certificate.
 type Certificate struct {
 	DER []byte `json:"der"`
 }

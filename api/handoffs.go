@@ -9,19 +9,19 @@ import (
 	"cadastre/moves"
 )
 
-// HandoffStart asks that a registry's holders go to its successor, or what that would do.
+// HandoffStart asks to move a registry's holders to its successor, or for the plan of that.
 type HandoffStart struct {
 	By
 	Registry string          `json:"registry"`
 	To       string          `json:"to"`
-	Batch    int             `json:"batch,omitempty"`  // 0: as usual
-	Pace     string          `json:"pace,omitempty"`   // empty: as fast as it goes
-	Soak     string          `json:"soak,omitempty"`   // empty: as usual
-	Snapshot *moves.Snapshot `json:"estate,omitempty"` // what was deposited, where the registry is not alive
+	Batch    int             `json:"batch,omitempty"`  // 0: moves.DefaultBatch
+	Pace     string          `json:"pace,omitempty"`   // shortest time between two batches; empty: none
+	Soak     string          `json:"soak,omitempty"`   // empty: as the registries' policies have it
+	Snapshot *moves.Snapshot `json:"estate,omitempty"` // what the registry deposited, if it is not in this ledger
 	Code     string          `json:"code,omitempty"`   // of the plan
 }
 
-// HandoffSteer asks how a registry's handoff stands, or for its pause or its going on. No registry: of the newest.
+// HandoffSteer asks for the status of a registry's handoff, or to pause or resume it. Without a registry it is the newest handoff.
 type HandoffSteer struct {
 	By
 	Registry string `json:"registry,omitempty"`
@@ -62,7 +62,7 @@ type duration struct {
 	to         *time.Duration
 }
 
-// durations reads those that are there.
+// durations reads the lengths of time that are given.
 func durations(list []duration) error {
 	for _, d := range list {
 		if d.text == "" {

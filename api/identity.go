@@ -6,7 +6,7 @@ import (
 	"cadastre/federation"
 )
 
-// IdentityActivate asks that peers be answered with the new identity: those named, or all, which ends the old one.
+// IdentityActivate asks to sign replies to some peers with the new identity; for all peers, to replace the old identity.
 type IdentityActivate struct {
 	By
 	Peers []string `json:"peers,omitempty"` // child/HANDLE or publisher/HANDLE

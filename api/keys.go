@@ -18,12 +18,12 @@ type KeysRoll struct {
 	Abandon bool `json:"abandon,omitempty"`
 }
 
-// KeysRolled is what a key roll waits for already.
+// KeysRolled is what a key roll waits for before it can begin.
 type KeysRolled struct {
 	Wait *ca.Wait `json:"wait,omitempty"` // for the key of the trust anchor, which certifies the root's; nil where that is at hand
 }
 
-// KeysActivate asks that the new keys of a key roll issue now.
+// KeysActivate asks that the new keys of a key roll take over, once no validator would lose a VRP.
 type KeysActivate struct {
 	By
 	Holder string `json:"holder"`

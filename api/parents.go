@@ -6,8 +6,8 @@ import (
 	"cadastre/ca"
 )
 
-// ParentsAdd asks that an organisation's CA be below a parent outside the tree, as its parent_response says (RFC 8183,
-// section 5.2.2); or, of a parent that is known, that the response replace the one before.
+// ParentsAdd asks to add a parent elsewhere for an organisation, by its parent_response (RFC 8183, section 5.2.2); or to replace the
+// response of a parent that is known.
 type ParentsAdd struct {
 	By
 	Holder   string `json:"holder"`
@@ -15,7 +15,7 @@ type ParentsAdd struct {
 	Response string `json:"response" printable:"text"`
 }
 
-// ParentsRemove asks to leave a parent.
+// ParentsRemove asks to remove a parent elsewhere.
 type ParentsRemove struct {
 	By
 	Holder string `json:"holder"`

@@ -6,8 +6,8 @@ import (
 	"cadastre/ca"
 )
 
-// PassphraseChange asks for another passphrase of the keys, and of the trust anchor's key where it has the same; or of that
-// alone.
+// PassphraseChange asks to change the passphrase of the keys, and of the trust anchor's key if that has the same one; or to change only
+// that of the trust anchor's key.
 type PassphraseChange struct {
 	By
 	Old        []byte `json:"old"`

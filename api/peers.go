@@ -9,7 +9,7 @@ type XML struct {
 
 func xmlOf(message []byte, err error) (XML, error) { return XML{string(message)}, err }
 
-// known fails with NotFound where an organisation is named that there is not.
+// known fails with NotFound where there is no organisation of this name.
 func (s server) known(holder string) error {
 	if holder == "" {
 		return nil
@@ -21,14 +21,14 @@ func (s server) known(holder string) error {
 	return err
 }
 
-// Update asks to replace what is known of a peer: its identity by that of a new request, or, where its clock was ahead
-// and has been put right, the signing time of its newest message by none.
+// Update is the part of a request that replaces a peer's identity by that of a new request of RFC 8183, or forgets when the peer signed its
+// newest message, after its clock was ahead.
 type Update struct {
 	Request     string `json:"request,omitempty" printable:"text"`
 	ResetReplay bool   `json:"reset_replay,omitempty"`
 }
 
-// check wants one of the two.
+// check checks that exactly one of the two is asked for.
 func (u Update) check() error {
 	if (u.Request == "") != u.ResetReplay {
 		return fault.New(fault.BadInput, "an update takes either a request with the new identity or that replay be reset")

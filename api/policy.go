@@ -9,7 +9,7 @@ import (
 	"cadastre/roa"
 )
 
-// PolicyShow asks for the policy that holds for an organisation, or for those of all registries.
+// PolicyShow asks for the policy that applies to an organisation, or for those of all registries.
 type PolicyShow struct {
 	Registry string `json:"registry,omitempty"`
 }

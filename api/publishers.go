@@ -7,15 +7,14 @@ import (
 	"cadastre/rrdp/publisher"
 )
 
-// PublishersAdd asks to let a CA elsewhere publish here, with the identity of a publisher_request (RFC 8183, section
-// 5.2.3).
+// PublishersAdd asks to let the sender of a publisher_request (RFC 8183, section 5.2.3) publish here.
 type PublishersAdd struct {
 	Handle     string `json:"handle"`
 	Repository string `json:"repository,omitempty"` // the registry in whose repository it publishes
 	Request    string `json:"request" printable:"text"`
 }
 
-// PublishersUpdate asks to replace what is known of a publisher.
+// PublishersUpdate asks to replace the identity of a publisher, or to forget when it signed its last message.
 type PublishersUpdate struct {
 	Update
 	Handle string `json:"handle"`

@@ -8,22 +8,22 @@ import (
 	"cadastre/moves"
 )
 
-// RegistriesIntroduce asks for our introduction to another installation. The TAL and the TLS authorities, in PEM, are needed
-// where relying parties look below another trust anchor, or at servers whose certificates nobody else knows.
+// RegistriesIntroduce asks for our introduction to another installation. A TAL is needed if our registries are certified below another
+// trust anchor; TLS authorities, in PEM, if others do not know those of our servers.
 type RegistriesIntroduce struct {
 	TAL      string `json:"tal,omitempty" printable:"text"`
 	TLSRoots string `json:"tls_roots,omitempty" printable:"text"`
 }
 
-// RegistriesAdd asks to know another installation by its introduction. Without a name it goes by what it calls itself.
+// RegistriesAdd asks to add another installation by its introduction. Without a name it gets the one in the introduction.
 type RegistriesAdd struct {
 	By
 	Name         string `json:"name,omitempty"`
 	Introduction string `json:"introduction" printable:"text"`
 }
 
-// RegistriesUpdate asks to replace what is known of another installation by a new introduction, or, where its clock was ahead
-// and has been put right, to forget when its newest messages were signed.
+// RegistriesUpdate asks to take a new introduction of another installation, or to forget when it signed its newest messages, after its
+// clock was ahead.
 type RegistriesUpdate struct {
 	By
 	Name         string `json:"name"`
@@ -31,20 +31,20 @@ type RegistriesUpdate struct {
 	ResetReplay  bool   `json:"reset_replay,omitempty"`
 }
 
-// RegistriesRemove asks to forget another installation.
+// RegistriesRemove asks to remove another installation.
 type RegistriesRemove struct {
 	By
 	Name string `json:"name"`
 }
 
-// RegistriesDistrust asks to take nothing more from another installation, and to withdraw what came from it.
+// RegistriesDistrust asks to take no messages of another installation any more, and to withdraw what came from it.
 type RegistriesDistrust struct {
 	By
 	ca.Consent
 	Name string `json:"name"`
 }
 
-// RegistriesTrust asks to take what another installation says again.
+// RegistriesTrust asks to take messages of another installation again.
 type RegistriesTrust struct {
 	By
 	Name string `json:"name"`
@@ -55,8 +55,8 @@ type Named struct {
 	Name string `json:"name"`
 }
 
-// TransferOffer asks for what the CA of a holder that moves needs to ask its new parent for certificates: of one holder, or of
-// the first that has its CA elsewhere.
+// TransferOffer asks for the parent_response for the CA, elsewhere, of a holder that moves. Without a holder it is that of the first holder
+// whose CA is elsewhere.
 type TransferOffer struct {
 	ID     uint64 `json:"id"`
 	Holder string `json:"holder,omitempty"`

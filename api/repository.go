@@ -6,8 +6,8 @@ import (
 	"cadastre/ca"
 )
 
-// RepositoryConfigure asks that an organisation's CA publish at a server elsewhere, as its repository_response says (RFC
-// 8183, section 5.2.4).
+// RepositoryConfigure asks that an organisation's CA publish at the server elsewhere that sent a repository_response (RFC 8183, section
+// 5.2.4).
 type RepositoryConfigure struct {
 	By
 	Holder   string `json:"holder"`
@@ -20,7 +20,7 @@ type RepositoryLocal struct {
 	Holder string `json:"holder"`
 }
 
-// RepositoryShow asks where an organisation's CA publishes elsewhere, or where all do that do so.
+// RepositoryShow asks for the remote repositories of an organisation, or of all.
 type RepositoryShow struct {
 	Holder string `json:"holder,omitempty"`
 }

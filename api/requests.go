@@ -42,7 +42,7 @@ type HoldingsTake struct {
 	Resources inr.Set `json:"resources"`
 }
 
-// HoldingsDelegate asks to give resources to an organisation, which is enrolled below From if it is not there.
+// HoldingsDelegate asks to give resources to an organisation. If it is new it is added below From.
 type HoldingsDelegate struct {
 	By
 	ca.Consent
@@ -67,7 +67,7 @@ type HoldingsExchange struct {
 	Ground   string    `json:"ground,omitempty"`
 }
 
-// HoldingsExpire asks for what has ended to end now: of one holder, or of all.
+// HoldingsExpire asks to end delegations that have come to their date now: of one holder, or of all.
 type HoldingsExpire struct {
 	By
 	ca.Consent
@@ -98,7 +98,7 @@ type ROAImport struct {
 	By
 	ca.Consent
 	Files     []Upload `json:"files"`
-	Announced []Upload `json:"announced,omitempty"` // what is announced now: what would turn invalid is held
+	Announced []Upload `json:"announced,omitempty"` // what is announced in BGP: the brake holds a change that makes some of it invalid
 	Replace   bool     `json:"replace,omitempty"`
 	Holder    string   `json:"holder,omitempty"`
 	OnlyHeld  bool     `json:"only_held,omitempty"`
@@ -122,10 +122,10 @@ type ROAChange struct {
 // ROAList asks for the intents of a holder, or of all.
 type ROAList struct {
 	Holder string `json:"holder,omitempty"`
-	Parked bool   `json:"parked,omitempty"` // only those of which something does not stand
+	Parked bool   `json:"parked,omitempty"` // only those that are parked, in part or as a whole
 }
 
-// ROAIntent is an intent and how it stands.
+// ROAIntent is a ROA intent and its status.
 type ROAIntent struct {
 	roa.Intent
 	Status roa.Status `json:"status"`
@@ -150,7 +150,7 @@ type DecisionsList struct {
 // Nothing is an empty request or answer.
 type Nothing struct{}
 
-// Text is an answer of words.
+// Text is an answer that is text.
 type Text struct {
 	Text string `json:"text" printable:"text"`
 }

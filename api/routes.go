@@ -14,8 +14,8 @@ import (
 	"cadastre/roa"
 )
 
-// New is the handler of an engine and the mover of its transfers, whose data directory is named to those who are told what to
-// do about it. Large requests wait for one another in a room.
+// New makes the handler for an engine and the mover of its transfers. Dir is the data directory, which errors name. Large requests wait for
+// memory in room.
 func New(e *ca.Engine, m *moves.Mover, dir string, room *Room) http.Handler {
 	s := server{e, m, dir}
 	mux := &router{http.NewServeMux(), room}
@@ -89,7 +89,7 @@ type server struct {
 	dir    string
 }
 
-// wait refuses where nobody works on what is waited for: it would take for ever.
+// wait waits as Engine.WaitOut does. It fails if no daemon runs: nobody would do the work.
 func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
 	status, err := s.engine.Status()
 	if err != nil {
@@ -176,7 +176,7 @@ func (s server) roasImport(_ context.Context, q ROAImport) (*ca.Effect, error) {
 	return s.engine.ChangeIntents(f, opt, q.Consent)
 }
 
-// intentFiles is what several files say, together.
+// intentFiles reads several files as one.
 func intentFiles(uploads []Upload) (*roa.File, error) {
 	all := &roa.File{}
 	for _, upload := range uploads {
@@ -189,7 +189,7 @@ func intentFiles(uploads []Upload) (*roa.File, error) {
 	return all, nil
 }
 
-// announced is what files say that is announced.
+// announced reads announcements from files.
 func announced(uploads []Upload) ([]roa.Announcement, error) {
 	f, err := intentFiles(uploads)
 	if err != nil {
@@ -202,7 +202,7 @@ func announced(uploads []Upload) ([]roa.Announcement, error) {
 	return list, nil
 }
 
-// rows is those of a request: of its words, and of its files.
+// rows reads the rows of a request: those of its words, and those of its files.
 func (q *ROAChange) rows() ([]roa.Row, error) {
 	var rows []roa.Row
 	for _, fields := range q.Intents {
@@ -230,7 +230,7 @@ func (s server) roasAdd(_ context.Context, q ROAChange) (*ca.Effect, error) {
 	return s.roasChange(q, func(rows []roa.Row) *roa.File { return &roa.File{Add: rows} })
 }
 
-// roasRemove ends the intents that say what the words and the files say: of the named holder, or of whoever has them.
+// roasRemove removes the intents that words and files name: those of the named holder, or of any holder that has them.
 func (s server) roasRemove(_ context.Context, q ROAChange) (*ca.Effect, error) {
 	return s.roasChange(q, func(rows []roa.Row) *roa.File { return &roa.File{Remove: rows} })
 }

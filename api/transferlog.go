@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// TransferLog asks for the public record of transfers, in a format of RIRs' transfer logs: of one RIR, or of all.
+// TransferLog asks for the public log of transfers, in a format of RIRs' transfer logs: of one RIR, or of all.
 type TransferLog struct {
 	Registry string `json:"registry,omitempty"`
 	Format   string `json:"format"` // "4.0" or "4.1"

@@ -10,14 +10,14 @@ import (
 	"cadastre/roa"
 )
 
-// TransferInitiate asks that a transfer begin, or what it would do.
+// TransferInitiate asks to begin a transfer, or for what it would do.
 type TransferInitiate struct {
 	By
 	Kind      holdings.TransferKind `json:"kind"`
 	From      string                `json:"from"`
 	To        string                `json:"to"`
-	Under     string                `json:"under,omitempty"` // where To is to be, if it is not there yet
-	Name      string                `json:"name,omitempty"`  // of To, likewise
+	Under     string                `json:"under,omitempty"` // if To is new: the organisation that it is to be below
+	Name      string                `json:"name,omitempty"`  // if To is new: its name
 	Peer      string                `json:"peer,omitempty"`  // the installation that To is at, if it is not this one
 	Resources inr.Set               `json:"resources,omitzero"`
 	Routes    [][]string            `json:"routes,omitempty"` // prefix, ASn and maybe maxLength of each
@@ -46,20 +46,20 @@ type TransferObject struct {
 	Ground string `json:"ground"`
 }
 
-// TransferForce asks that a transfer go on without CAs elsewhere that have not come along.
+// TransferForce asks that a transfer not wait for CAs elsewhere that publish nothing below the recipient's side.
 type TransferForce struct {
 	TransferStep
 	ca.Consent
 }
 
-// TransferAbandon asks that a transfer end without the word of the other installation, which is gone.
+// TransferAbandon asks to end a transfer without the other installation, which is silent.
 type TransferAbandon struct {
 	TransferStep
 	Keep   bool   `json:"keep,omitempty"`   // the recipient's side stays, where it is here
-	Silent string `json:"silent,omitempty"` // for how long the other has to have been silent; empty: a week
+	Silent string `json:"silent,omitempty"` // how long the other must have been silent; empty: a week
 }
 
-// TransferShow asks how a transfer stands.
+// TransferShow asks for the status of a transfer.
 type TransferShow struct {
 	ID uint64 `json:"id"`
 }

@@ -14,7 +14,7 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Report is what a chain of deposits is found to be.
+// Report is the result of verifying a chain of deposits.
 type Report struct {
 	Installation string     `json:"installation"`
 	Deposits     []Manifest `json:"deposits"` // in order
@@ -27,9 +27,9 @@ type Report struct {
 // Last is the newest deposit.
 func (r *Report) Last() *Manifest { return &r.Deposits[len(r.Deposits)-1] }
 
-// Verify checks every deposit in a folder and that they are one chain without a gap: signatures, numbers, and that each
-// names the one before it. It needs no secret. The chain may begin with any full deposit, so that old ones can be taken
-// away. It fails with NotFound where there is none, Secret where one is not the signer's, and Corrupt.
+// Verify checks every deposit in a folder, and that they are one chain without a gap: signatures, numbers, and that each names the hash of
+// the one before it. It needs no secret. The chain may begin with any full deposit, so old ones may be removed. It fails with NotFound where
+// there is no deposit, Secret where one is not signed by signer, and Corrupt.
 func Verify(folder string, signer *envelope.Trust) (*Report, error) {
 	files, err := list(folder)
 	if err != nil {
@@ -63,7 +63,7 @@ func Verify(folder string, signer *envelope.Trust) (*Report, error) {
 	return r, nil
 }
 
-// follows tells what is wrong with where a deposit stands.
+// follows checks that a deposit follows the one before it; the error says what is wrong.
 func (r *Report) follows(o *opened, file label) error {
 	if o.Number != file.number || o.Kind != file.kind || !o.Time.Equal(file.time) {
 		return damaged("it is signed as deposit %d, %s, of %s: it stands in another's place", o.Number, o.Kind, stamp(o.Time))
@@ -86,7 +86,7 @@ func (r *Report) follows(o *opened, file label) error {
 	return nil
 }
 
-// Fresh tells whether the newest deposit is at most so old; 0 for any age. It fails with Corrupt, and Clock.
+// Fresh checks that the newest deposit is no older than most; 0 is any age. It fails with Corrupt, and Clock.
 func (r *Report) Fresh(now time.Time, most time.Duration) error {
 	last := r.Last()
 	age := now.Sub(last.Time)
@@ -99,15 +99,15 @@ func (r *Report) Fresh(now time.Time, most time.Duration) error {
 	return nil
 }
 
-// seen is how far a chain had come when it was verified last.
+// seen is the newest deposit of a chain when it was verified last.
 type seen struct {
 	Installation string `json:"installation"`
 	Number       uint64 `json:"number"`
 	Hash         Hash   `json:"sha256"`
 }
 
-// Remember compares a chain with the file that remembers how far it had come, which need not be there yet, and then has it
-// remember this. An older chain, which is intact by itself, is so told from the newest. It fails with Corrupt.
+// Remember compares a chain with what a file remembers of its last verification, and then writes the new state to the file, which need not
+// exist yet. It finds a chain whose newest deposits were removed: such a chain is valid by itself. It fails with Corrupt.
 func (r *Report) Remember(path string) error {
 	text, err := os.ReadFile(path)
 	var was seen

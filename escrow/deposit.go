@@ -37,11 +37,10 @@ type Deposited struct {
 // partial is the name of what is being written. It is no deposit's, so that nobody takes it for one.
 const partial = "deposit.partial"
 
-// Deposit makes the next deposit of the chain in a folder: an incremental one where the one before it is there as it was
-// written, for the same successor; else a full one. The engine's identity has to be open. What is in the folder is a whole
-// deposit, or none: a crash at any moment leaves the chain as it was, or one longer. It fails with Busy while another is
-// being made, Conflict where the folder has another installation's deposits, Clock where the clock is behind the last one,
-// Secret and Storage.
+// Deposit makes the next deposit of the chain in a folder. It is incremental if the deposit before it is there as it was written, for the
+// same successor; else it is full. The engine's identity has to be open. A crash at any moment leaves the chain as it was, or one deposit
+// longer. It fails with Busy while another deposit is being made, Conflict where the folder has deposits of another installation, Clock
+// where the clock is before the last deposit, Secret and Storage.
 func Deposit(ctx context.Context, e *ca.Engine, o Options) (*Deposited, error) {
 	to, err := parseRecipient(o.Recipient)
 	if err != nil {
@@ -73,7 +72,7 @@ func Deposit(ctx context.Context, e *ca.Engine, o Options) (*Deposited, error) {
 	return d, err
 }
 
-// lock has the folder to itself, until it is unlocked or the process ends.
+// lock locks the folder until unlock is called or the process ends.
 func lock(folder string) (unlock func(), err error) {
 	file, err := os.Open(folder)
 	if err != nil {
@@ -100,9 +99,9 @@ type base struct {
 	full     bool // the next one has to be a full one
 }
 
-// before looks at the folder and at what is remembered of it. Both are known after a quiet day. After a crash between the
-// two the folder is ahead; where somebody took deposits away the memory is. The chain goes on from what is ahead, with a full
-// deposit.
+// before finds the deposit that the next one follows, from the folder and from the index. Usually the two agree. After a crash between
+// writing them the folder has one more; if somebody removed deposits the index knows newer ones. Then the chain goes on after the newer of
+// the two, with a full deposit.
 func before(e *ca.Engine, o *Options) (*base, error) {
 	b := &base{options: *o, index: indexPath(e.Dir(), o.Folder), full: true}
 	mark, err := ReadMark(e.Dir(), o.Folder)

@@ -1,5 +1,5 @@
-// Package escrow makes deposits: what a successor needs to carry on when this registry fails, written into a folder from
-// which others take it. It reads them too: a successor verifies them, and makes a new installation of them.
+// Package escrow makes deposits: what a successor needs to go on if this registry fails. They are written into a folder, from which others
+// copy them. A successor uses this package to verify and read them, and to make a new installation.
 //
 // A deposit has a number and names the SHA-256 of the one before it; together they are a chain. A full deposit has all of
 // the kinds of records that are declared to be deposited (store.Kind) and what is published, an incremental one the

@@ -16,7 +16,7 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Identity is a successor's secret: what opens the deposits that were encrypted to its recipient.
+// Identity is a successor's secret key. It decrypts deposits that were encrypted to its recipient.
 type Identity struct{ secret *age.X25519Identity }
 
 // NewIdentity makes a successor's key pair, and writes the secret to a new file that only its owner can read, in the form

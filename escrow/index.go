@@ -19,7 +19,7 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Mark is what is remembered in the data directory about the newest deposit in a folder: we can't read our own deposits.
+// Mark is what the data directory remembers of the newest deposit in a folder. It is needed since we cannot decrypt our own deposits.
 type Mark struct {
 	Folder    string    `json:"folder"`
 	Recipient string    `json:"recipient"`

@@ -16,8 +16,7 @@ const (
 	retryAfter       = 5 * time.Minute
 )
 
-// Keeper makes deposits when they are due. What it knows of the last is in the data directory, so that a restart neither
-// misses nor repeats one.
+// Keeper makes deposits when they are due. The last deposit is remembered in the data directory, so a restart does not miss or repeat one.
 type Keeper struct {
 	Engine    *ca.Engine
 	Folder    string // absolute path
@@ -69,8 +68,8 @@ func (k *Keeper) due() (at time.Time, full bool) {
 	return next(m, time.Now())
 }
 
-// next is due for a mark. Days are counted from full deposit to full deposit, and hours from deposit to deposit; what a
-// clock that was wrong left in the future is not waited for.
+// next is when the deposit after a mark is due, and whether it is a full one. Days are counted from full deposit to full deposit, hours from
+// deposit to deposit. If the mark is in the future, since the clock was wrong, the next deposit is due now.
 func next(m *Mark, now time.Time) (at time.Time, full bool) {
 	day, hour := m.Full.Add(fullEvery), m.Time.Add(incrementalEvery)
 	switch {

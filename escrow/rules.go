@@ -9,8 +9,8 @@ import (
 	"cadastre/internal/inr"
 )
 
-// checkLedger checks what the ledger's own loading believes, since elsewhere what is in the store was resolved: siblings
-// don't overlap, and nobody has from its parent what that one was not allocated.
+// checkLedger checks rules of the ledger that holdings.Load does not check: siblings do not overlap, and nobody has from its parent what
+// the parent was not allocated. Load trusts the store, but what is in a deposit was not resolved here.
 func checkLedger(l *holdings.Ledger) error {
 	for _, parent := range l.Organisations() {
 		children := l.Children(parent)

@@ -9,9 +9,8 @@ import (
 	"cadastre/internal/object"
 )
 
-// Pool holds freshly made key pairs, each for one use. Making an RSA key takes forty times as long as signing with it;
-// the pool moves that time to when there is nothing else to do. The keys are in memory alone: until an authority
-// certifies one it can sign nothing.
+// Pool holds new key pairs, each for one use. To make an RSA key takes forty times as long as to sign with it; the pool makes keys when
+// there is nothing else to do. The keys are only in memory. A key that no authority has certified can sign nothing that counts.
 type Pool struct {
 	algorithm object.Algorithm
 	size      int
@@ -42,8 +41,7 @@ func NewPool(ctx context.Context, algorithm object.Algorithm, size int) *Pool {
 	return p
 }
 
-// fill makes keys while the pool is not full. While somebody signs (Hold) it only makes what is waited for, so that a
-// change of one ROA does not share the cores with stock-keeping.
+// fill makes keys while the pool is not full. During a Hold it only makes keys that Take waits for, so that signing has the cores.
 func (p *Pool) fill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +89,7 @@ func (p *Pool) Take(ctx context.Context, n int) ([]crypto.Signer, error) {
 	return taken, nil
 }
 
-// Hold pauses stock-keeping until the returned function is called.
+// Hold pauses the filling of the pool until the returned function is called.
 func (p *Pool) Hold() func() {
 	p.mu.Lock()
 	p.held++

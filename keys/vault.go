@@ -66,7 +66,7 @@ const (
 	fewestOfThem = 4  // different ones
 )
 
-// CheckPassphrase says what is wrong with a new passphrase. One that is in use is not held against it.
+// CheckPassphrase checks a new passphrase; the error says what is wrong. A passphrase that is in use already is not checked.
 func CheckPassphrase(passphrase []byte) error {
 	kinds := map[rune]bool{}
 	for _, r := range string(passphrase) {
@@ -110,8 +110,8 @@ func newHeader(key, passphrase []byte) ([]byte, error) {
 	return json.Marshal(h)
 }
 
-// ChangePassphrase is the header of the same vault with another passphrase: what is sealed stays as it is, and so does what the
-// old header and the old passphrase open together.
+// ChangePassphrase makes a header for the same vault with another passphrase. Sealed keys stay as they are. Note that a copy of the old
+// header still opens with the old passphrase.
 func ChangePassphrase(text, old, passphrase []byte) ([]byte, error) {
 	if err := CheckPassphrase(passphrase); err != nil {
 		return nil, err

@@ -2,7 +2,7 @@
 // Repository Delta Protocol (RFC 8182, with RFC 9674 and RFC 9697).
 //
 // Objects lie as ready <publish> fragments in append-only segment files, once as XML text and once as deflate blocks.
-// What is in them, and since which serial until which, is a log of small records in the house's store. Snapshots and
+// What is in them, and since which serial until which, is a log of small records in the program's store. Snapshots and
 // deltas are never written: each is a list of ranges of the segments between two literal tags, the same bytes whenever
 // it is asked for, in this process or the next. So what a change writes is its own fragments and records, however
 // large the repository is.

@@ -134,7 +134,7 @@ func (g *global) openStore() (*config, *store.Bolt, error) {
 	return c, st, err
 }
 
-// rebuilt is what a new data directory makes by itself, or has from elsewhere.
+// rebuilt lists what is not copied into the new data directory: it is made anew, or comes from elsewhere.
 var rebuilt = []string{"store.db", "cadastre.sock", "rrdp", "rsync", "rsyncd", "www", "tls"}
 
 func (g *global) changeAddress(ctx context.Context, secrets *secretFlags) (_ *readdressed, err error) {

@@ -1,6 +1,5 @@
-// Command cadastre keeps the registry of Internet number resources, and the certificate authority that proves what the
-// registry says. It is the daemon, the client of the daemon's API, and a relying party of its own; this package only
-// wires.
+// Command cadastre keeps a registry of Internet number resources and its certification authorities (RPKI). It is the daemon, the client of
+// the daemon's API, and a relying party. This package only connects the other packages to commands.
 package main
 
 import (

@@ -13,8 +13,7 @@ import (
 	"cadastre/roa"
 )
 
-// metrics is what wakes an operator. Counters and histograms are fed by the engine as its Observer; everything that is
-// a state is read when it is asked for.
+// metrics are the daemon's metrics. The engine feeds counters and histograms as its Observer; states are read when metrics are asked for.
 type metrics struct {
 	registry  *prometheus.Registry
 	signed    prometheus.Counter

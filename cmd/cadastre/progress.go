@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// progress is how far long work has come. What is added meanwhile makes the whole longer; what was done stays done.
+// progress tells how far long work has come. Work that is added meanwhile makes the total larger; what was done stays counted.
 type progress struct {
 	done, left int
 }

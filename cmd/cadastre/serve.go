@@ -97,8 +97,8 @@ func (g *global) serve(ctx context.Context, o *serveOptions) error {
 // endPatience is how long what is under way has to end when the daemon is to. A plan for a whole registry takes longer.
 const endPatience = 8 * time.Second
 
-// cutOff ends the program some time after ctx has ended, unless it has ended by itself. Nothing is lost: all that is kept is kept
-// in transactions, as it has to be for a power cut.
+// cutOff ends the program endPatience after ctx has ended, if it has not ended by then. Nothing is lost: all changes are transactions, as
+// for a power cut.
 func cutOff(ctx context.Context, ended <-chan struct{}, end func()) {
 	select {
 	case <-ended:
@@ -190,8 +190,8 @@ func firstOf(err error) error {
 	return err
 }
 
-// carry does what is due, writes it for those who serve it, and has transfers go as far as they can now: looks and calls that a
-// step began are waited for, and the step is taken that they allow. Work that was refused keeps nothing else from being written.
+// carry does what is due, writes what others serve, and takes the steps of transfers that can be taken now. It waits for the looks and calls
+// that a step began, and then takes the steps that these allow. If some work is refused, all else is still written.
 func (h *house) carry(ctx context.Context, write func() error) error {
 	looked := false
 	for {

@@ -25,7 +25,7 @@ import (
 	"cadastre/moves"
 )
 
-// house is an opened data directory.
+// house is an opened data directory, with its engine and mover.
 type house struct {
 	dir    string
 	config *config

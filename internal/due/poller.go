@@ -9,28 +9,28 @@ import (
 
 const (
 	apart   = 10 * time.Second // minimum delay between two calls on one that fails, whatever is new
-	looking = time.Minute      // how long it takes at most until a new name is seen
+	looking = time.Minute      // the longest time until a new name is seen
 )
 
-// Poller calls on things that have names, such as peers elsewhere, whenever each is due.
+// Poller calls things that have names, such as peers elsewhere, whenever each is due.
 type Poller struct {
-	Names func() []string // who there is
-	// Due is when one is to be called on, whose last call began at a time, zero where there was none; with news set, something
-	// was signalled since.
+	Names func() []string // the names that there are
+	// Due is when to call a name next. Begun is when its last call began, zero if there was none. News tells whether News was signalled
+	// since.
 	Due     func(name string, begun time.Time, news bool) time.Time
 	Call    func(ctx context.Context, name string) error
 	Backoff Backoff // after a failure Due is not asked
-	News    Signal  // something changed that one may have to be called for; may be nil
+	News    Signal  // signals that something changed for which calls may be due; may be nil
 }
 
 // One is the Names of a Poller of a single thing.
 func One() []string { return []string{""} }
 
-// Run goes on until ctx ends, and returns when no call is under way.
+// Run calls what is due until ctx ends. It returns when no call is under way.
 func (p *Poller) Run(ctx context.Context) {
 	type turn struct {
 		Turn
-		told int // how much news there had been when the last call began
+		told int // how many signals there had been when the last call began
 	}
 	type outcome struct {
 		name string
@@ -87,7 +87,7 @@ func (p *Poller) Run(ctx context.Context) {
 	}
 }
 
-// at is when one is to be called on: when it is due, and after a failure not before its time, which news brings nearer.
+// at is when to call a name: when it is due, and after a failure not before the delay of Backoff. With news that delay is no longer than apart.
 func (p *Poller) at(name string, t *Turn, news bool) time.Time {
 	switch {
 	case !t.Failed():

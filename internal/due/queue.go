@@ -1,5 +1,5 @@
-// Package due calls what is due: one call at a time on each thing, each by itself so that one that hangs delays no other, and
-// ever later after failures.
+// Package due calls what is due. There is one call at a time for each thing, calls for different things run at the same time, and after
+// failures the delay grows.
 package due
 
 import (

@@ -8,8 +8,8 @@ import (
 // Backoff is how long to wait after failures: First after one, each time twice as long, and at most Most.
 type Backoff struct{ First, Most time.Duration }
 
-// Turn is how the calls on one thing stand: there is one at a time, and after a failure a pause. The zero Turn is of one that
-// was never called on. Its owner locks it.
+// Turn is the state of the calls of one thing: one call at a time, and a pause after a failure. The zero Turn is that of a thing that was
+// never called. Its owner locks it.
 type Turn struct {
 	Begun, Ended time.Time // the last call
 
@@ -42,7 +42,7 @@ func (t *Turn) Busy() bool { return t.busy }
 // Failed tells whether the last call failed.
 func (t *Turn) Failed() bool { return t.pause > 0 }
 
-// Pardon forgets failures: the next call may be at once.
+// Pardon forgets failures, so that the next call may be made at once.
 func (t *Turn) Pardon() { t.pause = 0 }
 
 // Resume is the time before which there is to be no call, because the last one failed; zero where it did not.

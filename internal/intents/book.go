@@ -14,7 +14,7 @@ import (
 	"cadastre/internal/store"
 )
 
-// Intent is something that a holder wants authorised, of a kind I.
+// Intent is an intent of a kind I: something that a holder authorises.
 type Intent[I any] interface {
 	Owner() string   // handle of the holder
 	Compare(I) int   // among the intents of one holder, in the order of their keys; 0: the two are the same one
@@ -32,7 +32,7 @@ type Book[I Intent[I]] struct {
 	count  int
 }
 
-// Change is intents of a kind that come and go at one moment, resolved and not yet made. One that is replaced is in both lists.
+// Change is a change of intents of one kind that is resolved and not yet made. An intent that is replaced is in both lists.
 type Change[I Intent[I]] struct {
 	Added      []I
 	Removed    []I
@@ -63,7 +63,7 @@ func Load[I Intent[I]](r store.Reader, bucket store.Bucket) (*Book[I], error) {
 // Len is how many intents there are.
 func (b *Book[I]) Len() int { return b.count }
 
-// Everyone is the handles of those who have intents, in no order.
+// Everyone yields the holders that have intents, in no order.
 func (b *Book[I]) Everyone() iter.Seq[string] { return maps.Keys(b.of) }
 
 // All is all intents, in no order of their holders.
@@ -82,7 +82,7 @@ func (b *Book[I]) All() iter.Seq[I] {
 // Of is the intents of a holder, in order. It must not be changed.
 func (b *Book[I]) Of(holder string) []I { return b.of[holder] }
 
-// Find is the intent that a holder has where another would be.
+// Find is the intent in the book that is the same one as in (Compare is 0), and whether there is one.
 func (b *Book[I]) Find(in I) (I, bool) {
 	list := b.of[in.Owner()]
 	at, found := slices.BinarySearchFunc(list, in, I.Compare)
@@ -128,7 +128,7 @@ func (b *Book[I]) NextEnd() time.Time {
 	return next
 }
 
-// End resolves that the intents end whose time has come.
+// End resolves that the intents end that have come to their date.
 func (b *Book[I]) End(now time.Time) Change[I] {
 	var c Change[I]
 	for _, in := range b.ending {
@@ -140,8 +140,7 @@ func (b *Book[I]) End(now time.Time) Change[I] {
 	return c
 }
 
-// Bring resolves that a transfer brings intents. Those that are there already stay as they are, unless they would end before
-// what is brought.
+// Bring resolves that intents come with a transfer. An intent that is there already stays as it is, unless it ends before the one that comes.
 func (b *Book[I]) Bring(brought []I) Change[I] {
 	t := b.Taking()
 	for _, in := range brought {
@@ -150,7 +149,7 @@ func (b *Book[I]) Bring(brought []I) Change[I] {
 	return t.Change
 }
 
-// Taking is a change that grows by one intent after the other.
+// Taking builds a change from one intent after the other.
 type Taking[I Intent[I]] struct {
 	Change[I]
 	book  *Book[I]
@@ -160,8 +159,8 @@ type Taking[I Intent[I]] struct {
 // Taking begins a change that takes nothing yet.
 func (b *Book[I]) Taking() *Taking[I] { return &Taking[I]{book: b, fresh: map[string]int{}} }
 
-// Take adds an intent, in place of one that ends before it or, where it is renewed, of whatever is there. Of two that are taken
-// the one that lasts longer counts.
+// Take adds an intent. If the book has it already, it is replaced if that one ends earlier, or if renewed is set. If the same intent is
+// taken twice, the one with the later end counts.
 func (t *Taking[I]) Take(in I, renewed bool) {
 	key := string(in.Key())
 	at, again := t.fresh[key]
@@ -181,7 +180,7 @@ func (t *Taking[I]) Take(in I, renewed bool) {
 	}
 }
 
-// Outlasts tells whether what ends at one time ends after what ends at another; zero is never.
+// Outlasts tells whether the end a is later than the end b; zero is never.
 func Outlasts(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
 
 // Empty tells whether nothing would change.

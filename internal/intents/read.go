@@ -13,7 +13,7 @@ import (
 	"cadastre/internal/fault"
 )
 
-// What a file may have at most. All ROAs of the Internet are fewer, and fit.
+// The limits of a file. All ROAs of the Internet fit.
 const (
 	maxRows    = 1_000_000
 	maxBeside  = 100_000   // lines that have no row, or objects of JSON that are none
@@ -41,7 +41,7 @@ type Form[R any] struct {
 	Done func(row *R, line int) (comment string)
 }
 
-// File is what a file wants added, and what removed.
+// File is what a file wants added and removed.
 type File[R any] struct {
 	Add, Remove []R
 }

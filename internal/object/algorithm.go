@@ -25,7 +25,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Algorithm makes key pairs of one kind. It is named in one place so that the house can be tried with another.
+// Algorithm makes key pairs of one kind. It is named in one place so that the program can be tried with another.
 type Algorithm interface {
 	Generate() (crypto.Signer, error)
 	Name() string

@@ -1,7 +1,7 @@
-// Package payload is what the signed objects of authorities say, whatever their kind: one object, one payload.
+// Package payload is the contents of signed objects, of whatever kind: one object has one payload.
 //
-// A ROA's payload is a VRP, an ASPA's is a customer AS with its providers. Who plans, signs, compares and withdraws such
-// objects knows payloads alone. What a kind is besides is one entry of the table in ca/kinds.
+// The payload of a ROA is a VRP, that of an ASPA a customer AS with its providers. Planning, signing, comparing and withdrawing such objects
+// use only payloads. What else a kind needs is in its entry of the table in ca/kinds.
 package payload
 
 import (
@@ -41,8 +41,8 @@ type Cover int
 // The covers.
 const (
 	None  Cover = iota // it is about other resources, or says something else of them
-	Part               // it is about the same resources and more, and says less than all that the other one says
-	Whole              // it is about the same resources, and says all that the other one says
+	Part               // it is about the same resources or more, and authorises a part of what the other one does
+	Whole              // it is about the same resources or more, and authorises all that the other one does
 )
 
 // Same tells whether two payloads say the same.

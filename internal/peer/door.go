@@ -167,7 +167,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, owner shares.Owner
 		kind := fault.KindOf(err)
 		text := err.Error()
 		if kind.HTTP() >= http.StatusInternalServerError {
-			// what is wrong in this house is not for peers to read
+			// peers do not get the text of our own errors
 			d.log().Error("couldn't answer a message", "peer", handle, "protocol", protocol(d.ContentType), "error", err)
 			text = "this message could not be answered now; try again later"
 		}

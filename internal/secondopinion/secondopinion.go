@@ -81,7 +81,7 @@ func signedObject(der []byte, contentType asn1.ObjectIdentifier) error {
 }
 
 // inner turns the decoder's word on the signature over the content into an error. It knows RSA alone, so that it has
-// no say where the house runs on P-256.
+// no say where the program runs on P-256.
 func inner(valid bool, why error, ee *librpki.RPKICertificate) error {
 	if _, isRSA := ee.Certificate.PublicKey.(*rsa.PublicKey); isRSA && !valid {
 		return differ("the signature over its content is wrong: %w", why)

@@ -23,7 +23,7 @@ func DefaultBudgets() Budgets {
 	}
 }
 
-// Ledger is what principals have used of their budgets. A nil Ledger has no limits. It is safe for concurrent use.
+// Ledger keeps what principals have used of their budgets. A nil Ledger has no limits. It is safe for concurrent use.
 type Ledger struct {
 	budgets Budgets
 
@@ -58,7 +58,7 @@ func (l *Ledger) Spend(p Principal, r Resource, n float64) error {
 	return fault.New(fault.Busy, "the %s has used up its share of %s; come again in %s", p, r, b.wait(rate, n))
 }
 
-// Charge uses up n, even if that is more than is left: what something costs may be known only afterwards. Owing tells then.
+// Charge uses up n, even if less is left: what something costs may be known only afterwards. Owing tells whether too much was used.
 func (l *Ledger) Charge(p Principal, r Resource, n float64) {
 	rate, limited := l.rate(p.Kind, r)
 	if !limited {
@@ -101,7 +101,7 @@ func (l *Ledger) rate(k Kind, r Resource) (Rate, bool) {
 	return rate, limited && rate != Rate{}
 }
 
-// of is a principal's budget of a resource. mu is held.
+// of is a principal's budget of a resource. The caller holds mu.
 func (l *Ledger) of(p Principal, r Resource) *budget {
 	all := l.used[p]
 	if all == nil {

@@ -1,4 +1,4 @@
-// Package shares keeps everyone who may talk to the program from using up what all of them need.
+// Package shares limits what each of those who may send messages to the program can use up.
 //
 // There is one Ledger. It knows whose share is asked for (a Principal) and what of (a Resource), and has a budget for
 // each. Who has used up a budget is refused, with an error of kind fault.Busy that says when to come again, and nobody
@@ -24,10 +24,10 @@ type Kind int
 // principals: they share a Crowd and a part of a Pool.
 const (
 	Child        Kind = iota // a delegated CA
-	Publisher                // who publishes here
+	Publisher                // a CA that publishes here
 	Installation             // an introduced installation
-	Parent                   // a parent elsewhere, which is asked
-	Server                   // a publication server elsewhere, which is sent to
+	Parent                   // a parent elsewhere, which we ask
+	Server                   // a publication server elsewhere, which we send to
 	kinds
 )
 
@@ -49,11 +49,11 @@ type Resource int
 
 // The resources. Each is counted in units of its own.
 const (
-	Requests  Resource = iota // authentic messages; of parents and servers, what they are asked
+	Requests  Resource = iota // authentic messages; for parents and servers, our messages to them
 	Issuances                 // requests that have something certified: each costs signatures, an entry in a CRL, and a part of a serial
 	Renewals                  // a child's reserve for what must not wait: a certificate that is due, and revocations
 	CPU                       // seconds of processor time for reading its messages, and for acting on them where that is long
-	Written                   // bytes of objects, those that are replaced and withdrawn soon included
+	Written                   // bytes of objects, also those that are soon replaced or withdrawn
 	resources
 )
 

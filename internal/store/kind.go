@@ -17,14 +17,14 @@ type Kind struct {
 // Escrow is what deposits do with a kind of records.
 type Escrow struct {
 	Deposited bool   // deposits have it
-	TakenOver bool   // an installation that is made of a deposit takes it over as it is
-	Why       string // it is withheld from deposits
+	TakenOver bool   // an installation that is made from a deposit takes it over as it is
+	Why       string // why deposits do not have it
 }
 
 // What deposits do with records, besides Withheld.
 var (
 	Deposited = Escrow{Deposited: true, TakenOver: true}
-	Archived  = Escrow{Deposited: true} // an installation that is made of a deposit begins its own
+	Archived  = Escrow{Deposited: true} // an installation that is made from a deposit does not take it over
 )
 
 // Withheld is for records that deposits never have.

@@ -1,7 +1,7 @@
 // Package store keeps the state: an ordered map of keys to values in named buckets, changed by whole transactions, each
 // with a revision one higher than the last. It knows nothing of what it keeps.
 //
-// It is trusted: whoever can change the store can have anything certified. It holds no key in the clear.
+// It is trusted: who can change the store can have anything certified. It has no key in the clear.
 package store
 
 import "iter"
@@ -9,7 +9,7 @@ import "iter"
 // Revision numbers the committed states of a store, from 1.
 type Revision uint64
 
-// Any is given to Update by one who does not care which revision the change lands on.
+// Any is the argument of Update for a change that fits every revision.
 const Any Revision = 0
 
 // Record is a key with its value.
@@ -17,8 +17,8 @@ type Record struct{ Key, Value []byte }
 
 // Reader sees one committed state. What it returns must not be changed nor kept beyond the transaction.
 //
-// A read can fail: a record is damaged, or the store is out of reach. A failed read fails its whole transaction, so that
-// an error that nobody looked at is not lost: View returns it, and Update keeps nothing.
+// A read can fail: a record is damaged, or the store cannot be reached. A failed read fails its whole transaction, even if its error was
+// ignored: View returns it, and Update keeps nothing.
 type Reader interface {
 	// Get returns the value of a key, nil where there is none.
 	Get(bucket Bucket, key []byte) ([]byte, error)
@@ -40,8 +40,8 @@ type Writer interface {
 type Store interface {
 	// View shows one committed state to fn.
 	View(fn func(Reader) error) error
-	// Update makes one revision out of what fn does, and returns it. When expect is not Any and not the current
-	// revision, nothing is done and the error is of kind Conflict. fn must not sign, wait or talk to anyone.
+	// Update makes one revision of what fn does, and returns its number. If expect is not Any and not the current revision, it does
+	// nothing and fails with Conflict. Fn must not sign, wait, or use the network.
 	Update(expect Revision, fn func(Writer) error) (Revision, error)
 	// Revision is the newest committed revision.
 	Revision() Revision
