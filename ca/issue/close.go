@@ -15,8 +15,7 @@ import (
 	"cadastre/internal/payload"
 )
 
-// Close makes the CRLs and manifests of a signed batch, on top of all that was committed by now. Nothing is visible or
-// stored when it returns.
+// Close makes the CRLs and manifests of a signed batch, on top of all that is committed now. It stores and publishes nothing.
 func (s *Signed) Close(ctx context.Context) (*Batch, error) {
 	var tasks []func() error
 	for _, name := range slices.SortedFunc(maps.Keys(s.Changes), issued.Name.Compare) {
@@ -36,7 +35,7 @@ func (s *Signed) Close(ctx context.Context) (*Batch, error) {
 	return s.Batch, inParallel(tasks)
 }
 
-// rebase puts a change on top of what is kept of its authority now.
+// rebase puts a change on top of the records of its authority as they are now.
 func (c *Change) rebase(house House, at time.Time) error {
 	if c.Created {
 		return nil
@@ -60,8 +59,8 @@ func (c *Change) rebase(house House, at time.Time) error {
 	return nil
 }
 
-// waitForNewSecond waits until the authority's next manifest can have a later thisUpdate than the last, which readers
-// insist on. Times in signed objects are whole seconds; that begin in the past leaves room for many in one second.
+// waitForNewSecond waits until the authority's next manifest can have a later thisUpdate than the last one: relying parties demand that.
+// Times in signed objects are whole seconds. Since thisUpdate is in the past (issued.Backdate), there is room for many manifests in a second.
 func (b *batcher) waitForNewSecond(ctx context.Context, c *Change) error {
 	wait := b.thisUpdate(c).Sub(b.Now)
 	if wait <= 0 {
@@ -85,7 +84,7 @@ func (b *batcher) thisUpdate(c *Change) time.Time {
 	return at
 }
 
-// finish makes an authority's next CRL and manifest, over its products as they will be.
+// finish makes an authority's next CRL and manifest, for its products as they will be.
 func (b *batcher) finish(c *Change, oneTime crypto.Signer) error {
 	c.settle(b.Now)
 	own := &c.Next.Authority
@@ -132,7 +131,7 @@ func (b *batcher) replaceManifest(c *Change) {
 	c.Next.Revoked = append(c.Next.Revoked, c.Revoked[before:]...)
 }
 
-// settle computes the products and revocations as they will be. What it starts from is shared and left alone.
+// settle computes the products and revocations as they will be. It does not change the records that it starts from, which are shared.
 func (c *Change) settle(now time.Time) {
 	products := make(map[string]issued.Product, len(c.Next.Products)+len(c.Added))
 	maps.Copy(products, c.Next.Products)
@@ -159,7 +158,7 @@ func (c *Change) settle(now time.Time) {
 	}
 }
 
-// Meant is the payloads of an authority's objects of a kind as text, sorted, each once.
+// Meant lists the payloads of an authority's objects of a kind as text, sorted, without duplicates.
 func (c *Change) Meant(kind payload.Kind) []string {
 	return payload.Texts(slices.DeleteFunc(c.Next.Payloads(), func(p payload.Payload) bool { return p.Kind() != kind }))
 }

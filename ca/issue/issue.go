@@ -1,5 +1,5 @@
-// Package issue makes bytes of a plan's updates: it signs certificates and signed objects, and closes each authority with a CRL and a
-// manifest. It takes no decision, and keeps nothing: what comes of a batch is a value that its caller checks and commits.
+// Package issue makes objects from the updates of a plan: it signs certificates and signed objects, and then a CRL and a manifest for each
+// authority. It takes no decisions and stores nothing: the result is a Batch that the caller checks and commits.
 package issue
 
 import (
@@ -21,14 +21,14 @@ import (
 	"cadastre/internal/payload"
 )
 
-// House is what issuing needs of those who keep records and keys. It is safe for concurrent use.
+// House is what issuing needs of the engine: records and keys. It is safe for concurrent use.
 type House interface {
-	New(authority issued.Name) issued.Authority             // the record of one that is to be: where it stands and publishes
+	New(authority issued.Name) issued.Authority             // the record of a new authority: its issuer and where it publishes
 	Read(authority issued.Name) (*issued.Records, error)    // nil where there is none
 	Kind(holder string) holdings.Kind                       // of an organisation
 	Place(authority issued.Name) *issued.Place              // where a delegated CA asked to publish; nil where the key is ours
-	Received(authority issued.Name) *Received               // what a parent elsewhere certified; nil where nothing is
-	Unsent(authority *issued.Authority) bool                // it publishes at a server that does not have all of it
+	Received(authority issued.Name) *Received               // the certificate from a parent elsewhere; nil where there is none
+	Unsent(authority *issued.Authority) bool                // it publishes at a server elsewhere that does not have all of it
 	Key(authority *issued.Authority) (crypto.Signer, error) // its long-lived key
 	OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error)
 }
@@ -42,15 +42,15 @@ type Received struct {
 	Expires   time.Time
 }
 
-// Change is what becomes of one authority in a batch: its record and products, first as they were when the batch was
-// signed and, once it is closed, as they will be. A change with Gone set ends the authority.
+// Change is the change of one authority in a batch: its record and products. They are as they were when the batch was signed and, after
+// Close, as they will be. A change with Gone set ends the authority.
 type Change struct {
 	Next      *issued.Records
 	Key       crypto.Signer // the authority's own
 	Created   bool
 	Gone      bool
 	Certified bool // its certificate is a new one
-	Shed      bool // it gave one below it less, or withdrew a signed object
+	Shed      bool // it issued a smaller certificate, or withdrew a signed object
 	Touched   bool // it makes a new CRL and manifest
 
 	Added   []issued.Product
@@ -65,7 +65,7 @@ type Batch struct {
 	Changes map[issued.Name]*Change
 }
 
-// batcher makes one batch: it signs, and touches no state.
+// batcher makes one batch. It signs, and changes no state.
 type batcher struct {
 	*Batch
 	house  House
@@ -74,15 +74,14 @@ type batcher struct {
 	tasks  []func() error
 }
 
-// Signed is a batch whose certificates and ROAs are signed, and whose CRLs and manifests are not. What it was signed
-// from may be one batch old when it is closed.
+// Signed is a batch whose certificates and signed objects are made, and whose CRLs and manifests are not. When it is closed, one more batch
+// may have been committed than when it was signed.
 type Signed struct {
 	*batcher
 	oneTime *stock // the keys for its manifests
 }
 
-// Sign signs the certificates and signed objects that the updates ask for. It can run beside the closing and committing of the
-// batch before it.
+// Sign signs the certificates and signed objects that the updates ask for. It may run while the batch before it is closed and committed.
 func Sign(ctx context.Context, house House, policy *issued.Policy, updates []plan.Update, now time.Time) (*Signed, error) {
 	b := &batcher{Batch: &Batch{Now: now, Changes: map[issued.Name]*Change{}}, house: house, policy: policy}
 	stock, err := oneTimeKeys(ctx, house, updates)
@@ -145,7 +144,7 @@ func inParallel(tasks []func() error) error {
 	return <-failed
 }
 
-// change is the change of an authority that exists, or is being made in this batch.
+// change is the Change of an authority that exists, or is created in this batch.
 func (b *batcher) change(name issued.Name) (*Change, error) {
 	if c := b.Changes[name]; c != nil {
 		return c, nil
@@ -163,7 +162,7 @@ func (b *batcher) change(name issued.Name) (*Change, error) {
 	return c, nil
 }
 
-// create begins a new authority: with a key of the stock, or with that which a delegated CA asked to have certified.
+// create begins the Change of a new authority, with a key of the stock or, for a delegated CA, the key that it asked to have certified.
 func (b *batcher) create(name issued.Name, stock *stock) error {
 	next := &issued.Records{Authority: b.house.New(name)}
 	c := &Change{Next: next, Created: true, Files: map[string][]byte{}}
@@ -244,13 +243,13 @@ func (b *batcher) withdraw(c *Change, p issued.Product) {
 	c.Files[b.policy.Place(&c.Next.Authority)+p.Name] = nil
 }
 
-// release does so with a product whose file is another authority's from now on.
+// release does the same, but leaves the file: another authority of the same folder writes it from now on.
 func (b *batcher) release(c *Change, p issued.Product) {
 	c.Removed = append(c.Removed, p)
 	b.revokeSerial(c, p.Serial, p.Expires)
 }
 
-// adopt takes up the certificate that a parent outside the tree issued.
+// adopt has an authority go by the certificate that a parent elsewhere issued.
 func (b *batcher) adopt(c *Change, got *Received) {
 	own := &c.Next.Authority
 	own.Names(got.Resources, b.Now, b.Now.Add(-b.policy.Soak))
@@ -265,7 +264,7 @@ func (b *batcher) revokeSerial(c *Change, serial *big.Int, expires time.Time) {
 	}
 }
 
-// revoke ends an authority below c: its certificate is revoked, and all that it published withdrawn.
+// revoke ends an authority below c: its certificate is revoked, and all that it published is withdrawn.
 func (b *batcher) revoke(c *Change, name issued.Name) error {
 	child, err := b.change(name)
 	if err != nil {
@@ -276,7 +275,7 @@ func (b *batcher) revoke(c *Change, name issued.Name) error {
 	return nil
 }
 
-// end withdraws all that an authority published. What a delegated CA published is its own business.
+// end withdraws all that an authority published. What a delegated CA published is not withdrawn.
 func (b *batcher) end(c *Change) {
 	c.Gone, c.Touched = true, false
 	if c.Next.Delegated != nil || c.Next.Awaits() {
@@ -290,8 +289,8 @@ func (b *batcher) end(c *Change) {
 	c.Files[place+c.Next.CRLName()] = nil
 }
 
-// certify issues a certificate for what an authority is to name; one that replaces another has its name, and the other is
-// revoked. Place is where a delegated CA publishes, as it asked last.
+// certify issues a certificate to an authority. If it replaces another one it has the same file name, and the other is revoked. Place is where
+// a delegated CA publishes, by its last request.
 func (b *batcher) certify(c, child *Change, place *issued.Place, l issued.Lifetime) error {
 	sub := &child.Next.Authority
 	if place != nil {
@@ -299,7 +298,7 @@ func (b *batcher) certify(c, child *Change, place *issued.Place, l issued.Lifeti
 	}
 	name := sub.CertificateName()
 	if old, replaces := c.Next.Products[name]; replaces {
-		if old.Says != sub.Name { // a source of chance that repeats itself; the next key is another
+		if old.Says != sub.Name { // two keys with one identifier: the source of randomness repeats itself
 			return fault.New(fault.Internal, "the key that was made for %s is that of %s, whose certificate would be replaced", sub.Name, old.Says)
 		}
 		b.revokeSerial(c, old.Serial, old.Expires)
@@ -358,7 +357,7 @@ func (b *batcher) place(a *issued.Authority, name string) object.Place {
 	return object.Place{Issuer: a.KeyID, IssuerName: a.Subject, CRL: place + a.CRLName(), Issued: a.CertificateURI, Object: place + name}
 }
 
-// add notes what a task made.
+// add adds the product of a task to a change.
 func (b *batcher) add(c *Change, der []byte, p issued.Product) {
 	p.Hash = sha256.Sum256(der)
 	uri := b.policy.Place(&c.Next.Authority) + p.Name

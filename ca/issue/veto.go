@@ -8,8 +8,8 @@ import (
 	"cadastre/internal/secondopinion"
 )
 
-// The second opinion decodes what was just signed and compares it with what was meant. It can only veto. That of signed objects with
-// a payload is in the table of kinds.
+// The second opinion decodes what was just signed, and compares it with what was meant. It can only refuse. For signed objects with a payload
+// it is in the table of kinds.
 
 func vetoCertificate(uri string, der []byte, c *object.Certificate) error {
 	return secondopinion.Check(uri, der, secondopinion.Certificate{

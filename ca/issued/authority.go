@@ -1,4 +1,4 @@
-// Package issued is the records of what is issued: authorities, their products, and what they revoked.
+// Package issued keeps the records of what is issued: authorities, their products, and what they revoked.
 package issued
 
 import (
@@ -10,28 +10,28 @@ import (
 	"cadastre/internal/payload"
 )
 
-// Authority is what is kept of a CA: its key, its certificate, and how far its manifests have come. What it issued are
-// its products. Of a delegated CA's key only the certificate is kept, which its issuer's manifest lists.
+// Authority is the record of a CA: its key, its certificate, and its newest manifest. Its Products are other records. If the key is a
+// delegated CA's, there is only the certificate, which its issuer's manifest lists.
 type Authority struct {
 	Name       Name                 // among the authorities
 	Holder     string               // the organisation, or AnchorHolder
 	Issuer     Name                 // the issuing authority; the anchor's is itself
-	Repository string               // handle of the registry in whose repository it publishes, or name of the mirror of another's
-	Base       string               `json:",omitempty"` // of another's repository: the folder that is ours there
-	Notify     string               `json:",omitempty"` // of another's repository: its notification file
-	Path       string               // its folder there
+	Repository string               // handle of the registry in whose repository it publishes, or name of the mirror of a remote repository
+	Base       string               `json:",omitempty"` // in a remote repository: the folder that is ours there
+	Notify     string               `json:",omitempty"` // in a remote repository: its notification file
+	Path       string               // its folder in the repository
 	Delegated  *Place               `json:",omitempty"` // where it publishes, when its key is not ours
 	KeyID      object.KeyIdentifier // of its key
 	KeyInfo    []byte               // SubjectPublicKeyInfo
-	Subject    []byte               `json:",omitempty"` // its name in its certificate, DER, where a parent outside the tree chose it
+	Subject    []byte               `json:",omitempty"` // its name in its certificate, DER, if a parent elsewhere chose it
 
 	Certified      inr.Set   // what its certificate names
 	CertificateURI string    // where that certificate is published
 	CertSerial     *big.Int  // of that certificate
 	CertExpires    time.Time // notAfter of that certificate
-	Certificated   time.Time `json:",omitzero"`         // when it was issued or, from outside, taken
-	Grown          []Growth  `json:"Growths,omitempty"` // when it got more, the oldest first, as long as that soaks
-	Shed           time.Time `json:",omitzero"`         // when the authority last gave one below it less, or withdrew a signed object
+	Certificated   time.Time `json:",omitzero"`         // when it was issued or, if it is from a parent elsewhere, adopted
+	Grown          []Growth  `json:"Growths,omitempty"` // its growths that still soak, the oldest first
+	Shed           time.Time `json:",omitzero"`         // when the authority last issued a smaller certificate, or withdrew a signed object
 
 	Number         uint64    // of the newest manifest and of the CRL beside it
 	ThisUpdate     time.Time // of both
@@ -39,18 +39,18 @@ type Authority struct {
 	ManifestSerial *big.Int  // of the manifest's EE certificate
 
 	Objects int `json:"ROAs"` // how many signed objects with a payload it has issued and not withdrawn
-	// Kinds is how many of them are of each kind. Nil in records of before there were several: all are ROAs.
+	// Kinds is how many of them are of each kind. It is nil in records of older versions: then all are ROAs.
 	Kinds       map[payload.Kind]int `json:",omitempty"`
 	FirstObject time.Time            `json:"FirstROA"` // when the first of them ends; zero where it has none
 }
 
-// Growth is that a certificate got more.
+// Growth records that a certificate got more resources.
 type Growth struct {
 	At     time.Time
-	Before inr.Set // what it had named before, and names still
+	Before inr.Set // what it named before and after
 }
 
-// Place is where a delegated CA publishes, as its request for a certificate said (RFC 6487, section 4.8.8.1).
+// Place is the publication point of a CA, as in the subject information access of its certificate (RFC 6487, section 4.8.8.1).
 type Place struct {
 	Repository string // caRepository, rsync
 	Manifest   string // rpkiManifest, rsync
@@ -71,7 +71,7 @@ type Records struct {
 	Revoked  []Revocation
 }
 
-// PublicKey is the authority's.
+// PublicKey is the authority's public key.
 func (a *Authority) PublicKey() object.PublicKey {
 	return object.PublicKey{Info: a.KeyInfo, ID: a.KeyID}
 }
@@ -88,8 +88,8 @@ func (a *Authority) CertificateName() string { return a.KeyID.FileName() + ".cer
 // Awaits tells whether the authority has no certificate yet.
 func (a *Authority) Awaits() bool { return a.CertSerial == nil }
 
-// Names notes what the authority's certificate names from now on, and what it named before, which readers may hold still:
-// what it got until the time known, they all know.
+// Names notes what the authority's certificate names from now on, and what it named before, which some readers may still hold. Growths until
+// the time known are forgotten: all readers have seen them.
 func (a *Authority) Names(resources inr.Set, now, known time.Time) {
 	var grown []Growth
 	for _, g := range a.Grown {

@@ -12,8 +12,8 @@ import (
 	"cadastre/roa"
 )
 
-// Index has every authority's record in memory, with its deadlines, and the products of those that were looked at of late. It is in
-// step with what is committed, and safe for concurrent use. Its lock is taken while that of whoever asks is held, never the other way.
+// Index has every authority's record in memory, with its deadlines, and the products of authorities that were read lately. It agrees with
+// what is committed, and is safe for concurrent use. Callers may hold their own lock while they use it; it never takes theirs.
 type Index struct {
 	store  store.Store
 	policy *Policy
@@ -22,9 +22,9 @@ type Index struct {
 	mu        sync.Mutex // guards what follows
 	known     map[Name]*Records
 	clocks    map[Name]clock
-	deadlines due.Queue[Name]   // a time before which nothing of an authority falls due
+	deadlines due.Queue[Name]   // for each authority, a time before which nothing of it is due
 	of        map[string][]Name // by organisation: its authorities, sorted
-	borders   map[string]Name   // by the URI of its certificate: an authority that is another's, or has its certificate from another
+	borders   map[string]Name   // by the URI of their certificate: delegated CAs, and authorities certified by parents elsewhere
 }
 
 // clock is what the index has of one authority.
@@ -36,7 +36,7 @@ type clock struct {
 // keptKnown is how many authorities are kept in memory with their products.
 const keptKnown = 20_000
 
-// NewIndex is an index of what a store has, to be loaded. Kind is that of an organisation.
+// NewIndex makes an index of a store; Load fills it. Kind returns the kind of an organisation.
 func NewIndex(st store.Store, policy *Policy, kind func(holder string) holdings.Kind) *Index {
 	return &Index{store: st, policy: policy, kind: kind, known: map[Name]*Records{}, clocks: map[Name]clock{}, of: map[string][]Name{}, borders: map[string]Name{}}
 }
@@ -51,7 +51,7 @@ func (x *Index) Load() error {
 	})
 }
 
-// Read is all that is kept of an authority, nil where there is none. It must not be changed.
+// Read is all records of an authority; nil where there is none. They must not be changed.
 func (x *Index) Read(authority Name) (*Records, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -85,7 +85,7 @@ func (x *Index) Authority(authority Name) *Authority {
 	return nil
 }
 
-// Any tells whether a record is as asked for. The index's lock is held meanwhile.
+// Any tells whether is returns true for some record. It is called with the index's lock held.
 func (x *Index) Any(is func(*Authority) bool) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -131,15 +131,15 @@ func (x *Index) Counts() map[payload.Kind]int {
 	return counts
 }
 
-// Of is the names of an organisation's authorities, sorted. It must not be changed.
+// Of lists the names of an organisation's authorities, sorted. The list must not be changed.
 func (x *Index) Of(holder string) []Name {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.of[holder]
 }
 
-// Border is the authority at the URI of whose certificate our part of the tree ends: a delegated CA, or one whose certificate a
-// parent elsewhere issued; nil where it is none of these.
+// Border is the authority whose certificate is at a URI, if our part of the RPKI ends there: a delegated CA, or an authority certified by a
+// parent elsewhere; else nil.
 func (x *Index) Border(uri string) *Authority {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -149,7 +149,7 @@ func (x *Index) Border(uri string) *Authority {
 	return nil
 }
 
-// Roots is where the certificates are that authorities have from parents elsewhere.
+// Roots lists the URIs of the certificates that authorities have from parents elsewhere.
 func (x *Index) Roots() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -162,14 +162,14 @@ func (x *Index) Roots() []string {
 	return uris
 }
 
-// Note takes up an authority's record that was committed.
+// Note takes a committed record of an authority into the index.
 func (x *Index) Note(a *Authority) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.note(a)
 }
 
-// Keep takes up all that was committed of an authority.
+// Keep takes all committed records of an authority into the index.
 func (x *Index) Keep(is *Records) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -177,7 +177,7 @@ func (x *Index) Keep(is *Records) {
 	x.note(&is.Authority)
 }
 
-// Drop forgets an authority that is no more.
+// Drop removes an authority that has ended.
 func (x *Index) Drop(name Name) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -195,7 +195,7 @@ func (x *Index) Drop(name Name) {
 	x.deadlines.Set(name, time.Time{})
 }
 
-// note does so with the index's lock held.
+// note is Note; the caller holds the index's lock.
 func (x *Index) note(a *Authority) {
 	if was, exists := x.clocks[a.Name]; exists {
 		delete(x.borders, was.CertificateURI)
@@ -212,7 +212,7 @@ func (x *Index) note(a *Authority) {
 	x.deadlines.Set(a.Name, own.notBefore(x.policy))
 }
 
-// notBefore is a time before which nothing of an authority falls due, whatever its issuer does.
+// notBefore is a time before which nothing of an authority is due, whatever its issuer does.
 func (own *clock) notBefore(p *Policy) time.Time {
 	at := p.ManifestDue(&own.Authority)
 	if !own.FirstObject.IsZero() {
@@ -244,12 +244,12 @@ func (x *Index) dueAt(name Name, issuerSigns bool) time.Time {
 	return at
 }
 
-// seemedDue is when something that seemed due and was not is looked at anew.
+// seemedDue is after how long an authority is looked at again that had come to notBefore and had nothing due.
 const seemedDue = time.Hour
 
-// Due is the organisations of authorities of which something is due now, and when the next may fall due; zero where that is not known,
-// or some are due. Signs tells whether anything can be signed with an authority's key; of whose organisation waits is told it
-// is looked at again in a minute. Both are asked while the index's lock is held.
+// Due lists the organisations of authorities of which something is due now. Next is when something may be due; zero where that is not known,
+// or something is due now. Signs tells whether an authority's key is at hand. If waits returns true for an organisation, it is looked at
+// again in a minute. Both are called with the index's lock held.
 func (x *Index) Due(now time.Time, signs func(Name) bool, waits func(holder string) bool) (holders []string, next time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -273,8 +273,8 @@ func (x *Index) Due(now time.Time, signs func(Name) bool, waits func(holder stri
 	return holders, next
 }
 
-// First is when the first thing of all ends to be valid, and whose it is. That over all authorities is that over every chain of the
-// tree, since each chain is made of authorities and their products.
+// First is the first time at which an object ceases to be valid, and the authority whose it is. It is the minimum over all authorities. That
+// is also the minimum over every chain of the tree, since each chain is made of authorities and their products.
 func (x *Index) First() (at time.Time, whose Name) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

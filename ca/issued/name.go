@@ -25,7 +25,7 @@ const AnchorHolder = "#anchor"
 var (
 	// Anchor is the name of the trust anchor among the authorities.
 	Anchor = Name{Holder: AnchorHolder}
-	// Outside stands for the issuer of what a parent outside the tree certified.
+	// Outside stands, as an issuer, for all parents elsewhere.
 	Outside = Name{Holder: "#outside"}
 )
 
@@ -69,7 +69,7 @@ func (n Name) At(generation int) Name {
 	return Name{Holder: n.Holder, Source: n.Source, Generation: generation}
 }
 
-// IsZero tells whether it is nobody's name.
+// IsZero tells whether it is the zero name.
 func (n Name) IsZero() bool { return n == Name{} }
 
 // Compare orders names as their texts.

@@ -22,7 +22,7 @@ type Policy struct {
 	ServiceBase string
 
 	ManifestLife  time.Duration // from now to the nextUpdate of manifest and CRL
-	ManifestSlack time.Duration // what is left of it when they are made anew: how long a failure may last unharmed
+	ManifestSlack time.Duration // what is left of it when they are made anew: so long may a failure last without harm
 	Jitter        time.Duration // up to this much is added to ManifestLife, so that not all fall due at once
 	Grid          time.Duration // manifests are made anew at whole multiples of it, so that few serials carry many
 
@@ -30,15 +30,15 @@ type Policy struct {
 
 	Root, Registry, Holder, ROA Lifetime
 
-	Soak   time.Duration // what one repository says is built on, or taken back, in another this much later
-	Notice time.Duration // how long a delegated CA has to shed what its organisation lost
+	Soak   time.Duration // the time in which relying parties are expected to fetch what was published
+	Notice time.Duration // the time that a delegated CA has to withdraw what rests on lost resources
 
 	ParentClasses int // resource classes that are taken from one parent outside the tree; each makes authorities, 0: no limit
 
 	Silence time.Duration // a delegated CA with no valid manifest for so long has its certificates revoked
 
 	Brake       float64       // the share of VRPs, holders or addresses that may be taken away within BrakeWindow without a code
-	BrakeWindow time.Duration // how long what was taken away counts with what is decided then
+	BrakeWindow time.Duration // for how long a loss is weighed together with later decisions
 }
 
 // Lifetime is how long a certificate lives, and how long before its end it is made anew.
@@ -53,8 +53,8 @@ const (
 // AnchorLife is the life of the trust anchor's own certificate. Relying parties hold its key, not its certificate.
 var AnchorLife = Lifetime{Life: 20 * year, Lead: 10 * year}
 
-// DefaultPolicy is what init writes. Each level lives at least as long, when it is made anew, as what is below it
-// lives at the longest, so that a renewal is rarely cut short by the issuer's own end.
+// DefaultPolicy is the policy that 'cadastre init' writes. When a certificate is made anew, its rest is at least as long as the longest life
+// of what is below it, so renewals are rarely cut short by the issuer's end.
 func DefaultPolicy() Policy {
 	return Policy{
 		Algorithm:     object.RSA,
@@ -79,7 +79,7 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// Backdate is how far in the past what is signed begins, for readers whose clocks are slow.
+// Backdate is how far in the past the validity of signed objects begins, for readers whose clocks are behind.
 const Backdate = 5 * time.Minute
 
 // LifetimeOf is that of an organisation's certificate.
@@ -94,7 +94,8 @@ func (p *Policy) LifetimeOf(kind holdings.Kind) Lifetime {
 	}
 }
 
-// ManifestLifeOf is how long the manifest numbered n of an authority lives: a little more or less for each.
+// ManifestLifeOf is how long the manifest numbered n of an authority lives, and how much is left when it is made anew. Up to Jitter is added
+// to the life, a different amount for each.
 func (p *Policy) ManifestLifeOf(authority Name, n uint64) (life, slack time.Duration) {
 	if authority == Anchor {
 		return p.AnchorManifestLife, p.AnchorManifestSlack
@@ -107,13 +108,13 @@ func (p *Policy) ManifestLifeOf(authority Name, n uint64) (life, slack time.Dura
 	return p.ManifestLife + jitter.Truncate(time.Second), p.ManifestSlack
 }
 
-// PathOf is the folder of something below its registry's module: opaque, and the same for good.
+// PathOf is the folder of an authority or publisher below its registry's module. It is opaque and never changes.
 func PathOf(installation, name string) string {
 	h := sha256.Sum256([]byte(installation + "/" + name))
 	return hex.EncodeToString(h[:8])
 }
 
-// Place is where an authority's folder is.
+// Place is the rsync URI of an authority's folder.
 func (p *Policy) Place(a *Authority) string {
 	switch {
 	case a.Delegated != nil:
@@ -149,9 +150,8 @@ func (p *Policy) Notify(registry string) string { return p.RRDPBase + registry +
 // AnchorURI is the trust anchor's certificate over rsync.
 func (p *Policy) AnchorURI() string { return p.RsyncBase + "ta/ta.cer" }
 
-// ManifestDue is when an authority's manifest and CRL are to be made anew. It is zero, which is never, while they last as
-// long as the authority's certificate, since it is then the issuer's turn first, and where it makes none: its key is
-// elsewhere, or it has no certificate yet.
+// ManifestDue is when an authority's manifest and CRL are to be made anew. It is zero, which means never, if they end with the authority's
+// certificate, which has to be renewed first; and if the authority has none, since its key is elsewhere or it has no certificate yet.
 func (p *Policy) ManifestDue(a *Authority) time.Time {
 	if a.NextUpdate.IsZero() || !a.NextUpdate.Before(a.CertExpires) {
 		return time.Time{}
@@ -160,9 +160,8 @@ func (p *Policy) ManifestDue(a *Authority) time.Time {
 	return a.NextUpdate.Add(-slack).Truncate(p.Grid)
 }
 
-// DueAt is when something that ends at expires is to be made anew: when its lead begins. It is zero, which is never,
-// while a new one would not last noticeably longer because the issuer's own end is what cuts it short; it is then the
-// issuer's turn first.
+// DueAt is when something that ends at expires is to be made anew: when its lead begins. It is zero, which means never, if a new one would
+// not last noticeably longer, since the issuer's certificate ends before: then that has to be renewed first.
 func (l Lifetime) DueAt(expires, issuerExpires time.Time) time.Time {
 	if issuerExpires.Sub(expires) < Day {
 		return time.Time{}
@@ -204,5 +203,5 @@ type Addresses struct {
 	RsyncBase string `json:"rsync_base"`
 }
 
-// Addresses is where it has things published.
+// Addresses is the policy's part about where the installation publishes.
 func (p *Policy) Addresses() Addresses { return Addresses{p.RRDPBase, p.RsyncBase} }

@@ -20,8 +20,7 @@ type Product struct {
 	Expires time.Time
 }
 
-// Says is what a product says. It is one of two: the Name of the authority that a certificate certifies, or the
-// payload.Payload of a signed object.
+// Says is what a product says: for a certificate the Name of the authority that it certifies, for a signed object its payload.Payload.
 type Says interface{ String() string }
 
 // Certifies is the authority that a certificate certifies; false for a signed object.
@@ -73,7 +72,7 @@ func (p *Product) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// ObjectNames is the file names of the signed objects that have a payload, sorted.
+// ObjectNames lists the file names of the signed objects that have a payload, sorted.
 func (r *Records) ObjectNames() []string {
 	var names []string
 	for name, product := range r.Products {
@@ -85,7 +84,7 @@ func (r *Records) ObjectNames() []string {
 	return names
 }
 
-// Payloads is what the signed objects say, in no order.
+// Payloads lists the payloads of the signed objects, in no order.
 func (r *Records) Payloads() []payload.Payload {
 	var list []payload.Payload
 	for _, product := range r.Products {

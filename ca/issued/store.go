@@ -7,7 +7,7 @@ import (
 	"cadastre/internal/store"
 )
 
-// here is why deposits do not have what was issued.
+// here is the reason why deposits do not have what was issued.
 var here = store.Withheld("what was issued with keys that the successor doesn't have: the objects themselves are deposited")
 
 // The buckets.
@@ -18,10 +18,10 @@ var (
 	Keys        = store.Declare("key", "ca", store.Withheld("private keys, sealed")) // hex of the key identifier -> sealed private key
 )
 
-// Within is where something of an authority is in a bucket.
+// Within is the key, in a bucket, of a record of an authority.
 func Within(authority Name, name string) []byte { return []byte(authority.String() + "\x00" + name) }
 
-// Read reads all that is kept of an authority; nil where there is none.
+// Read reads all records of an authority; nil where there is none.
 func Read(r store.Reader, authority Name) (*Records, error) {
 	a, err := store.Value[Authority](r, Authorities, []byte(authority.String()))
 	if a == nil || err != nil {
@@ -43,7 +43,7 @@ func Put(w store.Writer, a *Authority) error {
 	return store.PutValue(w, Authorities, []byte(a.Name.String()), a)
 }
 
-// Erase takes an authority and everything of it out of the store, its key included.
+// Erase removes an authority with all its records from the store, its key included.
 func Erase(w store.Writer, a *Authority) error {
 	for _, bucket := range []store.Bucket{Products, Revoked} {
 		var keys [][]byte
@@ -65,13 +65,13 @@ func Erase(w store.Writer, a *Authority) error {
 	return w.Delete(Authorities, []byte(a.Name.String()))
 }
 
-// Change is what becomes of an authority's records.
+// Change is a change of an authority's records.
 type Change struct {
 	Next    *Authority
 	Added   []Product
 	Removed []Product
 	Revoked []Revocation // new ones
-	Closed  bool         // it has a new CRL
+	Closed  bool         // the authority has a new CRL
 	Sealed  []byte       // the sealed key of an authority that is new; nil for none
 }
 

@@ -12,8 +12,8 @@ import (
 	"cadastre/internal/payload"
 )
 
-// Snapshot is a View of a ledger, of what holders want, of what is issued, and of what peers said, all of one moment. Whoever
-// makes one sees to it that nothing of it changes while it is used; it is of no use after. It is used by one goroutine.
+// Snapshot is a View of a ledger, of intents, of what is issued, and of what peers asked for and gave, all as of one moment. The caller makes
+// sure that nothing of it changes while it is used, and does not use it later. It is used by one goroutine.
 type Snapshot struct {
 	Now     time.Time
 	Policy  *issued.Policy
@@ -24,16 +24,16 @@ type Snapshot struct {
 	Rolls   Rolls
 
 	AnchorOffline bool                         // nothing can be signed with the trust anchor's key
-	Quarantined   func(holder string) bool     // its work failed, and it is not tried again yet
-	Behind        func(*issued.Authority) bool // what it published last has not reached the server that it publishes at
+	Quarantined   func(holder string) bool     // the holder's work failed, and is not to be tried again yet
+	Behind        func(*issued.Authority) bool // the server elsewhere that it publishes at does not have all of it
 
 	failure error
 }
 
-// Intents is what holders want.
+// Intents has the intents of holders.
 type Intents interface {
 	Wants(holder string) int // how many intents a holder has
-	// Authorised is what the signed objects of a holder are to say while it has holding, of which a part is leaving.
+	// Authorised lists the payloads that a holder's signed objects are to have while it has holding, of which leaving is about to leave.
 	Authorised(holder string, holding, leaving inr.Set) []payload.Payload
 }
 
@@ -57,26 +57,26 @@ type Peers interface {
 type Request struct {
 	At      time.Time    // when it asked last
 	Place   issued.Place // where it publishes
-	Granted inr.Set      // what it could have when it asked last, as far as it wanted it
+	Granted inr.Set      // what it could have when it asked last, within the limits of its request
 }
 
-// Received is what a parent elsewhere certified for an authority.
+// Received is the certificate that a parent elsewhere issued to an authority.
 type Received struct {
 	Serial    *big.Int
 	Resources inr.Set
 }
 
-// Notice is the time that a delegated CA has to shed what its organisation lost.
+// Notice is the time that a delegated CA has to withdraw what rests on the resources that its organisation lost.
 type Notice struct {
 	Holder string
 	Lost   inr.Set
 	Until  time.Time
 }
 
-// Err is what went wrong when something of the store was read; a plan that was made meanwhile is good for nothing.
+// Err is the first error of a read from the store. If there is one, a plan that was made from the snapshot must not be used.
 func (s *Snapshot) Err() error { return s.failure }
 
-// Authorities is the names of all that an organisation has or is to have, sorted.
+// Authorities lists the names of all authorities that an organisation has or is to have, sorted.
 func (s *Snapshot) Authorities(holder string) []issued.Name {
 	if holder == issued.AnchorHolder {
 		return []issued.Name{issued.Anchor}
@@ -102,7 +102,7 @@ func (s *Snapshot) Authorities(holder string) []issued.Name {
 // Active is the generation of an authority's line that issues.
 func (s *Snapshot) Active(n issued.Name) issued.Name { return s.Rolls.Active(n) }
 
-// Parent is the authority that certifies another: the active one of the organisation above it, by way of the same source.
+// Parent is the authority that certifies another: the active one of the organisation above it, for the same source.
 func (s *Snapshot) Parent(n issued.Name) issued.Name {
 	if n.Source != "" && s.sourcedAt(n.Source) == n.Holder {
 		return issued.Outside
@@ -149,8 +149,8 @@ func (s *Snapshot) Kind(authority issued.Name) holdings.Kind {
 	return o.Kind
 }
 
-// Entitled is what the certificate of an authority is to name: what the organisation holds by way of the authority's
-// source. What those below may still have for the time of their notice stays.
+// Entitled is what the certificate of an authority is to name: what the organisation holds from the authority's source, and what
+// certificates of delegated CAs below may still name until their notice ends.
 func (s *Snapshot) Entitled(n issued.Name) inr.Set {
 	via := s.Ledger.Via(n.Holder, n.Source)
 	switch {
@@ -166,15 +166,15 @@ func (s *Snapshot) Entitled(n issued.Name) inr.Set {
 		return inr.Set{}
 	}
 	if kept := s.keptBelow(n); !kept.Empty() {
-		if is := s.Issued(s.Active(n)); is != nil { // which has certified it; the next is to take it over
+		if is := s.Issued(s.Active(n)); is != nil { // the next generation has to take over what the active one certified
 			via = via.Union(kept.Intersect(is.Certified))
 		}
 	}
 	return via
 }
 
-// entitledKey is what a delegated CA's key may be certified for: what it had granted when it asked last, as far as its
-// organisation holds it or lost it within the time of its notice.
+// entitledKey is what a delegated CA's key may be certified for: what was granted when it asked last, as far as its organisation holds that,
+// or has lost it and the notice has not ended.
 func (s *Snapshot) entitledKey(n issued.Name, via inr.Set) inr.Set {
 	request := s.Peers.Request(n)
 	if request == nil {
@@ -188,7 +188,7 @@ func (s *Snapshot) entitledKey(n issued.Name, via inr.Set) inr.Set {
 	return request.Granted.Intersect(via)
 }
 
-// keptBelow is what certificates of delegated CAs below an authority still name for the time of their notice.
+// keptBelow is what certificates of delegated CAs below an authority may still name until their notice ends.
 func (s *Snapshot) keptBelow(above issued.Name) inr.Set {
 	var kept []inr.Set
 	for _, notice := range s.Peers.Notices() {
@@ -204,13 +204,13 @@ func (s *Snapshot) keptBelow(above issued.Name) inr.Set {
 	return inr.Sum(kept...)
 }
 
-// CertifiesItself tells whether an organisation has authorities here: where it has a delegated CA, only as long as there is
-// something that needs one, intents or organisations below it.
+// CertifiesItself tells whether an organisation has authorities here. If it has a delegated CA, it does only as long as it has intents here,
+// or organisations below it.
 func (s *Snapshot) CertifiesItself(holder string) bool {
 	return !s.Peers.Delegated(holder) || s.Intents.Wants(holder) > 0 || len(s.Ledger.Children(holder)) > 0
 }
 
-// Authorised is what an authority's signed objects are to say while its certificate names no more than within.
+// Authorised lists the payloads that an authority's signed objects are to have while its certificate names no more than within.
 func (s *Snapshot) Authorised(n issued.Name, within inr.Set) []payload.Payload {
 	if n.Key != "" || n != s.Active(n) {
 		return nil
@@ -221,7 +221,7 @@ func (s *Snapshot) Authorised(n issued.Name, within inr.Set) []payload.Payload {
 // Moving tells whether an authority's organisation is part of a transfer.
 func (s *Snapshot) Moving(authority issued.Name) bool { return s.Ledger.Moving(authority.Holder) }
 
-// Issued is what is kept of an authority, nil where there is none; Err says where it could not be read.
+// Issued is the records of an authority; nil where there is none. If they cannot be read, Err says so.
 func (s *Snapshot) Issued(authority issued.Name) *issued.Records {
 	is, err := s.Store.Read(authority)
 	if err != nil {
@@ -236,7 +236,7 @@ func (s *Snapshot) Received(authority issued.Name) *Received { return s.Peers.Re
 // Asked is what a delegated CA asked for; nil where the key is ours.
 func (s *Snapshot) Asked(authority issued.Name) *Request { return s.Peers.Request(authority) }
 
-// Successor is the generation that issues in an authority's place; nobody where it does itself, or is to.
+// Successor is the generation that issues in a retired authority's place; the zero name where it is not retired.
 func (s *Snapshot) Successor(n issued.Name) issued.Name {
 	roll := s.Rolls.Of(n.Line())
 	if n.Key != "" || !roll.Retired(n.Generation) {
@@ -245,8 +245,8 @@ func (s *Snapshot) Successor(n issued.Name) issued.Name {
 	return n.At(roll.Active)
 }
 
-// Holdback is until when a retired generation withdraws nothing: where the one that took over publishes in another place,
-// until its objects have arrived there and readers have had the time to see them.
+// Holdback is the time until which a retired generation withdraws nothing. If the generation that took over publishes in another place, its
+// objects have to be there, and to have soaked, before.
 func (s *Snapshot) Holdback(authority issued.Name) time.Time {
 	roll := s.Rolls.Of(authority.Line())
 	old, active := s.Issued(authority), s.Issued(authority.At(roll.Active))
@@ -259,14 +259,14 @@ func (s *Snapshot) Holdback(authority issued.Name) time.Time {
 	return roll.Switched.Add(s.Policy.Soak)
 }
 
-// Lingers is for how long the certificate of a retired generation stays when all that it signed has gone: as long as the next one
-// was published before it issued. Who can't reach the repository meanwhile goes on with what it has of before. Who has the next key
-// issue at once wants the old one gone.
+// Lingers is how long the certificate of a retired generation stays after all that it signed is withdrawn: as long as the soak of its key
+// roll. A reader that cannot reach the repository meanwhile still has valid objects. If the soak was ended early (ActivateKey) the old
+// certificate goes early, too.
 func (s *Snapshot) Lingers(authority issued.Name) time.Duration {
 	return s.Rolls.Of(authority.Line()).Soak
 }
 
-// Unsent tells whether what an authority published last has not reached the server that it publishes at.
+// Unsent tells whether an authority publishes at a server elsewhere that does not have all of it.
 func (s *Snapshot) Unsent(authority issued.Name) bool {
 	is := s.Issued(authority)
 	return is != nil && s.Behind(&is.Authority)
@@ -277,5 +277,5 @@ func (s *Snapshot) Offline(authority issued.Name) bool {
 	return authority == issued.Anchor && s.AnchorOffline
 }
 
-// Aside tells whether an authority's work failed, so that only its manifest is renewed until that is tried again.
+// Aside tells whether an authority's organisation is quarantined: until the next try only its manifest is renewed.
 func (s *Snapshot) Aside(authority issued.Name) bool { return s.Quarantined(authority.Holder) }

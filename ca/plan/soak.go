@@ -8,17 +8,17 @@ import (
 	"cadastre/internal/inr"
 )
 
-// What one repository says is built on in another when no reader can hold the first as it was before: after the soak. This file
-// is what of a plan that puts off.
+// What is published in one repository is relied on in another only when no reader can hold an older state of the first: after the soak. This
+// file has the parts of the planner that put something off for that.
 
-// Delay is how long an organisation, or a part of what is to be done for it, has to wait.
+// Delay is how long an organisation, or a part of the work for it, has to wait.
 type Delay struct {
 	At    time.Time // when to plan for it again
-	Soaks time.Time // until when readers may hold what it must not be built on; zero where it waits for something else
-	Since time.Time // since when it waits for that
+	Soaks time.Time // until when readers may hold an older state; zero where it waits for something else
+	Since time.Time // since when it waits
 }
 
-// again has an organisation planned for at a time.
+// again notes that an organisation is to be planned for again at a time.
 func (p *planner) again(name issued.Name, at time.Time) {
 	holder := name.Holder
 	off := p.later[holder]
@@ -26,7 +26,7 @@ func (p *planner) again(name issued.Name, at time.Time) {
 	p.later[holder] = off
 }
 
-// soaks has an organisation planned for again at a time, since readers may hold something of before until then.
+// soaks notes that an organisation is to be planned for again at a time, since readers may hold an older state until then.
 func (p *planner) soaks(name issued.Name, until time.Time) {
 	p.again(name, until)
 	holder := name.Holder
@@ -35,9 +35,9 @@ func (p *planner) soaks(name issued.Name, until time.Time) {
 	p.later[holder] = off
 }
 
-// first is what the first certificate of a new authority names, and from when on it can name the rest. Where an organisation has
-// none at all so far, and nothing of what it is to have has soaked above it, nothing is lost for a reader who can't follow the chain
-// yet, and it need not wait. What moves is another matter: somebody else has it meanwhile, and looks for it here.
+// first is what the first certificate of a new authority names, and when it can name the rest. If the organisation has no authority so far,
+// and nothing of what it is to have has soaked above it, the certificate need not wait: a reader that cannot validate it yet loses nothing.
+// That does not apply to what moves in a transfer, since the source's side is withdrawn when this one has been seen.
 func (p *planner) first(name, parent issued.Name, entitled inr.Set) (inr.Set, time.Time) {
 	given, at := p.given(entitled, parent)
 	if at.IsZero() || !given.Empty() || p.Moving(name) || p.known(name.Holder) {
@@ -54,7 +54,7 @@ func (p *planner) known(holder string) bool {
 	return slices.ContainsFunc(p.Authorities(holder), func(name issued.Name) bool { return p.Issued(name) != nil })
 }
 
-// named is what an authority's certificate names after this plan's growth.
+// named is what an authority's certificate names after the Grow and Create steps of this plan.
 func (p *planner) named(name issued.Name) inr.Set {
 	if name == issued.Anchor || name == issued.Outside {
 		return inr.Everything()
@@ -69,9 +69,8 @@ func (p *planner) named(name issued.Name) inr.Set {
 	return names
 }
 
-// given is what of some resources an issuer may certify now, and from when on it may certify the rest; zero where it may
-// certify all. A certificate that got more in one repository is not built on in another before readers that fetched the
-// first just before it grew are done.
+// given is the part of some resources that an issuer may certify now, and when it may certify the rest; zero where it may certify all. If a
+// certificate above grew in another repository, the new part has to soak first: a reader may have fetched that repository just before.
 func (p *planner) given(resources inr.Set, issuer issued.Name) (inr.Set, time.Time) {
 	at := time.Time{}
 	for above := issuer; above != issued.Anchor && above != issued.Outside; above = p.Parent(above) {
@@ -87,11 +86,11 @@ func (p *planner) given(resources inr.Set, issuer issued.Name) (inr.Set, time.Ti
 	return resources, at
 }
 
-// soaked is what an authority's certificate names for every reader, and until when that is not more: each time that it got
-// something soaks by itself. With grows, this plan gives it more.
+// soaked is what an authority's certificate names for every reader, and until when it is no more than that. Each growth soaks separately.
+// Grows tells that this plan gives it more.
 func (p *planner) soaked(name issued.Name, is *issued.Records, grows bool) (base inr.Set, until time.Time) {
 	base = is.Certified
-	if p.changesHands(name, p.Parent(name), is) { // whatever it is to get
+	if p.changesHands(name, p.Parent(name), is) { // its new certificate comes first
 		until = p.now.Add(time.Second)
 	}
 	if !p.apart(name, is) {
@@ -100,7 +99,7 @@ func (p *planner) soaked(name issued.Name, is *issued.Records, grows bool) (base
 	for _, g := range p.soaking(is) {
 		base = base.Intersect(g.Before)
 		if until.IsZero() {
-			until = issued.Later(g.At.Add(p.policy.Soak), p.now.Add(time.Second)) // over by now is what is unsent alone
+			until = issued.Later(g.At.Add(p.policy.Soak), p.now.Add(time.Second)) // if the soak is over by now, only sending is waited for
 		}
 	}
 	if grows && until.IsZero() {
@@ -109,8 +108,8 @@ func (p *planner) soaked(name issued.Name, is *issued.Records, grows bool) (base
 	return base, until
 }
 
-// soaking is what an authority's certificate got of late, so that there are readers who do not know of it. Of what has not
-// reached the server of another that its issuer publishes at nobody knows, however long ago it was.
+// soaking lists the growths of an authority's certificate that some readers may not have seen yet. If the issuer publishes at a server
+// elsewhere that does not have all of it, no growth counts as seen, however old it is.
 func (p *planner) soaking(is *issued.Records) []issued.Growth {
 	if is.Issuer != issued.Outside && p.Unsent(is.Issuer) {
 		return is.Grown
@@ -119,9 +118,9 @@ func (p *planner) soaking(is *issued.Records) []issued.Growth {
 	return slices.DeleteFunc(slices.Clone(is.Grown), over)
 }
 
-// apart tells whether a reader may hold an authority's certificate of one moment and what it signed of another, which is what
-// a soak is for: where they lie in different repositories. In a transfer nothing is left to chance, and each authority's
-// folder counts as one, for readers over rsync may fetch one folder after the other.
+// apart tells whether a reader may hold an authority's certificate as of one moment, and what the authority signed as of another. Then a soak
+// is needed. It is so if they lie in different repositories. In a transfer each authority's folder counts as a repository, since readers
+// over rsync may fetch one folder after the other.
 func (p *planner) apart(name issued.Name, is *issued.Records) bool {
 	if p.policy.Soak <= 0 || is.Issuer == issued.Outside {
 		return p.policy.Soak > 0
@@ -130,8 +129,8 @@ func (p *planner) apart(name issued.Name, is *issued.Records) bool {
 	return issuer != nil && (issuer.Repository != is.Repository || p.Moving(name))
 }
 
-// shed is from when on a certificate may name less, or end: some time after those below it do and ROAs were parted, or another
-// generation took what it had, where the two lie apart.
+// shed is when a certificate may name less, or end. If it and what its authority signed lie apart, that is a soak after the certificates below
+// it shrank, its ROAs were parted or withdrawn, or another generation took over what it had issued.
 func (p *planner) shed(is *issued.Records) time.Time {
 	if !p.apart(is.Name, is) {
 		return time.Time{}
@@ -139,7 +138,7 @@ func (p *planner) shed(is *issued.Records) time.Time {
 	if own := p.waves[waveKey{Authorise, 0}][is.Name]; own != nil && len(own.Withdraw) > 0 {
 		return p.now.Add(p.policy.Soak)
 	}
-	for _, product := range is.Products { // those below that this plan shrinks
+	for _, product := range is.Products { // certificates that this plan shrinks
 		below, is := product.Certifies()
 		if !is {
 			continue
