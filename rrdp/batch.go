@@ -9,14 +9,14 @@ import (
 	"cadastre/internal/store"
 )
 
-// Change is what shall be at a URI.
+// Change says what is to be at a URI.
 type Change struct {
 	URI    string // rsync URI of the object
 	Object []byte // DER; nil withdraws what is there
 }
 
-// Batch is a prepared change: its fragments are on disk and its hashes known, and nothing of it is visible. Write goes
-// into the store's transaction. When that has committed comes Apply, when it has not, Abandon: one of the two, once.
+// Batch is a prepared change: its fragments are on disk and its hashes are known, and nothing of it is visible. Write is called within the
+// store's transaction. If that has committed, Apply is called once; if not, Abandon.
 type Batch struct {
 	repository *Repository
 	appender   *appender
@@ -26,10 +26,9 @@ type Batch struct {
 	compaction *compaction // nil for all but those of Compact
 }
 
-// Prepare makes a batch of changes, and of the closing of the serial if that is asked for and anything has changed since
-// the last one: by this batch or by those before it that left the serial open. A change to the bytes that are there
-// already is no change. An object that changes several times before the serial closes is in its delta once; one that
-// comes and goes is not in it.
+// Prepare makes a batch of changes. With closeSerial the batch also closes the serial, if this batch or one before it has changed anything since
+// the last serial. A change to the bytes that are there already is no change. An object that changes several times before the serial closes is
+// in its delta once; an object that comes and goes is not in it.
 //
 // It fails with BadInput on a URI that is no plain rsync URI and on an object that readers would not take, with NotFound
 // on the withdrawal of what is not there, and with Storage when the disk does; nothing has then changed, and Prepare may

@@ -7,9 +7,9 @@ import (
 	"cadastre/internal/store"
 )
 
-// OpenMended opens the repository of one registry. Where bytes of it have changed on the disk it is mended; where that
-// cannot be, it is quarantined: what is whole of it stays served, nothing new is published in it, and all others go on. A
-// segment that is missing or cut short is an error: then directory and store are not of one state.
+// OpenMended opens the repository of one registry. If bytes of it have changed on the disk it is mended. If that is not possible it is
+// quarantined: what is not damaged stays served, nothing new is published in it, and all other repositories go on. If a segment is missing or
+// too short it fails: then the directory and the store are not of the same state.
 func OpenMended(st store.Store, cfg Config, log *slog.Logger) (*Repository, error) {
 	r, cause := Open(st, cfg)
 	if cause == nil || fault.KindOf(cause) != fault.Corrupt {

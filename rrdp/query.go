@@ -21,7 +21,7 @@ func (r *Repository) Published() (session string, number uint64, at time.Time) {
 	return r.index.session, 0, time.Time{}
 }
 
-// Staged says whether anything has changed since the current serial was closed.
+// Staged tells whether anything was committed since the current serial was closed.
 func (r *Repository) Staged() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -44,8 +44,8 @@ func (r *Repository) Bytes() (snapshot, disk int64) {
 	return snapshot, r.segments.bytes()
 }
 
-// Get is the newest object at a URI, with what is committed and not yet published. It is false where there is none, and
-// where the disk no longer has what was written.
+// Get is the newest committed object at a URI, published or not. It is false if there is none, or the disk does not have any more what was
+// written.
 func (r *Repository) Get(uri string) ([]byte, bool) {
 	r.mu.RLock()
 	e := r.index.live[uri]

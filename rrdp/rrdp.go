@@ -7,13 +7,11 @@
 // it is asked for, in this process or the next. So what a change writes is its own fragments and records, however
 // large the repository is.
 //
-// A change comes in two steps, because it is one with the certification authority's own: Prepare brings the fragments to
-// disk and computes the hashes, the Batch is written within the store's transaction, and Apply shows it once that is
-// committed.
+// A change is part of the engine's transaction, so it is made in steps: Prepare writes the fragments to disk and computes the hashes, the Batch
+// is written within the store's transaction, and Apply makes it visible once that is committed.
 //
-// The store is trusted, and the segment files are held against it: a hash that was announced is never announced again
-// for other bytes. Nothing that a client sends is trusted. Objects are taken as they are given: whether they are valid
-// is the business of those who publish.
+// The store is trusted, and the segment files are checked against it: a hash that was announced is never announced again for other bytes.
+// Nothing that a client sends is trusted. Objects are taken as they are given: whether they are valid is not checked here.
 package rrdp
 
 import (

@@ -68,10 +68,9 @@ var plainHTTP = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Call sends XML in a signed message and gives the XML of the reply. The error is of kind fault.Unreachable where there
-// is no reply, fault.BadInput where what came is no message, fault.Secret where it is not proven to be the peer's or
-// is a replay, and fault.Busy where the peer has used up its share or there is no memory for its reply; then it was not asked, or is to be
-// asked again. What the reply says, errors of the protocol included, is for the caller to read.
+// Call sends XML in a signed message, and returns the XML of the reply. It fails with Unreachable where there is no reply, BadInput where what
+// came is no message, Secret where the reply is not signed by the peer or is a replay, and Busy where the peer has used up its share or there is
+// no memory for its reply: then try again later. Errors of the protocol are replies, which the caller has to read.
 func (c *Client) Call(ctx context.Context, content []byte) (reply []byte, err error) {
 	timeout := c.Timeout
 	if timeout == 0 {

@@ -1,10 +1,10 @@
-// Package peer carries the signed messages of RFC 6492 and RFC 8181 over HTTP: a Door answers those of peers, a Client
-// sends ours. It knows nothing of what the messages say.
+// Package peer carries signed messages over HTTP: those of RFC 6492 and RFC 8181, and those between installations. A Door answers messages of
+// peers, a Client sends ours. It does not look into the messages.
 //
-// A stranger is turned away as cheaply as can be. A Door looks at method, length and handle before it reads anything,
-// reads with a deadline and within limits, and lets nothing through to Answer that the registered identity did not sign
-// (package envelope), that was signed before the last message that it sent, or that came before (Heard). It keeps no state of callers that are not
-// registered. What TLS says of anyone is not used: the messages authenticate themselves.
+// A caller that is not registered costs as little as possible. A Door looks at method, length and handle before it reads anything, and reads with
+// a deadline and within limits. It refuses a message that the registered identity did not sign (package envelope), that was signed before the
+// peer's last message, or that came before (Heard). It keeps no state of callers that are not registered. TLS does not authenticate anybody here:
+// the signatures of the messages do.
 package peer
 
 import "cadastre/internal/envelope"

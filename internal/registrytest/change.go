@@ -46,7 +46,7 @@ func (r *Registry) Intend(csv string) {
 	r.decided(r.engine.AddIntents(rows, roa.Options{File: "announcements.csv", Actor: "tester", Time: time.Now()}, ca.Consent{}))
 }
 
-// Delegate has an organisation's CA be elsewhere, one that never comes, and gives its identity.
+// Delegate gives an organisation a delegated CA that never sends a message, and returns its identity.
 func (r *Registry) Delegate(holder string) (identity []byte) {
 	r.Helper()
 	_, identity, err := envelope.NewIdentity(time.Now())

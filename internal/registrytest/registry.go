@@ -216,7 +216,7 @@ func (r *Registry) Engine() *ca.Engine { return r.engine }
 // Dir is the data directory.
 func (r *Registry) Dir() string { return r.dir }
 
-// By is who decides in tests.
+// By is the actor of decisions in tests.
 func (r *Registry) By() holdings.By {
 	return holdings.By{Actor: "tester", Reason: "a test", Time: time.Now()}
 }
@@ -229,7 +229,7 @@ func (r *Registry) Set(text string) inr.Set {
 	return s
 }
 
-// Ledger is who holds what and what they want authorised.
+// Ledger is the ledger and the book of intents, as they are now.
 func (r *Registry) Ledger() (l *holdings.Ledger, b *roa.Book) {
 	r.Helper()
 	r.OK(r.engine.Read(func(ledger *holdings.Ledger, book *roa.Book) error {

@@ -19,7 +19,7 @@ import (
 	"cadastre/rrdp"
 )
 
-// Publisher is who publishes below a trust anchor, as ca.Engine does.
+// Publisher publishes below a trust anchor, as ca.Engine does.
 type Publisher interface {
 	TAL() (string, error)
 	Anchor() ([]byte, error)                   // its certificate, DER

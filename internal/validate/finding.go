@@ -1,18 +1,17 @@
 // Package validate is the strict validator: it reads the bytes of an RPKI repository as a relying party does, from the
 // trust anchor down, and says what is valid in it and what is wrong with the rest.
 //
-// It is the second opinion on everything that Cadastre signs, so it is other code than the issuer: it parses bytes with
-// cryptobyte and shares nothing with the builders but the sets of internal/inr. It is stricter than any one relying
-// party. What an RFC forbids is an Error, and the object that does it is not used. What an RFC allows, but relying parties
-// are known to differ on, is a Warning. Between the two is what an RFC forbids and every validator in use takes: who asks
-// settles whether that is an error (see Asker).
+// It checks everything that Cadastre signs before that is published, so it does not use the code of the issuer: it parses bytes with
+// cryptobyte, and shares only the sets of internal/inr with the builders. It is stricter than any one relying party. What an RFC forbids is an
+// Error, and the object is not used. What an RFC allows, but relying parties are known to differ on, is a Warning. What an RFC forbids and
+// every validator in use accepts is an error or a warning, depending on who asks (see Asker).
 //
 // Nothing that is read is trusted but the trust anchor locator (RFC 8630), the clock, and in a Gate what a caller has
 // accepted before. All bytes may come from an enemy: parsers return nothing on an error, never panic, and allocate no
 // more than a small multiple of what they are given.
 //
-// There are three ways in: ParseCertificate, ParseCRL, ParseManifest, ParseROA, ParseASPA and ParseTAL look at one object alone;
-// Tree walks a whole repository; a Gate checks a change of one before it is published.
+// There are three ways to use it: ParseCertificate, ParseCRL, ParseManifest, ParseROA, ParseASPA and ParseTAL check one object alone; Tree
+// walks a whole repository; a Gate checks a change of a repository before it is published.
 package validate
 
 import (
@@ -87,14 +86,14 @@ const (
 // maxText is how many octets a finding's sentence has at most. A URI has up to 2,048.
 const maxText = 5000
 
-// Asker says for whom something is examined. What is found is the same for all; how bad it is depends on who asks.
+// Asker says for whom something is examined. The findings are the same for all; their severity depends on the asker.
 type Asker int
 
 // The askers.
 const (
-	Issuer       Asker = iota // who decides what is published, as the gate does: what an RFC forbids is an error
-	RelyingParty              // who reads what others publish: what every validator in use takes is taken, with a warning
-	Strict                    // who wants nothing found: all is an error
+	Issuer       Asker = iota // decides what is published, as the gate does: what an RFC forbids is an error
+	RelyingParty              // reads what others publish: what every validator in use accepts is accepted, with a warning
+	Strict                    // accepts no finding: everything is an error
 )
 
 // offence is how far something is from what it should be.

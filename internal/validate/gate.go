@@ -12,11 +12,11 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Gate checks changes of a repository before they are published. It remembers what was accepted, about 100 octets an
-// object, so that the work is that of what changed, and of comparing the hashes of the manifests that changed.
+// Gate checks changes of a repository before they are published. It remembers what was accepted, about 100 octets for each object. So it only
+// has to check what changed, and to compare the hashes in manifests that changed.
 //
-// What a Gate does not remember it checks in full: after a start, the first change below a CA costs one walk of that CA
-// and what hangs below it. A Check of the trust anchor's own certificate URI walks, and on Accept remembers, everything.
+// What a Gate does not remember it checks in full: after a start, the first change below a CA costs one walk of that CA and all below it. A
+// Check of the trust anchor's own certificate URI walks everything, and Accept then remembers it.
 //
 // One Check may run at a time, up to its Accept; it spreads its work over Options.Workers goroutines.
 type Gate struct {
@@ -28,24 +28,24 @@ type Gate struct {
 	live  *claims
 }
 
-// NewGate makes a gate below a trust anchor. ta is the bytes of its certificate, which are used where the state that is
-// checked does not hold it. Of opt, Now, Memo, Previous, Keep, Findings and Asker are not used: to a gate what an RFC forbids is an error.
+// NewGate makes a gate below a trust anchor. Ta is its certificate, DER, which is used if the state that is checked does not have it. The
+// fields Now, Memo, Previous, Keep, Findings and Asker of opt are not used: for a gate what an RFC forbids is an error.
 func NewGate(tal *TAL, ta []byte, opt Options) *Gate {
 	opt.Memo, opt.Asker = nil, Issuer
 	return &Gate{tal: tal, ta: ta, opt: opt, known: map[string]*memory{}, roots: map[string]bool{}, live: newClaims()}
 }
 
-// Verdict is what a Check came to.
+// Verdict is the result of a Check.
 type Verdict struct {
 	Findings []Finding        // empty if the state may be published: a warning is a finding too
 	VRPs     map[string][]VRP // sorted, by certificate URI: of each touched CA that is reachable, and each other that was checked
-	VAPs     map[string][]VAP // of the same, one for each ASPA, sorted by customer
+	VAPs     map[string][]VAP // of the same CAs, one for each ASPA, sorted by customer
 
 	accept func()
 }
 
-// Accept makes the gate remember what was checked. It is called when the state that was checked has become the true one.
-// On a verdict with findings it does nothing.
+// Accept makes the gate remember what was checked. It is called when the state that was checked is committed. If the verdict has findings it
+// does nothing.
 func (v *Verdict) Accept() {
 	if len(v.Findings) == 0 {
 		v.accept()
@@ -57,20 +57,20 @@ type hasher interface {
 	Hash(uri string) (sum [sha256.Size]byte, ok bool)
 }
 
-// borders is a Point that is part of a larger tree. Root gives the certificate at a URI that another registry issued to a
-// CA of ours: what hangs below it is checked as if it were a trust anchor's, since what is above is not ours to see. Foreign
-// tells that the CA of a certificate is another's, so that its publication point is not ours to judge.
+// borders is a Point that is part of a larger tree. Root returns the certificate, by its URI, that a parent elsewhere issued to a CA of ours:
+// it is checked like a trust anchor's, since we do not see what is above it. Foreign tells whether the CA of a certificate is a delegated CA:
+// its publication point is not checked.
 type borders interface {
 	Root(uri string) (der []byte, ok bool)
 	Foreign(uri string) bool
 }
 
-// Check validates the state that would be. objects is that whole state. touched names, by the URI of its certificate,
-// each CA whose certificate or publication point differs from what was last accepted, new ones included; one that is no
-// longer reachable needs no mention. An ancestor whose manifest differs although it is not named is checked as if it were.
+// Check validates the state as it would be. Objects is the whole of it. Touched lists, by the URIs of their certificates, the CAs whose
+// certificate or publication point differs from what was last accepted, new ones included. A CA that is not reachable any more need not be
+// listed. An ancestor whose manifest differs is checked even if it is not listed.
 //
-// objects is read by several goroutines. The error is not nil only where ctx ended. What is wrong with the state is in the verdict's findings. The gate does not
-// change before Verdict.Accept.
+// Objects is read by several goroutines. The error is not nil only if ctx ended; what is wrong with the state is in the verdict's findings.
+// The gate does not change before Verdict.Accept.
 func (g *Gate) Check(ctx context.Context, now time.Time, objects Point, touched []string) (*Verdict, error) {
 	opt := g.opt
 	opt.Now = now
@@ -88,8 +88,8 @@ func (g *Gate) Check(ctx context.Context, now time.Time, objects Point, touched 
 	return v.verdict(), nil
 }
 
-// change is one Check at work. CAs are checked in waves, the highest first, because what a CA may do depends on the one
-// above it. Those of one wave do not depend on one another.
+// change is the state of one Check. CAs are checked in waves, the highest first, since what a CA may do depends on the CA above it. CAs of one
+// wave do not depend on each other.
 type change struct {
 	rules
 	gate     *Gate
@@ -103,7 +103,7 @@ type change struct {
 	opened      map[string]*point     // publication points that are neither touched nor remembered; nil if they fail
 }
 
-// outcome is what the check of one CA came to.
+// outcome is the result of the check of one CA.
 type outcome struct {
 	ca       *authority
 	memory   *memory // nil if the publication point failed
@@ -145,8 +145,8 @@ func (v *change) plan(touched []string) {
 	}
 }
 
-// chain is the certificate URIs from one up to the trust anchor, as the certificates themselves say. It is nil where
-// they do not lead there: what is wrong with them, if they are reachable, is found from above.
+// chain lists the certificate URIs from one up to the trust anchor, by what the certificates themselves say. It is nil if they do not lead
+// there: if such certificates are reachable, the check from above finds what is wrong.
 func (v *change) chain(uri string) []string {
 	root := v.gate.tal.RsyncURI()
 	var chain []string
@@ -178,7 +178,7 @@ func (v *change) root(uri string) *authority {
 		return nil
 	}
 	c := v.check(uri)
-	c.asker = RelyingParty // how it is made is its issuer's business
+	c.asker = RelyingParty // its issuer answers for its form
 	cert := parseCertificate(c, der)
 	if cert == nil || cert.Kind != CA {
 		return nil
@@ -196,7 +196,7 @@ func (v *change) foreign(uri string) bool {
 	return ok && b.Foreign(uri)
 }
 
-// read parses a certificate of the state without a word on what is wrong with it.
+// read parses a certificate of the state, and drops the findings.
 func (v *change) read(uri string) *Certificate {
 	der, ok := v.objects.Get(uri)
 	if !ok {
@@ -259,7 +259,7 @@ func (v *change) wave(depth int) {
 	}
 }
 
-// verdict sums up. What the accepted CAs no longer list is forgotten with all that hangs below it.
+// verdict sums up the check. What the accepted CAs do not list any more is forgotten, with all below it.
 func (v *change) verdict() *Verdict {
 	g := v.gate
 	gone := map[string]bool{}

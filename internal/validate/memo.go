@@ -5,10 +5,9 @@ import (
 	"sync"
 )
 
-// Memo remembers between runs which objects carry good signatures under which issuer's key, so that a repository that is
-// walked again costs no signature checks for what did not change. All else is checked each time. It keeps what the last
-// run and the run before it used, 32 octets an object. It is safe for use by several goroutines, and a nil Memo
-// remembers nothing.
+// Memo remembers between runs which objects have valid signatures under which issuer's key. When a repository is walked again, signatures of
+// objects that did not change are not checked again; all else is. It keeps what the last two runs used, 32 octets for each object. It is
+// safe for concurrent use, and a nil Memo remembers nothing.
 type Memo struct {
 	mu          sync.RWMutex
 	used, older map[[sha256.Size]byte]struct{}

@@ -1,14 +1,12 @@
-// Package publisher is the publication server of RFC 8181: it lets registered publishers, CAs that others run or that
-// publish here, put their objects into the repositories of this house.
+// Package publisher is the publication server of RFC 8181: registered publishers put their objects into the repositories of this installation.
 //
-// A message comes with its CMS already checked and opened (internal/peer does that) and leaves as XML that is signed
-// there. In between it is the publisher's word and no more: a publisher can change what lies below its own base URI, within
-// its limits, and nothing else. What the objects say is its business. Whether they fit its own manifests is looked at
-// afterwards, and reported; nothing is refused for it.
+// The CMS of a message was checked and opened before (internal/peer), and the reply is signed there. A publisher can change only what is below
+// its own base URI, within its limits. What the objects say is not checked. Whether they fit the publisher's manifests is looked at afterwards
+// and reported; nothing is refused for it.
 //
-// Queries that come at once are committed together: each is checked against the state that those before it leave, those
-// that fail fail alone, and what remains is one transaction with the signing times that guard against replay. So a change
-// costs each publisher a share of one commit, and all of them become one serial.
+// Queries that come at the same time are committed together. Each is checked against the state after those before it; if one fails, the others
+// go on. The rest is one transaction, with the signing times that protect against replay. So publishers share the cost of one commit, and all
+// their changes are in one serial.
 //
 // RFC 8181 leaves some things open. Here a query that names a URI twice is refused with consistency_problem, and so is
 // one that would make a URI both an object and a directory of objects, which no rsync tree can hold. A query that asks for
@@ -28,8 +26,8 @@ import (
 	"cadastre/rrdp"
 )
 
-// Committer makes changes of repositories, by the name of the registry, durable in one transaction with what extra writes,
-// and has them published. On an error nothing has changed. It is called by one goroutine at a time.
+// Committer commits changes of repositories, by the name of the registry, in one transaction with what extra writes, and has them published. On
+// an error nothing has changed. It is called by one goroutine at a time.
 type Committer interface {
 	CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error
 }

@@ -153,8 +153,8 @@ func (s *Server) SetLimits(ctx context.Context, handle string, limits Limits) er
 	return s.change(ctx, handle, func(d *draft) { d.record.Limits, d.registered = limits, true })
 }
 
-// ResetReplay forgets the newest signing time of a publisher, for one whose clock was ahead and has been put right. Until
-// its next message an old one could be replayed. It fails with NotFound when it is not registered.
+// ResetReplay forgets the newest signing time of a publisher. It is for a publisher whose clock was ahead and is right now. Until its next
+// message comes, an old message could be replayed. It fails with NotFound where there is no such publisher.
 func (s *Server) ResetReplay(ctx context.Context, handle string) error {
 	return s.change(ctx, handle, func(d *draft) { d.state.Heard = peer.Heard{} })
 }
