@@ -25,7 +25,7 @@ func aspaImport(g *global) *cobra.Command {
 	q := api.ASPAImport{}
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take ASPAs from files: CSV, JSON, or Krill's lines",
+		Short: "Import ASPAs from files: CSV, JSON, or Krill's lines",
 		Long: "Takes ASPAs from files, or for - from standard input: CSV with a header that names the columns customer, providers and comment in any\n" +
 			"order; CSV of the customer AS and its providers without one; Krill's lines, \"AS64500 => AS64501, AS64502 # comment\", which 'cadastre\n" +
 			"aspas' prints too; and the JSON of rpki-client, Routinator, Krill and RIPE NCC. All are one decision. Each ASPA is of the holder of the\n" +
@@ -120,7 +120,7 @@ func aspaList(g *global) *cobra.Command {
 	q := api.ASPAList{}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "Show the ASPAs that are wanted and how they stand",
+		Short:   "Show ASPA intents and their status",
 		Example: "  cadastre aspa list --holder acme\n  cadastre aspa list --parked -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

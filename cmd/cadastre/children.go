@@ -13,7 +13,7 @@ import (
 )
 
 func newChildren(g *global) *cobra.Command {
-	cmd := newNoun("children", "Organisations whose CA is elsewhere (RFC 6492)",
+	cmd := newNoun("children", "Manage organisations whose CA is elsewhere (RFC 6492)",
 		"  cadastre children add acme --request child_request.xml > parent_response.xml\n  cadastre children list")
 	cmd.AddCommand(childrenAdd(g), childrenResponse(g), childrenShow(g), childrenList(g), childrenUpdate(g), childrenRemove(g))
 	return cmd
@@ -84,7 +84,7 @@ func childrenShow(g *global) *cobra.Command {
 func childrenList(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "Show the organisations whose CA is elsewhere, and when each last came",
+		Short:   "Show the organisations whose CA is elsewhere, and the last message of each",
 		Example: "  cadastre children list\n  cadastre children list -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -141,7 +141,7 @@ func childrenUpdate(g *global) *cobra.Command {
 func childrenRemove(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove HANDLE",
-		Short:   "End an organisation's CA elsewhere: revoke its certificates and answer it no more",
+		Short:   "Remove an organisation's CA elsewhere, and revoke its certificates",
 		Long:    "Revokes the certificates of an organisation's CA that is elsewhere, and answers it no more. The organisation and what it holds stay.",
 		Example: "  cadastre children remove acme --reason 'it runs no CA any more'",
 		Args:    cobra.ExactArgs(1),

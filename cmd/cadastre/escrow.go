@@ -19,7 +19,7 @@ import (
 )
 
 func newEscrow(g *global) *cobra.Command {
-	cmd := newNoun("escrow", "Deposits for a successor: make, verify and restore them", "  cadastre escrow deposit --full\n  cadastre escrow verify /var/escrow/north --signer north.pem")
+	cmd := newNoun("escrow", "Make, verify and restore deposits for a successor", "  cadastre escrow deposit --full\n  cadastre escrow verify /var/escrow/north --signer north.pem")
 	cmd.Long = "Deposits have what a successor needs to carry on when this registry fails: ledger, intents, history, peers, and what is published; no\n" +
 		"private key. They are signed by this installation, each names the one before it, and only the successor can decrypt them. With [escrow]\n" +
 		"in config.toml the daemon makes a full one each day and an incremental one each hour."

@@ -22,8 +22,8 @@ func newHandoff(g *global) *cobra.Command {
 		"  cadastre handoff plan --registry afrinic --to ripencc\n  cadastre handoff start --registry afrinic --to ripencc --code 1a2b3c4d\n  cadastre handoff status")
 	cmd.AddCommand(handoffPlan(g), handoffStart(g),
 		handoffSteer(g, "status", "Show how far a handoff is, what it waits for, and when it will be done"),
-		handoffSteer(g, "pause", "Have no further batch begin; holders that are on their way go on"),
-		handoffSteer(g, "resume", "Go on after a pause, and try again with holders that were left out"))
+		handoffSteer(g, "pause", "Pause a handoff: no further batch begins; holders on their way go on"),
+		handoffSteer(g, "resume", "Resume a handoff, and try again with holders that were left out"))
 	return cmd
 }
 
@@ -112,7 +112,7 @@ func handoffStart(g *global) *cobra.Command {
 	q, d := api.HandoffStart{}, deposits{}
 	cmd := &cobra.Command{
 		Use:     "start --registry X --to Y --code CODE",
-		Short:   "Start a handoff whose plan was looked at",
+		Short:   "Start a handoff, with the code of its plan",
 		Long:    "Starts a handoff. It needs the code that its plan printed: where holders or routes have changed since, the plan has another.\n\n" + handoffLong,
 		Example: "  cadastre handoff start --registry afrinic --to ripencc --code 1a2b3c4d --reason 'derecognised'",
 		Args:    cobra.NoArgs,

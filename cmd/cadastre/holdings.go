@@ -17,7 +17,7 @@ import (
 )
 
 func newHoldings(g *global) *cobra.Command {
-	cmd := newNoun("holdings", "Who holds which resources", "  cadastre holdings list --holder afrinic/f36b9f4b\n  cadastre holdings import delegated-afrinic-extended-20230324.gz")
+	cmd := newNoun("holdings", "Manage who holds which resources", "  cadastre holdings list --holder afrinic/f36b9f4b\n  cadastre holdings import delegated-afrinic-extended-20230324.gz")
 	cmd.AddCommand(holdingsImport(g), holdingsDelegate(g), holdingsTake(g, "return", "Give resources back to who delegated them"),
 		holdingsTake(g, "revoke", "Take resources from an organisation: all that it holds where none are named"), holdingsExchange(g), holdingsExpire(g), holdingsList(g), holdingsHistory(g), holdingsTransfers(g))
 	return cmd
@@ -33,7 +33,7 @@ func holdingsImport(g *global) *cobra.Command {
 	q := api.HoldingsImport{}
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take registries' delegated-extended files as what they delegate now",
+		Short: "Import registries' delegated-extended files",
 		Long: "Takes delegated-extended files (versions 2 to 2.3, plain or gzip) of registries in the tree. A later file of a registry is a\n" +
 			"difference: what is new, gone or changed hands follows in the RPKI by itself. A file that would take too much away is held by\n" +
 			"the brake until the command is repeated with the code that the plan printed.\n\n" +
@@ -137,7 +137,7 @@ func holdingsExpire(g *global) *cobra.Command {
 	q := api.HoldingsExpire{}
 	cmd := &cobra.Command{
 		Use:   "expire",
-		Short: "End what was delegated until now or before",
+		Short: "End delegations that have come to their date",
 		Long: "Ends what was delegated until now or before, of all holders or of one. The daemon does so by itself, each holder's for itself where\n" +
 			"the brake holds some; this is for what it holds, which 'cadastre status' lists with its code.",
 		Example: "  cadastre holdings expire --dry-run\n  cadastre holdings expire --holder acme --code 1a2b3c4d",

@@ -14,7 +14,7 @@ import (
 )
 
 func newKeys(g *global) *cobra.Command {
-	cmd := newNoun("keys", "The keys of organisations' CAs, and rolling them (RFC 6489)", "  cadastre keys show acme\n  cadastre keys roll acme --soak 24h")
+	cmd := newNoun("keys", "Show and roll the keys of organisations' CAs (RFC 6489)", "  cadastre keys show acme\n  cadastre keys roll acme --soak 24h")
 	cmd.AddCommand(keysRoll(g), keysActivate(g), keysShow(g))
 	return cmd
 }
@@ -27,7 +27,7 @@ func keysRoll(g *global) *cobra.Command {
 	var abandon bool
 	cmd := &cobra.Command{
 		Use:   "roll HOLDER",
-		Short: "Give an organisation's CA a new key in place of the one that it has",
+		Short: "Roll the key of an organisation's CA",
 		Long: "Makes a new key for an organisation's CA and has it certified beside the old one. When it has been published for the time of --soak\n" +
 			"it issues everything that the old one did, and as long again after that the old one is revoked; no VRP is missing at any moment.\n" +
 			"A registry's new key, and that of a holder in a transfer, issues no sooner than every reader can have its certificate (soak in\n" +
@@ -77,7 +77,7 @@ func keysActivate(g *global) *cobra.Command {
 func keysShow(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show HOLDER",
-		Short:   "Show the keys of an organisation's CA: what each is certified for, where, and how it stands",
+		Short:   "Show the keys of an organisation's CA: what each is certified for, where, and its state",
 		Example: "  cadastre keys show acme\n  cadastre keys show acme -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -10,7 +10,7 @@ import (
 
 // peerDescs is what there is to watch about CAs and servers elsewhere.
 type peerDescs struct {
-	children, onNotice, parents, parentsFailing, outlets, outletsFailing, publishers, publishersWithProblems, identityExpiry *prometheus.Desc
+	children, onNotice, parents, parentsFailing, remotes, remotesFailing, publishers, publishersWithProblems, identityExpiry *prometheus.Desc
 }
 
 func newPeerDescs(desc func(name, help string, labels ...string) *prometheus.Desc) peerDescs {
@@ -19,8 +19,8 @@ func newPeerDescs(desc func(name, help string, labels ...string) *prometheus.Des
 		onNotice:               desc("children_on_notice", "Organisations whose CA is elsewhere and still has to shed what was taken from them."),
 		parents:                desc("parents", "CAs elsewhere that certify organisations here."),
 		parentsFailing:         desc("parents_failing", "CAs elsewhere that certify organisations here, and did not answer well when they were last asked."),
-		outlets:                desc("outlets", "Servers elsewhere where organisations' CAs publish."),
-		outletsFailing:         desc("outlets_failing", "Servers elsewhere that did not take what was last sent to them."),
+		remotes:                desc("outlets", "Servers elsewhere where organisations' CAs publish."),
+		remotesFailing:         desc("outlets_failing", "Servers elsewhere that did not take what was last sent to them."),
 		publishers:             desc("publishers", "CAs elsewhere that publish here."),
 		publishersWithProblems: desc("publishers_with_problems", "CAs elsewhere that publish here, and whose objects do not fit their manifests."),
 		identityExpiry:         desc("identity_expiry_seconds", "Seconds until the first identity certificate ends, of a peer or ours."),
@@ -37,7 +37,7 @@ func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64))
 	if err != nil {
 		return err
 	}
-	outlets, err := e.Remotes("")
+	remotes, err := e.Remotes("")
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64))
 	for _, own := range identities {
 		ends(own.Expires)
 	}
-	var onNotice, parentsFailing, outletsFailing, problems int
+	var onNotice, parentsFailing, remotesFailing, problems int
 	for _, c := range children {
 		ends(c.IdentityExpires)
 		onNotice += count(!c.Notice.IsZero())
@@ -64,9 +64,9 @@ func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64))
 		ends(p.IdentityExpires)
 		parentsFailing += count(p.Error != "")
 	}
-	for _, o := range outlets {
+	for _, o := range remotes {
 		ends(o.IdentityExpires)
-		outletsFailing += count(o.Error != "")
+		remotesFailing += count(o.Error != "")
 	}
 	for _, p := range publishers {
 		ends(p.IdentityExpires)
@@ -77,7 +77,7 @@ func (d *peerDescs) collect(e *ca.Engine, gauge func(*prometheus.Desc, float64))
 		n    int
 	}{
 		{d.children, len(children)}, {d.onNotice, onNotice}, {d.parents, len(parents)}, {d.parentsFailing, parentsFailing},
-		{d.outlets, len(outlets)}, {d.outletsFailing, outletsFailing}, {d.publishers, len(publishers)}, {d.publishersWithProblems, problems},
+		{d.remotes, len(remotes)}, {d.remotesFailing, remotesFailing}, {d.publishers, len(publishers)}, {d.publishersWithProblems, problems},
 	} {
 		gauge(g.desc, float64(g.n))
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func newOrganisations(g *global) *cobra.Command {
-	cmd := newNoun("organisations", "The organisations of the tree", "  cadastre organisations list --below afrinic\n  cadastre organisations add acme --parent afrinic --kind lir\n  cadastre organisations remove acme")
+	cmd := newNoun("organisations", "Manage the organisations of the tree", "  cadastre organisations list --below afrinic\n  cadastre organisations add acme --parent afrinic --kind lir\n  cadastre organisations remove acme")
 	q := api.Enrol{}
 	var kind string
 	add := &cobra.Command{
@@ -41,7 +41,7 @@ func organisationsList(g *global) *cobra.Command {
 	q := api.OrganisationsList{}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "Show the organisations of the tree, each below the one that it stands below",
+		Short:   "Show the organisations of the tree, each below its parent",
 		Example: "  cadastre organisations list\n  cadastre organisations list --below afrinic -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,7 +72,7 @@ func printOrganisations(w io.Writer, list []ca.OrganisationStatus) {
 func organisationsRemove(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove HANDLE",
-		Short: "Remove a holder that has nothing any more",
+		Short: "Remove a holder that holds nothing any more",
 		Long: "Removes a holder that has nothing any more: no resources, nobody below it, no intents, no CA or server elsewhere. What it had once\n" +
 			"stays in 'cadastre holdings history'.",
 		Example: "  cadastre organisations remove acme --reason 'it was wound up'",

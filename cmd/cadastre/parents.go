@@ -12,7 +12,7 @@ import (
 )
 
 func newParents(g *global) *cobra.Command {
-	cmd := newNoun("parents", "CAs elsewhere that certify organisations here (RFC 6492)",
+	cmd := newNoun("parents", "Manage CAs elsewhere that certify organisations here (RFC 6492)",
 		"  cadastre parents request acme > child_request.xml\n  cadastre parents add acme apnic --response parent_response.xml")
 	cmd.AddCommand(parentsRequest(g),
 		parentsResponse(g, "add", "Have an organisation's CA ask a parent elsewhere for certificates", "added to the parents"),
@@ -102,7 +102,7 @@ func printParents(w io.Writer, list []ca.ParentStatus) {
 func parentsRefresh(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "refresh [HOLDER [NAME]]",
-		Short:   "Ask parents elsewhere now what they certify, and follow it",
+		Short:   "Ask parents elsewhere now what they certify, and act on it",
 		Long:    "Asks parents elsewhere now what they certify, and follows it: one parent, those of an organisation, or all. The daemon does so by itself.",
 		Example: "  cadastre parents refresh\n  cadastre parents refresh acme apnic",
 		Args:    cobra.MaximumNArgs(2),
@@ -124,7 +124,7 @@ func parentsRefresh(g *global) *cobra.Command {
 func parentsRemove(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove HOLDER NAME",
-		Short:   "Leave a parent: have it revoke what it certified",
+		Short:   "Remove a parent elsewhere: it is asked to revoke what it certified",
 		Long:    "Leaves a parent elsewhere. What rested on its certificates is withdrawn, and it is asked to revoke them.",
 		Example: "  cadastre parents remove acme apnic --reason 'the resources were returned'",
 		Args:    cobra.ExactArgs(2),

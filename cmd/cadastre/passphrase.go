@@ -22,7 +22,7 @@ func passphraseChange(g *global) *cobra.Command {
 	var anchorOnly bool
 	cmd := &cobra.Command{
 		Use:   "change",
-		Short: "Give the keys, or the trust anchor's key alone, another passphrase",
+		Short: "Change the passphrase of the keys, or only of the trust anchor's key",
 		Long: "Changes the passphrase of the keys, and that of the trust anchor's key too where it is the same and anchor.key is there. With --anchor it\n" +
 			"changes that of the trust anchor's key alone. A new passphrase has at least 10 characters. Keys stay the same; copies of store.db and\n" +
 			"anchor.key that were made before still open with the old passphrase. A daemon that runs goes on, and needs the new one at its next\n" +

@@ -18,7 +18,7 @@ import (
 )
 
 func newPolicy(g *global) *cobra.Command {
-	cmd := newNoun("policy", "What registries let be transferred, and how",
+	cmd := newNoun("policy", "Show or set registries' policies for transfers",
 		"  cadastre policy show\n  cadastre policy set afrinic --profile market --lock-in ipv4=730d --smallest ipv4=24")
 	cmd.AddCommand(policyShow(g), policySet(g))
 	return cmd

@@ -12,7 +12,7 @@ import (
 )
 
 func newPublishers(g *global) *cobra.Command {
-	cmd := newNoun("publishers", "CAs elsewhere that publish here (RFC 8181)",
+	cmd := newNoun("publishers", "Manage CAs elsewhere that publish here (RFC 8181)",
 		"  cadastre publishers add acme --request publisher_request.xml > repository_response.xml\n  cadastre publishers list")
 	cmd.AddCommand(publishersAdd(g), publishersResponse(g), publishersShow(g), publishersList(g), publishersUpdate(g), publishersRemove(g))
 	return cmd
@@ -142,7 +142,7 @@ func publishersUpdate(g *global) *cobra.Command {
 func publishersRemove(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove HANDLE",
-		Short:   "Withdraw everything that a publisher has published, and answer it no more",
+		Short:   "Remove a publisher, and withdraw all that it published",
 		Example: "  cadastre publishers remove acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -13,7 +13,7 @@ import (
 )
 
 func newRegistries(g *global) *cobra.Command {
-	cmd := newNoun("registries", "Other installations that resources move to and come from",
+	cmd := newNoun("registries", "Manage other installations that resources move to and come from",
 		"  cadastre registries introduce > introduction.xml\n  cadastre registries add ripe --introduction theirs.xml\n  cadastre registries list")
 	cmd.AddCommand(registriesIntroduce(g), registriesAdd(g), registriesList(g), registriesShow(g), registriesUpdate(g), registriesDistrust(g), registriesTrust(g), registriesRemove(g))
 	return cmd
@@ -58,7 +58,7 @@ func registriesAdd(g *global) *cobra.Command {
 	var introduction string
 	cmd := &cobra.Command{
 		Use:   "add [NAME] --introduction FILE",
-		Short: "Get to know another installation by its introduction",
+		Short: "Add another installation by its introduction",
 		Long: "Takes the introduction that another installation printed. Check by another way that it is theirs: from then on its word about\n" +
 			"transfers counts. The name is ours for it; without one it goes by what it calls itself.",
 		Example: "  cadastre registries add ripe --introduction theirs.xml\n  cadastre registries add --introduction -",
@@ -166,7 +166,7 @@ func registriesUpdate(g *global) *cobra.Command {
 func registriesRemove(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove NAME",
-		Short:   "Forget another installation",
+		Short:   "Remove another installation",
 		Long:    "Forgets another installation, and answers it no more. It is refused while transfers with it are open.",
 		Example: "  cadastre registries remove ripe --reason 'it has a new house'",
 		Args:    cobra.ExactArgs(1),

@@ -15,7 +15,7 @@ func registriesDistrust(g *global) *cobra.Command {
 	q := api.RegistriesDistrust{}
 	cmd := &cobra.Command{
 		Use:   "distrust NAME",
-		Short: "Take nothing more from another installation, and withdraw what came from it",
+		Short: "Take no messages from another installation any more, and withdraw what came from it",
 		Long: "Takes nothing more from another installation, from this moment on, and withdraws what came from it: transfers with it that are under\n" +
 			"way are cancelled, and what it transferred to holders here is taken from whoever has it now, with the ROAs that came along. The brake\n" +
 			"may hold the withdrawal until the command is repeated with the code that it printed; nothing is taken meanwhile either. It can always\n" +
@@ -51,7 +51,7 @@ func printDistrusted(w io.Writer, d *moves.Distrusted) {
 func registriesTrust(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "trust NAME",
-		Short: "Take what another installation says again",
+		Short: "Take messages from another installation again",
 		Long: "Takes what another installation says again, after 'registries distrust'. What was withdrawn does not come back: its holders' transfers\n" +
 			"begin anew.",
 		Example: "  cadastre registries trust ripe --reason 'it was broken into, and is clean again'",

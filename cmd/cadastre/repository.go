@@ -12,7 +12,7 @@ import (
 )
 
 func newRepository(g *global) *cobra.Command {
-	cmd := newNoun("repository", "Where organisations' CAs publish: here, or at a server elsewhere (RFC 8181)",
+	cmd := newNoun("repository", "Show or set where organisations' CAs publish: here, or at a server elsewhere (RFC 8181)",
 		"  cadastre repository request acme > publisher_request.xml\n  cadastre repository configure acme --response repository_response.xml")
 	cmd.AddCommand(repositoryRequest(g), repositoryConfigure(g), repositoryLocal(g), repositoryShow(g))
 	return cmd
@@ -39,7 +39,7 @@ func repositoryConfigure(g *global) *cobra.Command {
 	var response string
 	cmd := &cobra.Command{
 		Use:   "configure HOLDER --response FILE",
-		Short: "Have an organisation's CA publish at a server elsewhere; one that publishes already moves there",
+		Short: "Make an organisation's CA publish at a server elsewhere, or move it there",
 		Long: "Takes the repository_response (RFC 8183) that a publication server made of our publisher_request. A CA that publishes already moves:\n" +
 			"it publishes in both places until all that it authorises is seen in the new one, and then withdraws what is in the old one.",
 		Example: "  cadastre repository configure acme --response repository_response.xml\n  cadastre repository configure acme --response -",
@@ -63,7 +63,7 @@ func repositoryConfigure(g *global) *cobra.Command {
 func repositoryLocal(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:     "local HOLDER",
-		Short:   "Have an organisation's CA publish here, in the repository of its registry",
+		Short:   "Make an organisation's CA publish here, in the repository of its registry",
 		Example: "  cadastre repository local acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

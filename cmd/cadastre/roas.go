@@ -25,7 +25,7 @@ func roaImport(g *global) *cobra.Command {
 	var announced []string
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take intents from files: CSV, JSON, or Krill's lines",
+		Short: "Import intents from files: CSV, JSON, or Krill's lines",
 		Long: "Takes intents from files, or for - from standard input: CSV with a header that names the columns in any order, as RIPE NCC, ARIN,\n" +
 			"Krill, Routinator and rpki-client write them; CSV of prefix,ASn[,maxlength[,comment]] without one; what 'cadastre vrps' prints; JSON of\n" +
 			"the same; and Krill's lines, \"A: 192.0.2.0/24-24 => 64496 # comment\", where R: removes. All are one decision. Each intent is its holder's: the\n" +
@@ -121,7 +121,7 @@ func roaList(g *global) *cobra.Command {
 	q := api.ROAList{}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "Show intents and how they stand",
+		Short:   "Show intents and their status",
 		Example: "  cadastre roa list --holder acme\n  cadastre roa list --parked -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -22,16 +22,16 @@ func newTransfer(g *global) *cobra.Command {
 	cmd := newNoun("transfer", "Move resources from one holder to another without a gap",
 		"  cadastre transfer initiate --from afrinic/acme --to lacnic/acme --under lacnic --kind move --dry-run\n  cadastre transfer list\n  cadastre transfer show 7")
 	cmd.AddCommand(transferInitiate(g),
-		transferOfAll(g, "merge", holdings.Merger, "Have a holder's resources and routes go to the one that it merges with"),
-		transferOfAll(g, "takeover", holdings.Takeover, "Have a holder that closes leave its resources and routes to another"),
+		transferOfAll(g, "merge", holdings.Merger, "Move a holder's resources and routes to the holder that it merges with"),
+		transferOfAll(g, "takeover", holdings.Takeover, "Move the resources and routes of a holder that closes to another holder"),
 		transferApprove(g),
 		transferObject(g),
 		transferStep(g, "consent", "Waive the source registry's right to object", "the source's registry does not object to transfer %d"),
-		transferStep(g, "cancel", "End a transfer before its finalisation: the recipient's side goes, the source's was never touched", "transfer %d is cancelled"),
+		transferStep(g, "cancel", "Cancel a transfer before its finalisation; the source's side stays as it is", "transfer %d is cancelled"),
 		transferStep(g, "dispute", "Park a transfer with both sides valid; --reason says why", "transfer %d is parked, with both sides valid"),
 		transferStep(g, "resolve", "End a dispute: the transfer goes on", "transfer %d goes on"),
 		transferStep(g, "hold", "Do not finalise a transfer until 'cadastre transfer release'", "transfer %d will not be finalised until 'cadastre transfer release %d'"),
-		transferStep(g, "release", "Let a transfer that was held be finalised", "transfer %d is not held any more"),
+		transferStep(g, "release", "Release a transfer that was held, so that it can be finalised", "transfer %d is not held any more"),
 		transferForce(g), transferAbandon(g), transferOffer(g), transferList(g), transferShow(g), transferEvidence(g))
 	return cmd
 }
@@ -100,7 +100,7 @@ func transferInitiate(g *global) *cobra.Command {
 	var kind string
 	cmd := &cobra.Command{
 		Use:   "initiate --from HANDLE --to HANDLE [RESOURCES...]",
-		Short: "Begin to move resources from one holder to another: all that it holds where none are named",
+		Short: "Begin a transfer of resources from one holder to another; without resources, of all",
 		Long: "Begins a transfer: whole blocks, parts of them, AS numbers. The recipient's side is certified and published first, is seen for as long as\n" +
 			"the soak says, and only then the source's goes; both are valid meanwhile. What was delegated on goes along.\n\n" +
 			"A merger, a takeover and a move to another registry (--kind merger, takeover, move) take the holder's routes along. A transfer to a new\n" +

@@ -16,7 +16,7 @@ func transferForce(g *global) *cobra.Command {
 	q := api.TransferForce{}
 	cmd := &cobra.Command{
 		Use:   "force ID",
-		Short: "Have a transfer go on without CAs elsewhere that do not come along",
+		Short: "Make a transfer go on without waiting for CAs elsewhere",
 		Long: "A holder with a CA of its own moves when that CA has taken the offer of its new parent and publishes below it. One that never does holds\n" +
 			"up its transfer, and the handoff that this is part of, for ever. This has the transfer go on: after its soak, in which it can still be\n" +
 			"cancelled, the old certificates get the notice that such a CA has when it loses something, and end. --dry-run says which certificates\n" +
@@ -44,7 +44,7 @@ func transferAbandon(g *global) *cobra.Command {
 	q := api.TransferAbandon{}
 	cmd := &cobra.Command{
 		Use:   "abandon ID",
-		Short: "End a transfer with another installation that is gone, without its word",
+		Short: "End a transfer with another installation that does not answer any more",
 		Long: "A transfer with another installation ends on both sides by what the two tell each other. When the other has been silent for a week, this\n" +
 			"ends it here: what is not final is cancelled. With --keep, for the recipient's side, that stays instead, as if the source had\n" +
 			"finalised. If the other comes back, it is told; where it had finalised, 'transfer show' says so on both sides. The recipient's side\n" +
