@@ -325,7 +325,9 @@ func replacing(ctx context.Context, s *stage) (string, error) {
 		return "", err
 	}
 	before := s.size()
-	taken, refusal, err := p.versions(ctx, large, 100, 15*time.Second)
+	// as base64 a version takes a third more, and 512 MiB are kept of one publisher
+	const most = 512 << 20 / (large / 3 * 4)
+	taken, refusal, err := p.versions(ctx, large, most+10, 20*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -333,7 +335,7 @@ func replacing(ctx context.Context, s *stage) (string, error) {
 	if refusal != nil {
 		figures += ", then: " + refusal.Error()
 	}
-	if taken > 80 {
+	if taken > most {
 		err = errors.New(figures)
 	}
 	return figures, errors.Join(err, s.tell(ctx, "publishers", "remove", "replacer"))
