@@ -75,7 +75,7 @@ type Engine struct {
 
 	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
-	wake     chan struct{}
+	wake     due.Signal
 	watchers watchers
 	loop     loop // used only by the goroutine that runs the engine
 	ends     ends
@@ -109,7 +109,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
 		repositories: map[string]*rrdp.Repository{},
 		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, loop: loop{unfinished: true},
-		later: map[string]plan.Delay{}, wake: make(chan struct{}, 1),
+		later: map[string]plan.Delay{}, wake: due.NewSignal(),
 	}
 	verified := make(chan error, 1) // at the same time as the loading, which takes as long
 	go func() {

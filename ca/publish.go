@@ -253,8 +253,5 @@ func (e *Engine) WaitIdle(ctx context.Context) error {
 
 // poke wakes the engine if it sleeps.
 func (e *Engine) poke() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
+	e.wake.Send()
 }

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
+	"cadastre/internal/due"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
@@ -23,9 +25,10 @@ const (
 	askSpaced   = 200 * time.Millisecond // at the least, for each transfer that is open with a peer
 	callAgain   = time.Hour              // the recipient's side calls again so long after the last exchange
 	reportHolds = 5 * time.Minute        // the source finalises only with a report of the other side that is no older than this
-	failFirst   = 10 * time.Second
-	failMost    = 10 * time.Minute
 )
+
+// afterFailure is how long a peer, and what is to be said about one transfer, rest after a call that failed.
+var afterFailure = due.Backoff{First: 10 * time.Second, Most: 10 * time.Minute}
 
 // couriers send reports to peers. There is one courier for each peer, and each runs in a goroutine of its own: a peer that does not
 // answer delays no other.
@@ -35,19 +38,16 @@ type couriers struct {
 }
 
 type courier struct {
-	busy      bool
-	failures  int
-	resume    time.Time // after a failure: no call before this time
-	failed    string    // the error of the last call; empty if it succeeded
+	turn      due.Turn
+	failed    string // the error of the last call; empty if it succeeded
 	exchanges map[uint64]*exchanged
 }
 
 // exchanged is the state of the exchange about one transfer.
 type exchanged struct {
-	said     [sha256.Size]byte // the report that the other side has
-	at       time.Time         // when it got it
-	failures int
-	resume   time.Time
+	said [sha256.Size]byte // the report that the other side has
+	at   time.Time         // when it got it
+	turn due.Turn
 }
 
 func (c *couriers) courier(name string) *courier {
@@ -84,9 +84,9 @@ func (m *Mover) recall(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	one := c.courier(name)
-	one.failures, one.resume = 0, time.Time{}
+	one.turn.Pardon()
 	for _, e := range one.exchanges {
-		e.failures, e.resume = 0, time.Time{}
+		e.turn.Pardon()
 	}
 	m.poke()
 }
@@ -96,7 +96,7 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 	if _, err := m.engine.Federation.Signer(""); err != nil {
 		return time.Time{}, nil //nolint:nilerr // before the keys are open nothing is sent
 	}
-	number, due := map[string]int{}, map[string][]uint64{}
+	number, called := map[string]int{}, map[string][]uint64{}
 	for _, t := range open {
 		if !t.Local() {
 			number[t.Peer]++
@@ -112,17 +112,15 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 		case err != nil:
 			return time.Time{}, err
 		case !at.After(now):
-			due[t.Peer] = append(due[t.Peer], t.ID)
+			called[t.Peer] = append(called[t.Peer], t.ID)
 		case next.IsZero() || at.Before(next):
 			next = at
 		}
 	}
-	for name, ids := range due {
+	for name, ids := range called {
 		c := &m.couriers
 		c.mu.Lock()
-		one := c.courier(name)
-		if !one.busy {
-			one.busy = true
+		if c.courier(name).turn.Begin(now) {
 			m.background.start(func() { m.carry(ctx, name, ids) })
 		}
 		c.mu.Unlock()
@@ -163,12 +161,7 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 	case e.said == sha256.Sum256(report.XML()):
 		at = e.at.Add(m.patience(t, w, open, e, now))
 	}
-	for _, pause := range []time.Time{c.resume, e.resume} {
-		if at.Before(pause) {
-			at = pause
-		}
-	}
-	return at, nil
+	return issued.Later(at, issued.Later(c.turn.Resume(), e.turn.Resume())), nil
 }
 
 // patience is how long after the last exchange our side calls again if its report has not changed.
@@ -187,42 +180,41 @@ func (m *Mover) patience(t *holdings.Transfer, w *peerReport, open int, e *excha
 
 // carry calls a peer about some transfers, one after the other, until one call fails.
 func (m *Mover) carry(ctx context.Context, name string, ids []uint64) {
-	var failed error
+	defer m.poke()
 	for _, id := range ids {
 		said, err := m.exchange(ctx, name, id)
 		if ctx.Err() != nil {
 			break
 		}
-		m.couriers.mu.Lock()
-		c := m.couriers.courier(name)
-		e := c.exchanged(id)
-		if failed = err; err != nil {
-			e.failures++
-			e.resume = time.Now().Add(backOff(e.failures))
-			c.failures++
-			c.resume = time.Now().Add(backOff(c.failures))
-			c.failed = err.Error()
-		} else {
-			*e = exchanged{said: said, at: time.Now()}
-			c.failures, c.resume, c.failed = 0, time.Time{}, ""
-		}
-		first := c.failures == 1
-		m.couriers.mu.Unlock()
-		if failed != nil {
-			if first {
-				m.log.Warn("another installation could not be told how a transfer stands; it will be called again", "name", name, "transfer", id, "error", failed)
-			}
-			break
+		if !m.noteCall(name, id, said, err) {
+			return
 		}
 	}
 	m.couriers.mu.Lock()
-	m.couriers.courier(name).busy = false
-	m.couriers.mu.Unlock()
-	m.poke()
+	defer m.couriers.mu.Unlock()
+	m.couriers.courier(name).turn.End(time.Now(), nil, afterFailure)
 }
 
-func backOff(failures int) time.Duration {
-	return min(failFirst<<min(failures-1, 10), failMost)
+// noteCall notes how a call about a transfer ended, and tells whether it went well. One that failed is the last of its turn. Of several
+// failures in a row the first is logged.
+func (m *Mover) noteCall(name string, id uint64, said [sha256.Size]byte, err error) (well bool) {
+	m.couriers.mu.Lock()
+	defer m.couriers.mu.Unlock()
+	c := m.couriers.courier(name)
+	e := c.exchanged(id)
+	if err == nil {
+		*e = exchanged{said: said, at: time.Now()}
+		c.turn.Pardon()
+		c.failed = ""
+		return true
+	}
+	if !c.turn.Failed() {
+		m.log.Warn("another installation could not be told how a transfer stands; it will be called again", "name", name, "transfer", id, "error", err)
+	}
+	c.failed = err.Error()
+	e.turn.End(time.Now(), err, afterFailure)
+	c.turn.End(time.Now(), err, afterFailure)
+	return false
 }
 
 // exchange sends our report about a transfer, takes the peer's report from the answer, and follows it. It returns the SHA-256 of the

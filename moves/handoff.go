@@ -135,7 +135,7 @@ func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 
 // lookAtHandoff finds what is next in a handoff whose successor is seen to hold all that the registry holds: the next batch of holders,
 // and, when all of them have moved, the finalisation of the registry's own transfer.
-func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *dueSteps) (time.Time, error) {
 	var c crew
 	refused := m.refusedOf(t.ID)
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {

@@ -19,6 +19,7 @@ import (
 	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/due"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/roa"
@@ -29,7 +30,7 @@ type Mover struct {
 	engine   *ca.Engine
 	dir      string
 	log      *slog.Logger
-	wake     chan struct{}
+	wake     due.Signal
 	observed observations
 
 	background background // looks and calls that are under way
@@ -62,7 +63,7 @@ const (
 // New is a mover for the engine of a data directory.
 func New(e *ca.Engine, dir string, log *slog.Logger) *Mover {
 	m := &Mover{
-		engine: e, dir: dir, log: log, wake: make(chan struct{}, 1), reports: map[string]*peerReport{},
+		engine: e, dir: dir, log: log, wake: due.NewSignal(), reports: map[string]*peerReport{},
 		waiting: map[uint64]noted{}, seenAt: map[uint64]time.Time{}, refusals: map[uint64]string{}, refused: map[uint64]map[string]string{},
 	}
 	e.Federation.Registries = m.peerNames
@@ -89,14 +90,11 @@ func (m *Mover) Run(ctx context.Context) {
 
 // poke has Run look again at once.
 func (m *Mover) poke() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	m.wake.Send()
 }
 
-// due lists the transfers that are ready for each step. Each list is one decision.
-type due struct {
+// dueSteps lists the transfers that are ready for each step. Each list is one decision.
+type dueSteps struct {
 	accept, finalise, seen, lost, released []uint64
 }
 
@@ -116,7 +114,7 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 		m.forgetObservations()
 	}
 	now := time.Now()
-	next, ready := now.Add(time.Hour), due{}
+	next, ready := now.Add(time.Hour), dueSteps{}
 	if at, err := m.correspond(ctx, open, now); err != nil {
 		return 0, err
 	} else if !at.IsZero() {
@@ -142,7 +140,7 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 }
 
 // look finds the step that one transfer is ready for. If there is none, it returns when to look again; zero if another event will tell.
-func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, ready *dueSteps) (time.Time, error) {
 	if !t.Local() && !t.State.Over() && m.distrusted(t.Peer) {
 		m.noteWaiting(t, holdings.Waiting{For: needTrust, Of: t.Peer, On: onOperator})
 		return now.Add(time.Minute), nil
@@ -169,7 +167,7 @@ func (m *Mover) look(ctx context.Context, t *holdings.Transfer, now time.Time, r
 }
 
 // lookAtInitiated finds whether a transfer can be accepted.
-func (m *Mover) lookAtInitiated(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) lookAtInitiated(ctx context.Context, t *holdings.Transfer, now time.Time, ready *dueSteps) (time.Time, error) {
 	if t.Within != 0 {
 		return time.Time{}, nil // lookAtHandoff begins it when it is its turn
 	}
@@ -218,7 +216,7 @@ func (m *Mover) missingToAccept(ctx context.Context, t *holdings.Transfer, now t
 }
 
 // lookAtAccepted finds whether the recipient's side is published, whether the soak is over, and whether the transfer can be finalised.
-func (m *Mover) lookAtAccepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) lookAtAccepted(ctx context.Context, t *holdings.Transfer, now time.Time, ready *dueSteps) (time.Time, error) {
 	if t.Incoming() {
 		return m.lookAtIncoming(t, now) // the source decides what comes next
 	}
@@ -307,7 +305,7 @@ func (m *Mover) noteLook(t *holdings.Transfer, at time.Time) {
 }
 
 // lookAtOver finds whether anything is still certified for the side that lost.
-func (m *Mover) lookAtOver(t *holdings.Transfer, now time.Time, ready *due) (time.Time, error) {
+func (m *Mover) lookAtOver(t *holdings.Transfer, now time.Time, ready *dueSteps) (time.Time, error) {
 	m.noteLook(t, time.Time{})
 	if err := m.settleRoutes(t); err != nil {
 		return time.Time{}, err
@@ -347,7 +345,7 @@ func (m *Mover) lookAtOver(t *holdings.Transfer, now time.Time, ready *due) (tim
 }
 
 // take takes the steps that are ready, each kind in one decision. It tells whether a step was taken, and whether one was refused.
-func (m *Mover) take(ready *due) (taken, refused bool, err error) {
+func (m *Mover) take(ready *dueSteps) (taken, refused bool, err error) {
 	now := time.Now()
 	for _, step := range []struct {
 		ids     []uint64

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/due"
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
 	"cadastre/internal/validate"
@@ -63,7 +64,7 @@ func TestLooksAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				looked := 0
-				m := &Mover{wake: make(chan struct{}, 1)}
+				m := &Mover{wake: due.NewSignal()}
 				m.Look = func(context.Context, string, string, ...string) (*relying.Report, error) {
 					looked++
 					at := time.Now()
@@ -87,7 +88,7 @@ func TestLooksAgain(t *testing.T) {
 func TestLookThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wrong error
-		m := &Mover{wake: make(chan struct{}, 1)}
+		m := &Mover{wake: due.NewSignal()}
 		m.Look = func(context.Context, string, string, ...string) (*relying.Report, error) {
 			return &relying.Report{At: time.Now()}, wrong
 		}
