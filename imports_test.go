@@ -21,6 +21,7 @@ var rooms = []string{"internal", "holdings", "aspa", "roa", "keys", "rrdp", "rsy
 // after it may import it.
 var harnesses = map[string]string{
 	"cadastre/internal/storetest":    "internal",
+	"cadastre/internal/treetest":     "internal",
 	"cadastre/internal/relyingtest":  "rrdp",
 	"cadastre/internal/registrytest": "ca",
 }

@@ -15,28 +15,11 @@ import (
 	"cadastre/ca/plan"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/treetest"
 	"cadastre/roa"
 )
 
-// registries is the tree that imports start from: holders come with the files.
-const registries = `
-[[organisation]]
-handle = "iana"
-kind = "root"
-[[organisation]]
-handle = "afrinic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "lacnic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "nic.br"
-parent = "lacnic"
-kind = "nir"
-countries = ["BR"]
-`
+const registries = treetest.Registries
 
 // inHouse runs a test in a bubble, on a new installation of a tree.
 func inHouse(t *testing.T, tree string, test func(h *house)) {

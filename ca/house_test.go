@@ -24,6 +24,7 @@ import (
 	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/relyingtest"
 	"cadastre/internal/store"
+	"cadastre/internal/treetest"
 	"cadastre/keys"
 	"cadastre/roa"
 )
@@ -310,45 +311,7 @@ func lease(t rapid.TB, to, what string) holdings.Delegation {
 
 const year = 365 * day
 
-// forest is a tree of two registries, a national one, and holders.
-const forest = `
-[[organisation]]
-handle = "iana"
-kind = "root"
-[[organisation]]
-handle = "afrinic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "lacnic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "nic.br"
-parent = "lacnic"
-kind = "nir"
-countries = ["BR"]
-[[organisation]]
-handle = "isp"
-parent = "afrinic"
-kind = "lir"
-[[organisation]]
-handle = "shop"
-parent = "isp"
-kind = "enduser"
-[[organisation]]
-handle = "other"
-parent = "afrinic"
-kind = "lir"
-[[organisation]]
-handle = "rede"
-parent = "nic.br"
-kind = "lir"
-[[organisation]]
-handle = "loja"
-parent = "rede"
-kind = "enduser"
-`
+const forest = treetest.Forest
 
 func resources(t rapid.TB, text string) inr.Set {
 	t.Helper()

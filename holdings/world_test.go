@@ -14,29 +14,10 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/store"
+	"cadastre/internal/treetest"
 )
 
-const world = `
-[[organisation]]
-handle = "iana"
-kind = "root"
-
-[[organisation]]
-handle = "afrinic"
-parent = "iana"
-kind = "rir"
-
-[[organisation]]
-handle = "lacnic"
-parent = "iana"
-kind = "rir"
-
-[[organisation]]
-handle = "nic.br"
-parent = "lacnic"
-kind = "nir"
-countries = ["BR"]
-
+const world = treetest.Registries + `
 [[organisation]]
 handle = "nic.mx"
 parent = "lacnic"

@@ -15,49 +15,13 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/payload"
+	"cadastre/internal/treetest"
 	"cadastre/roa"
 )
 
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
-const forest = `
-[[organisation]]
-handle = "iana"
-kind = "root"
-[[organisation]]
-handle = "afrinic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "lacnic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "nic.br"
-parent = "lacnic"
-kind = "nir"
-countries = ["BR"]
-[[organisation]]
-handle = "isp"
-parent = "afrinic"
-kind = "lir"
-[[organisation]]
-handle = "shop"
-parent = "isp"
-kind = "enduser"
-[[organisation]]
-handle = "other"
-parent = "afrinic"
-kind = "lir"
-[[organisation]]
-handle = "rede"
-parent = "nic.br"
-kind = "lir"
-[[organisation]]
-handle = "loja"
-parent = "rede"
-kind = "enduser"
-`
+const forest = treetest.Forest
 
 // village is a world with the ways to decide something in it.
 type village struct {

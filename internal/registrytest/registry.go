@@ -30,29 +30,13 @@ import (
 	"cadastre/internal/relyingtest"
 	"cadastre/internal/store"
 	"cadastre/internal/storetest"
+	"cadastre/internal/treetest"
 	"cadastre/keys"
 	"cadastre/roa"
 )
 
 // Registries is a tree with two registries, one with an NIR.
-const Registries = `
-[[organisation]]
-handle = "iana"
-kind = "root"
-[[organisation]]
-handle = "afrinic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "lacnic"
-parent = "iana"
-kind = "rir"
-[[organisation]]
-handle = "nic.br"
-parent = "lacnic"
-kind = "nir"
-countries = ["BR"]
-`
+const Registries = treetest.Registries
 
 var passphrase, anchorPassphrase = []byte("a passphrase"), []byte("another one")
 
