@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"bytes"
 	"crypto"
 	"slices"
 	"strings"
@@ -103,7 +102,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 			return err
 		}
 		for _, bucket := range []store.Bucket{issued.Authorities, issued.Products, issued.Revoked, issued.Keys, rollBucket} {
-			if err := empty(w, bucket); err != nil {
+			if err := store.DeleteAll(w, bucket, nil); err != nil {
 				return err
 			}
 		}
@@ -148,23 +147,6 @@ func reanchor(w store.Writer, policy *Policy, a *issued.Authority, key crypto.Si
 		return err
 	}
 	return store.PutValue(w, issued.Authorities, []byte(issued.AnchorHolder), a)
-}
-
-// empty removes all records of a bucket.
-func empty(w store.Writer, bucket store.Bucket) error {
-	var keys [][]byte
-	for record, err := range w.Scan(bucket, nil) {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, bytes.Clone(record.Key))
-	}
-	for _, key := range keys {
-		if err := w.Delete(bucket, key); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Peers lists who has to be told of a new address. Each list is sorted.

@@ -41,35 +41,10 @@ func (e *Engine) ChangeASPAs(by holdings.By, f *aspa.File, opt aspa.Options, con
 func (e *Engine) ASPAs(holder string, each func(aspa.Intent, roa.Status)) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	holders := slices.Sorted(e.book.ASPAs.Everyone())
-	if holder != "" {
-		if _, ok := e.ledger.Organisation(holder); !ok {
-			return fault.New(fault.NotFound, "there is no organisation %q", holder)
-		}
-		holders = []string{holdings.Fold(holder)}
-	}
-	readers := e.visible()
-	return e.store.View(func(r store.Reader) error {
-		for _, name := range holders {
-			for _, in := range e.book.ASPAs.Of(name) {
-				status, err := roa.StatusOfASPA(in, e.ledger, r)
-				if err != nil {
-					return err
-				}
-				if status.State == roa.Live {
-					pends, err := readers.pends(r, name, []string{in.VAP.String()})
-					if err != nil {
-						return err
-					}
-					if pends {
-						status.State = roa.Pending
-					}
-				}
-				each(in, status)
-			}
-		}
-		return nil
-	})
+	return eachIntent(e, holder, slices.Sorted(e.book.ASPAs.Everyone()), e.book.ASPAs.Of, func(in aspa.Intent, r store.Reader) (roa.Status, []string, error) {
+		status, err := roa.StatusOfASPA(in, e.ledger, r)
+		return status, []string{in.VAP.String()}, err
+	}, each)
 }
 
 // ASPALines lists the validated ASPA payloads that a validator prints now, as text, by customer AS; with committed, those of all objects

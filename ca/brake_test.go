@@ -217,3 +217,8 @@ func (h *house) recounted() {
 		h.Errorf("the brake counts %+v, and there is %+v", kept.totals, anew.totals)
 	}
 }
+
+// ofIntents is for a decision that changes the intents alone, and is resolved already.
+func ofIntents(o *roa.Outcome) Resolve {
+	return func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error) { return nil, o, nil }
+}

@@ -123,11 +123,6 @@ func OfLedger(resolve func(*holdings.Ledger) (*holdings.Outcome, error)) Resolve
 	}
 }
 
-// ofIntents is for a decision that changes the intents alone, and is resolved already.
-func ofIntents(o *roa.Outcome) Resolve {
-	return func(*holdings.Ledger, *roa.Book) (*holdings.Outcome, *roa.Outcome, error) { return nil, o, nil }
-}
-
 // Decide takes a decision. It resolves what changes, computes the effect, asks the brake, and commits. Ledger and book change at one
 // moment, under one number in the log. A dry run, or a decision that changes nothing, ends with the effect. If the brake holds the
 // decision it fails with Refused, and returns the effect, too.

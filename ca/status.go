@@ -134,7 +134,17 @@ func (e *Engine) Read(fn func(*holdings.Ledger, *roa.Book) error) error {
 func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	holders := e.book.Holders()
+	return eachIntent(e, holder, e.book.Holders(), e.book.Of, func(in roa.Intent, r store.Reader) (roa.Status, []string, error) {
+		status, err := roa.StatusOf(in, e.ledger, r)
+		return status, roa.Lines(status.VRPs), err
+	}, each)
+}
+
+// eachIntent calls each for the intents of one kind of a holder, or of everyone, with their statuses. StatusOf tells the status by the
+// ledger alone, and the payloads that the intent is to have. What is live is pending if readers don't see these yet. The engine's mu is
+// held.
+func eachIntent[I any](e *Engine, holder string, everyone []string, of func(holder string) []I, statusOf func(I, store.Reader) (roa.Status, []string, error), each func(I, roa.Status)) error {
+	holders := everyone
 	if holder != "" {
 		if _, ok := e.ledger.Organisation(holder); !ok {
 			return fault.New(fault.NotFound, "there is no organisation %q", holder)
@@ -144,12 +154,12 @@ func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error
 	readers := e.visible()
 	return e.store.View(func(r store.Reader) error {
 		for _, name := range holders {
-			for _, in := range e.book.Of(name) {
-				status, err := roa.StatusOf(in, e.ledger, r)
+			for _, in := range of(name) {
+				status, says, err := statusOf(in, r)
 				if err != nil {
 					return err
 				}
-				switch pends, err := readers.pends(r, name, roa.Lines(status.VRPs)); {
+				switch pends, err := readers.pends(r, name, says); {
 				case err != nil:
 					return err
 				case pends && status.State == roa.Live:

@@ -83,7 +83,7 @@ func (l *Ledger) begin(by By, want Transfer, recipient Organisation, id uint64, 
 		if leg.New, err = l.checkRecipient(t, recipient); err != nil {
 			return nil, err
 		}
-		t.ToRegistry = l.Registry(orElse(leg.New.Parent, t.To))
+		t.ToRegistry = l.Registry(cmp.Or(leg.New.Parent, t.To))
 	} else {
 		leg.New = recipient.normal() // what the other installation is asked for
 	}

@@ -1,6 +1,7 @@
 package holdings
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -111,13 +112,13 @@ func (l *Ledger) exchanged(t *Transfer, p parties) error {
 	if p.source != nil && !p.ofRight(t) {
 		if kind := p.source.withheld(t.Resources, l.namesOf(t.ToRegistry, p.recipient), func(e Exchange) []ResourceKind { return e.Out }); kind != "" {
 			return fault.New(fault.Forbidden, "%s lets no %s go to %s; leave out %s, or move it where it may go ('cadastre policy show %s')",
-				p.source.Registry, kind, orElse(t.ToRegistry, "that registry"), kind.Of(t.Resources), p.source.Registry)
+				p.source.Registry, kind, cmp.Or(t.ToRegistry, "that registry"), kind.Of(t.Resources), p.source.Registry)
 		}
 	}
 	if p.recipient != nil {
 		if kind := p.recipient.withheld(t.Resources, l.namesOf(t.FromRegistry, p.source), func(e Exchange) []ResourceKind { return e.In }); kind != "" {
 			return fault.New(fault.Forbidden, "%s takes no %s from %s; leave out %s, or move it where it is taken ('cadastre policy show %s')",
-				p.recipient.Registry, kind, orElse(t.FromRegistry, "that registry"), kind.Of(t.Resources), p.recipient.Registry)
+				p.recipient.Registry, kind, cmp.Or(t.FromRegistry, "that registry"), kind.Of(t.Resources), p.recipient.Registry)
 		}
 	}
 	return nil

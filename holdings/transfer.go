@@ -1,6 +1,7 @@
 package holdings
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -109,17 +110,10 @@ type TransferStep struct {
 }
 
 // Source is the donor as "registry:handle", here or elsewhere.
-func (t *Transfer) Source() string { return t.FromRegistry + ":" + orElse(t.From, t.Elsewhere) }
+func (t *Transfer) Source() string { return t.FromRegistry + ":" + cmp.Or(t.From, t.Elsewhere) }
 
 // Recipient is the recipient as "registry:handle", here or elsewhere.
-func (t *Transfer) Recipient() string { return t.ToRegistry + ":" + orElse(t.To, t.Elsewhere) }
-
-func orElse(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
+func (t *Transfer) Recipient() string { return t.ToRegistry + ":" + cmp.Or(t.To, t.Elsewhere) }
 
 // Soaked is when the recipient's side has been seen for its soak.
 func (t *Transfer) Soaked() time.Time { return t.Seen.Add(t.Soak.Duration()) }
@@ -318,7 +312,7 @@ func (l *Ledger) pathTo(t *Transfer, leg Leg) []string {
 func (l *Ledger) meeting(t *Transfer) string {
 	from := l.donor(t)
 	if from == "" || !t.RecipientHere() {
-		return orElse(t.Top, l.root)
+		return cmp.Or(t.Top, l.root)
 	}
 	to := t.To
 	if l.orgs[to] == nil {

@@ -1,6 +1,7 @@
 package holdings
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"slices"
@@ -251,7 +252,7 @@ func statusName(written string) string {
 
 // set is the resources of a range.
 func (r logRange) set(kind ResourceKind) (inr.Set, error) {
-	start, end := orElse(r.StartAddress, wordOf(r.Start)), orElse(r.EndAddress, wordOf(r.End))
+	start, end := cmp.Or(r.StartAddress, wordOf(r.Start)), cmp.Or(r.EndAddress, wordOf(r.End))
 	wrong := fault.New(fault.BadInput, "%q to %q is no range of %s", start, end, kind)
 	if kind == ASN {
 		first, err1 := strconv.ParseUint(start, 10, 32)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/term"
@@ -93,9 +94,9 @@ func (m *Mover) lastHeard(t *holdings.Transfer) (time.Time, error) {
 		return last, err
 	}
 	if w != nil {
-		last = later(last, w.Heard)
+		last = issued.Later(last, w.Heard)
 	}
-	return later(last, p.Contact), nil
+	return issued.Later(last, p.Contact), nil
 }
 
 // atOdds tells whether a transfer that is over here ended differently at the other installation, and in which state. The other

@@ -1,8 +1,10 @@
 package moves
 
 import (
+	"cmp"
 	"time"
 
+	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/roa"
@@ -141,7 +143,7 @@ func (s *HandoffStatus) stands(m *Mover, l *holdings.Ledger, t *holdings.Transfe
 		return
 	}
 	per := max(last.Sub(first)/time.Duration(seen), t.Handoff.Pace.Duration()/time.Duration(t.Handoff.Batch))
-	s.Ends = later(time.Now(), last).Add(time.Duration(s.Left)*per + t.Soak.Duration())
+	s.Ends = issued.Later(time.Now(), last).Add(time.Duration(s.Left)*per + t.Soak.Duration())
 }
 
 func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer) {
@@ -150,20 +152,6 @@ func (s *HandoffStatus) wait(m *Mover, l *holdings.Ledger, t *holdings.Transfer)
 		what, on, _ := put(m.awaits(l, t, now))
 		st := Status{Transfer: *t, On: on}
 		long := st.WaitsForCA() && now.Sub(t.When(holdings.StepAccepted)) >= forceAfter
-		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: orElse(t.From, t.Elsewhere), To: t.To, Waits: what, On: on, Force: long})
+		s.Waits = append(s.Waits, HandoffWait{Transfer: t.ID, Holder: cmp.Or(t.From, t.Elsewhere), To: t.To, Waits: what, On: on, Force: long})
 	}
-}
-
-func orElse(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -1,8 +1,6 @@
 package rrdp
 
 import (
-	"bytes"
-
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
 )
@@ -14,17 +12,8 @@ func Forget(w store.Writer, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	var keys [][]byte
-	for record, err := range w.Scan(cfg.bucket(), nil) {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, bytes.Clone(record.Key))
-	}
-	for _, key := range keys {
-		if err := w.Delete(cfg.bucket(), key); err != nil {
-			return fault.Wrap(err, "couldn't remove the repository %s", cfg.Name)
-		}
+	if err := store.DeleteAll(w, cfg.bucket(), nil); err != nil {
+		return fault.Wrap(err, "couldn't remove the repository %s", cfg.Name)
 	}
 	return nil
 }

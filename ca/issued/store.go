@@ -1,7 +1,6 @@
 package issued
 
 import (
-	"bytes"
 	"time"
 
 	"cadastre/internal/store"
@@ -46,17 +45,8 @@ func Put(w store.Writer, a *Authority) error {
 // Erase removes an authority with all its records from the store, its key included.
 func Erase(w store.Writer, a *Authority) error {
 	for _, bucket := range []store.Bucket{Products, Revoked} {
-		var keys [][]byte
-		for record, err := range w.Scan(bucket, Within(a.Name, "")) {
-			if err != nil {
-				return err
-			}
-			keys = append(keys, bytes.Clone(record.Key))
-		}
-		for _, key := range keys {
-			if err := w.Delete(bucket, key); err != nil {
-				return err
-			}
+		if err := store.DeleteAll(w, bucket, Within(a.Name, "")); err != nil {
+			return err
 		}
 	}
 	if err := w.Delete(Keys, []byte(a.KeyID.String())); err != nil {

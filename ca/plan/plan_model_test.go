@@ -350,7 +350,7 @@ func (w *world) read(state map[string]folders) reading {
 
 // vrps is what an organisation has authorised.
 func (w *world) vrps(holder string) []roa.VRP {
-	return payload.Of[roa.VRP](w.Authorised(w.active(holder), w.Holding(holder)))
+	return ofType[roa.VRP](w.Authorised(w.active(holder), w.Holding(holder)))
 }
 
 // above is the organisation directly above another one.
@@ -371,7 +371,7 @@ func (w *world) wanted() map[roa.VRP]bool {
 func (w *world) wantedASPAs() map[string]bool {
 	aspas := map[string]bool{}
 	for _, holder := range w.Organisations() {
-		for _, v := range payload.Of[aspa.VAP](w.Authorised(w.active(holder), w.Holding(holder))) {
+		for _, v := range ofType[aspa.VAP](w.Authorised(w.active(holder), w.Holding(holder))) {
 			aspas[v.String()] = true
 		}
 	}
@@ -495,4 +495,15 @@ func (w *world) done() error {
 		return fmt.Errorf("there is still a plan: %+v", again)
 	}
 	return nil
+}
+
+// ofType is those of a list that are of one type.
+func ofType[P payload.Payload](list []payload.Payload) []P {
+	var out []P
+	for _, p := range list {
+		if own, is := p.(P); is {
+			out = append(out, own)
+		}
+	}
+	return out
 }

@@ -65,17 +65,6 @@ func List[P Payload](of []P) []Payload {
 	return list
 }
 
-// Of is those of a list that are of one type.
-func Of[P Payload](list []Payload) []P {
-	var out []P
-	for _, p := range list {
-		if own, is := p.(P); is {
-			out = append(out, own)
-		}
-	}
-	return out
-}
-
 // Texts is payloads as text, each once, in the order of LC_ALL=C sort.
 func Texts(list []Payload) []string {
 	lines := make([]string, len(list))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"cadastre/internal/fault"
@@ -35,6 +36,23 @@ func EachValue[T any](r Reader, bucket Bucket, prefix []byte, take func(key stri
 			return err
 		}
 		take(string(record.Key), value)
+	}
+	return nil
+}
+
+// DeleteAll removes the records of a bucket whose keys begin with prefix.
+func DeleteAll(w Writer, bucket Bucket, prefix []byte) error {
+	var keys [][]byte
+	for record, err := range w.Scan(bucket, prefix) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, bytes.Clone(record.Key))
+	}
+	for _, key := range keys {
+		if err := w.Delete(bucket, key); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"cadastre/internal/transferwire"
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
+	"cadastre/test/internal/brake"
 )
 
 // serveHTTP serves on a port of loopback until end is called.
@@ -475,14 +476,14 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 	}
 	// the holder of what is claimed is not kept from what it does with it
 	if err := s.tell(ctx, "transfer", "initiate", "--from", "north/marula", "--to", "north/boswellia", "102.18.0.0/16", "--dry-run"); err != nil {
-		if status, said := exitOf(err); status != braked {
+		if _, said := exitOf(err); !brake.Holds(err) {
 			errs = append(errs, fmt.Errorf("who holds what is claimed may not transfer it: %s", said))
 		}
 	}
 	// the operator's word wins, and takes whatever had come of it
 	err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies")
-	if status, said := exitOf(err); status == braked {
-		err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies", "--code", brakeCode.FindStringSubmatch(said)[1])
+	if brake.Holds(err) {
+		err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies", "--code", brake.Code(err))
 	}
 	if err != nil {
 		errs = append(errs, err)
@@ -494,7 +495,7 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 		errs = append(errs, errors.New("transfers with an installation that is distrusted are still open"))
 	}
 	if err := s.tell(ctx, "transfer", "initiate", "--from", "north/marula", "--to", "north/boswellia", "102.18.0.0/16", "--dry-run"); err != nil {
-		if status, said := exitOf(err); status != braked {
+		if _, said := exitOf(err); !brake.Holds(err) {
 			errs = append(errs, fmt.Errorf("who holds what was claimed may not transfer it: %s", said))
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,11 +214,6 @@ type status struct {
 func (h *house) status(ctx context.Context) (s status, err error) {
 	return s, h.askJSON(ctx, &s, "status")
 }
-
-// braked is how the brake ends a command.
-const braked = 6
-
-var brakeCode = regexp.MustCompile(`--code ([0-9a-f]{8,})`)
 
 // exitOf is how a command ended, and what it said.
 func exitOf(err error) (status int, said string) {

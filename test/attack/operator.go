@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cadastre/internal/setup"
+	"cadastre/test/internal/brake"
 )
 
 // bulking hands the daemon compressed files of millions of rows.
@@ -78,8 +79,8 @@ func nibbling(ctx context.Context, r *run, dir string) (string, error) {
 	removed, kept := 0, ""
 	for i := range 40 {
 		err := h.tell(ctx, "roa", "remove", fmt.Sprintf("102.20.%d.0/24", i), "AS37100", "24")
-		if status, said := exitOf(err); status == braked {
-			kept = brakeCode.FindString(said)
+		if brake.Holds(err) {
+			kept = brake.Code(err)
 			break
 		} else if err != nil {
 			return "", err
@@ -106,11 +107,11 @@ func guessing(ctx context.Context, r *run, dir string) (string, error) {
 		}
 		err = h.tell(ctx, "holdings", "revoke", "--holder", "north/baobab", "102.16.0.0/16")
 		status, said := exitOf(err)
-		code := brakeCode.FindStringSubmatch(said)
-		if status != braked || code == nil {
+		code := brake.Code(err)
+		if code == "" {
 			return "", fmt.Errorf("it ended with %d: %.200s", status, said)
 		}
-		codes[code[1]] = true
+		codes[code] = true
 	}
 	if len(codes) != 2 {
 		return "", errors.New("two installations have one code for one plan: it is reckoned from what would be lost alone")
