@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"cadastre/internal/fault"
@@ -13,11 +14,11 @@ import (
 // remote is a store whose reads can fail, as one across a network can.
 type remote struct {
 	store.Store
-	fails int // the read that fails, counted down; 0 for none
+	fails atomic.Int64 // the read that fails, counted down; 0 for none; a start reads in two goroutines
 }
 
 func (s *remote) read() error {
-	if s.fails--; s.fails == 0 {
+	if s.fails.Add(-1) == 0 {
 		return fault.New(fault.Unreachable, "the store is out of reach")
 	}
 	return nil
@@ -82,27 +83,28 @@ func TestStoreOutOfReach(t *testing.T) {
 		s := &remote{Store: h.store}
 		reads := 0
 		for failed := true; failed; reads++ {
-			s.fails = reads + 1
+			s.fails.Store(int64(reads + 1))
 			_, err := Open(s, h.dir, h.policy, slog.New(slog.DiscardHandler))
 			if failed = err != nil; failed && fault.KindOf(err) != fault.Unreachable {
 				h.Fatalf("read %d fails, and the start says (%s) %v", reads+1, fault.KindOf(err), err)
 			}
-			if !failed && s.fails < 1 {
+			if !failed && s.fails.Load() < 1 {
 				h.Fatalf("read %d failed, and the start went on", reads+1)
 			}
 		}
 		if reads < 50 {
 			h.Errorf("a start had only %d reads", reads)
 		}
-		h.store, s.fails = s, 0
+		h.store = s
+		s.fails.Store(0)
 		for read := 1; read < 40; read += 3 {
 			h.reopen()
 			h.take("isp", "41.0.0.0/19")
-			s.fails = read
+			s.fails.Store(int64(read))
 			if err := h.engine.Settle(context.Background()); err != nil && fault.KindOf(err) != fault.Unreachable {
 				h.Errorf("read %d fails, and issuing says (%s) %v", read, fault.KindOf(err), err)
 			}
-			s.fails = 0
+			s.fails.Store(0)
 			h.settle()
 			h.give("isp", "41.0.0.0/19")
 			h.settle()
