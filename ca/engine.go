@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/agenda"
 	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
@@ -58,17 +59,12 @@ type Engine struct {
 	mu     sync.RWMutex // guards the following, but for peers and brake, which have locks of their own
 	ledger *holdings.Ledger
 	book   *roa.Book
-	// dirty is the organisations that a decision or a deadline touched since the last plan. Backlog is those of a longer plan that was
-	// interrupted for them, or that are still to be planned for after a start.
-	dirty, backlog map[string]bool
-	agenda         plan.Agenda           // how far the present plan has come; has a lock of its own
-	aside          map[string]*waiting   // quarantined organisations
-	later          map[string]plan.Delay // organisations that a plan put off
-	peers          *federation.Peers
-	rolls          plan.Rolls
-	brake          *brake
+	peers  *federation.Peers
+	rolls  plan.Rolls
+	brake  *brake
 
-	issued *issued.Index // in step with the store; has a lock of its own, which may be taken while mu is held
+	agenda *agenda.Agenda // who has to be planned for; has a lock of its own, which may be taken while mu is held
+	issued *issued.Index  // in step with the store; has a lock of its own, which may be taken while mu is held
 
 	Federation *federation.Federation // exchanges messages with CAs and servers elsewhere
 	stepped    due.Pulse              // beats after each Step
@@ -108,8 +104,7 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	e := &Engine{
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
 		repositories: map[string]*rrdp.Repository{},
-		dirty:        map[string]bool{}, backlog: map[string]bool{}, aside: map[string]*waiting{}, loop: loop{unfinished: true},
-		later: map[string]plan.Delay{}, wake: due.NewSignal(),
+		loop:         loop{unfinished: true}, wake: due.NewSignal(),
 	}
 	verified := make(chan error, 1) // at the same time as the loading, which takes as long
 	go func() {
@@ -152,8 +147,8 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 	if e.brake, err = loadBrake(st); err != nil {
 		return nil, err
 	}
+	e.agenda = agenda.New(append(e.ledger.Organisations(), issued.AnchorHolder))
 	for _, holder := range e.ledger.Organisations() {
-		e.backlog[holder] = true
 		if !e.ledgerKind(holder).IsRegistry() {
 			continue
 		}
@@ -161,7 +156,6 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 			return nil, err
 		}
 	}
-	e.backlog[issued.AnchorHolder] = true
 	if err := e.openFederation(); err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (e *Engine) uses(handle string) error {
 		return fault.New(fault.Conflict, "%s has a parent elsewhere; 'cadastre parents remove' it first", handle)
 	case slices.ContainsFunc(e.peers.Remotes(), func(o *federation.Remote) bool { return o.Holder == handle }):
 		return fault.New(fault.Conflict, "%s publishes elsewhere; 'cadastre repository local %s' first", handle, handle)
-	case len(e.issued.Of(handle)) > 0 || e.dirty[handle]:
+	case len(e.issued.Of(handle)) > 0 || e.agenda.Touched(handle):
 		return fault.New(fault.Conflict, "what was certified for %s is being withdrawn; come again when 'cadastre status --wait' returns", handle)
 	}
 	if e.Federation.IsPublisher(federation.WireHandle(handle)) {

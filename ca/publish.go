@@ -184,23 +184,18 @@ func (e *Engine) noteSerials(start time.Time) error {
 
 // idle tells whether nothing can be done now: every decision is planned for, no plan is under way, and nothing is staged.
 func (e *Engine) idle() bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return len(e.dirty)+len(e.backlog)+e.agenda.Count(nil, nil) == 0 && len(e.staged()) == 0
+	return e.agenda.Idle() && len(e.staged()) == 0
 }
 
 // untilNext is how long the engine has nothing to do: until something falls due, ends, or may be published.
 func (e *Engine) untilNext(now time.Time) (time.Duration, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if len(e.dirty)+len(e.backlog) > 0 {
-		return 0, nil
-	}
 	next := now.Add(time.Hour)
-	switch holders, at := e.due(now); {
-	case len(holders) > 0:
-		return 0, nil
-	case !at.IsZero():
+	if at := e.agenda.Next(now, agendaView{e}); !at.IsZero() {
+		if !now.Before(at) {
+			return 0, nil
+		}
 		next = issued.Earlier(next, at)
 	}
 	if end := e.nextEnd(now); !end.IsZero() {

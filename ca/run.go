@@ -2,12 +2,9 @@ package ca
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
-	"cadastre/ca/issued"
 	"cadastre/ca/plan"
 	"cadastre/internal/fault"
 	"cadastre/internal/validate"
@@ -107,8 +104,8 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	}
 	if set := e.take(now); len(set) > 0 {
 		done, err := e.work(ctx, set)
-		e.finish(set, done)
-		e.Observer.Remaining(e.toGo())
+		e.agenda.Finish(set, done)
+		e.Observer.Remaining(e.agenda.Count())
 		if err != nil {
 			return 0, err
 		}
@@ -122,80 +119,9 @@ func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	return e.untilNext(time.Now())
 }
 
-// take takes the organisations to plan for next: those that a decision or a deadline touched; if there are none, those of the backlog.
+// take takes the organisations to plan for next.
 func (e *Engine) take(now time.Time) []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	holders, _ := e.due(now)
-	for _, holder := range holders {
-		e.dirty[holder] = true
-		delete(e.later, holder)
-	}
-	if len(e.dirty) == 0 {
-		set := slices.Sorted(maps.Keys(e.backlog))
-		clear(e.backlog)
-		e.agenda.Take(set)
-		return set
-	}
-	for holder := range e.dirty {
-		e.close(holder)
-	}
-	set := slices.Sorted(maps.Keys(e.dirty))
-	clear(e.dirty)
-	e.agenda.Take(set)
-	return set
-}
-
-// close moves the ancestors and, if the organisation's certificate has to shrink, the descendants of an organisation from the backlog to
-// dirty: they have to be planned for together. The caller holds the engine's mu.
-func (e *Engine) close(holder string) {
-	if len(e.backlog) == 0 || holder == issued.AnchorHolder {
-		return
-	}
-	delete(e.backlog, holder)
-	for up := e.above(holder); up != issued.AnchorHolder; up = e.above(up) {
-		if e.backlog[up] {
-			delete(e.backlog, up)
-			e.dirty[up] = true
-		}
-	}
-	if !e.shrinks(holder) {
-		return // what is below can wait
-	}
-	for _, child := range e.ledger.Children(holder) {
-		if e.backlog[child] {
-			e.dirty[child] = true
-			e.close(child)
-		}
-	}
-}
-
-// shrinks tells whether a certificate of an organisation names more than it holds. The caller holds the engine's mu.
-func (e *Engine) shrinks(holder string) bool {
-	for _, name := range e.issued.Of(holder) {
-		if a := e.issued.Authority(name); a != nil && !e.ledger.Via(holder, name.Source).Contains(a.Certified) {
-			return true
-		}
-	}
-	return false
-}
-
-// finish ends the work on a set of organisations. If it is not done, the set goes to the backlog and is planned for again.
-func (e *Engine) finish(set []string, done bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.agenda.End(done)
-	if done {
-		return
-	}
-	for _, holder := range set {
-		e.backlog[holder] = true
-	}
-}
-
-// interrupted tells whether a decision has touched an organisation since the present plan began.
-func (e *Engine) interrupted() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return len(e.dirty) > 0
+	return e.agenda.Take(now, agendaView{e})
 }

@@ -75,7 +75,7 @@ type RepositoryStatus struct {
 
 // Status is the status of this installation now.
 func (e *Engine) Status() (*Status, error) {
-	s := &Status{Revision: e.store.Revision(), Running: e.vault != nil, Waits: append([]Wait{}, e.Waits()...), Waiting: e.toGo(), Repositories: map[string]RepositoryStatus{}}
+	s := &Status{Revision: e.store.Revision(), Running: e.vault != nil, Waits: append([]Wait{}, e.Waits()...), Waiting: e.agenda.Count(), Repositories: map[string]RepositoryStatus{}}
 	s.Settled = len(s.Waits) == 0
 	if err := e.frozen.err(); err != nil {
 		s.Frozen = err.Error()

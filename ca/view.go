@@ -14,7 +14,7 @@ func (e *Engine) snapshot(now time.Time) *plan.Snapshot {
 	return &plan.Snapshot{
 		Now: now, Policy: &e.policy, Ledger: e.ledger, Intents: e.book, Store: issuedByEngine{e}, Peers: peersOfPlan{e.peers}, Rolls: e.rolls,
 		AnchorOffline: e.anchor == nil, Behind: e.unsent,
-		Quarantined: func(holder string) bool { return e.isAside(holder, now) },
+		Quarantined: func(holder string) bool { return e.agenda.Quarantined(holder, now) },
 	}
 }
 
@@ -91,7 +91,7 @@ func (e *Engine) ledgerKind(holder string) holdings.Kind {
 // touch has the engine plan for an organisation. If some parent elsewhere has a class for us, it does so for all below it, too: the same
 // resources may now rest on other sources.
 func (e *Engine) touch(holder string) {
-	e.dirty[holder] = true
+	e.agenda.Touch(holder)
 	if e.peers.HasSources() {
 		for _, child := range e.ledger.Children(holder) {
 			e.touch(child)

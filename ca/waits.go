@@ -119,18 +119,18 @@ func (e *Engine) waitsOfWork() (list []Wait) {
 	if since, err := e.failing.last(); err != nil {
 		list = append(list, Wait{Kind: Failing, Error: err.Error(), Fault: fault.KindOf(err), Since: since})
 	}
-	if n := e.toGo(); n > 0 {
+	if n := e.agenda.Count(); n > 0 {
 		list = append(list, Wait{Kind: InWork, Count: n})
 	}
 	return list
 }
 
-// waitsOfSoak lists what plans put off. The caller holds the engine's mu.
+// waitsOfSoak lists what plans put off.
 func (e *Engine) waitsOfSoak(now time.Time) (list []Wait) {
-	for _, holder := range slices.Sorted(maps.Keys(e.later)) {
-		if off := e.later[holder]; now.Before(off.Soaks) {
-			list = append(list, Wait{Kind: Soaking, Of: holder, Since: off.Since.UTC(), Until: off.Soaks.UTC()})
-		}
+	soaking := e.agenda.Soaking(now)
+	for _, holder := range slices.Sorted(maps.Keys(soaking)) {
+		off := soaking[holder]
+		list = append(list, Wait{Kind: Soaking, Of: holder, Since: off.Since.UTC(), Until: off.Soaks.UTC()})
 	}
 	return list
 }
@@ -187,9 +187,8 @@ func (e *Engine) unshed(holder string, notice *federation.Notice) inr.Set {
 
 // waitsOfOperator lists what an operator has to do. The caller holds the engine's mu.
 func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
-	for _, holder := range slices.Sorted(maps.Keys(e.aside)) {
-		w := e.aside[holder]
-		list = append(list, Wait{Kind: Quarantined, Of: holder, Error: w.err.Error(), Fault: fault.KindOf(w.err), Since: w.since.UTC(), Until: w.until.UTC()})
+	for _, r := range e.agenda.Refused() {
+		list = append(list, Wait{Kind: Quarantined, Of: r.Holder, Error: r.Err.Error(), Fault: fault.KindOf(r.Err), Since: r.Since.UTC(), Until: r.Until.UTC()})
 	}
 	if e.vault != nil && e.anchor == nil {
 		if of := e.needsAnchor(now); of != "" {

@@ -2,7 +2,6 @@ package ca
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"cadastre/ca/issue"
@@ -28,10 +27,10 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 	if view.Err() != nil {
 		return false, view.Err()
 	}
-	e.putOff(set, putOff)
+	e.agenda.PutOff(set, putOff)
 	defer e.holdPool(waves)()
 	e.agenda.Begin(waves)
-	e.Observer.Remaining(e.toGo())
+	e.Observer.Remaining(e.agenda.Count())
 	for i, w := range waves {
 		if e.mustFollow(w) {
 			if err := e.publishInOrder(ctx); err != nil {
@@ -49,27 +48,13 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 		}
 	}
 	e.loop.unfinished = false
-	e.mended(set, now)
+	for _, holder := range e.agenda.Mended(set, now) {
+		e.log.Info("what was set aside is done", "organisation", holder)
+	}
 	if len(waves) > 0 && len(e.issued.Roots()) > 0 || e.Federation.GivesUp(set) {
 		e.Federation.AskSoon() // a parent elsewhere may have to be told
 	}
 	return true, nil
-}
-
-// putOff notes when to plan again for organisations for which the plan had to put something off.
-func (e *Engine) putOff(set []string, until map[string]plan.Delay) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for holder, off := range until {
-		if was := e.later[holder]; !off.Soaks.IsZero() && !was.Soaks.IsZero() {
-			off.Since = was.Since
-			until[holder] = off
-		}
-	}
-	for _, holder := range set {
-		delete(e.later, holder)
-	}
-	maps.Copy(e.later, until)
 }
 
 // doWave executes the batches of a wave one after the other. While one is closed, checked and committed, the next is signed.
@@ -105,8 +90,8 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]plan.Update, lastWave bo
 			next = e.startSigning(ctx, chunks[i+1])
 		}
 		e.agenda.Committed(updates)
-		e.Observer.Remaining(e.toGo())
-		if !(last && lastWave) && e.interrupted() {
+		e.Observer.Remaining(e.agenda.Count())
+		if !(last && lastWave) && e.agenda.Interrupted() {
 			return false, nil
 		}
 	}
@@ -158,10 +143,8 @@ func (e *Engine) finishBatch(ctx context.Context, s *issue.Signed, last bool, st
 
 // overtaken tells whether a decision touched any organisation of a batch since it was planned.
 func (e *Engine) overtaken(b *issue.Batch) bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
 	for name := range b.Changes {
-		if e.dirty[name.Holder] {
+		if e.agenda.Touched(name.Holder) {
 			return true
 		}
 	}
@@ -189,13 +172,6 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	}
 	verdict.Accept()
 	return nil
-}
-
-// toGo is how many organisations the daemon has yet to plan or to sign for.
-func (e *Engine) toGo() int {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.agenda.Count(e.dirty, e.backlog)
 }
 
 // holdPool pauses the making of one-time keys while a plan is executed, if there are enough keys for it. The function that it returns

@@ -168,3 +168,18 @@ func KeysFor(updates []Update) int {
 	}
 	return n
 }
+
+// Concerns lists the organisations for which an update does something. That is its own, unless it only certifies or revokes others.
+func (u *Update) Concerns() []string {
+	var holders []string
+	if u.Create || u.Adopt || u.End || len(u.Authorise)+len(u.Withdraw)+len(u.Release) > 0 || len(u.Certify)+len(u.Revoke) == 0 {
+		holders = append(holders, u.Name.Holder)
+	}
+	for _, c := range u.Certify {
+		holders = append(holders, c.Name.Holder)
+	}
+	for _, name := range u.Revoke {
+		holders = append(holders, name.Holder)
+	}
+	return holders
+}

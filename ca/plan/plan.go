@@ -2,7 +2,7 @@
 //
 // A plan is a pure function of a View and the time: the package knows no engine, no store and no network. Make returns waves of updates;
 // each wave is published before the next begins. Chunks cuts a wave into batches, and Parts cuts a batch that failed. Advanced computes
-// the next step of a key roll, and Agenda keeps how far the work on a plan has come.
+// the next step of a key roll.
 package plan
 
 import (
