@@ -119,7 +119,11 @@ func (b *Bolt) create() error {
 		if err := bucket.Put(formatKey, number(Format)); err != nil {
 			return err
 		}
-		return (&boltTx{path: b.path, tx: tx}).Put(metaBucket, revisionKey, number(0))
+		t := &boltTx{path: b.path, tx: tx}
+		if err := t.Put(metaBucket, revisionKey, number(0)); err != nil {
+			return err
+		}
+		return t.flushAll()
 	})
 }
 
@@ -170,7 +174,10 @@ func (b *Bolt) Update(expect Revision, fn func(Writer) error) (Revision, error) 
 			if err := t.putTallies(); err != nil {
 				return err
 			}
-			return t.Put(metaBucket, revisionKey, number(uint64(next)))
+			if err := t.Put(metaBucket, revisionKey, number(uint64(next))); err != nil {
+				return err
+			}
+			return t.flushAll()
 		})
 	})
 	if err != nil {

@@ -22,7 +22,8 @@ type boltTx struct {
 	inside bool  // the function that the transaction was opened for is running
 	failed error // the first read or write that failed
 
-	tallies map[string]*tally // of the buckets that were changed
+	tallies map[string]*tally  // of the buckets that were changed
+	pending map[string]pending // by name of their bucket, writes that bbolt does not have yet
 }
 
 // guarded runs a transaction. bbolt has no errors for damaged pages: it panics, and a read beyond the end of a file that
@@ -84,12 +85,25 @@ func (t *boltTx) Get(bucket Bucket, key []byte) (value []byte, err error) {
 		return nil, t.failed
 	}
 	defer t.caught(&err)
+	value, _, err = t.stored(bucket, key)
+	return value, err
+}
+
+// stored is the value of a key, as the transaction sees it, and its checksum; nil where there is none.
+func (t *boltTx) stored(bucket Bucket, key []byte) (value []byte, sum uint64, err error) {
+	if w, ours := t.pending[bucket.name][string(key)]; ours {
+		if w.stored == nil {
+			return nil, 0, nil
+		}
+		end := len(w.stored) - checksumSize
+		return w.stored[:end:end], w.sum, nil
+	}
 	if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
 		if stored := b.Get(key); stored != nil {
-			value, _, err = unsealed(bucket.name, key, stored)
+			return unsealed(bucket.name, key, stored)
 		}
 	}
-	return value, err
+	return nil, 0, nil
 }
 
 func (t *boltTx) Scan(bucket Bucket, prefix []byte) iter.Seq2[Record, error] {
@@ -117,6 +131,8 @@ func (t *boltTx) next(c **bbolt.Cursor, bucket Bucket, prefix []byte) (r Record,
 	defer t.caught(&err)
 	if *c != nil {
 		r.Key, r.Value = (*c).Next()
+	} else if err := t.flush(bucket.name); err != nil {
+		return r, err
 	} else if b := t.tx.Bucket([]byte(bucket.name)); b != nil {
 		*c = b.Cursor()
 		r.Key, r.Value = (*c).Seek(prefix)
@@ -133,17 +149,14 @@ func (t *boltTx) Put(bucket Bucket, key, value []byte) (err error) {
 		return t.failed
 	}
 	defer t.caught(&err)
-	b, err := t.tx.CreateBucketIfNotExists([]byte(bucket.name))
-	if err != nil {
-		return err
-	}
-	total, err := t.without(bucket, b, key)
+	total, err := t.without(bucket, key)
 	if err != nil {
 		return err
 	}
 	stored, sum := sealed(bucket.name, key, value)
 	total.add(sum)
-	return b.Put(key, stored)
+	t.keep(bucket, key, written{stored, sum})
+	return nil
 }
 
 func (t *boltTx) Delete(bucket Bucket, key []byte) (err error) {
@@ -151,18 +164,18 @@ func (t *boltTx) Delete(bucket Bucket, key []byte) (err error) {
 		return t.failed
 	}
 	defer t.caught(&err)
-	b := t.tx.Bucket([]byte(bucket.name))
-	if b == nil {
-		return nil
-	}
-	if _, err := t.without(bucket, b, key); err != nil {
+	if value, _, err := t.stored(bucket, key); value == nil || err != nil {
 		return err
 	}
-	return b.Delete(key)
+	if _, err := t.without(bucket, key); err != nil {
+		return err
+	}
+	t.keep(bucket, key, written{})
+	return nil
 }
 
 // without is the tally of a bucket, from which what is there under a key is taken.
-func (t *boltTx) without(bucket Bucket, b *bbolt.Bucket, key []byte) (*tally, error) {
+func (t *boltTx) without(bucket Bucket, key []byte) (*tally, error) {
 	if bucket == metaBucket {
 		return &tally{}, nil
 	}
@@ -178,11 +191,11 @@ func (t *boltTx) without(bucket Bucket, b *bbolt.Bucket, key []byte) (*tally, er
 		}
 		t.tallies[bucket.name] = total
 	}
-	if stored := b.Get(key); stored != nil {
-		_, sum, err := unsealed(bucket.name, key, stored)
-		if err != nil {
-			return nil, err
-		}
+	value, sum, err := t.stored(bucket, key)
+	if err != nil {
+		return nil, err
+	}
+	if value != nil {
 		total.remove(sum)
 	}
 	return total, nil

@@ -70,6 +70,8 @@ func checkFormat(path string, stored []byte) error {
 		return damaged(path, errors.New("it is no store of ours"))
 	}
 	switch format := binary.BigEndian.Uint64(stored); {
+	case format > maxFormat:
+		return damaged(path, fmt.Errorf("its format would be %d", format))
 	case format > Format:
 		return fault.New(fault.TooNew, "the store %s has format %d and this program knows up to %d: use the newer program", path, format, Format)
 	case format < Format:
@@ -77,6 +79,9 @@ func checkFormat(path string, stored []byte) error {
 	}
 	return nil
 }
+
+// maxFormat is more formats than there will ever be: a larger number is damage.
+const maxFormat = 1000
 
 // own is the store's own records, by key, as they are stored.
 func (w *walker) own(buckets []element) (map[string][]byte, error) {
