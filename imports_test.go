@@ -20,8 +20,10 @@ var rooms = []string{"internal", "holdings", "aspa", "roa", "keys", "rrdp", "rsy
 // harnesses are packages that are there for tests alone, each with the last room that it may import. Tests of that room and of those
 // after it may import it.
 var harnesses = map[string]string{
+	"cadastre/internal/envelopetest": "internal",
 	"cadastre/internal/storetest":    "internal",
 	"cadastre/internal/treetest":     "internal",
+	"cadastre/internal/keystest":     "keys",
 	"cadastre/internal/relyingtest":  "rrdp",
 	"cadastre/internal/registrytest": "ca",
 }

@@ -12,6 +12,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
 	"cadastre/internal/store"
+	"cadastre/keys"
 	"cadastre/rrdp"
 	"cadastre/rrdp/publisher"
 )
@@ -88,7 +89,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 	if err != nil {
 		return err
 	}
-	key, err := openAnchor(dir, anchorPassphrase)
+	key, err := openAnchor(dir, &policy, anchorPassphrase)
 	if err != nil {
 		return err
 	}
@@ -101,10 +102,13 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 		if err != nil {
 			return err
 		}
-		for _, bucket := range []store.Bucket{issued.Authorities, issued.Products, issued.Revoked, issued.Keys, rollBucket} {
+		for _, bucket := range []store.Bucket{issued.Authorities, issued.Products, issued.Revoked, rollBucket} {
 			if err := store.DeleteAll(w, bucket, nil); err != nil {
 				return err
 			}
+		}
+		if err := keys.Forget(w); err != nil { // they are not destroyed: the directory of before stays, and has them
+			return err
 		}
 		for _, holder := range ledger.Organisations() {
 			if o, _ := ledger.Organisation(holder); !o.Kind.IsRegistry() {

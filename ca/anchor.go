@@ -21,39 +21,48 @@ import (
 	"cadastre/rrdp"
 )
 
-// anchorFile is the file with the trust anchor's key. It is not in the store and may have a passphrase of its own, so that it can be kept
-// elsewhere. Only the root's certificate and the anchor's own manifest and CRL need the key.
+// anchorFile is the file with the trust anchor's key: the header of a keeper of its own, and the key's Ref. It is not in the store and may
+// have a passphrase of its own, so that it can be kept elsewhere. Only the root's certificate and the anchor's own manifest and CRL need
+// the key.
 type anchorFile struct {
-	Vault  json.RawMessage `json:"vault"`
+	Keeper json.RawMessage `json:"vault"`
 	KeyID  string          `json:"key_id"`
-	Sealed []byte          `json:"sealed_key"`
+	Held   []byte          `json:"sealed_key"`
 }
 
 func anchorPath(dir string) string { return filepath.Join(dir, "anchor.key") }
 
-func openAnchor(dir string, passphrase []byte) (crypto.Signer, error) {
+func openAnchor(dir string, policy *Policy, passphrase []byte) (crypto.Signer, error) {
+	f, err := readAnchor(dir)
+	if err != nil {
+		return nil, err
+	}
+	keeper, err := policy.Keys.Open(f.Keeper, passphrase, nil)
+	if err != nil {
+		return nil, fault.Wrap(err, "couldn't open the trust anchor's key")
+	}
+	return keeper.Find(keys.Ref{Name: f.KeyID, Held: f.Held})
+}
+
+func readAnchor(dir string) (*anchorFile, error) {
 	text, err := os.ReadFile(anchorPath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, "the trust anchor's key %s is not there: bring it, or start without its passphrase", anchorPath(dir))
+		return nil, fault.New(fault.NotFound, "the trust anchor's key %s is not there: bring it, or do without its passphrase", anchorPath(dir))
 	}
-	var f anchorFile
+	f := &anchorFile{}
 	if err == nil {
-		err = json.Unmarshal(text, &f)
+		err = json.Unmarshal(text, f)
 	}
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "the trust anchor's key %s cannot be read (%w): restore it from a backup", anchorPath(dir), err)
 	}
-	vault, err := keys.OpenVault(f.Vault, passphrase)
-	if err != nil {
-		return nil, fault.Wrap(err, "couldn't open the trust anchor's key")
-	}
-	return vault.Open(f.KeyID, f.Sealed)
+	return f, nil
 }
 
 // firstRevision is the revision of a store after Init.
 const firstRevision store.Revision = 1
 
-// Init makes a new installation in an empty store: the organisations, a key vault, an empty repository for each
+// Init makes a new installation in an empty store: the organisations, a keeper of keys, an empty repository for each
 // registry, and the trust anchor with its self-signed certificate.
 func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, actor string) error {
 	now := time.Now().UTC().Truncate(time.Second)
@@ -64,11 +73,11 @@ func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisatio
 
 // found makes a new installation. Fill writes its ledger. All changes of the store are one transaction.
 func found(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, now time.Time, fill func(store.Writer) error) error {
-	vault, header, err := keys.NewVault(passphrase)
+	keeper, header, err := policy.Keys.Found(passphrase)
 	if err != nil {
 		return err
 	}
-	peersKnow, err := federation.NewIdentity(vault, now)
+	peersKnow, err := federation.NewIdentity(keeper, now)
 	if err != nil {
 		return err
 	}
@@ -93,7 +102,7 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 			}
 		}
 		for key, value := range map[string][]byte{
-			string(installationKey): []byte(installation), string(vaultKey): header, string(anchorKey): certificate,
+			string(installationKey): []byte(installation), string(keeperKey): header, string(anchorKey): certificate,
 			string(brakeSecretKey): newBrakeSecret(),
 		} {
 			if err := w.Put(engineBucket, []byte(key), value); err != nil {
@@ -118,32 +127,24 @@ func newAnchor(policy *Policy, installation string, tree []holdings.Organisation
 	if root < 0 {
 		return nil, nil, nil, fault.New(fault.BadInput, "the tree has no organisation of kind root; name one, such as iana")
 	}
-	key, err := policy.Algorithm.Generate()
+	keeper, header, err := policy.Keys.Found(passphrase)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	public, err := object.PublicKeyOf(key)
+	key, err := keys.One(keeper, policy.Algorithm)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	vault, header, err := keys.NewVault(passphrase)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	sealed, err := vault.Seal(public.ID.String(), key)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	file, err := json.Marshal(anchorFile{header, public.ID.String(), sealed})
+	file, err := json.Marshal(anchorFile{header, key.Ref.Name, key.Ref.Held})
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	a := &issued.Authority{
 		Name: issued.Anchor, Holder: issued.AnchorHolder, Issuer: issued.Anchor, Repository: tree[root].Handle, Path: issued.PathOf(installation, issued.AnchorHolder),
-		KeyID: public.ID, KeyInfo: public.Info, Certified: inr.Everything(), CertificateURI: policy.AnchorURI(),
+		KeyID: key.Public.ID, KeyInfo: key.Public.Info, Certified: inr.Everything(), CertificateURI: policy.AnchorURI(),
 		CertSerial: object.NewSerial(), CertExpires: now.Add(issued.AnchorLife.Life),
 	}
-	der, err := anchorCertificate(policy, a, key, now)
+	der, err := anchorCertificate(policy, a, key.Signer, now)
 	return a, der, file, err
 }
 

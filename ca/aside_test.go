@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -78,38 +78,63 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// repeating is an algorithm whose source of chance repeats itself: the first keys that it makes are another's.
+// repeating is an algorithm whose source of chance repeats itself: from when it is told to, it makes the key with an identifier that it
+// has made before once more, some times.
 type repeating struct {
 	object.Algorithm
-	key   crypto.Signer
-	times atomic.Int32
+	mu    sync.Mutex
+	made  map[object.KeyIdentifier]crypto.Signer
+	again object.KeyIdentifier
+	times int
 }
 
 func (r *repeating) Generate() (crypto.Signer, error) {
-	if r.times.Add(-1) >= 0 {
-		return r.key, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.times > 0 {
+		r.times--
+		return r.made[r.again], nil
 	}
-	return r.Algorithm.Generate()
+	key, err := r.Algorithm.Generate()
+	if err != nil {
+		return nil, err
+	}
+	public, err := object.PublicKeyOf(key)
+	r.made[public.ID] = key
+	return key, err
+}
+
+// repeat has a key made again, some times.
+func (r *repeating) repeat(key object.KeyIdentifier, times int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.again, r.times = key, times
+}
+
+// drawFrom has the house make its keys with an algorithm, of which the pool has one ready.
+func (h *house) drawFrom(a object.Algorithm) {
+	h.seal()
+	ctx, cancel := context.WithCancel(context.Background())
+	h.engine.pool = keys.NewPool(ctx, a, 1)
+	var err error
+	h.engine.keeper, err = h.engine.openKeeper(secret, h.engine.pool)
+	must(h, err)
+	h.seal = func() { cancel(); h.engine.pool.Wait() }
 }
 
 // TestAKeyMadeTwice: an authority whose key is that of another below the same CA does not take that one's certificate from it. It
 // gets another key.
 func TestAKeyMadeTwice(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
+		twice := &repeating{Algorithm: object.P256, made: map[object.KeyIdentifier]crypto.Signer{}}
+		h.drawFrom(twice)
 		peopled(h)
 		h.take("other", "41.0.64.0/18")
 		h.settle()
 		isp, err := h.engine.issued.Read(issued.Parse("isp"))
 		must(h, err)
-		key, err := h.engine.openKey(&isp.Authority)
-		must(h, err)
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		twice := &repeating{Algorithm: object.P256, key: key}
-		twice.times.Store(2) // for the authority, whichever of the two that fill the pool comes first
-		h.seal()
-		h.engine.pool = keys.NewPool(ctx, twice, 1)
-		h.seal = func() { cancel(); h.engine.pool.Wait() }
+		twice.repeat(isp.KeyID, 2) // for the authority, whichever of the two that fill the pool comes first
+		h.drawFrom(twice)
 		h.give("other", "41.0.64.0/18")
 		kindOf(h, h.engine.Settle(context.Background()), fault.Internal, "isp")
 		if now := h.engine.issued.Authority(issued.Parse("isp")); h.engine.issued.Authority(issued.Parse("other")) != nil || now.CertSerial.Cmp(isp.CertSerial) != 0 {

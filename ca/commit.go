@@ -131,6 +131,7 @@ func (e *Engine) commit(ctx context.Context, b *issue.Batch, closing bool) error
 	if err != nil {
 		return err
 	}
+	b.Commits()
 	err = e.commitBatches(prepared, func(w store.Writer) error {
 		for _, name := range slices.SortedFunc(maps.Keys(b.Changes), issued.Name.Compare) {
 			if err := e.write(w, b.Changes[name], b.Now); err != nil {
@@ -210,14 +211,7 @@ func (e *Engine) write(w store.Writer, c *issue.Change, now time.Time) error {
 	if c.Gone {
 		return issued.Erase(w, &c.Next.Authority)
 	}
-	to := issued.Change{Next: &c.Next.Authority, Added: c.Added, Removed: c.Removed, Revoked: c.Revoked, Closed: c.Touched}
-	if c.Created && c.Key != nil {
-		sealed, err := e.sealKey(to.Next, c.Key)
-		if err != nil {
-			return err
-		}
-		to.Sealed = sealed
-	}
+	to := issued.Change{Next: &c.Next.Authority, Added: c.Added, Removed: c.Removed, Revoked: c.Revoked, Closed: c.Touched, Key: c.KeyRef}
 	return to.Write(w, now)
 }
 

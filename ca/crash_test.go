@@ -132,7 +132,7 @@ func TestRestoredBackup(t *testing.T) {
 		h.restored = true
 		h.reader.Insist(nil)
 		h.reader.Pause(true) // until the new manifests are out, readers keep what they have
-		h.open(h.engine.vault, h.engine.anchor)
+		h.open(anchorSecret)
 		must(h, h.engine.Settle(context.Background()))
 		h.reader.Forgive()
 		h.reader.Read("the end of the restoration") // no manifest has a number that was published before
@@ -171,7 +171,7 @@ func TestHighWaterMarkIsNeeded(t *testing.T) {
 		must(h, os.Remove(HighWaterPath(h.dir)))
 		h.restored = true
 		h.seal()
-		h.open(h.engine.vault, h.engine.anchor)
+		h.open(anchorSecret)
 		h.settle()
 		h.restored = false
 		h.reopen()

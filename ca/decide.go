@@ -106,7 +106,7 @@ func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error)
 	if err != nil {
 		return nil, err
 	}
-	if o.Kind.IsRegistry() && !exists && e.vault != nil {
+	if o.Kind.IsRegistry() && !exists && e.keeper != nil {
 		return nil, fault.New(fault.Busy, "%s is a registry: stop the daemon, add it, and start again", o.Handle)
 	}
 	return e.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Enrol(by, o) }))

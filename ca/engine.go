@@ -36,7 +36,6 @@ import (
 
 var (
 	installationKey = []byte("installation")
-	vaultKey        = []byte("vault")
 	anchorKey       = []byte("anchor certificate")
 	clockKey        = []byte("clock")
 	stepKey         = []byte("step")
@@ -52,7 +51,7 @@ type Engine struct {
 	repositories map[string]*rrdp.Repository // by registry; not changed after Open
 
 	// set by Unseal, not changed after
-	vault  *keys.Vault
+	keeper keys.Keeper   // of all long-lived keys but the trust anchor's
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
 
@@ -173,77 +172,59 @@ func repositoryConfig(dir string, policy *Policy, registry string) rrdp.Config {
 
 // Unseal opens the keys, so that the engine can sign. An empty anchor passphrase leaves the trust anchor offline. The
 // pool of one-time keys, of the given size, fills until ctx ends.
-func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte, poolSize int) error {
-	vault, err := e.openVault(passphrase)
+func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte, poolSize int) (err error) {
+	filling, stop := context.WithCancel(ctx)
+	pool := keys.NewPool(filling, e.policy.Algorithm, poolSize)
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	keeper, err := e.openKeeper(passphrase, pool)
 	if err != nil {
 		return err
 	}
 	var anchor crypto.Signer
 	if len(anchorPassphrase) > 0 {
-		if anchor, err = openAnchor(e.dir, anchorPassphrase); err != nil {
+		if anchor, err = openAnchor(e.dir, &e.policy, anchorPassphrase); err != nil {
 			return err
 		}
 	}
-	return e.unsealed(ctx, vault, anchor, poolSize)
+	gate, err := e.newGate()
+	if err != nil {
+		return err
+	}
+	e.keeper, e.anchor, e.pool = keeper, anchor, pool
+	e.loop.believes, e.loop.gate = e.believer(), gate
+	return e.Federation.OpenIdentity(keeper)
+}
+
+// newGate makes the gate, below our own trust anchor.
+func (e *Engine) newGate() (*validate.Gate, error) {
+	certificate, err := e.Anchor()
+	if err != nil {
+		return nil, err
+	}
+	tal, err := e.TAL()
+	if err != nil {
+		return nil, err
+	}
+	locator, findings := validate.ParseTAL([]byte(tal), e.reading()...)
+	if locator == nil {
+		return nil, fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
+	}
+	return validate.NewGate(locator, certificate, e.validation()), nil
 }
 
 // OpenIdentity opens the key of the installation's identity, and no others. It is for a command that signs a message and issues nothing.
 // It fails with Secret where the passphrase is wrong.
 func (e *Engine) OpenIdentity(passphrase []byte) error {
-	vault, err := e.openVault(passphrase)
+	keeper, err := e.openKeeper(passphrase, nil)
 	if err != nil {
 		return err
 	}
-	e.vault = vault
-	return e.Federation.OpenIdentity(vault)
-}
-
-func (e *Engine) openVault(passphrase []byte) (*keys.Vault, error) {
-	header, err := e.read(engineBucket, vaultKey)
-	if err != nil {
-		return nil, err
-	}
-	return keys.OpenVault(header, passphrase)
-}
-
-// unsealed starts what needs open keys: the gate, the clock check, the pool of one-time keys, and the identity.
-func (e *Engine) unsealed(ctx context.Context, vault *keys.Vault, anchor crypto.Signer, poolSize int) error {
-	certificate, err := e.Anchor()
-	if err != nil {
-		return err
-	}
-	tal, err := e.TAL()
-	if err != nil {
-		return err
-	}
-	locator, findings := validate.ParseTAL([]byte(tal), e.reading()...)
-	if locator == nil {
-		return fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
-	}
-	e.vault, e.anchor = vault, anchor
-	e.loop.believes = e.believer()
-	e.loop.gate = validate.NewGate(locator, certificate, e.validation())
-	e.pool = keys.NewPool(ctx, e.policy.Algorithm, poolSize)
-	return e.Federation.OpenIdentity(vault)
-}
-
-// sealKey seals the key of an authority for the store. The trust anchor's key is not in the store.
-func (e *Engine) sealKey(a *issued.Authority, key crypto.Signer) ([]byte, error) {
-	return e.vault.Seal(a.KeyID.String(), key)
-}
-
-func (e *Engine) openKey(a *issued.Authority) (crypto.Signer, error) {
-	if a.Holder == issued.AnchorHolder {
-		if e.anchor == nil {
-			return nil, fault.New(fault.Secret, "the trust anchor has work to do and is offline: start with --anchor-passphrase-file")
-		}
-		return e.anchor, nil
-	}
-	sealed, err := e.read(issued.Keys, []byte(a.KeyID.String()))
-	if err != nil {
-		return nil, err
-	}
-	return e.vault.Open(a.KeyID.String(), sealed)
+	e.keeper = keeper
+	return e.Federation.OpenIdentity(keeper)
 }
 
 // kindOf is the kind of an organisation. It takes the engine's mu.
@@ -380,9 +361,15 @@ func (h houseOf) Received(authority issued.Name) *issue.Received {
 }
 
 func (h houseOf) Key(authority *issued.Authority) (crypto.Signer, error) {
-	return h.engine.openKey(authority)
+	return h.engine.key(authority)
 }
 
 func (h houseOf) OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error) {
 	return h.engine.pool.Take(ctx, n)
 }
+
+func (h houseOf) MakeKeys(ctx context.Context, n int) ([]keys.Key, error) {
+	return h.engine.keeper.Make(ctx, h.engine.policy.Algorithm, n)
+}
+
+func (h houseOf) DestroyKeys(refs []keys.Ref) { h.engine.discardKeys(refs) }

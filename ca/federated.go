@@ -14,6 +14,7 @@ import (
 	"cadastre/internal/object"
 	"cadastre/internal/store"
 	"cadastre/internal/validate"
+	"cadastre/keys"
 	"cadastre/roa"
 	"cadastre/rrdp"
 )
@@ -151,30 +152,29 @@ func (h host) Wanted(holder, source string) []issued.Name {
 // Begin makes the key and the record of an authority that a parent elsewhere is to certify.
 func (h host) Begin(authority issued.Name, also func(tx *federation.Tx, keyID []byte) error) error {
 	e := h.e
-	key, err := e.policy.Algorithm.Generate()
-	if err != nil {
-		return err
-	}
-	public, err := object.PublicKeyOf(key)
+	key, err := keys.One(e.keeper, e.policy.Algorithm)
 	if err != nil {
 		return err
 	}
 	a := e.newAuthority(authority)
-	a.KeyID, a.KeyInfo, a.Issuer = public.ID, public.Info, issued.Outside
-	sealed, err := e.sealKey(&a, key)
-	if err != nil {
-		return err
-	}
-	return e.changePeers(func(w *federation.Tx) error {
+	a.KeyID, a.KeyInfo, a.Issuer = key.Public.ID, key.Public.Info, issued.Outside
+	written := false // once it is, a record may name the key, whatever comes after
+	err = e.changePeers(func(w *federation.Tx) error {
 		w.OnCommit(func() { e.issued.Note(&a) })
 		if err := store.PutValue(w, issued.Authorities, []byte(authority.String()), &a); err != nil {
 			return err
 		}
-		if err := w.Put(issued.Keys, []byte(a.KeyID.String()), sealed); err != nil {
+		if err := keys.Put(w, key.Ref); err != nil {
 			return err
 		}
-		return also(w, public.ID[:])
+		err := also(w, key.Public.ID[:])
+		written = err == nil
+		return err
 	})
+	if !written {
+		e.discardKeys([]keys.Ref{key.Ref})
+	}
+	return err
 }
 
 func (h host) Request(authority issued.Name) ([]byte, error) {
@@ -182,7 +182,7 @@ func (h host) Request(authority issued.Name) ([]byte, error) {
 	if a == nil {
 		return nil, fault.New(fault.NotFound, "there is no authority %s any more", authority)
 	}
-	key, err := h.e.openKey(a)
+	key, err := h.e.key(a)
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,7 @@ func TestLongOutage(t *testing.T) {
 			h.seal()
 			time.Sleep(time.Duration(days) * day)
 			h.reader.Pause(true) // what is stale is stale
-			h.open(h.engine.vault, h.engine.anchor)
+			h.open(anchorSecret)
 			h.give("isp", "41.0.128.0/18")
 			h.intend("41.0.128.0/18,AS37009")
 			if err := h.engine.Settle(context.Background()); err != nil {
@@ -177,9 +177,8 @@ func TestLongOutage(t *testing.T) {
 func TestAnchorOffline(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
 		peopled(h)
-		vault, anchor := h.engine.vault, h.engine.anchor
 		h.seal()
-		h.open(vault, nil)
+		h.open(nil)
 		h.intend("41.0.64.0/24,AS37009")
 		h.settle()
 		stop := h.run()
@@ -199,7 +198,7 @@ func TestAnchorOffline(t *testing.T) {
 		}
 		was := h.reader.Number(anchorManifest(h)).Uint64()
 		h.seal()
-		h.open(vault, anchor)
+		h.open(anchorSecret)
 		h.settle()
 		if now := h.reader.Number(anchorManifest(h)).Uint64(); now != was+1 {
 			h.Errorf("with its key the anchor's manifest went from number %d to %d", was, now)
@@ -219,9 +218,8 @@ func anchorManifest(h *house) string {
 // TestAnchorOfflineFromTheFirst: nothing can be issued before the anchor has certified the root, and status says so.
 func TestAnchorOfflineFromTheFirst(t *testing.T) {
 	inHouse(t, forest, func(h *house) {
-		vault, anchor := h.engine.vault, h.engine.anchor
 		h.seal()
-		h.open(vault, nil)
+		h.open(nil)
 		h.give("afrinic", "41.0.0.0/16")
 		must(h, h.engine.Settle(context.Background()))
 		status, err := h.engine.Status()
@@ -230,7 +228,7 @@ func TestAnchorOfflineFromTheFirst(t *testing.T) {
 			h.Errorf("what waits is %v", status.Waits)
 		}
 		h.seal()
-		h.open(vault, anchor)
+		h.open(anchorSecret)
 		h.settle()
 	})
 }

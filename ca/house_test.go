@@ -3,7 +3,6 @@ package ca
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -55,18 +54,11 @@ type house struct {
 	restored bool   // the next start is told that it is a restored backup
 }
 
-// seeds are installations as Init leaves them, with their keys open, by their host and tree: to open a vault costs a tenth of a
-// second, and these tests open hundreds.
+// seeds are data directories as a first start leaves them, by their host and tree: to make an identity's keys takes longer than most tests.
 var seeds = struct {
 	sync.Mutex
-	of map[string]*seed
-}{of: map[string]*seed{}}
-
-type seed struct {
-	dir    string
-	vault  *keys.Vault
-	anchor crypto.Signer
-}
+	of map[string]string
+}{of: map[string]string{}}
 
 // memoryDisk is where Linux has a file system in memory. These tests write and sync tens of thousands of small files; that
 // they reach a disk is not what is tested.
@@ -74,29 +66,29 @@ const memoryDisk = "/dev/shm"
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	keys.NewCost = keys.Cost{Time: 1, MemoryKiB: 8, Threads: 1}
 	if at, err := os.MkdirTemp(memoryDisk, "cadastre-"); err == nil {
 		defer func() { _ = os.RemoveAll(at) }()
 		_ = os.Setenv("TMPDIR", at)
 	}
 	defer func() {
-		for _, s := range seeds.of {
-			_ = os.RemoveAll(s.dir)
+		for _, dir := range seeds.of {
+			_ = os.RemoveAll(dir)
 		}
 	}()
 	m.Run()
 }
 
-// sown is an installation of a tree, made with Init, with its passphrases known.
-func sown(t rapid.TB, tree string, policy Policy) *seed {
+// sown is the data directory of a new installation of a tree.
+func sown(t rapid.TB, tree string, policy Policy) (dir string) {
 	t.Helper()
 	seeds.Lock()
 	defer seeds.Unlock()
-	if s := seeds.of[policy.RsyncBase+tree]; s != nil {
-		return s
+	if dir := seeds.of[policy.RsyncBase+tree]; dir != "" {
+		return dir
 	}
 	dir, err := os.MkdirTemp("", "cadastre-seed-")
 	must(t, err)
-	s := &seed{dir: dir}
 	st, err := store.Open(filepath.Join(dir, "store"), store.Options{Create: true, NoSync: true})
 	must(t, err)
 	defer func() { _ = st.Close() }()
@@ -109,11 +101,10 @@ func sown(t rapid.TB, tree string, policy Policy) *seed {
 	defer cancel()
 	must(t, e.CheckHighWater(false))
 	must(t, e.Unseal(ctx, secret, anchorSecret, 1))
-	s.vault, s.anchor = e.vault, e.anchor
 	cancel()
 	e.pool.Wait()
-	seeds.of[policy.RsyncBase+tree] = s
-	return s
+	seeds.of[policy.RsyncBase+tree] = dir
+	return dir
 }
 
 func must(t rapid.TB, err error) {
@@ -132,13 +123,13 @@ func newHouse(t rapid.TB, dir, tree string) *house {
 func newHouseWith(t rapid.TB, dir, tree string, policy Policy) *house {
 	t.Helper()
 	h := &house{TB: t, dir: filepath.Join(dir, "data"), policy: policy, log: &bytes.Buffer{}}
-	s := sown(t, tree, policy)
-	must(t, os.CopyFS(h.dir, os.DirFS(s.dir)))
-	mark, err := os.ReadFile(HighWaterPath(s.dir))
+	from := sown(t, tree, policy)
+	must(t, os.CopyFS(h.dir, os.DirFS(from)))
+	mark, err := os.ReadFile(HighWaterPath(from))
 	must(t, err)
 	must(t, os.WriteFile(HighWaterPath(h.dir), mark, 0o600))
 	h.openStore()
-	h.open(s.vault, s.anchor)
+	h.open(anchorSecret)
 	return h
 }
 
@@ -149,15 +140,15 @@ func (h *house) openStore() {
 	h.store = st
 }
 
-// open makes an engine of what is on disk, as at a start, with its keys open.
-func (h *house) open(vault *keys.Vault, anchor crypto.Signer) {
+// open makes an engine of what is on disk, as at a start, with its keys open. Without its passphrase the trust anchor is offline.
+func (h *house) open(anchor []byte) {
 	h.Helper()
 	e, err := Open(h.store, h.dir, h.policy, slog.New(slog.NewTextHandler(h.log, nil)))
 	must(h, err)
 	must(h, e.CheckHighWater(h.restored))
 	e.CheckClock(time.Now())
 	ctx, cancel := context.WithCancel(context.Background())
-	must(h, e.unsealed(ctx, vault, anchor, 1))
+	must(h, e.Unseal(ctx, secret, anchor, 1))
 	h.engine = e
 	h.seal = func() {
 		cancel()
@@ -174,7 +165,7 @@ func (h *house) open(vault *keys.Vault, anchor crypto.Signer) {
 func (h *house) reopen() {
 	h.Helper()
 	h.seal()
-	h.open(h.engine.vault, h.engine.anchor)
+	h.open(anchorSecret)
 }
 
 // close ends everything that the house has running.

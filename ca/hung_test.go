@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"cadastre/federation"
-	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/setup"
 	"cadastre/internal/updown"
@@ -17,7 +17,7 @@ import (
 // and certifies, growth there is followed, and ROAs are published.
 func TestHungPeersDelayNothing(t *testing.T) {
 	federate(t, func(t *testing.T, f *federated) {
-		_, identity, err := envelope.NewIdentity(time.Now())
+		_, identity, err := envelopetest.NewIdentity(time.Now())
 		must(t, err)
 		parent := f.hung()
 		must(t, f.below.engine.Federation.AddParent(f.below.by(), "isp", "a-hung", (&setup.ParentResponse{

@@ -209,7 +209,7 @@ func (e *Engine) SignAs(holder string, statement []byte) ([]Signed, error) {
 		if a == nil || a.Awaits() || a.Delegated != nil {
 			continue
 		}
-		key, err := e.openKey(a)
+		key, err := e.key(a)
 		if err != nil {
 			return nil, err
 		}

@@ -2,9 +2,6 @@ package ca
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
-	"os"
 	"time"
 
 	"cadastre/ca/issued"
@@ -26,7 +23,7 @@ func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done Passph
 	if err := keys.CheckPassphrase(next); err != nil {
 		return done, err
 	}
-	if _, err := e.openVault(old); err != nil {
+	if _, err := e.openKeeper(old, nil); err != nil {
 		return done, err
 	}
 	err = e.ChangeAnchorPassphrase(by, old, next)
@@ -35,14 +32,14 @@ func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done Passph
 		return done, err
 	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
-		header, err := w.Get(engineBucket, vaultKey)
+		header, err := w.Get(engineBucket, keeperKey)
 		if err != nil {
 			return err
 		}
-		if header, err = keys.ChangePassphrase(header, old, next); err != nil {
+		if header, err = e.policy.Keys.ChangePassphrase(header, old, next); err != nil {
 			return err
 		}
-		return w.Put(engineBucket, vaultKey, header)
+		return w.Put(engineBucket, keeperKey, header)
 	})
 	if err != nil {
 		return done, err
@@ -54,25 +51,18 @@ func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done Passph
 
 // ChangeAnchorPassphrase gives the trust anchor's key another passphrase.
 func (e *Engine) ChangeAnchorPassphrase(by holdings.By, old, next []byte) error {
-	path := anchorPath(e.dir)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.NotFound, "the trust anchor's key %s is not there: bring it first", path)
-	}
-	var f anchorFile
-	if err == nil {
-		err = json.Unmarshal(text, &f)
-	}
+	f, err := readAnchor(e.dir)
 	if err != nil {
-		return fault.New(fault.Corrupt, "the trust anchor's key %s cannot be read (%w): restore it from a backup", path, err)
-	}
-	if f.Vault, err = keys.ChangePassphrase(f.Vault, old, next); err != nil {
-		return fault.Wrap(err, "couldn't open the trust anchor's key")
-	}
-	if text, err = json.Marshal(f); err != nil {
 		return err
 	}
-	if err := replaceFile(path, text); err != nil {
+	if f.Keeper, err = e.policy.Keys.ChangePassphrase(f.Keeper, old, next); err != nil {
+		return fault.Wrap(err, "couldn't open the trust anchor's key")
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(anchorPath(e.dir), text); err != nil {
 		return err
 	}
 	e.log.Info("the passphrase of the trust anchor's key was changed", "actor", by.Actor, "reason", by.Reason)

@@ -12,6 +12,7 @@ import (
 
 	"cadastre/federation"
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/setup"
 	"cadastre/internal/updown"
 )
@@ -126,7 +127,7 @@ func TestOneRequestAtATime(t *testing.T) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()
-		key, certificate, err := envelope.NewIdentity(time.Now())
+		key, certificate, err := envelopetest.NewIdentity(time.Now())
 		must(t, err)
 		self, err := envelope.NewSigner(key, certificate)
 		must(t, err)

@@ -31,6 +31,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { e.Federation.Run(ctx) })
+	beside.Go(func() { e.followRetired(ctx) })
 	return e.run(ctx, e.loop.believes)
 }
 
@@ -64,6 +65,7 @@ func (e *Engine) Settle(ctx context.Context) error {
 			return err
 		}
 		if e.idle() {
+			_ = e.destroyRetired() // it was logged, and the next time is as good
 			return e.asideError()
 		}
 		e.sleep(ctx, min(wait, time.Second))

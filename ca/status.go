@@ -28,6 +28,7 @@ type Status struct {
 	AnchorNeeded time.Time                   `json:"anchor_needed_by,omitzero"` // by when the trust anchor's key has to sign again
 	PoolReady    int                         `json:"pool_ready"`
 	PoolSize     int                         `json:"pool_size"`
+	Keys         KeysStatus                  `json:"keys"`
 	Repositories map[string]RepositoryStatus `json:"repositories"`
 	Transfers    TransferCounts              `json:"transfers"`
 }
@@ -75,7 +76,7 @@ type RepositoryStatus struct {
 
 // Status is the status of this installation now.
 func (e *Engine) Status() (*Status, error) {
-	s := &Status{Revision: e.store.Revision(), Running: e.vault != nil, Waits: append([]Wait{}, e.Waits()...), Waiting: e.agenda.Count(), Repositories: map[string]RepositoryStatus{}}
+	s := &Status{Revision: e.store.Revision(), Running: e.keeper != nil, Waits: append([]Wait{}, e.Waits()...), Waiting: e.agenda.Count(), Repositories: map[string]RepositoryStatus{}}
 	s.Settled = len(s.Waits) == 0
 	if err := e.frozen.err(); err != nil {
 		s.Frozen = err.Error()
@@ -90,6 +91,10 @@ func (e *Engine) Status() (*Status, error) {
 	s.AnchorNeeded = e.AnchorNeededBy()
 	if e.pool != nil {
 		s.PoolReady, s.PoolSize = e.pool.Depth()
+	}
+	var err error
+	if s.Keys, err = e.keysStatus(); err != nil {
+		return nil, err
 	}
 	for name, repository := range e.repositories {
 		session, serial, at := repository.Published()

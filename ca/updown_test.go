@@ -11,7 +11,7 @@ import (
 
 	"cadastre/ca/issued"
 	"cadastre/federation"
-	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
@@ -45,7 +45,7 @@ type delegated struct {
 // newDelegated has an organisation's CA be elsewhere, and the house at work.
 func newDelegated(h *house, holder string) *delegated {
 	h.Helper()
-	_, identity, err := envelope.NewIdentity(time.Now())
+	_, identity, err := envelopetest.NewIdentity(time.Now())
 	must(h, err)
 	_, err = h.engine.Federation.AddChild(h.by(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
 	must(h, err)
@@ -286,7 +286,7 @@ func TestOverclaimsAreCounted(t *testing.T) {
 // publishesHere has the delegated CA be a publisher in a registry's repository, and gives its place.
 func (d *delegated) publishesHere(registry string) string {
 	d.Helper()
-	_, identity, err := envelope.NewIdentity(time.Now())
+	_, identity, err := envelopetest.NewIdentity(time.Now())
 	must(d, err)
 	_, err = d.engine.Federation.AddPublisher(context.Background(), d.holder, registry, (&setup.PublisherRequest{PublisherHandle: d.holder, TrustAnchor: identity}).XML())
 	must(d, err)

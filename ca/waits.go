@@ -110,7 +110,7 @@ func (e *Engine) Waits() []Wait {
 
 // waitsOfWork lists what the daemon has to do, or cannot do.
 func (e *Engine) waitsOfWork() (list []Wait) {
-	if e.vault == nil {
+	if e.keeper == nil {
 		list = append(list, Wait{Kind: NoDaemon, Fault: fault.Unreachable})
 	}
 	if err := e.frozen.err(); err != nil {
@@ -190,7 +190,7 @@ func (e *Engine) waitsOfOperator(now time.Time) (list []Wait) {
 	for _, r := range e.agenda.Refused() {
 		list = append(list, Wait{Kind: Quarantined, Of: r.Holder, Error: r.Err.Error(), Fault: fault.KindOf(r.Err), Since: r.Since.UTC(), Until: r.Until.UTC()})
 	}
-	if e.vault != nil && e.anchor == nil {
+	if e.keeper != nil && e.anchor == nil {
 		if of := e.needsAnchor(now); of != "" {
 			list = append(list, Wait{Kind: AnchorNeeded, Of: of, Fault: fault.Secret})
 		}

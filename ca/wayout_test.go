@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"cadastre/federation"
-	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/setup"
@@ -18,7 +18,7 @@ import (
 // given up, at any time.
 func TestWayOut(t *testing.T) {
 	federate(t, func(t *testing.T, f *federated) {
-		_, identity, err := envelope.NewIdentity(time.Now())
+		_, identity, err := envelopetest.NewIdentity(time.Now())
 		must(t, err)
 		configure := func(base string) error {
 			return f.below.engine.Federation.ConfigureRemote(f.below.by(), "isp", (&setup.RepositoryResponse{

@@ -64,7 +64,9 @@ func (e *Engine) doWave(ctx context.Context, chunks [][]plan.Update, lastWave bo
 	defer func() {
 		cancel()
 		if next != nil {
-			<-next
+			if s := <-next; s.err == nil {
+				s.signed.Discard()
+			}
 		}
 	}()
 	for i, updates := range chunks {
@@ -116,6 +118,7 @@ func (e *Engine) startSigning(ctx context.Context, updates []plan.Update) <-chan
 // finishBatch closes, checks and commits a signed batch. If a decision has overtaken the batch it does nothing, and the batch is planned
 // again. The last batch of a plan is published in the same transaction if that is possible.
 func (e *Engine) finishBatch(ctx context.Context, s *issue.Signed, last bool, start time.Time) (committed bool, err error) {
+	defer s.Discard()
 	if err := e.believe(); err != nil {
 		return false, err
 	}
@@ -179,7 +182,8 @@ func (e *Engine) acquaint(ctx context.Context) error {
 func (e *Engine) holdPool(waves []plan.Wave) func() {
 	n := 0
 	for _, w := range waves {
-		n += plan.KeysFor(w.Updates)
+		own, oneTime := plan.KeysFor(w.Updates)
+		n += own + oneTime
 	}
 	if ready, _ := e.pool.Depth(); ready < n {
 		return func() {}

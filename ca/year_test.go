@@ -77,7 +77,7 @@ func (y years) pass(t *testing.T) {
 			stop()
 			h.seal()
 			time.Sleep(time.Hour)
-			h.open(h.engine.vault, h.engine.anchor)
+			h.open(anchorSecret)
 			stop = h.run()
 		}
 	}

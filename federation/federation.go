@@ -123,7 +123,7 @@ type Federation struct {
 	LookAt func(ctx context.Context, called string, issuer []byte) (*validate.Published, error)
 
 	mu         sync.RWMutex // guards the rest
-	vault      *keys.Vault  // nil until the keys are open
+	keeper     keys.Keeper  // of the key of identities; nil until the keys are open
 	signer     *envelope.Signer
 	nextSigner *envelope.Signer // of the identity that is to replace the one in use; nil where none is
 }

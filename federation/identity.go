@@ -12,6 +12,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
+	"cadastre/internal/object"
 	"cadastre/internal/store"
 	"cadastre/keys"
 )
@@ -26,19 +27,25 @@ const (
 // server and publisher (RFC 8183, section 5.1). It is not part of the RPKI.
 type Identity struct {
 	Certificate []byte `json:"certificate"`
-	Sealed      []byte `json:"sealed_key"`
-	SealedAs    string `json:"sealed_as,omitempty"` // the name under which the key is sealed; identityName if empty
+	Held        []byte `json:"sealed_key"`
+	Name        string `json:"sealed_as,omitempty"` // of the key's Ref; identityName if empty
 }
 
-// NewIdentity makes an identity whose key is sealed under a name that no other has.
-func NewIdentity(vault *keys.Vault, now time.Time) (*Identity, error) {
-	key, certificate, err := envelope.NewIdentity(now)
+// NewIdentity makes an identity with a key of its own.
+func NewIdentity(keeper keys.Keeper, now time.Time) (*Identity, error) {
+	key, err := keys.One(keeper, object.RSA)
 	if err != nil {
 		return nil, err
 	}
-	id := &Identity{Certificate: certificate, SealedAs: identityName + " " + fingerprint(certificate)}
-	id.Sealed, err = vault.Seal(id.SealedAs, key)
-	return id, err
+	certificate, err := envelope.CertifyIdentity(key.Signer, now)
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{Certificate: certificate, Held: key.Ref.Held, Name: key.Ref.Name}, nil
+}
+
+func (id *Identity) ref() keys.Ref {
+	return keys.Ref{Name: cmp.Or(id.Name, identityName), Held: id.Held}
 }
 
 // Write keeps the identity of a new installation, in the bucket of its single values.
@@ -100,13 +107,13 @@ func (f *Federation) introduction() (*Identity, error) {
 }
 
 // OpenIdentity opens the keys that messages to peers are signed with. An installation without an identity gets one.
-func (f *Federation) OpenIdentity(vault *keys.Vault) error {
+func (f *Federation) OpenIdentity(keeper keys.Keeper) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.vault = vault
+	f.keeper = keeper
 	now, next, err := f.identities()
 	if fault.KindOf(err) == fault.NotFound && err != nil {
-		if now, err = NewIdentity(vault, time.Now()); err != nil {
+		if now, err = NewIdentity(keeper, time.Now()); err != nil {
 			return err
 		}
 		_, err = f.store.Update(store.Any, func(w store.Writer) error { return now.Write(w, f.config.Single) })
@@ -114,29 +121,25 @@ func (f *Federation) OpenIdentity(vault *keys.Vault) error {
 	if err != nil {
 		return err
 	}
-	if f.signer, err = signerOf(vault, now); err == nil && next != nil {
-		f.nextSigner, err = signerOf(vault, next)
+	if f.signer, err = signerOf(keeper, now); err == nil && next != nil {
+		f.nextSigner, err = signerOf(keeper, next)
 	}
 	return err
 }
 
-func signerOf(vault *keys.Vault, id *Identity) (*envelope.Signer, error) {
-	name := id.SealedAs
-	if name == "" {
-		name = identityName
-	}
-	key, err := vault.Open(name, id.Sealed)
+func signerOf(keeper keys.Keeper, id *Identity) (*envelope.Signer, error) {
+	key, err := keeper.Find(id.ref())
 	if err != nil {
 		return nil, err
 	}
 	return envelope.NewSigner(key, id.Certificate)
 }
 
-// opened is the vault; nil while its keys are not open.
-func (f *Federation) opened() *keys.Vault {
+// opened is the keeper of the keys; nil while they are not open.
+func (f *Federation) opened() keys.Keeper {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.vault
+	return f.keeper
 }
 
 // signers lists what messages to a peer may be signed with: the identity that the peer is thought to know comes first. The other
@@ -165,18 +168,19 @@ func (f *Federation) noteMet(tx *Tx, peer string) error {
 // RenewIdentity makes an identity that is to replace the one in use (RFC 8183, section 5.1). From then on files for peers have the
 // new one. Messages to a peer are signed with the old one until that peer knows the new one.
 func (f *Federation) RenewIdentity(by holdings.By) error {
-	vault := f.opened()
-	if vault == nil {
+	keeper := f.opened()
+	if keeper == nil {
 		return fault.New(fault.Unreachable, "no daemon runs, and the key of an identity is sealed by it; start 'cadastre serve'")
 	}
-	made, err := NewIdentity(vault, time.Now())
+	made, err := NewIdentity(keeper, time.Now())
 	if err != nil {
 		return err
 	}
-	signer, err := signerOf(vault, made)
+	signer, err := signerOf(keeper, made)
 	if err != nil {
 		return err
 	}
+	written := false // once it is, a record may name the key, whatever comes after
 	err = f.host.Change(func(tx *Tx) error {
 		if next, err := f.readIdentity(tx, nextIdentity); err != nil || next != nil {
 			return cmp.Or[error](err, fault.New(fault.Conflict, "a new identity waits already; see who knows it with 'cadastre identity show', and end with 'cadastre identity activate --all'"))
@@ -186,8 +190,14 @@ func (f *Federation) RenewIdentity(by holdings.By) error {
 			defer f.mu.Unlock()
 			f.nextSigner = signer
 		})
+		written = true
 		return store.PutValue(tx, f.config.Single, []byte(nextIdentity), made)
 	})
+	if !written {
+		if failed := keeper.Destroy(made.ref()); failed != nil {
+			f.log.Warn("couldn't destroy a key that was made for an identity and is not needed", "key", made.Name, "error", failed)
+		}
+	}
 	if err == nil {
 		f.log.Info("a new identity is made", "identity", fingerprint(made.Certificate), "actor", by.Actor, "reason", by.Reason)
 	}
@@ -265,6 +275,15 @@ func (f *Federation) ReplaceIdentity(by holdings.By, force bool) error {
 				f.signer, f.nextSigner = f.nextSigner, nil
 			}
 		})
+		was, err := f.readIdentity(tx, identityName)
+		if err != nil {
+			return err
+		}
+		if was != nil {
+			if err := keys.RetireRef(tx, was.ref()); err != nil {
+				return err
+			}
+		}
 		if err := tx.Delete(f.config.Single, []byte(nextIdentity)); err != nil {
 			return err
 		}

@@ -10,7 +10,8 @@ import (
 )
 
 // Pool holds new key pairs, each for one use. To make an RSA key takes forty times as long as to sign with it; the pool makes keys when
-// there is nothing else to do. The keys are only in memory. A key that no authority has certified can sign nothing that counts.
+// there is nothing else to do. The keys are only in memory. A key that no authority has certified can sign nothing that counts. A vault
+// takes the pairs of long-lived keys from it, too.
 type Pool struct {
 	algorithm object.Algorithm
 	size      int

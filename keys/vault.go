@@ -1,24 +1,22 @@
-// Package keys keeps private keys: long-lived ones sealed at rest in a Vault, one-time ones in a Pool that fills while
-// there is nothing else to do.
-//
-// It is trusted with every private key. Keys leave it only as crypto.Signer; none is ever logged, and no error text
-// carries one. Whoever has a vault's file and its passphrase has the keys; whoever has the file alone has to guess the
-// passphrase against argon2id.
 package keys
 
 import (
+	"context"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
+	"io"
 	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/object"
 )
 
 // Cost is what argon2id takes for each guess of a passphrase.
@@ -49,12 +47,15 @@ type header struct {
 	Wrapped []byte `json:"wrapped_key"`
 }
 
-// Vault seals and opens private keys with AES-256-GCM under one key, which itself is sealed with a passphrase.
+// Vault is the keeper in software. It seals private keys with AES-256-GCM under one key, which itself is sealed with a passphrase. A sealed
+// key is the Ref's own, so a vault has no store, and whoever has the Refs, the vault's header and its passphrase has the keys. Who has the
+// first two alone has to guess the passphrase against argon2id.
 type Vault struct {
 	aead cipher.AEAD
+	pool *Pool // where it takes new key pairs; nil where it makes them itself
 
 	mu     sync.Mutex
-	opened map[string]crypto.Signer // keys used lately, by name; guarded by mu
+	opened map[string]*signer // keys used lately, by name; guarded by mu
 }
 
 // keptOpen is how many opened keys a vault remembers, about 5 kB each.
@@ -94,7 +95,7 @@ func NewVault(passphrase []byte) (*Vault, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := newVault(key)
+	v, err := newVault(key, nil)
 	return v, text, err
 }
 
@@ -123,13 +124,14 @@ func ChangePassphrase(text, old, passphrase []byte) ([]byte, error) {
 	return newHeader(key, passphrase)
 }
 
-// OpenVault opens a vault by its header. A wrong passphrase is of kind Secret, a damaged header Corrupt.
-func OpenVault(text, passphrase []byte) (*Vault, error) {
+// OpenVault opens a vault by its header. A wrong passphrase is of kind Secret, a damaged header Corrupt. New keys of the pool's algorithm
+// are taken from the pool; nil for none.
+func OpenVault(text, passphrase []byte, pool *Pool) (*Vault, error) {
 	key, err := unwrap(text, passphrase)
 	if err != nil {
 		return nil, err
 	}
-	return newVault(key)
+	return newVault(key, pool)
 }
 
 // unwrap is the vault's own key.
@@ -152,9 +154,12 @@ func unwrap(text, passphrase []byte) ([]byte, error) {
 	return key, nil
 }
 
-func newVault(key []byte) (*Vault, error) {
+func newVault(key []byte, pool *Pool) (*Vault, error) {
 	aead, err := newAEAD(key)
-	return &Vault{aead: aead, opened: map[string]crypto.Signer{}}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Vault{aead: aead, pool: pool, opened: map[string]*signer{}}, nil
 }
 
 func (h *header) wrapping(passphrase []byte) (cipher.AEAD, error) {
@@ -176,41 +181,81 @@ func unseal(aead cipher.AEAD, sealed, name []byte) ([]byte, error) {
 	return aead.Open(nil, nil, sealed, name)
 }
 
-// Seal encrypts a key so that it opens only under the same name, and remembers it open.
-func (v *Vault) Seal(name string, key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+// Make implements Keeper.
+func (v *Vault) Make(ctx context.Context, algorithm object.Algorithm, n int) ([]Key, error) {
+	pairs, err := v.pairs(ctx, algorithm, n)
 	if err != nil {
 		return nil, err
 	}
-	v.remember(name, key)
-	return seal(v.aead, der, []byte(name)), nil
+	made := make([]Key, len(pairs))
+	for i, pair := range pairs {
+		if made[i], err = v.keep(pair); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }
 
-// Open decrypts what Seal made, or hands out the key that it remembers under this name.
-func (v *Vault) Open(name string, sealed []byte) (crypto.Signer, error) {
+// pairs is n new key pairs.
+func (v *Vault) pairs(ctx context.Context, algorithm object.Algorithm, n int) ([]crypto.Signer, error) {
+	if v.pool != nil && v.pool.algorithm.Name() == algorithm.Name() {
+		return v.pool.Take(ctx, n)
+	}
+	var pairs []crypto.Signer
+	for range n {
+		pair, err := algorithm.Generate()
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
+}
+
+// keep seals a key so that it opens only under its own name, and remembers it open.
+func (v *Vault) keep(pair crypto.Signer) (Key, error) {
+	public, err := object.PublicKeyOf(pair)
+	if err != nil {
+		return Key{}, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(pair)
+	if err != nil {
+		return Key{}, err
+	}
+	name, key := public.ID.String(), &signer{pair}
+	v.remember(name, key)
+	return Key{Signer: key, Public: public, Ref: Ref{name, seal(v.aead, der, []byte(name))}}, nil
+}
+
+// Find implements Keeper: it opens the sealed key, or hands out the one that it remembers under this name.
+func (v *Vault) Find(ref Ref) (crypto.Signer, error) {
 	v.mu.Lock()
-	key := v.opened[name]
+	key := v.opened[ref.Name]
 	v.mu.Unlock()
 	if key != nil {
 		return key, nil
 	}
-	der, err := unseal(v.aead, sealed, []byte(name))
+	der, err := unseal(v.aead, ref.Held, []byte(ref.Name))
 	if err != nil {
-		return nil, fault.New(fault.Corrupt, "the sealed key %s is damaged or belongs to another vault: restore the store from a backup", name)
+		return nil, fault.New(fault.Corrupt, "the sealed key %s is damaged or belongs to another vault: restore the store from a backup", ref.Name)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, fault.New(fault.Corrupt, "the sealed key %s holds no private key: restore the store from a backup", name)
+		return nil, fault.New(fault.Corrupt, "the sealed key %s holds no private key: restore the store from a backup", ref.Name)
 	}
-	signer, ok := parsed.(crypto.Signer)
+	pair, ok := parsed.(crypto.Signer)
 	if !ok {
-		return nil, fault.New(fault.Corrupt, "the sealed key %s cannot sign", name)
+		return nil, fault.New(fault.Corrupt, "the sealed key %s cannot sign", ref.Name)
 	}
-	v.remember(name, signer)
-	return signer, nil
+	key = &signer{pair}
+	v.remember(ref.Name, key)
+	return key, nil
 }
 
-func (v *Vault) remember(name string, key crypto.Signer) {
+func (v *Vault) remember(name string, key *signer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.opened) >= keptOpen {
@@ -218,3 +263,27 @@ func (v *Vault) remember(name string, key crypto.Signer) {
 	}
 	v.opened[name] = key
 }
+
+// Destroy implements Keeper: the vault has the key open no longer. The key has ended when the last copy of its Ref has; backups of the
+// store have some.
+func (v *Vault) Destroy(ref Ref) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.opened, ref.Name)
+	return nil
+}
+
+// Health implements Keeper. An open vault can always be used.
+func (v *Vault) Health() Health { return Health{Kind: "vault", Portable: true} }
+
+// signer is a key of a vault. It hides the key pair: nothing outside of this package can marshal, compare or print it.
+type signer struct{ pair crypto.Signer }
+
+func (s *signer) Public() crypto.PublicKey { return s.pair.Public() }
+
+func (s *signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.pair.Sign(rand, digest, opts)
+}
+
+// Format implements fmt.Formatter, since fmt would print the pair by reflection.
+func (s *signer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "(a private key)") }

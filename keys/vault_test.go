@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -11,21 +12,27 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/keystest"
 	"cadastre/internal/object"
+	"cadastre/internal/store"
 	"cadastre/keys"
 )
 
 const passphrase = "correct horse battery staple"
 
-func generate(t testing.TB) crypto.Signer {
+// makeKey makes a key in a vault.
+func makeKey(t testing.TB, v keys.Keeper, algorithm object.Algorithm) keys.Key {
 	t.Helper()
-	key, err := object.P256.Generate()
+	key, err := keys.One(v, algorithm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,35 +50,144 @@ var vault = sync.OnceValues(func() (*keys.Vault, []byte) {
 
 func TestVault(t *testing.T) {
 	v, header := vault()
-	rsa, err := object.RSA.Generate()
+	again, err := keys.Software.Open(header, []byte(passphrase), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := keys.OpenVault(header, []byte(passphrase))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, key := range map[string]crypto.Signer{"p-256": generate(t), "rsa": rsa} {
-		sealed, err := v.Seal(name, key)
-		if err != nil {
-			t.Fatal(err)
+	for _, algorithm := range []object.Algorithm{object.P256, object.RSA} {
+		key := makeKey(t, v, algorithm)
+		if public, err := object.PublicKeyOf(key.Signer); err != nil || public.ID != key.Public.ID || key.Ref.Name != public.ID.String() {
+			t.Errorf("%s: the key %s is called %s, %v", algorithm.Name(), public.ID, key.Ref.Name, err)
 		}
-		if twice, _ := v.Seal(name, key); bytes.Equal(twice, sealed) {
-			t.Errorf("%s: sealed twice it is the same bytes", name)
-		}
-		for _, from := range []*keys.Vault{v, again} {
-			back, err := from.Open(name, sealed)
+		for _, from := range []keys.Keeper{v, again} {
+			back, err := from.Find(key.Ref)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !back.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Public()) {
-				t.Errorf("%s: another key came back", name)
+			if !back.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Signer.Public()) {
+				t.Errorf("%s: another key came back", algorithm.Name())
 			}
 			digest := sha256.Sum256([]byte("message"))
 			if _, err := back.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
-				t.Errorf("%s: it does not sign: %v", name, err)
+				t.Errorf("%s: it does not sign: %v", algorithm.Name(), err)
 			}
 		}
+		if err := again.Destroy(key.Ref); err != nil {
+			t.Error(err)
+		}
+		if err := again.Destroy(key.Ref); err != nil {
+			t.Errorf("of a key that is gone it says %v", err)
+		}
+	}
+	if health := v.Health(); health.Kind != "vault" || !health.Portable || health.Err != nil {
+		t.Errorf("it is %+v", health)
+	}
+}
+
+// TestSignerHidesItsKey: whoever has a key can sign with it, and read nothing of its private half.
+func TestSignerHidesItsKey(t *testing.T) {
+	v, _ := vault()
+	key := makeKey(t, v, object.P256)
+	if _, err := x509.MarshalPKCS8PrivateKey(key.Signer); err == nil {
+		t.Error("it can be marshalled")
+	}
+	marshalled, err := json.Marshal(key.Signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := opened(t, key.Ref)
+	for _, text := range []string{string(marshalled), fmt.Sprint(key), fmt.Sprintf("%v %+v %#v %s %q %x %d", key.Signer, key.Signer, key.Signer, key.Signer, key.Signer, key.Signer, key.Signer)} {
+		holdsNoKey(t, text, pair)
+		if d := pair.(*ecdsa.PrivateKey).D.String(); strings.Contains(text, d) { //nolint:staticcheck // what fmt prints is decimal
+			t.Errorf("it prints the key: %s", text)
+		}
+	}
+}
+
+// opened is the private key of a Ref of the one vault, found by other code than the vault's.
+func opened(t testing.TB, ref keys.Ref) crypto.Signer {
+	t.Helper()
+	_, header := vault()
+	key, err := keystest.OpenSealed(header, []byte(passphrase), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// TestVaultDrawsFromPool: a vault takes the pairs of its keys from the pool, none twice, and makes those of another algorithm itself.
+func TestVaultDrawsFromPool(t *testing.T) {
+	_, header := vault()
+	ctx, cancel := context.WithCancel(t.Context())
+	pool := keys.NewPool(ctx, object.P256, 4)
+	v, err := keys.OpenVault(header, []byte(passphrase), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for range 3 {
+		made, err := v.Make(ctx, object.P256, 5)
+		if err != nil || len(made) != 5 {
+			t.Fatalf("%d keys, %v", len(made), err)
+		}
+		for _, key := range made {
+			if seen[key.Ref.Name] {
+				t.Errorf("%s was made twice", key.Ref.Name)
+			}
+			seen[key.Ref.Name] = true
+		}
+	}
+	cancel()
+	pool.Wait()
+	if _, err := v.Make(t.Context(), object.P256, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("without its pool: %v", err)
+	}
+	makeKey(t, v, object.RSA)
+}
+
+// TestRetired: a retired key is found no more, is destroyed, and stays noted while its keeper fails.
+func TestRetired(t *testing.T) {
+	st, err := store.Open(filepath.Join(t.TempDir(), "store"), store.Options{Create: true, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	keeper := &keystest.Device{}
+	update := func(change func(store.Writer) error) {
+		t.Helper()
+		if _, err := st.Update(store.Any, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stays, goes, elsewhere := makeKey(t, keeper, object.P256), makeKey(t, keeper, object.P256), makeKey(t, keeper, object.P256)
+	update(func(w store.Writer) error {
+		return errors.Join(keys.Put(w, stays.Ref), keys.Put(w, goes.Ref))
+	})
+	update(func(w store.Writer) error {
+		return errors.Join(keys.Retire(w, goes.Ref.Name), keys.Retire(w, "of a delegated CA"), keys.RetireRef(w, elsewhere.Ref))
+	})
+	look := func(name string) (ref keys.Ref, err error) {
+		err = st.View(func(r store.Reader) error { ref, err = keys.Get(r, name); return err })
+		return ref, err
+	}
+	if ref, err := look(stays.Ref.Name); err != nil || !bytes.Equal(ref.Held, stays.Ref.Held) {
+		t.Errorf("the key that stays is %+v, %v", ref, err)
+	}
+	if _, err := look(goes.Ref.Name); fault.KindOf(err) != fault.Corrupt {
+		t.Errorf("of a retired key: %v", err)
+	}
+	keeper.Fail(errors.New("the device is not there"))
+	if n, err := keys.DestroyRetired(st, keeper); n != 0 || err == nil || !strings.Contains(err.Error(), "the device is not there") {
+		t.Errorf("%d were destroyed without a device, %v", n, err)
+	}
+	keeper.Fail(nil)
+	for _, want := range []int{2, 0} {
+		if n, err := keys.DestroyRetired(st, keeper); n != want || err != nil {
+			t.Errorf("%d were destroyed, not %d, %v", n, want, err)
+		}
+	}
+	if got := keeper.Names(); !slices.Equal(got, []string{stays.Ref.Name}) {
+		t.Errorf("the keeper still has %v", got)
 	}
 }
 
@@ -90,12 +206,9 @@ func TestCost(t *testing.T) {
 // TestSealed checks what is refused: another name, other bytes, another vault.
 func TestSealed(t *testing.T) {
 	v, header := vault()
-	key := generate(t)
-	sealed, err := v.Seal("one", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fresh, err := keys.OpenVault(header, []byte(passphrase)) // which remembers nothing open
+	key := makeKey(t, v, object.P256)
+	name, sealed, pair := key.Ref.Name, key.Ref.Held, opened(t, key.Ref)
+	fresh, err := keys.OpenVault(header, []byte(passphrase), nil) // which remembers nothing open
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +218,7 @@ func TestSealed(t *testing.T) {
 	}
 	refused := func(what string, from *keys.Vault, name string, sealed []byte) {
 		t.Helper()
-		got, err := from.Open(name, sealed)
+		got, err := from.Find(keys.Ref{Name: name, Held: sealed})
 		if fault.KindOf(err) != fault.Corrupt || got != nil {
 			t.Errorf("%s: %v, %v", what, got, err)
 			return
@@ -113,29 +226,34 @@ func TestSealed(t *testing.T) {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: the error does not name the key: %v", what, err)
 		}
-		holdsNoKey(t, err.Error(), key)
+		holdsNoKey(t, err.Error(), pair)
 	}
 	refused("another name", fresh, "two", sealed)
-	refused("nothing", fresh, "one", nil)
-	refused("cut short", fresh, "one", sealed[:len(sealed)-1])
-	refused("the same passphrase, another vault", other, "one", sealed)
+	refused("nothing", fresh, name, nil)
+	refused("cut short", fresh, name, sealed[:len(sealed)-1])
+	refused("the same passphrase, another vault", other, name, sealed)
 	for i := range sealed {
 		bad := bytes.Clone(sealed)
 		bad[i] ^= 1
-		refused("a changed byte", fresh, "one", bad)
+		refused("a changed byte", fresh, name, bad)
 	}
-	if _, err := fresh.Open("one", sealed); err != nil {
+	if _, err := fresh.Find(key.Ref); err != nil {
 		t.Error(err)
 	}
-	if _, err := v.Seal("unknown", strange{}); err == nil {
+	if _, err := keys.One(v, strange{object.P256}); err == nil {
 		t.Error("something that is no key was sealed")
 	}
 }
 
-type strange struct{}
+// strange makes what is no key.
+type strange struct{ object.Algorithm }
 
-func (strange) Public() crypto.PublicKey { return nil }
-func (strange) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+func (strange) Generate() (crypto.Signer, error) { return strangeKey{}, nil }
+
+type strangeKey struct{}
+
+func (strangeKey) Public() crypto.PublicKey { return nil }
+func (strangeKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errors.New("it cannot")
 }
 
@@ -165,7 +283,7 @@ func holdsNoKey(t testing.TB, text string, key crypto.Signer) {
 func TestPassphrase(t *testing.T) {
 	_, header := vault()
 	for _, wrong := range []string{"", "correct horse", passphrase + "\n", strings.ToUpper(passphrase)} {
-		v, err := keys.OpenVault(header, []byte(wrong))
+		v, err := keys.OpenVault(header, []byte(wrong), nil)
 		if fault.KindOf(err) != fault.Secret || v != nil {
 			t.Errorf("the passphrase %q: %v", wrong, err)
 			continue
@@ -207,12 +325,12 @@ func TestHeader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := keys.OpenVault(text, []byte(passphrase)); fault.KindOf(err) != c.want || v != nil {
+		if v, err := keys.OpenVault(text, []byte(passphrase), nil); fault.KindOf(err) != c.want || v != nil {
 			t.Errorf("%s: (%s) %v", name, fault.KindOf(err), err)
 		}
 	}
 	for _, text := range []string{"", "{}", "null", "[]", string(header[:len(header)/2])} {
-		if _, err := keys.OpenVault([]byte(text), []byte(passphrase)); fault.KindOf(err) != fault.Corrupt {
+		if _, err := keys.OpenVault([]byte(text), []byte(passphrase), nil); fault.KindOf(err) != fault.Corrupt {
 			t.Errorf("the header %q: %v", text, err)
 		}
 	}
@@ -221,18 +339,15 @@ func TestHeader(t *testing.T) {
 // TestVaultManyKeys has more keys than a vault remembers open, from several goroutines.
 func TestVaultManyKeys(t *testing.T) {
 	v, _ := vault()
-	key := generate(t)
 	var group sync.WaitGroup
-	for worker := range 4 {
+	for range 4 {
 		group.Go(func() {
-			for i := range 1500 {
-				name := string(rune('a'+worker)) + string(rune(i))
-				sealed, err := v.Seal(name, key)
-				if err != nil {
-					t.Error(err)
-					return
+			for range 1100 {
+				key, err := keys.One(v, object.P256)
+				if err == nil {
+					_, err = v.Find(key.Ref)
 				}
-				if _, err := v.Open(name, sealed); err != nil {
+				if err != nil {
 					t.Error(err)
 					return
 				}
@@ -254,7 +369,7 @@ func FuzzOpenVault(f *testing.F) {
 		if err := json.Unmarshal(header, &cost); err == nil && (cost.Time > 4 || cost.Memory > 1<<12) {
 			t.Skip("it would take long, as it should")
 		}
-		if _, err := keys.OpenVault(header, []byte("x")); err == nil || fault.KindOf(err) == fault.Internal {
+		if _, err := keys.OpenVault(header, []byte("x"), nil); err == nil || fault.KindOf(err) == fault.Internal {
 			t.Errorf("%q: %v", header, err)
 		}
 	})
@@ -271,11 +386,7 @@ func TestPassphrases(t *testing.T) {
 		}
 	}
 	v, header := vault()
-	key := generate(t)
-	sealed, err := v.Seal("one", key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := makeKey(t, v, object.P256)
 	next := []byte("another passphrase")
 	for _, c := range []struct{ old, new string }{{"wrong passphrase", string(next)}, {passphrase, "x"}} {
 		if _, err := keys.ChangePassphrase(header, []byte(c.old), []byte(c.new)); fault.KindOf(err) != fault.Secret {
@@ -286,14 +397,14 @@ func TestPassphrases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.OpenVault(changed, []byte(passphrase)); fault.KindOf(err) != fault.Secret {
+	if _, err := keys.OpenVault(changed, []byte(passphrase), nil); fault.KindOf(err) != fault.Secret {
 		t.Errorf("it still opens with the old one: %v", err)
 	}
-	again, err := keys.OpenVault(changed, next)
+	again, err := keys.OpenVault(changed, next, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.Open("one", sealed); err != nil {
+	if _, err := again.Find(key.Ref); err != nil {
 		t.Errorf("what was sealed before does not open: %v", err)
 	}
 }

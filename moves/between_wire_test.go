@@ -13,6 +13,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/transferwire"
 	"cadastre/moves"
@@ -58,7 +59,7 @@ func TestForgedAndReplayed(t *testing.T) {
 		first := (*sent)[0]
 		before := p.b.at(ref)
 
-		forger, identity, err := envelope.NewIdentity(time.Now())
+		forger, identity, err := envelopetest.NewIdentity(time.Now())
 		p.ok(err)
 		self, err := envelope.NewSigner(forger, identity)
 		p.ok(err)

@@ -15,6 +15,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/registrytest"
 	"cadastre/internal/transferwire"
@@ -113,7 +114,7 @@ func mustEvidence(t *testing.T, m *Mover, id uint64) *Evidence {
 // someone is an identity, by the hash of its certificate and as that, which signs.
 func someone(t *testing.T) (id string, certificate []byte, sign func(string) []byte) {
 	t.Helper()
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestVerifyEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, stranger, err := envelope.NewIdentity(time.Now())
+	_, stranger, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestVerifyEvidence(t *testing.T) {
 }
 
 func FuzzVerifyEvidence(f *testing.F) {
-	_, identity, err := envelope.NewIdentity(time.Now())
+	_, identity, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		f.Fatal(err)
 	}

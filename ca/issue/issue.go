@@ -19,6 +19,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/payload"
+	"cadastre/keys"
 )
 
 // House is what issuing needs of the engine: records and keys. It is safe for concurrent use.
@@ -31,6 +32,8 @@ type House interface {
 	Unsent(authority *issued.Authority) bool                // it publishes at a server elsewhere that does not have all of it
 	Key(authority *issued.Authority) (crypto.Signer, error) // its long-lived key
 	OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error)
+	MakeKeys(ctx context.Context, n int) ([]keys.Key, error) // new long-lived keys
+	DestroyKeys([]keys.Ref)                                  // of MakeKeys, which no record names
 }
 
 // Received is a certificate that a parent elsewhere issued to an authority of ours.
@@ -47,6 +50,7 @@ type Received struct {
 type Change struct {
 	Next      *issued.Records
 	Key       crypto.Signer // the authority's own
+	KeyRef    *keys.Ref     // of a key that was made for the authority in this batch; nil for none
 	Created   bool
 	Gone      bool
 	Certified bool // its certificate is a new one
@@ -63,7 +67,11 @@ type Change struct {
 type Batch struct {
 	Now     time.Time
 	Changes map[issued.Name]*Change
+	made    []keys.Ref // long-lived keys that were made for it and that Discard destroys
 }
+
+// Commits is called before the batch is written: from then on records may name its keys, and Discard destroys none.
+func (b *Batch) Commits() { b.made = nil }
 
 // batcher makes one batch. It signs, and changes no state.
 type batcher struct {
@@ -78,44 +86,58 @@ type batcher struct {
 // may have been committed than when it was signed.
 type Signed struct {
 	*batcher
-	oneTime *stock // the keys for its manifests
+	oneTime *stock[crypto.Signer] // the keys for its manifests
 }
+
+// Discard destroys the keys of authorities that the batch would have made, unless it is committed.
+func (s *Signed) Discard() { s.house.DestroyKeys(s.made) }
 
 // Sign signs the certificates and signed objects that the updates ask for. It may run while the batch before it is closed and committed.
 func Sign(ctx context.Context, house House, policy *issued.Policy, updates []plan.Update, now time.Time) (*Signed, error) {
 	b := &batcher{Batch: &Batch{Now: now, Changes: map[issued.Name]*Change{}}, house: house, policy: policy}
-	stock, err := oneTimeKeys(ctx, house, updates)
+	ownKeys, manyOneTime := plan.KeysFor(updates)
+	made, err := house.MakeKeys(ctx, ownKeys)
 	if err != nil {
 		return nil, err
 	}
+	for _, key := range made {
+		b.made = append(b.made, key.Ref)
+	}
+	s := &Signed{batcher: b}
+	if s.oneTime, err = b.sign(ctx, updates, (*stock[keys.Key])(&made), manyOneTime); err != nil {
+		s.Discard()
+		return nil, err
+	}
+	return s, nil
+}
+
+// sign makes the Changes of the updates, and returns the one-time keys that are left for Close.
+func (b *batcher) sign(ctx context.Context, updates []plan.Update, own *stock[keys.Key], manyOneTime int) (*stock[crypto.Signer], error) {
+	taken, err := b.house.OneTimeKeys(ctx, manyOneTime)
+	if err != nil {
+		return nil, err
+	}
+	oneTime := (*stock[crypto.Signer])(&taken)
 	for _, u := range updates {
 		if u.Create {
-			if err := b.create(u.Name, stock); err != nil {
-				return nil, err
-			}
+			b.create(u.Name, own)
 		}
 	}
 	for _, u := range updates {
-		if err := b.update(u, stock); err != nil {
+		if err := b.update(u, oneTime); err != nil {
 			return nil, err
 		}
 	}
-	return &Signed{b, stock}, inParallel(b.tasks)
+	return oneTime, inParallel(b.tasks)
 }
 
-// stock is keys that were taken from the pool for one batch.
-type stock []crypto.Signer
+// stock is the keys for one batch.
+type stock[K any] []K
 
-func (s *stock) next() crypto.Signer {
+func (s *stock[K]) next() K {
 	key := (*s)[0]
 	*s = (*s)[1:]
 	return key
-}
-
-// oneTimeKeys takes from the pool what the updates need.
-func oneTimeKeys(ctx context.Context, house House, updates []plan.Update) (*stock, error) {
-	taken, err := house.OneTimeKeys(ctx, plan.KeysFor(updates))
-	return (*stock)(&taken), err
 }
 
 // inParallel runs tasks on all cores and returns the first error.
@@ -163,23 +185,19 @@ func (b *batcher) change(name issued.Name) (*Change, error) {
 }
 
 // create begins the Change of a new authority, with a key of the stock or, for a delegated CA, the key that it asked to have certified.
-func (b *batcher) create(name issued.Name, stock *stock) error {
+func (b *batcher) create(name issued.Name, stock *stock[keys.Key]) {
 	next := &issued.Records{Authority: b.house.New(name)}
 	c := &Change{Next: next, Created: true, Files: map[string][]byte{}}
 	if next.Delegated == nil {
-		c.Key = stock.next()
-		public, err := object.PublicKeyOf(c.Key)
-		if err != nil {
-			return err
-		}
-		next.KeyID, next.KeyInfo = public.ID, public.Info
+		made := stock.next()
+		c.Key, c.KeyRef = made.Signer, &made.Ref
+		next.KeyID, next.KeyInfo = made.Public.ID, made.Public.Info
 	}
 	b.Changes[name] = c
-	return nil
 }
 
 // update adds the tasks of one authority.
-func (b *batcher) update(u plan.Update, stock *stock) error {
+func (b *batcher) update(u plan.Update, stock *stock[crypto.Signer]) error {
 	c, err := b.change(u.Name)
 	if err != nil || c.Next.Delegated != nil {
 		return err

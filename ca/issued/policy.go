@@ -8,12 +8,14 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/object"
+	"cadastre/keys"
 )
 
 // Policy is what an operator decides about the certification authorities: how long things live, where they are
 // published, and how much may go at once.
 type Policy struct {
 	Algorithm object.Algorithm
+	Keys      keys.Driver // what long-lived keys are with
 
 	RsyncBase string // "rsync://host/": a module for each registry follows
 	RRDPBase  string // "https://host/rrdp/": a folder for each registry follows
@@ -58,6 +60,7 @@ var AnchorLife = Lifetime{Life: 20 * year, Lead: 10 * year}
 func DefaultPolicy() Policy {
 	return Policy{
 		Algorithm:     object.RSA,
+		Keys:          keys.Software,
 		ManifestLife:  48 * time.Hour,
 		ManifestSlack: 24 * time.Hour,
 		Jitter:        6 * time.Hour,

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cadastre/internal/store"
+	"cadastre/keys"
 )
 
 // here is the reason why deposits do not have what was issued.
@@ -11,10 +12,9 @@ var here = store.Withheld("what was issued with keys that the successor doesn't 
 
 // The buckets.
 var (
-	Authorities = store.Declare("authority", "ca", here)                             // name -> Authority
-	Products    = store.Declare("product", "ca", here)                               // name 0x00 file name -> Product
-	Revoked     = store.Declare("revoked", "ca", here)                               // name 0x00 serial -> Revocation
-	Keys        = store.Declare("key", "ca", store.Withheld("private keys, sealed")) // hex of the key identifier -> sealed private key
+	Authorities = store.Declare("authority", "ca", here) // name -> Authority
+	Products    = store.Declare("product", "ca", here)   // name 0x00 file name -> Product
+	Revoked     = store.Declare("revoked", "ca", here)   // name 0x00 serial -> Revocation
 )
 
 // Within is the key, in a bucket, of a record of an authority.
@@ -42,14 +42,14 @@ func Put(w store.Writer, a *Authority) error {
 	return store.PutValue(w, Authorities, []byte(a.Name.String()), a)
 }
 
-// Erase removes an authority with all its records from the store, its key included.
+// Erase removes an authority with all its records from the store. Its key is retired.
 func Erase(w store.Writer, a *Authority) error {
 	for _, bucket := range []store.Bucket{Products, Revoked} {
 		if err := store.DeleteAll(w, bucket, Within(a.Name, "")); err != nil {
 			return err
 		}
 	}
-	if err := w.Delete(Keys, []byte(a.KeyID.String())); err != nil {
+	if err := keys.Retire(w, a.KeyID.String()); err != nil {
 		return err
 	}
 	return w.Delete(Authorities, []byte(a.Name.String()))
@@ -62,7 +62,7 @@ type Change struct {
 	Removed []Product
 	Revoked []Revocation // new ones
 	Closed  bool         // the authority has a new CRL
-	Sealed  []byte       // the sealed key of an authority that is new; nil for none
+	Key     *keys.Ref    // the key of an authority that is new; nil for none
 }
 
 // Write puts a change into the store. It drops revocations that no CRL has to list any more because the certificates have ended.
@@ -91,10 +91,10 @@ func (c *Change) Write(w store.Writer, now time.Time) error {
 			return err
 		}
 	}
-	if c.Sealed == nil {
+	if c.Key == nil {
 		return nil
 	}
-	return w.Put(Keys, []byte(c.Next.KeyID.String()), c.Sealed)
+	return keys.Put(w, *c.Key)
 }
 
 func forgetRevocations(w store.Writer, authority Name, now time.Time) error {

@@ -154,19 +154,19 @@ func Bare(part []Update) bool {
 	return u.idle()
 }
 
-// KeysFor is how many new keys updates need: one for each signed object, each manifest, and each new authority whose key is here.
-func KeysFor(updates []Update) int {
-	n := 0
+// KeysFor is how many new keys updates need: own, one for each new authority whose key is here, and oneTime, one for each signed object and
+// each manifest.
+func KeysFor(updates []Update) (own, oneTime int) {
 	for _, u := range updates {
 		if u.Name.Key != "" {
 			continue
 		}
-		n += 1 + len(u.Authorise)
+		oneTime += 1 + len(u.Authorise)
 		if u.Create {
-			n++
+			own++
 		}
 	}
-	return n
+	return own, oneTime
 }
 
 // Concerns lists the organisations for which an update does something. That is its own, unless it only certifies or revokes others.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cadastre/internal/keystest"
 	"cadastre/internal/store"
 	"cadastre/keys"
 )
@@ -48,8 +49,8 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 	ts.Check(err)
 	defer st.Close() //nolint:errcheck // it was only read
 	var out [][]byte
-	add := func(vault *keys.Vault, name string, sealed []byte) {
-		key, err := vault.Open(name, sealed)
+	add := func(header []byte, name string, sealed []byte) {
+		key, err := keystest.OpenSealed(header, []byte(testPassphrase), keys.Ref{Name: name, Held: sealed})
 		ts.Check(err)
 		der, err := x509.MarshalPKCS8PrivateKey(key)
 		ts.Check(err)
@@ -72,11 +73,9 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 	ts.Check(st.View(func(r store.Reader) error {
 		header, err := r.Get(named("engine"), []byte("vault"))
 		ts.Check(err)
-		vault, err := keys.OpenVault(header, []byte(testPassphrase))
-		ts.Check(err)
 		for record, err := range r.Scan(named("key"), nil) {
 			ts.Check(err)
-			add(vault, string(record.Key), record.Value)
+			add(header, string(record.Key), record.Value)
 		}
 		var identity struct {
 			Sealed   []byte `json:"sealed_key"`
@@ -85,7 +84,7 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		text, err := r.Get(named("engine"), []byte("identity"))
 		ts.Check(err)
 		ts.Check(json.Unmarshal(text, &identity))
-		add(vault, identity.SealedAs, identity.Sealed)
+		add(header, identity.SealedAs, identity.Sealed)
 		return nil
 	}))
 	var anchor struct {
@@ -94,9 +93,7 @@ func privateKeys(ts *testscript.TestScript) [][]byte {
 		Sealed []byte          `json:"sealed_key"`
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(dir, "anchor.key"))), &anchor))
-	vault, err := keys.OpenVault(anchor.Vault, []byte(testPassphrase))
-	ts.Check(err)
-	add(vault, anchor.KeyID, anchor.Sealed)
+	add(anchor.Vault, anchor.KeyID, anchor.Sealed)
 	if len(out) < 6*6 {
 		ts.Fatalf("only %d secrets were found; the test no longer knows where they are", len(out))
 	}

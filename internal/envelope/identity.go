@@ -22,14 +22,14 @@ const (
 	maxKeyBits    = 4096      // RFC 8183, section 4; AFRINIC's has as many
 )
 
-// NewIdentity makes a key pair and the self-signed CA certificate that a peer gets to know it by: RSA with 2048 bits,
-// named by the key's identifier, valid for 15 years.
-func NewIdentity(now time.Time) (key crypto.Signer, certificate []byte, err error) {
-	pair, err := rsa.GenerateKey(rand.Reader, keyBits)
-	if err != nil {
-		return nil, nil, err
+// CertifyIdentity makes the self-signed CA certificate that a peer gets to know an identity by: of an RSA key with 2048 bits, named by the
+// key's identifier, valid for 15 years.
+func CertifyIdentity(key crypto.Signer, now time.Time) (certificate []byte, err error) {
+	public, isRSA := key.Public().(*rsa.PublicKey)
+	if !isRSA || public.N.BitLen() != keyBits {
+		return nil, fault.New(fault.Internal, "the key of an identity has to be RSA with %d bits", keyBits)
 	}
-	id := keyIdentifier(&pair.PublicKey)
+	id := keyIdentifier(public)
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: hex.EncodeToString(id)},
@@ -42,8 +42,7 @@ func NewIdentity(now time.Time) (key crypto.Signer, certificate []byte, err erro
 		IsCA:                  true,
 		SignatureAlgorithm:    x509.SHA256WithRSA,
 	}
-	certificate, err = x509.CreateCertificate(rand.Reader, template, template, &pair.PublicKey, pair)
-	return pair, certificate, err
+	return x509.CreateCertificate(rand.Reader, template, template, public, key)
 }
 
 // keyIdentifier is the SHA-1 of the subjectPublicKey's bits, which for RSA are the PKCS #1 form (RFC 5280, 4.2.1.2).

@@ -16,10 +16,14 @@ import (
 	"cadastre/internal/fault"
 )
 
-func TestNewIdentity(t *testing.T) {
-	key, der, err := NewIdentity(labNow)
+func TestCertifyIdentity(t *testing.T) {
+	key := keys()[0]
+	der, err := CertifyIdentity(key, labNow)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := CertifyIdentity(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), labNow); err == nil {
+		t.Error("a key that peers do not take got a certificate")
 	}
 	c := must(x509.ParseCertificate(der))
 	public := key.Public().(*rsa.PublicKey)

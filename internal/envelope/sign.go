@@ -45,7 +45,7 @@ type credentials struct {
 	from, until time.Time // of use, not of validity
 }
 
-// NewSigner makes the signer of an identity from its key and certificate, as NewIdentity made them. The error is of kind
+// NewSigner makes the signer of an identity from its key and certificate, as CertifyIdentity made it. The error is of kind
 // fault.BadInput.
 func NewSigner(key crypto.Signer, certificate []byte) (*Signer, error) {
 	trust, err := ParseTrust(certificate)

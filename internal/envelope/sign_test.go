@@ -140,11 +140,9 @@ func TestOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not on this machine")
 	}
-	key, certificate, err := NewIdentity(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := must(NewSigner(key.(*rsa.PrivateKey), certificate))
+	key := keys()[0]
+	certificate := must(CertifyIdentity(key, time.Now()))
+	signer := must(NewSigner(key, certificate))
 	der := must(signer.Sign([]byte("<message/>"), time.Now()))
 	dir := t.TempDir()
 	write := func(name string, octets []byte) string {

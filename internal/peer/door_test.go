@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/shares"
 )
@@ -237,7 +238,7 @@ func (outOfReach) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 
 // TestCannotSign: without its key a door says that it cannot answer, and a client sends nothing.
 func TestCannotSign(t *testing.T) {
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

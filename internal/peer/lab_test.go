@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/front"
 )
 
@@ -30,7 +31,7 @@ type someone struct {
 }
 
 func newSomeone() *someone {
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		panic(err)
 	}

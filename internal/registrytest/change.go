@@ -9,7 +9,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
-	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
 	"cadastre/internal/relyingtest"
@@ -49,7 +49,7 @@ func (r *Registry) Intend(csv string) {
 // Delegate gives an organisation a delegated CA that never sends a message, and returns its identity.
 func (r *Registry) Delegate(holder string) (identity []byte) {
 	r.Helper()
-	_, identity, err := envelope.NewIdentity(time.Now())
+	_, identity, err := envelopetest.NewIdentity(time.Now())
 	r.OK(err)
 	_, err = r.engine.Federation.AddChild(r.By(), holder, (&setup.ChildRequest{ChildHandle: holder, TrustAnchor: identity}).XML())
 	r.OK(err)

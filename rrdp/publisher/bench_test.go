@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/publication"
 )
 
@@ -105,7 +106,7 @@ func BenchmarkPublishAlone(b *testing.B) {
 func BenchmarkList(b *testing.B) {
 	h := newHouse(b, Limits{})
 	m := h.settle(b, 1, 10_000)[0]
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
 	"cadastre/internal/publication"
@@ -47,7 +47,7 @@ type tester interface {
 
 // identity is a certificate that any publisher of a test may have: nothing here checks a signature.
 var identity = sync.OnceValue(func() []byte {
-	_, certificate, err := envelope.NewIdentity(time.Now())
+	_, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		panic(err)
 	}

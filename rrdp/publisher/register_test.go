@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/publication"
 	"cadastre/internal/store"
@@ -121,7 +121,7 @@ func TestUpdate(t *testing.T) {
 	ctx := context.Background()
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "a.roa", "x"))
-	_, other, err := envelope.NewIdentity(time.Now())
+	_, other, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/object"
 	"cadastre/internal/publication"
 	"cadastre/internal/setup"
@@ -27,7 +28,7 @@ type identity struct {
 }
 
 func newIdentity() (*identity, error) {
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		return nil, err
 	}

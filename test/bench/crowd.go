@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/publication"
 	"cadastre/internal/setup"
 )
@@ -40,7 +41,7 @@ type member struct {
 }
 
 func newCrowd() (*crowd, error) {
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cadastre/internal/envelope"
+	"cadastre/internal/envelopetest"
 	"cadastre/internal/publication"
 )
 
@@ -26,7 +27,7 @@ type knock struct {
 // knocks has strangers and peers that misbehave call at the whole daemon, each on an HTTPS connection of its own, and looks at
 // what that costs it, beside as many calls that come to no door.
 func (b *bench) knocks(ctx context.Context, d *daemon, c *crowd) error {
-	key, certificate, err := envelope.NewIdentity(time.Now())
+	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
 		return err
 	}
