@@ -1,6 +1,6 @@
 # make run     a demonstration registry on localhost, from a bare machine
 # make test    vet and tests, with what they need: under ten minutes
-# make race    the tests of all packages under the race detector, but those that start the program: ten minutes
+# make race    the tests of all packages under the race detector, but those that start the program, with fewer draws: ten minutes
 # make world   the proof at real size, with every validator: half an hour, needs ../shared
 # make interop the proof against Krill, as child, parent and publication server: ten minutes, needs ../shared
 # make moves   the proof that resources move without a gap, before validators that fetch all the time: half an hour, needs ../shared;
@@ -31,10 +31,10 @@ test:
 	$(GO) test -timeout 20m ./...
 
 # The race detector needs a C compiler. Programs that scripts start, a thousand of them, are many times slower with it, and have
-# few goroutines: the daemon's are those of the packages below.
+# few goroutines: the daemon's are those of the packages below. Random draws are a fifth of those of make test (-short).
 race:
 	@$(call need,gcc rsync)
-	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v -e /cmd/ -e /test/)
+	$(GO) test -race -short -timeout 30m $$($(GO) list ./... | grep -v -e /cmd/ -e /test/)
 
 world:
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator >/dev/null; fi

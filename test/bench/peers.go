@@ -59,6 +59,9 @@ func (b *bench) peers(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("  CPU of the daemon for each of them: %s, of which the signature of the reply is %s\n", ms((d.process.CPU()-cpu)/crowdSize), ms(five/5))
+	if err := errors.Join(b.list(ctx, d, c, big), b.knocks(ctx, d, c)); err != nil {
+		return err
+	}
 	theirs, failed := b.krillSpeed(ctx)
 	bound := "Krill: not measured"
 	if failed == nil {
@@ -72,7 +75,7 @@ func (b *bench) peers(ctx context.Context) error {
 		fmt.Printf("  ratio %.0f, to the best of Krill's rounds with 1, 4 and 32 callers at once; both at one serial a second. Its work for a change grows with what it has: %d objects, and ours has %d\n",
 			ours/theirs, krillCrowdSize*crowdObjects, crowdSize*crowdObjects)
 	}
-	return errors.Join(failed, b.list(ctx, d, c, big), b.knocks(ctx, d, c))
+	return failed
 }
 
 // speed is how many objects a second a server takes when each of its publishers changes one: the median of some rounds.
