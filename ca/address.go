@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/repositories"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -114,7 +115,7 @@ func Readdress(st store.Store, dir string, policy Policy, anchorPassphrase []byt
 			if o, _ := ledger.Organisation(holder); !o.Kind.IsRegistry() {
 				continue
 			}
-			config := repositoryConfig(dir, &policy, holder)
+			config := repositories.Config(dir, &policy, holder)
 			if err := rrdp.Forget(w, config); err != nil {
 				return err
 			}

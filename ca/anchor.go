@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/repositories"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -97,7 +98,7 @@ func found(st store.Store, dir string, policy Policy, tree []holdings.Organisati
 			if !o.Kind.IsRegistry() {
 				continue
 			}
-			if err := rrdp.Create(w, repositoryConfig(dir, &policy, o.Handle)); err != nil {
+			if err := rrdp.Create(w, repositories.Config(dir, &policy, o.Handle)); err != nil {
 				return err
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/store"
 	"cadastre/roa"
-	"cadastre/rrdp"
 )
 
 // Consent says how a decision is to be taken: only computed, or past the brake.
@@ -177,7 +176,7 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 	}
 	var added []string
 	for _, org := range o.Organisations {
-		if org.Kind.IsRegistry() && e.repositories[org.Handle] == nil {
+		if org.Kind.IsRegistry() && e.repositories.Own()[org.Handle] == nil {
 			added = append(added, org.Handle)
 		}
 	}
@@ -189,7 +188,7 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 			return err
 		}
 		for _, registry := range added {
-			if err := rrdp.Create(w, e.repositoryConfig(registry)); err != nil {
+			if err := e.repositories.Create(w, registry); err != nil {
 				return err
 			}
 		}
@@ -230,11 +229,9 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 // is taken nevertheless.
 func (e *Engine) openAdded(registries []string, decision uint64) error {
 	for _, registry := range registries {
-		repository, err := rrdp.Open(e.store, e.repositoryConfig(registry))
-		if err != nil {
+		if err := e.repositories.Add(registry); err != nil {
 			return fault.Wrap(err, "decision %d is taken and %s added, and its repository can't be opened; mend that before you start the daemon", decision, registry)
 		}
-		e.repositories[registry] = repository
 	}
 	return nil
 }

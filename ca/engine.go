@@ -13,7 +13,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
+	"cadastre/ca/repositories"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/due"
@@ -48,7 +48,7 @@ type Engine struct {
 	policy       Policy
 	installation string
 	log          *slog.Logger
-	repositories map[string]*rrdp.Repository // by registry; not changed after Open
+	repositories *repositories.Set // what is committed goes through it; has a lock of its own, which is taken under no other
 
 	// set by Unseal, not changed after
 	keeper keys.Keeper   // of all long-lived keys but the trust anchor's
@@ -67,8 +67,6 @@ type Engine struct {
 
 	Federation *federation.Federation // exchanges messages with CAs and servers elsewhere
 	stepped    due.Pulse              // beats after each Step
-
-	writing sync.Mutex // held while a repository's batch is prepared, written and applied
 
 	wake     due.Signal
 	watchers watchers
@@ -102,8 +100,7 @@ func (silent) Remaining(int)                           {}
 func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine, error) {
 	e := &Engine{
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
-		repositories: map[string]*rrdp.Repository{},
-		loop:         loop{unfinished: true}, wake: due.NewSignal(),
+		loop: loop{unfinished: true}, wake: due.NewSignal(),
 	}
 	verified := make(chan error, 1) // at the same time as the loading, which takes as long
 	go func() {
@@ -147,27 +144,16 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		return nil, err
 	}
 	e.agenda = agenda.New(append(e.ledger.Organisations(), issued.AnchorHolder))
-	for _, holder := range e.ledger.Organisations() {
-		if !e.ledgerKind(holder).IsRegistry() {
-			continue
-		}
-		if e.repositories[holder], err = rrdp.OpenMended(st, e.repositoryConfig(holder), log); err != nil {
-			return nil, err
-		}
+	registries := slices.DeleteFunc(e.ledger.Organisations(), func(holder string) bool { return !e.ledgerKind(holder).IsRegistry() })
+	if e.repositories, err = repositories.Open(st, dir, &e.policy, registries, log); err != nil {
+		return nil, err
 	}
 	if err := e.openFederation(); err != nil {
 		return nil, err
 	}
+	e.repositories.Mirror(e.Federation)
 	e.issued = issued.NewIndex(st, &e.policy, e.ledgerKind)
 	return e, e.issued.Load()
-}
-
-func (e *Engine) repositoryConfig(registry string) rrdp.Config {
-	return repositoryConfig(e.dir, &e.policy, registry)
-}
-
-func repositoryConfig(dir string, policy *Policy, registry string) rrdp.Config {
-	return rrdp.Config{Name: registry, Dir: filepath.Join(dir, "rrdp", registry), BaseURI: policy.RRDPBase + registry + "/"}
 }
 
 // Unseal opens the keys, so that the engine can sign. An empty anchor passphrase leaves the trust anchor offline. The
@@ -200,7 +186,7 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 }
 
 // newGate makes the gate, below our own trust anchor.
-func (e *Engine) newGate() (*validate.Gate, error) {
+func (e *Engine) newGate() (*issue.Gate, error) {
 	certificate, err := e.Anchor()
 	if err != nil {
 		return nil, err
@@ -213,7 +199,7 @@ func (e *Engine) newGate() (*validate.Gate, error) {
 	if locator == nil {
 		return nil, fault.New(fault.Internal, "our own trust anchor locator doesn't read back: %v", findings)
 	}
-	return validate.NewGate(locator, certificate, e.validation()), nil
+	return issue.NewGate(locator, certificate, e.validation(), committed{e.repositories, e.issued, e}), nil
 }
 
 // OpenIdentity opens the key of the installation's identity, and no others. It is for a command that signs a message and issues nothing.
@@ -304,14 +290,6 @@ func (e *Engine) committedSays(kind payload.Kind) ([]string, error) {
 	return slices.Compact(says), err
 }
 
-// repository is the repository of a registry, or the mirror of a remote repository; nil where there is none of this name.
-func (e *Engine) repository(name string) *rrdp.Repository {
-	if own := e.repositories[name]; own != nil {
-		return own
-	}
-	return e.Federation.Mirror(name)
-}
-
 // Installation is the name that the installation drew when it was made.
 func (e *Engine) Installation() string { return e.installation }
 
@@ -335,7 +313,7 @@ func (e *Engine) read(bucket store.Bucket, key []byte) (value []byte, err error)
 }
 
 // Repositories has the repository of each registry.
-func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(e.repositories) }
+func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(e.repositories.Own()) }
 
 // newInstallation draws the name of an installation.
 func newInstallation() string { return rand.Text() }

@@ -122,7 +122,7 @@ func (e *Engine) factsAbout(f *Fact, t *holdings.Transfer, side, holder string) 
 
 func (e *Engine) objectOfFact(kind, uri, says string) ObjectOfFact {
 	o := ObjectOfFact{Kind: kind, URI: uri, Says: says}
-	if hash, ok := e.Hash(uri); ok {
+	if hash, ok := e.repositories.Hash(uri); ok {
 		o.SHA256 = hex.EncodeToString(hash[:])
 	}
 	return o

@@ -25,7 +25,7 @@ type host struct{ e *Engine }
 // openFederation opens the federation of this installation.
 func (e *Engine) openFederation() (err error) {
 	e.Federation, err = federation.Open(e.peers, federation.Config{
-		Store: e.store, Single: engineBucket, Dir: e.dir, Repositories: e.repositories, Log: e.log,
+		Store: e.store, Single: engineBucket, Dir: e.dir, Repositories: e.repositories.Own(), Log: e.log,
 		ServiceBase: e.policy.ServiceBase, RsyncBase: e.policy.RsyncBase, PublisherBase: e.publisherBase,
 		Suites: e.suites(), P256: e.policy.Algorithm == object.P256,
 		Soak: e.policy.Soak, Silence: e.policy.Silence, ParentClasses: e.policy.ParentClasses,
@@ -240,40 +240,20 @@ func (h host) IsDone(n issued.Name) bool {
 
 func (h host) Roll(tx *federation.Tx, holder string) error { return h.e.rollLines(tx, holder, 0, true) }
 
-// CloseMirror closes the serial of a mirror if so returns true and something is staged in it.
 func (h host) CloseMirror(mirror *rrdp.Repository, so func() bool) (closed bool, err error) {
-	h.e.writing.Lock()
-	defer h.e.writing.Unlock()
-	if !so() {
-		return false, nil
-	}
-	if !mirror.Staged() {
-		return true, nil
-	}
-	b, err := mirror.Prepare(nil, true)
-	if err != nil {
-		return false, err
-	}
-	return true, h.e.commitBatches([]*rrdp.Batch{b}, nil)
+	return h.e.repositories.CloseMirror(mirror, so)
 }
 
 // CommitObjects commits changes of registries' repositories in one transaction with what extra writes. They are published with the next
 // serial. It is for publishers (RFC 8181); for our own authorities Engine.commit does the same.
 func (h host) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
-	e := h.e
-	e.writing.Lock()
-	defer e.writing.Unlock()
 	changes = maps.Clone(changes)
 	maps.DeleteFunc(changes, func(_ string, of []rrdp.Change) bool { return len(of) == 0 })
-	prepared, err := e.prepareChanges(changes, false)
-	if err != nil {
+	if err := h.e.repositories.Commit(changes, false, extra); err != nil {
 		return err
 	}
-	if err := e.commitBatches(prepared, extra); err != nil {
-		return err
-	}
-	if len(prepared) > 0 {
-		e.poke()
+	if len(changes) > 0 {
+		h.e.poke()
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
-	"cadastre/rrdp"
 )
 
 // frozen is why the engine signs nothing, while all that is published stays served.
@@ -250,20 +249,7 @@ const newerThanAnyBackup = 1 << 32
 // authority, so no published number is used again.
 func (e *Engine) restart(lost uint64) error {
 	e.log.Warn("this is a restored backup: every repository begins a new session", "lost_revisions", lost)
-	var sessions []*rrdp.Batch
-	for _, repository := range e.repositories {
-		session, err := repository.NewSession()
-		if err != nil {
-			return err
-		}
-		sessions = append(sessions, session)
-	}
-	_, err := e.store.Update(store.Any, func(w store.Writer) error {
-		for _, session := range sessions {
-			if err := session.Write(w); err != nil {
-				return err
-			}
-		}
+	err := e.repositories.Restart(func(w store.Writer) error {
 		for _, a := range e.issued.All() {
 			if a.NextUpdate.IsZero() {
 				continue // it has no manifest here: its key is elsewhere, or it has no certificate yet
@@ -278,9 +264,6 @@ func (e *Engine) restart(lost uint64) error {
 	})
 	if err != nil {
 		return err
-	}
-	for _, session := range sessions {
-		session.Apply()
 	}
 	if err := e.issued.Load(); err != nil {
 		return err

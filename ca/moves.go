@@ -97,7 +97,7 @@ func (e *Engine) pending(a *issued.Authority) bool {
 	if a.Base != "" {
 		return e.unsent(a)
 	}
-	r := e.repositories[a.Repository]
+	r := e.repositories.Own()[a.Repository]
 	return r != nil && r.Staged()
 }
 

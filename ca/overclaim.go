@@ -53,7 +53,7 @@ func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
 
 // restingOn counts the ROAs, ASPAs and certificates in a folder that name any of some resources.
 func (e *Engine) restingOn(folder string, resources inr.Set) int {
-	repository := e.repository(e.moduleOf(folder))
+	repository := e.repositories.At(folder)
 	if repository == nil {
 		return 0
 	}

@@ -11,23 +11,9 @@ import (
 	"cadastre/ca/issue"
 	"cadastre/ca/issued"
 	"cadastre/ca/plan"
-	"cadastre/rrdp"
 )
 
-// staged lists the registries whose repositories have something committed and not yet published.
-func (e *Engine) staged() []string {
-	var out []string
-	for name, repository := range e.repositories {
-		if repository.Staged() {
-			out = append(out, name)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// mayClose tells whether the last batch of a plan can close its repository's serial in its own transaction: nothing else is staged, and the
-// repository may have a serial now.
+// mayClose tells whether the last batch of a plan can close its repository's serial in its own transaction.
 func (e *Engine) mayClose(b *issue.Batch) bool {
 	registries := map[string]bool{}
 	for _, c := range b.Changes {
@@ -35,16 +21,7 @@ func (e *Engine) mayClose(b *issue.Batch) bool {
 			registries[c.Next.Repository] = true
 		}
 	}
-	for _, registry := range e.staged() {
-		registries[registry] = true
-	}
-	if len(registries) != 1 {
-		return false
-	}
-	for registry := range registries {
-		return !e.repositories[registry].NextSerialAt().After(time.Now())
-	}
-	return false
+	return e.repositories.MayClose(registries)
 }
 
 // mustFollow tells whether a wave may be committed only after what is staged is published. That is so if something staged lies in a
@@ -59,7 +36,7 @@ func (e *Engine) mustFollow(w plan.Wave) bool {
 		changes[e.repositoryOf(u.Name)] = true
 		takes = takes || len(u.Withdraw) > 0
 	}
-	for _, staged := range e.staged() {
+	for _, staged := range e.repositories.Staged() {
 		for registry := range changes {
 			if staged != registry && (takes || e.onOneChain(staged, registry)) {
 				return true
@@ -98,7 +75,7 @@ func (e *Engine) publishStaged(midway bool) error {
 		return nil
 	}
 	for _, registry := range e.publicationOrder() {
-		repository := e.repositories[registry]
+		repository := e.repositories.Own()[registry]
 		if !repository.Staged() {
 			continue
 		}
@@ -108,7 +85,7 @@ func (e *Engine) publishStaged(midway bool) error {
 			}
 			continue
 		}
-		if err := e.closeSerial(repository); err != nil {
+		if err := e.closeSerial(registry); err != nil {
 			return err
 		}
 	}
@@ -128,7 +105,7 @@ func (e *Engine) publicationOrder() []string {
 // publishInOrder publishes all that is staged, in publicationOrder. It waits where a repository may not have a serial yet.
 func (e *Engine) publishInOrder(ctx context.Context) error {
 	for _, registry := range e.publicationOrder() {
-		repository := e.repositories[registry]
+		repository := e.repositories.Own()[registry]
 		if !repository.Staged() {
 			continue
 		}
@@ -139,7 +116,7 @@ func (e *Engine) publishInOrder(ctx context.Context) error {
 			timer.Stop()
 			return ctx.Err()
 		}
-		if err := e.closeSerial(repository); err != nil {
+		if err := e.closeSerial(registry); err != nil {
 			return err
 		}
 	}
@@ -150,22 +127,16 @@ func (e *Engine) publishInOrder(ctx context.Context) error {
 func (e *Engine) bottomUp() []string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	names := slices.Collect(maps.Keys(e.repositories))
+	names := slices.Collect(maps.Keys(e.repositories.Own()))
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(e.ledger.Depth(b), e.ledger.Depth(a)), cmp.Compare(a, b))
 	})
 	return names
 }
 
-func (e *Engine) closeSerial(repository *rrdp.Repository) error {
-	e.writing.Lock()
-	defer e.writing.Unlock()
+func (e *Engine) closeSerial(registry string) error {
 	start := time.Now()
-	b, err := repository.Prepare(nil, true)
-	if err != nil {
-		return err
-	}
-	if err := e.commitBatches([]*rrdp.Batch{b}, nil); err != nil {
+	if err := e.repositories.Close(registry); err != nil {
 		return err
 	}
 	return e.noteSerials(start)
@@ -174,7 +145,7 @@ func (e *Engine) closeSerial(repository *rrdp.Repository) error {
 // noteSerials tells the observer of new serials, and raises the high-water mark.
 func (e *Engine) noteSerials(start time.Time) error {
 	e.loop.lastClose = time.Now()
-	for name, repository := range e.repositories {
+	for name, repository := range e.repositories.Own() {
 		if _, serial, at := repository.Published(); !at.Before(start.Truncate(time.Second)) {
 			e.Observer.Published(name, serial, time.Since(start))
 		}
@@ -184,7 +155,7 @@ func (e *Engine) noteSerials(start time.Time) error {
 
 // idle tells whether nothing can be done now: every decision is planned for, no plan is under way, and nothing is staged.
 func (e *Engine) idle() bool {
-	return e.agenda.Idle() && len(e.staged()) == 0
+	return e.agenda.Idle() && len(e.repositories.Staged()) == 0
 }
 
 // untilNext is how long the engine has nothing to do: until something falls due, ends, or may be published.
@@ -208,8 +179,8 @@ func (e *Engine) untilNext(now time.Time) (time.Duration, error) {
 	if !at.IsZero() {
 		next = issued.Earlier(next, at)
 	}
-	for _, registry := range e.staged() {
-		next = issued.Earlier(next, e.repositories[registry].NextSerialAt())
+	if at, staged := e.repositories.NextSerial(); staged {
+		next = issued.Earlier(next, at)
 	}
 	return next.Sub(now), nil
 }

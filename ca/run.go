@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"cadastre/ca/issue"
 	"cadastre/ca/plan"
 	"cadastre/internal/fault"
-	"cadastre/internal/validate"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 // loop is the state of the goroutine that runs the engine: that of Run, or the caller of Settle or Step. There is one at a time. It needs
 // no lock, since nothing else uses it.
 type loop struct {
-	gate       *validate.Gate            // asked before each commit; set by Unseal
+	gate       *issue.Gate               // asked before each commit; set by Unseal
 	believes   func(now time.Time) error // checks the clock; set by Unseal, or by run
 	acquainted bool                      // the gate has read what was published before
 	step       plan.Step                 // the step of the wave that was executed last; kept in the store with each commit

@@ -96,7 +96,7 @@ func (e *Engine) Status() (*Status, error) {
 	if s.Keys, err = e.keysStatus(); err != nil {
 		return nil, err
 	}
-	for name, repository := range e.repositories {
+	for name, repository := range e.repositories.Own() {
 		session, serial, at := repository.Published()
 		of := RepositoryStatus{Session: session, Serial: serial, Published: at, Objects: repository.Objects(), Staged: repository.Staged(), Notify: e.policy.Notify(name)}
 		if err := repository.Damage(); err != nil {

@@ -8,33 +8,35 @@ import (
 	"cadastre/internal/payload"
 	"cadastre/internal/store"
 	"cadastre/roa"
+	"cadastre/rrdp"
 )
 
 // visible tells what readers find in the current serials, ours and those at servers elsewhere. It remembers what it was asked, and is used
 // for one answer.
 type visible struct {
 	engine *Engine
-	uris   map[string]map[string]bool // by repository
+	uris   map[*rrdp.Repository]map[string]bool
 	chain  map[issued.Name]bool       // by authority: whether readers find its certificate and those above it
 	said   map[string]map[string]bool // by holder: the payloads that readers find
 }
 
 func (e *Engine) visible() *visible {
-	return &visible{engine: e, uris: map[string]map[string]bool{}, chain: map[issued.Name]bool{}, said: map[string]map[string]bool{}}
+	return &visible{engine: e, uris: map[*rrdp.Repository]map[string]bool{}, chain: map[issued.Name]bool{}, said: map[string]map[string]bool{}}
 }
 
 // at tells whether a URI is in the current serial of its repository.
 func (s *visible) at(uri string) bool {
-	module := s.engine.moduleOf(uri)
-	uris, looked := s.uris[module]
+	repository := s.engine.repositories.At(uri)
+	if repository == nil {
+		return false
+	}
+	uris, looked := s.uris[repository]
 	if !looked {
 		uris = map[string]bool{}
-		if repository := s.engine.repository(module); repository != nil {
-			for u := range repository.All() {
-				uris[u] = true
-			}
+		for u := range repository.All() {
+			uris[u] = true
 		}
-		s.uris[module] = uris
+		s.uris[repository] = uris
 	}
 	return uris[uri]
 }

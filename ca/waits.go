@@ -93,8 +93,8 @@ func (nothingBeyond) Hasten()       {}
 func (e *Engine) Waits() []Wait {
 	now := time.Now()
 	list := e.waitsOfWork()
-	for _, registry := range e.staged() {
-		list = append(list, Wait{Kind: Unpublished, Of: registry, Until: e.repositories[registry].NextSerialAt().UTC()})
+	for _, registry := range e.repositories.Staged() {
+		list = append(list, Wait{Kind: Unpublished, Of: registry, Until: e.repositories.Own()[registry].NextSerialAt().UTC()})
 	}
 	e.mu.RLock()
 	list = slices.Concat(list, e.waitsOfSoak(now), e.waitsOfPeers(now), e.waitsOfOperator(now))

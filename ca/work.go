@@ -42,7 +42,7 @@ func (e *Engine) work(ctx context.Context, set []string) (done bool, err error) 
 			return false, err
 		}
 	}
-	if len(e.staged()) > 1 && (e.loop.step == plan.Create || e.loop.step == plan.Shrink) { // a certificate and what is below it
+	if len(e.repositories.Staged()) > 1 && (e.loop.step == plan.Create || e.loop.step == plan.Shrink) { // a certificate and what is below it
 		if err := e.publishInOrder(ctx); err != nil {
 			return false, err
 		}
@@ -165,16 +165,12 @@ func (e *Engine) acquaint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verdict, err := e.loop.gate.Check(ctx, last, e, append(e.issued.Roots(), e.policy.AnchorURI()))
-	if err != nil {
-		return err
+	findings, err := e.loop.gate.Acquaint(ctx, last, append(e.issued.Roots(), e.policy.AnchorURI()))
+	if len(findings) > 0 {
+		e.Observer.Findings(len(findings))
+		e.log.Error("what is published has findings", "count", len(findings), "first", validate.First(findings))
 	}
-	if len(verdict.Findings) > 0 {
-		e.Observer.Findings(len(verdict.Findings))
-		e.log.Error("what is published has findings", "count", len(verdict.Findings), "first", validate.First(verdict.Findings))
-	}
-	verdict.Accept()
-	return nil
+	return err
 }
 
 // holdPool pauses the making of one-time keys while a plan is executed, if there are enough keys for it. The function that it returns
