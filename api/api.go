@@ -1,7 +1,8 @@
 // Package api is the interface of the engine for commands: one HTTP handler, behind the daemon's Unix socket, or called in-process by a
 // command if no daemon runs. The client is in the same package, so that requests and answers have one definition.
 //
-// The file mode of the socket decides who may use it: whoever can open the socket is an operator.
+// Who asks is in the context of each request (internal/principal), put there by the door that it comes by: at the socket the kernel names the
+// account at the other end. The file mode of the socket decides who may use it: whoever can open the socket is an operator.
 package api
 
 import (
@@ -11,11 +12,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/printable"
 )
 
@@ -83,17 +86,24 @@ type Problem struct {
 	Effect json.RawMessage `json:"effect,omitempty"` // of a decision that the brake holds
 }
 
-// router has the handlers of requests, and the room for large ones.
+// router has the handlers of requests, the rights that each needs, and the room for large ones.
 type router struct {
 	*http.ServeMux
-	room *Room
+	room  *Room
+	needs map[string]principal.Rights // by pattern
 }
 
-// handle serves one request type at one pattern. If fn returns an answer together with an error of kind Refused, the answer is part of the
+// handle serves one request type at one pattern, to those who have the rights that it needs. If fn returns an answer together with an error of kind Refused, the answer is part of the
 // problem.
-func handle[Request, Answer any](mux *router, pattern string, fn func(context.Context, Request) (Answer, error)) {
+func handle[Request, Answer any](mux *router, needs principal.Rights, pattern string, fn func(context.Context, Request) (Answer, error)) {
+	mux.needs[pattern] = needs
 	mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		var request Request
+		ctx, err := asking(r, needs)
+		if err != nil {
+			fail(w, err, nil)
+			return
+		}
 		if r.ContentLength > LargestRequest {
 			fail(w, fault.New(fault.BadInput, "the request has %d bytes, which is too large; at most %d are taken", r.ContentLength, LargestRequest), nil)
 			return
@@ -114,7 +124,7 @@ func handle[Request, Answer any](mux *router, pattern string, fn func(context.Co
 			fail(w, fault.New(fault.BadInput, "%.100q has a character that does not print, U+%04X: leave it out", text, odd), nil)
 			return
 		}
-		answer, err := fn(r.Context(), request)
+		answer, err := fn(ctx, request)
 		if err != nil {
 			fail(w, err, answer)
 			return
@@ -136,7 +146,10 @@ func fail(w http.ResponseWriter, err error, answer any) {
 }
 
 // Client calls the API through a transport: a Unix socket's, or a handler in the same process.
-type Client struct{ HTTP *http.Client }
+type Client struct {
+	HTTP *http.Client
+	For  string // on whose behalf the requests are made; empty: on that of the account that makes them
+}
 
 // Call sends a request and reads the answer. An error has the kind that it had on the other side. If the brake holds a decision, answer is
 // its effect.
@@ -146,6 +159,9 @@ func Call[Request, Answer any](ctx context.Context, c *Client, path string, requ
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cadastre"+path, reader)
 	if err != nil {
 		return answer, err
+	}
+	if c.For != "" {
+		r.Header.Set(behalf, url.PathEscape(c.For))
 	}
 	response, err := c.HTTP.Do(r)
 	if err != nil {
@@ -166,16 +182,19 @@ func Call[Request, Answer any](ctx context.Context, c *Client, path string, requ
 	return answer, err
 }
 
-// InProcess is a transport that calls a handler directly.
-func InProcess(h http.Handler) http.RoundTripper { return inProcess{h} }
+// InProcess is a transport that calls a handler directly, in the name of who.
+func InProcess(h http.Handler, who principal.Principal) http.RoundTripper { return inProcess{h, who} }
 
-type inProcess struct{ handler http.Handler }
+type inProcess struct {
+	handler http.Handler
+	who     principal.Principal
+}
 
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	reader, writer := io.Pipe()
 	answer := &pipedAnswer{header: http.Header{}, body: writer, started: make(chan int, 1)}
 	go func() {
-		t.handler.ServeHTTP(answer, r)
+		t.handler.ServeHTTP(answer, r.WithContext(principal.In(r.Context(), t.who)))
 		answer.WriteHeader(http.StatusOK)
 		_ = writer.Close()
 	}()

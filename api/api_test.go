@@ -24,6 +24,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/moves"
 	"cadastre/rrdp/publisher"
@@ -53,7 +54,7 @@ func newHandler(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	if err := ca.Init(st, dir, policy, tree, []byte("of the tests"), []byte("of the tests"), "founder"); err != nil {
+	if err := ca.Init(st, dir, policy, tree, []byte("of the tests"), []byte("of the tests"), principal.Principal{Name: "founder"}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
@@ -71,7 +72,7 @@ func transports(t *testing.T, h http.Handler) map[string]*api.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: h}}
+	server := &httptest.Server{Listener: listener, Config: api.AtSocket(h, slog.New(slog.DiscardHandler))}
 	server.Start()
 	t.Cleanup(server.Close)
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -79,7 +80,7 @@ func transports(t *testing.T, h http.Handler) map[string]*api.Client {
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return map[string]*api.Client{
-		"in process": {HTTP: &http.Client{Transport: api.InProcess(h)}},
+		"in process": {HTTP: &http.Client{Transport: api.InProcess(h, operator)}},
 		"socket":     {HTTP: &http.Client{Transport: transport}},
 	}
 }
@@ -92,17 +93,20 @@ func set(text string) inr.Set {
 	return s
 }
 
-var by = api.By{Actor: "tester", Reason: "to see"}
+var why = api.Why{Reason: "to see"}
+
+// operator is who asks in the same process.
+var operator = principal.Operator("tester", principal.Command)
 
 // fill gives a registry something to ask about.
 func fill(t *testing.T, c *api.Client) {
 	t.Helper()
-	f, err := api.Call[api.HoldingsImport, *ca.Effect](t.Context(), c, "/holdings/import", api.HoldingsImport{By: by, Files: []api.Upload{{Name: "delegated-north", Data: []byte(delegated)}}})
+	f, err := api.Call[api.HoldingsImport, *ca.Effect](t.Context(), c, "/holdings/import", api.HoldingsImport{Why: why, Files: []api.Upload{{Name: "delegated-north", Data: []byte(delegated)}}})
 	if err != nil || f.Decision == 0 {
 		t.Fatal(f, err)
 	}
 	csv := []byte("102.16.0.0/20,AS37100\n102.32.0.0/22,AS37200\n")
-	if _, err := api.Call[api.ROAImport, *ca.Effect](t.Context(), c, "/roas/import", api.ROAImport{By: by, Files: []api.Upload{{Name: "roas.csv", Data: csv}}}); err != nil {
+	if _, err := api.Call[api.ROAImport, *ca.Effect](t.Context(), c, "/roas/import", api.ROAImport{Why: why, Files: []api.Upload{{Name: "roas.csv", Data: csv}}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -148,19 +152,19 @@ func TestTransportsAgree(t *testing.T) {
 		"no intents": {
 			call[api.ROAList, []api.ROAIntent]("/roas/list", api.ROAList{Parked: true}), 0, "[]",
 		},
-		"add tried":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Consent: dry, Intents: [][]string{{"102.16.0.0/22", "AS37100", "24"}}}), 0, `"max_length":24`},
-		"add wrong":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Intents: [][]string{{"102.16.0.0/22", "ASx"}}}), fault.BadInput, "ASx"},
-		"add afar":   {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{By: by, Intents: [][]string{{"8.8.8.0/24", "AS1"}}}), fault.NotHeld, "8.8.8.0/24"},
-		"remove":     {call[api.ROAChange, *ca.Effect]("/roas/remove", api.ROAChange{By: by, Intents: [][]string{{"102.16.0.0/22", "AS1"}}}), fault.NotFound, "102.16.0.0/22,22,AS1"},
-		"return":     {call[api.HoldingsTake, *ca.Effect]("/holdings/return", api.HoldingsTake{By: by, Consent: dry, Holder: "north/baobab", Resources: set("102.16.0.0/24")}), 0, `"vrps_lost":[{`},
-		"brake":      {call[api.HoldingsTake, *ca.Effect]("/holdings/revoke", api.HoldingsTake{By: by, Holder: "north/baobab"}), fault.Refused, "the brake holds this"},
-		"other code": {call[api.HoldingsTake, *ca.Effect]("/holdings/revoke", api.HoldingsTake{By: by, Consent: ca.Consent{Code: "x"}, Holder: "north/baobab"}), fault.Refused, "another plan"},
-		"delegate to a newcomer": {call[api.HoldingsDelegate, *ca.Effect]("/holdings/delegate", api.HoldingsDelegate{By: by, Consent: dry, From: "north/baobab", To: "shop",
+		"add tried":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{Why: why, Consent: dry, Intents: [][]string{{"102.16.0.0/22", "AS37100", "24"}}}), 0, `"max_length":24`},
+		"add wrong":  {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{Why: why, Intents: [][]string{{"102.16.0.0/22", "ASx"}}}), fault.BadInput, "ASx"},
+		"add afar":   {call[api.ROAChange, *ca.Effect]("/roas/add", api.ROAChange{Why: why, Intents: [][]string{{"8.8.8.0/24", "AS1"}}}), fault.NotHeld, "8.8.8.0/24"},
+		"remove":     {call[api.ROAChange, *ca.Effect]("/roas/remove", api.ROAChange{Why: why, Intents: [][]string{{"102.16.0.0/22", "AS1"}}}), fault.NotFound, "102.16.0.0/22,22,AS1"},
+		"return":     {call[api.HoldingsTake, *ca.Effect]("/holdings/return", api.HoldingsTake{Why: why, Consent: dry, Holder: "north/baobab", Resources: set("102.16.0.0/24")}), 0, `"vrps_lost":[{`},
+		"brake":      {call[api.HoldingsTake, *ca.Effect]("/holdings/revoke", api.HoldingsTake{Why: why, Holder: "north/baobab"}), fault.Refused, "the brake holds this"},
+		"other code": {call[api.HoldingsTake, *ca.Effect]("/holdings/revoke", api.HoldingsTake{Why: why, Consent: ca.Consent{Code: "x"}, Holder: "north/baobab"}), fault.Refused, "another plan"},
+		"delegate to a newcomer": {call[api.HoldingsDelegate, *ca.Effect]("/holdings/delegate", api.HoldingsDelegate{Why: why, Consent: dry, From: "north/baobab", To: "shop",
 			Resources: set("102.16.8.0/24"), Status: holdings.Assigned, Ground: "x"}), 0, `"holders":{"new":1`},
-		"delegate what is another's": {call[api.HoldingsDelegate, *ca.Effect]("/holdings/delegate", api.HoldingsDelegate{By: by, From: "north/baobab", To: "shop",
+		"delegate what is another's": {call[api.HoldingsDelegate, *ca.Effect]("/holdings/delegate", api.HoldingsDelegate{Why: why, From: "north/baobab", To: "shop",
 			Resources: set("102.32.0.0/24"), Status: holdings.Assigned, Ground: "x"}), fault.NotHeld, "north/acacia"},
-		"malformed file":    {call[api.HoldingsImport, *ca.Effect]("/holdings/import", api.HoldingsImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("x")}}}), fault.BadInput, "f:1: "},
-		"malformed csv":     {call[api.ROAImport, *ca.Effect]("/roas/import", api.ROAImport{By: by, Files: []api.Upload{{Name: "f", Data: []byte("a,b\nc,d\n")}}}), fault.BadInput, "f:"},
+		"malformed file":    {call[api.HoldingsImport, *ca.Effect]("/holdings/import", api.HoldingsImport{Why: why, Files: []api.Upload{{Name: "f", Data: []byte("x")}}}), fault.BadInput, "f:1: "},
+		"malformed csv":     {call[api.ROAImport, *ca.Effect]("/roas/import", api.ROAImport{Why: why, Files: []api.Upload{{Name: "f", Data: []byte("a,b\nc,d\n")}}}), fault.BadInput, "f:"},
 		"wait":              {call[api.Nothing, *ca.Status]("/wait", api.Nothing{}), fault.Unreachable, "no daemon runs on /"},
 		"history":           {call[holdings.HistoryQuery, []holdings.Tenure]("/holdings/history", holdings.HistoryQuery{Resources: set("102.16.0.0/24")}), 0, `"holder":"north/baobab"`},
 		"no history":        {call[holdings.HistoryQuery, []holdings.Tenure]("/holdings/history", holdings.HistoryQuery{Holder: "nobody"}), fault.NotFound, "nobody"},
@@ -168,18 +172,18 @@ func TestTransportsAgree(t *testing.T) {
 		"no transfer log":   {call[api.TransferLog, json.RawMessage]("/holdings/transfers", api.TransferLog{Format: "6.0"}), fault.BadInput, "6.0"},
 		"policies":          {call[api.PolicyShow, []holdings.Policy]("/policy/show", api.PolicyShow{}), 0, `"registry":"north"`},
 		"no policy":         {call[api.PolicyShow, []holdings.Policy]("/policy/show", api.PolicyShow{Registry: "iana"}), fault.NotFound, "iana"},
-		"free policy":       {call[api.PolicySet, *ca.Effect]("/policy/set", api.PolicySet{By: by, Policy: holdings.DefaultPolicy("north", "free")}), fault.BadInput, "free"},
+		"free policy":       {call[api.PolicySet, *ca.Effect]("/policy/set", api.PolicySet{Why: why, Policy: holdings.DefaultPolicy("north", "free")}), fault.BadInput, "free"},
 		"no children":       {call[api.Nothing, []ca.ChildStatus]("/children/list", api.Nothing{}), 0, "[]"},
 		"no such child":     {call[api.Holder, *ca.ChildStatus]("/children/show", api.Holder{Holder: "north/baobab"}), fault.NotFound, "north/baobab"},
 		"no parents":        {call[api.ParentsList, []ca.ParentStatus]("/parents/list", api.ParentsList{}), 0, "[]"},
 		"no publishers":     {call[api.Nothing, []publisher.Info]("/publishers/list", api.Nothing{}), 0, "[]"},
 		"no such publisher": {call[api.Publisher, *publisher.Info]("/publishers/show", api.Publisher{Handle: "alice"}), fault.NotFound, "alice"},
 		"no outlets":        {call[api.RepositoryShow, []ca.RemoteStatus]("/repository/show", api.RepositoryShow{}), 0, "[]"},
-		"update of nothing": {call[api.ChildrenUpdate, api.XML]("/children/update", api.ChildrenUpdate{By: by, Holder: "north/baobab"}), fault.BadInput, "either"},
+		"update of nothing": {call[api.ChildrenUpdate, api.XML]("/children/update", api.ChildrenUpdate{Why: why, Holder: "north/baobab"}), fault.BadInput, "either"},
 		"update of both": {call[api.PublishersUpdate, api.XML]("/publishers/update", api.PublishersUpdate{Handle: "alice",
 			Update: api.Update{Request: "<publisher_request/>", ResetReplay: true}}), fault.BadInput, "either"},
-		"soak":  {call[api.KeysRoll, api.Nothing]("/keys/roll", api.KeysRoll{By: by, Holder: "north/baobab", Soak: "-1h"}), fault.BadInput, "-1h"},
-		"enrol": {call[api.Enrol, *ca.Effect]("/organisations/enrol", api.Enrol{By: by, Organisation: holdings.Organisation{Handle: "x", Parent: "nobody", Kind: holdings.LIR}}), fault.NotFound, "nobody"},
+		"soak":  {call[api.KeysRoll, api.Nothing]("/keys/roll", api.KeysRoll{Why: why, Holder: "north/baobab", Soak: "-1h"}), fault.BadInput, "-1h"},
+		"enrol": {call[api.Enrol, *ca.Effect]("/organisations/enrol", api.Enrol{Why: why, Organisation: holdings.Organisation{Handle: "x", Parent: "nobody", Kind: holdings.LIR}}), fault.NotFound, "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]answer{}
@@ -197,7 +201,7 @@ func TestTransportsAgree(t *testing.T) {
 	}
 	// what the brake holds comes with its effect, and the code in it is the one that the sentence names
 	for transport, client := range clients {
-		f, err := api.Call[api.HoldingsTake, *ca.Effect](t.Context(), client, "/holdings/revoke", api.HoldingsTake{By: by, Holder: "north/baobab"})
+		f, err := api.Call[api.HoldingsTake, *ca.Effect](t.Context(), client, "/holdings/revoke", api.HoldingsTake{Why: why, Holder: "north/baobab"})
 		if f == nil || f.Code == "" || err == nil || !strings.Contains(err.Error(), f.Code) {
 			t.Errorf("%s: %+v, %v", transport, f, err)
 		}
@@ -208,7 +212,7 @@ func TestTransportsAgree(t *testing.T) {
 func post(t *testing.T, h http.Handler, method, path string, body io.Reader) (*httptest.ResponseRecorder, api.Problem) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, "http://cadastre"+path, body))
+	h.ServeHTTP(w, httptest.NewRequestWithContext(principal.In(t.Context(), operator), method, "http://cadastre"+path, body))
 	var p api.Problem
 	_ = json.Unmarshal(w.Body.Bytes(), &p)
 	return w, p
@@ -258,7 +262,7 @@ func TestOversized(t *testing.T) {
 	h := newHandler(t)
 	body := &spaces{}
 	w := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://cadastre/status", body)
+	r := httptest.NewRequestWithContext(principal.In(t.Context(), operator), http.MethodPost, "http://cadastre/status", body)
 	r.ContentLength = 1 << 40
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "too large") || body.given > 0 {
@@ -282,7 +286,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	// something that answers and is no daemon of ours
 	other := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "go away", http.StatusTeapot) })
-	client := &api.Client{HTTP: &http.Client{Transport: api.InProcess(other)}}
+	client := &api.Client{HTTP: &http.Client{Transport: api.InProcess(other, operator)}}
 	if _, err := api.Call[api.Nothing, *ca.Status](t.Context(), client, "/status", api.Nothing{}); err == nil || !strings.Contains(err.Error(), "418") && !strings.Contains(err.Error(), "teapot") {
 		t.Errorf("it says %v", err)
 	}
@@ -294,7 +298,7 @@ func TestLargeRequestsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := api.New(nil, nil, "", api.NewRoom(api.LargestRequest))
 		call := func(ctx context.Context, body io.Reader, length int64) *httptest.ResponseRecorder {
-			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/roas/import", body)
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(principal.In(ctx, operator), http.MethodPost, "/roas/import", body)
 			r.ContentLength = length
 			h.ServeHTTP(w, r)
 			return w

@@ -8,12 +8,13 @@ import (
 	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
 // ASPAImport asks to take files of ASPAs.
 type ASPAImport struct {
-	By
+	Why
 	ca.Consent
 	Files    []Upload `json:"files"`
 	Replace  bool     `json:"replace,omitempty"`
@@ -23,7 +24,7 @@ type ASPAImport struct {
 
 // ASPAChange asks to add or remove providers, of each customer as the words "customer provider...".
 type ASPAChange struct {
-	By
+	Why
 	ca.Consent
 	ASPAs   [][]string `json:"aspas"`
 	Files   []Upload   `json:"files,omitempty"` // of more
@@ -57,28 +58,28 @@ type ASPAs struct {
 }
 
 func (s server) aspas(mux *router) {
-	handle(mux, "/aspas/import", s.aspasImport)
-	handle(mux, "/aspas/add", func(_ context.Context, q ASPAChange) (*ca.Effect, error) {
-		if now := q.holdings().Time; !q.Until.IsZero() && !q.Until.After(now) {
+	handle(mux, principal.Change, "/aspas/import", s.aspasImport)
+	handle(mux, principal.Change, "/aspas/add", func(ctx context.Context, q ASPAChange) (*ca.Effect, error) {
+		if now := q.by(ctx).Time; !q.Until.IsZero() && !q.Until.After(now) {
 			return nil, fault.New(fault.BadInput, "it would end at %s, which is past", q.Until.Format(time.RFC3339))
 		}
-		return s.aspasChange(q, func(rows []aspa.Row) *aspa.File { return &aspa.File{Add: rows} })
+		return s.aspasChange(ctx, q, func(rows []aspa.Row) *aspa.File { return &aspa.File{Add: rows} })
 	})
-	handle(mux, "/aspas/remove", func(_ context.Context, q ASPAChange) (*ca.Effect, error) {
-		return s.aspasChange(q, func(rows []aspa.Row) *aspa.File { return &aspa.File{Remove: rows} })
+	handle(mux, principal.Change, "/aspas/remove", func(ctx context.Context, q ASPAChange) (*ca.Effect, error) {
+		return s.aspasChange(ctx, q, func(rows []aspa.Row) *aspa.File { return &aspa.File{Remove: rows} })
 	})
-	handle(mux, "/aspas/list", s.aspasList)
-	handle(mux, "/aspas", func(_ context.Context, q ASPAsList) (ASPAs, error) {
+	handle(mux, principal.Read, "/aspas/list", s.aspasList)
+	handle(mux, principal.Read, "/aspas", func(_ context.Context, q ASPAsList) (ASPAs, error) {
 		lines, err := s.engine.ASPALines(q.Committed)
 		return ASPAs{lines}, err
 	})
 }
 
-func (s server) aspasImport(_ context.Context, q ASPAImport) (*ca.Effect, error) {
+func (s server) aspasImport(ctx context.Context, q ASPAImport) (*ca.Effect, error) {
 	if q.Reason == "" && len(q.Files) > 0 {
 		q.Reason = "import of " + q.Files[0].Name
 	}
-	opt := aspa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, Replace: q.Replace}
+	opt := aspa.Options{By: q.by(ctx), Holder: q.Holder, OnlyHeld: q.OnlyHeld, Replace: q.Replace}
 	if len(q.Files) == 1 {
 		opt.File = q.Files[0].Name
 	}
@@ -86,7 +87,7 @@ func (s server) aspasImport(_ context.Context, q ASPAImport) (*ca.Effect, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.engine.ChangeASPAs(q.holdings(), f, opt, q.Consent)
+	return s.engine.ChangeASPAs(f, opt, q.Consent)
 }
 
 // aspaFiles reads several files as one.
@@ -102,7 +103,7 @@ func aspaFiles(uploads []Upload) (*aspa.File, error) {
 	return all, nil
 }
 
-func (s server) aspasChange(q ASPAChange, file func([]aspa.Row) *aspa.File) (*ca.Effect, error) {
+func (s server) aspasChange(ctx context.Context, q ASPAChange, file func([]aspa.Row) *aspa.File) (*ca.Effect, error) {
 	f, err := aspaFiles(q.Files)
 	if err != nil {
 		return nil, err
@@ -119,12 +120,12 @@ func (s server) aspasChange(q ASPAChange, file func([]aspa.Row) *aspa.File) (*ca
 		row.Comment, row.Until = q.Comment, q.Until
 		rows = append(rows, row)
 	}
-	opt := aspa.Options{Holder: q.Holder, Replace: q.Replace}
+	opt := aspa.Options{By: q.by(ctx), Holder: q.Holder, Replace: q.Replace}
 	if len(q.Files) == 1 {
 		opt.File = q.Files[0].Name
 	}
 	rows = append(append(rows, f.Add...), f.Remove...)
-	return s.engine.ChangeASPAs(q.holdings(), file(rows), opt, q.Consent)
+	return s.engine.ChangeASPAs(file(rows), opt, q.Consent)
 }
 
 func (s server) aspasList(_ context.Context, q ASPAList) ([]ASPAIntent, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cadastre/escrow"
+	"cadastre/internal/principal"
 )
 
 // EscrowDeposit asks for a deposit.
@@ -19,10 +20,10 @@ type Certificate struct {
 }
 
 func (s server) escrow(mux *router) {
-	handle(mux, "/escrow/deposit", func(ctx context.Context, q EscrowDeposit) (*escrow.Deposited, error) {
+	handle(mux, principal.Change, "/escrow/deposit", func(ctx context.Context, q EscrowDeposit) (*escrow.Deposited, error) {
 		return escrow.Deposit(ctx, s.engine, escrow.Options{Folder: q.Folder, Recipient: q.Recipient, Full: q.Full})
 	})
-	handle(mux, "/escrow/signer", func(context.Context, Nothing) (Certificate, error) {
+	handle(mux, principal.Read, "/escrow/signer", func(context.Context, Nothing) (Certificate, error) {
 		der, err := s.engine.Federation.Identity()
 		return Certificate{der}, err
 	})

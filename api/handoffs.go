@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/term"
 	"cadastre/moves"
 )
 
 // HandoffStart asks to move a registry's holders to its successor, or for the plan of that.
 type HandoffStart struct {
-	By
+	Why
 	Registry string          `json:"registry"`
 	To       string          `json:"to"`
 	Batch    int             `json:"batch,omitempty"`  // 0: moves.DefaultBatch
@@ -23,7 +24,7 @@ type HandoffStart struct {
 
 // HandoffSteer asks for the status of a registry's handoff, or to pause or resume it. Without a registry it is the newest handoff.
 type HandoffSteer struct {
-	By
+	Why
 	Registry string `json:"registry,omitempty"`
 }
 
@@ -33,26 +34,26 @@ func (s server) handoffs(mux *router) {
 		want := moves.HandoffRequest{Registry: q.Registry, To: q.To, Batch: q.Batch, Soak: -1, Snapshot: q.Snapshot, Code: q.Code}
 		return want, durations([]duration{{q.Pace, "pace", &want.Pace}, {q.Soak, "soak", &want.Soak}})
 	}
-	handle(mux, "/handoffs/plan", func(_ context.Context, q HandoffStart) (*moves.HandoffPlan, error) {
+	handle(mux, principal.Read, "/handoffs/plan", func(_ context.Context, q HandoffStart) (*moves.HandoffPlan, error) {
 		want, err := begin(q)
 		if err != nil {
 			return nil, err
 		}
 		return m.PlanHandoff(want)
 	})
-	handle(mux, "/handoffs/start", func(_ context.Context, q HandoffStart) (*moves.HandoffStatus, error) {
+	handle(mux, principal.Change, "/handoffs/start", func(ctx context.Context, q HandoffStart) (*moves.HandoffStatus, error) {
 		want, err := begin(q)
 		if err != nil {
 			return nil, err
 		}
-		return m.StartHandoff(q.holdings(), want)
+		return m.StartHandoff(q.by(ctx), want)
 	})
-	handle(mux, "/handoffs/status", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) { return m.HandoffOf(q.Registry) })
-	handle(mux, "/handoffs/pause", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
-		return m.PauseHandoff(q.holdings(), q.Registry, true)
+	handle(mux, principal.Read, "/handoffs/status", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) { return m.HandoffOf(q.Registry) })
+	handle(mux, principal.Change, "/handoffs/pause", func(ctx context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
+		return m.PauseHandoff(q.by(ctx), q.Registry, true)
 	})
-	handle(mux, "/handoffs/resume", func(_ context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
-		return m.PauseHandoff(q.holdings(), q.Registry, false)
+	handle(mux, principal.Change, "/handoffs/resume", func(ctx context.Context, q HandoffSteer) (*moves.HandoffStatus, error) {
+		return m.PauseHandoff(q.by(ctx), q.Registry, false)
 	})
 }
 

@@ -6,12 +6,13 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/term"
 )
 
 // KeysRoll asks to make new keys for an organisation's CA (RFC 6489).
 type KeysRoll struct {
-	By
+	Why
 	Holder string `json:"holder"`
 	Soak   string `json:"soak"` // how long a new key's certificate is published before the key issues, such as "24h"
 	// Abandon gives up the roll that is under way, and begins none.
@@ -25,21 +26,21 @@ type KeysRolled struct {
 
 // KeysActivate asks that the new keys of a key roll take over, once no validator would lose a VRP.
 type KeysActivate struct {
-	By
+	Why
 	Holder string `json:"holder"`
 }
 
 func (s server) keys(mux *router) {
 	e := s.engine
-	handle(mux, "/keys/roll", func(_ context.Context, q KeysRoll) (rolled KeysRolled, err error) {
+	handle(mux, principal.Change, "/keys/roll", func(ctx context.Context, q KeysRoll) (rolled KeysRolled, err error) {
 		if q.Abandon {
-			return rolled, e.AbandonRoll(q.holdings(), q.Holder)
+			return rolled, e.AbandonRoll(q.by(ctx), q.Holder)
 		}
 		soak, err := term.Parse(q.Soak)
 		if err != nil {
 			return rolled, fault.Wrap(err, "soak")
 		}
-		if err := e.RollKey(q.holdings(), q.Holder, soak.Duration()); err != nil {
+		if err := e.RollKey(q.by(ctx), q.Holder, soak.Duration()); err != nil {
 			return rolled, err
 		}
 		if w := e.WaitsOf()(holdings.Fold(q.Holder)); w != nil && w.Kind == ca.AnchorNeeded {
@@ -47,8 +48,8 @@ func (s server) keys(mux *router) {
 		}
 		return rolled, nil
 	})
-	handle(mux, "/keys/activate", func(_ context.Context, q KeysActivate) (Nothing, error) {
-		return Nothing{}, e.ActivateKey(q.holdings(), q.Holder)
+	handle(mux, principal.Change, "/keys/activate", func(ctx context.Context, q KeysActivate) (Nothing, error) {
+		return Nothing{}, e.ActivateKey(q.by(ctx), q.Holder)
 	})
-	handle(mux, "/keys/show", func(_ context.Context, q Holder) ([]ca.KeyStatus, error) { return e.Keys(q.Holder) })
+	handle(mux, principal.Read, "/keys/show", func(_ context.Context, q Holder) ([]ca.KeyStatus, error) { return e.Keys(q.Holder) })
 }

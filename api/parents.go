@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"cadastre/ca"
+	"cadastre/internal/principal"
 )
 
 // ParentsAdd asks to add a parent elsewhere for an organisation, by its parent_response (RFC 8183, section 5.2.2); or to replace the
 // response of a parent that is known.
 type ParentsAdd struct {
-	By
+	Why
 	Holder   string `json:"holder"`
 	Name     string `json:"name"`
 	Response string `json:"response" printable:"text"`
@@ -17,7 +18,7 @@ type ParentsAdd struct {
 
 // ParentsRemove asks to remove a parent elsewhere.
 type ParentsRemove struct {
-	By
+	Why
 	Holder string `json:"holder"`
 	Name   string `json:"name"`
 }
@@ -35,20 +36,20 @@ type ParentsList struct {
 
 func (s server) parents(mux *router) {
 	e := s.engine
-	handle(mux, "/parents/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.Federation.ParentRequest(q.Holder)) })
-	handle(mux, "/parents/add", func(_ context.Context, q ParentsAdd) (Nothing, error) {
-		return Nothing{}, e.Federation.AddParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
+	handle(mux, principal.Read, "/parents/request", func(_ context.Context, q Holder) (XML, error) { return xmlOf(e.Federation.ParentRequest(q.Holder)) })
+	handle(mux, principal.Change, "/parents/add", func(ctx context.Context, q ParentsAdd) (Nothing, error) {
+		return Nothing{}, e.Federation.AddParent(q.by(ctx), q.Holder, q.Name, []byte(q.Response))
 	})
-	handle(mux, "/parents/update", func(_ context.Context, q ParentsAdd) (Nothing, error) {
-		return Nothing{}, e.Federation.UpdateParent(q.holdings(), q.Holder, q.Name, []byte(q.Response))
+	handle(mux, principal.Change, "/parents/update", func(ctx context.Context, q ParentsAdd) (Nothing, error) {
+		return Nothing{}, e.Federation.UpdateParent(q.by(ctx), q.Holder, q.Name, []byte(q.Response))
 	})
-	handle(mux, "/parents/remove", func(_ context.Context, q ParentsRemove) (Nothing, error) {
-		return Nothing{}, e.Federation.RemoveParent(q.holdings(), q.Holder, q.Name)
+	handle(mux, principal.Change, "/parents/remove", func(ctx context.Context, q ParentsRemove) (Nothing, error) {
+		return Nothing{}, e.Federation.RemoveParent(q.by(ctx), q.Holder, q.Name)
 	})
-	handle(mux, "/parents/refresh", func(ctx context.Context, q ParentsRefresh) (Nothing, error) {
+	handle(mux, principal.Change, "/parents/refresh", func(ctx context.Context, q ParentsRefresh) (Nothing, error) {
 		return Nothing{}, e.Federation.RefreshParents(ctx, q.Holder, q.Name)
 	})
-	handle(mux, "/parents/list", func(_ context.Context, q ParentsList) ([]ca.ParentStatus, error) {
+	handle(mux, principal.Read, "/parents/list", func(_ context.Context, q ParentsList) ([]ca.ParentStatus, error) {
 		if err := s.known(q.Holder); err != nil {
 			return nil, err
 		}

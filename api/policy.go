@@ -6,6 +6,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
@@ -16,14 +17,14 @@ type PolicyShow struct {
 
 // PolicySet asks that a registry have this policy for transfers.
 type PolicySet struct {
-	By
+	Why
 	Policy holdings.Policy `json:"policy"`
 }
 
 func (s server) policy(mux *router) {
-	handle(mux, "/policy/show", s.policyShow)
-	handle(mux, "/policy/set", func(_ context.Context, q PolicySet) (*ca.Effect, error) {
-		return s.engine.Decide(ca.Consent{}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(q.holdings(), q.Policy) }))
+	handle(mux, principal.Read, "/policy/show", s.policyShow)
+	handle(mux, principal.Change, "/policy/set", func(ctx context.Context, q PolicySet) (*ca.Effect, error) {
+		return s.engine.Decide(ca.Consent{}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.SetPolicy(q.by(ctx), q.Policy) }))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/rrdp/publisher"
 )
 
@@ -27,15 +28,15 @@ type Publisher struct {
 
 func (s server) publishers(mux *router) {
 	e := s.engine
-	handle(mux, "/publishers/add", func(ctx context.Context, q PublishersAdd) (XML, error) {
+	handle(mux, principal.Change, "/publishers/add", func(ctx context.Context, q PublishersAdd) (XML, error) {
 		return xmlOf(e.Federation.AddPublisher(ctx, q.Handle, q.Repository, []byte(q.Request)))
 	})
-	handle(mux, "/publishers/response", func(_ context.Context, q Publisher) (XML, error) {
+	handle(mux, principal.Read, "/publishers/response", func(_ context.Context, q Publisher) (XML, error) {
 		return xmlOf(e.Federation.PublisherResponse(q.Handle))
 	})
-	handle(mux, "/publishers/list", func(context.Context, Nothing) ([]publisher.Info, error) { return e.Federation.Publishers(), nil })
-	handle(mux, "/publishers/show", s.publishersShow)
-	handle(mux, "/publishers/update", func(ctx context.Context, q PublishersUpdate) (XML, error) {
+	handle(mux, principal.Read, "/publishers/list", func(context.Context, Nothing) ([]publisher.Info, error) { return e.Federation.Publishers(), nil })
+	handle(mux, principal.Read, "/publishers/show", s.publishersShow)
+	handle(mux, principal.Change, "/publishers/update", func(ctx context.Context, q PublishersUpdate) (XML, error) {
 		if err := q.check(); err != nil {
 			return XML{}, err
 		}
@@ -44,7 +45,7 @@ func (s server) publishers(mux *router) {
 		}
 		return xmlOf(e.Federation.UpdatePublisher(ctx, q.Handle, []byte(q.Request)))
 	})
-	handle(mux, "/publishers/remove", func(ctx context.Context, q Publisher) (Nothing, error) {
+	handle(mux, principal.Change, "/publishers/remove", func(ctx context.Context, q Publisher) (Nothing, error) {
 		return Nothing{}, e.Federation.RemovePublisher(ctx, q.Handle)
 	})
 }

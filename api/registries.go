@@ -5,6 +5,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/moves"
 )
 
@@ -17,7 +18,7 @@ type RegistriesIntroduce struct {
 
 // RegistriesAdd asks to add another installation by its introduction. Without a name it gets the one in the introduction.
 type RegistriesAdd struct {
-	By
+	Why
 	Name         string `json:"name,omitempty"`
 	Introduction string `json:"introduction" printable:"text"`
 }
@@ -25,7 +26,7 @@ type RegistriesAdd struct {
 // RegistriesUpdate asks to take a new introduction of another installation, or to forget when it signed its newest messages, after its
 // clock was ahead.
 type RegistriesUpdate struct {
-	By
+	Why
 	Name         string `json:"name"`
 	Introduction string `json:"introduction,omitempty" printable:"text"`
 	ResetReplay  bool   `json:"reset_replay,omitempty"`
@@ -33,20 +34,20 @@ type RegistriesUpdate struct {
 
 // RegistriesRemove asks to remove another installation.
 type RegistriesRemove struct {
-	By
+	Why
 	Name string `json:"name"`
 }
 
 // RegistriesDistrust asks to take no messages of another installation any more, and to withdraw what came from it.
 type RegistriesDistrust struct {
-	By
+	Why
 	ca.Consent
 	Name string `json:"name"`
 }
 
 // RegistriesTrust asks to take messages of another installation again.
 type RegistriesTrust struct {
-	By
+	Why
 	Name string `json:"name"`
 }
 
@@ -64,35 +65,35 @@ type TransferOffer struct {
 
 func (s server) registries(mux *router) {
 	m := s.mover
-	handle(mux, "/registries/introduce", func(_ context.Context, q RegistriesIntroduce) (XML, error) {
+	handle(mux, principal.Read, "/registries/introduce", func(_ context.Context, q RegistriesIntroduce) (XML, error) {
 		return xmlOf(m.Introduce(q.TAL, q.TLSRoots))
 	})
-	handle(mux, "/registries/add", func(_ context.Context, q RegistriesAdd) (*moves.PeerStatus, error) {
-		name, err := m.AddPeer(q.holdings(), q.Name, []byte(q.Introduction))
+	handle(mux, principal.Change, "/registries/add", func(ctx context.Context, q RegistriesAdd) (*moves.PeerStatus, error) {
+		name, err := m.AddPeer(q.by(ctx), q.Name, []byte(q.Introduction))
 		if err != nil {
 			return nil, err
 		}
 		return m.ShowPeer(name)
 	})
-	handle(mux, "/registries/update", func(_ context.Context, q RegistriesUpdate) (Nothing, error) {
+	handle(mux, principal.Change, "/registries/update", func(ctx context.Context, q RegistriesUpdate) (Nothing, error) {
 		switch {
 		case (q.Introduction == "") != q.ResetReplay:
 			return Nothing{}, fault.New(fault.BadInput, "an update takes either a new introduction or that replay be reset")
 		case q.ResetReplay:
-			return Nothing{}, m.ResetPeer(q.holdings(), q.Name)
+			return Nothing{}, m.ResetPeer(q.by(ctx), q.Name)
 		}
-		return Nothing{}, m.UpdatePeer(q.holdings(), q.Name, []byte(q.Introduction))
+		return Nothing{}, m.UpdatePeer(q.by(ctx), q.Name, []byte(q.Introduction))
 	})
-	handle(mux, "/registries/remove", func(_ context.Context, q RegistriesRemove) (Nothing, error) {
-		return Nothing{}, m.RemovePeer(q.holdings(), q.Name)
+	handle(mux, principal.Change, "/registries/remove", func(ctx context.Context, q RegistriesRemove) (Nothing, error) {
+		return Nothing{}, m.RemovePeer(q.by(ctx), q.Name)
 	})
-	handle(mux, "/registries/distrust", func(_ context.Context, q RegistriesDistrust) (*moves.Distrusted, error) {
-		return m.Distrust(q.holdings(), q.Name, q.Consent)
+	handle(mux, principal.Change, "/registries/distrust", func(ctx context.Context, q RegistriesDistrust) (*moves.Distrusted, error) {
+		return m.Distrust(q.by(ctx), q.Name, q.Consent)
 	})
-	handle(mux, "/registries/trust", func(_ context.Context, q RegistriesTrust) (Nothing, error) {
-		return Nothing{}, m.Trust(q.holdings(), q.Name)
+	handle(mux, principal.Change, "/registries/trust", func(ctx context.Context, q RegistriesTrust) (Nothing, error) {
+		return Nothing{}, m.Trust(q.by(ctx), q.Name)
 	})
-	handle(mux, "/registries/list", func(context.Context, Nothing) ([]moves.PeerStatus, error) { return m.Peers() })
-	handle(mux, "/registries/show", func(_ context.Context, q Named) (*moves.PeerStatus, error) { return m.ShowPeer(q.Name) })
-	handle(mux, "/transfers/offer", func(_ context.Context, q TransferOffer) (XML, error) { return xmlOf(m.Offer(q.ID, q.Holder)) })
+	handle(mux, principal.Read, "/registries/list", func(context.Context, Nothing) ([]moves.PeerStatus, error) { return m.Peers() })
+	handle(mux, principal.Read, "/registries/show", func(_ context.Context, q Named) (*moves.PeerStatus, error) { return m.ShowPeer(q.Name) })
+	handle(mux, principal.Read, "/transfers/offer", func(_ context.Context, q TransferOffer) (XML, error) { return xmlOf(m.Offer(q.ID, q.Holder)) })
 }

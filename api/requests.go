@@ -1,22 +1,24 @@
 package api
 
 import (
+	"context"
 	"time"
 
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
-// By is who asks, and why; both go into the log of decisions.
-type By struct {
-	Actor  string `json:"actor"`
+// Why says why something is asked for, for the log of decisions. Who asks is no part of a request: the door that it comes by knows.
+type Why struct {
 	Reason string `json:"reason"`
 }
 
-func (b By) holdings() holdings.By {
-	return holdings.By{Actor: b.Actor, Reason: b.Reason, Time: time.Now().UTC()}
+// by is who decides, why and when.
+func (w Why) by(ctx context.Context) holdings.By {
+	return holdings.By{Who: principal.Of(ctx), Reason: w.Reason, Time: time.Now().UTC()}
 }
 
 // Upload is a file that a command read on its own side.
@@ -27,7 +29,7 @@ type Upload struct {
 
 // HoldingsImport asks to take registries' files.
 type HoldingsImport struct {
-	By
+	Why
 	ca.Consent
 	Files       []Upload `json:"files"`
 	Force       bool     `json:"force,omitempty"`
@@ -36,7 +38,7 @@ type HoldingsImport struct {
 
 // HoldingsTake asks to return or revoke resources.
 type HoldingsTake struct {
-	By
+	Why
 	ca.Consent
 	Holder    string  `json:"holder"`
 	Resources inr.Set `json:"resources"`
@@ -44,7 +46,7 @@ type HoldingsTake struct {
 
 // HoldingsDelegate asks to give resources to an organisation. If it is new it is added below From.
 type HoldingsDelegate struct {
-	By
+	Why
 	ca.Consent
 	From      string          `json:"from"`
 	To        string          `json:"to"`
@@ -58,7 +60,7 @@ type HoldingsDelegate struct {
 
 // HoldingsExchange asks that an organisation get resources in place of others, which end at a deadline.
 type HoldingsExchange struct {
-	By
+	Why
 	ca.Consent
 	Holder   string    `json:"holder"`
 	Give     inr.Set   `json:"give"`
@@ -69,7 +71,7 @@ type HoldingsExchange struct {
 
 // HoldingsExpire asks to end delegations that have come to their date now: of one holder, or of all.
 type HoldingsExpire struct {
-	By
+	Why
 	ca.Consent
 	Holder string `json:"holder,omitempty"`
 }
@@ -89,13 +91,13 @@ type Holding struct {
 
 // Enrol asks to add an organisation.
 type Enrol struct {
-	By
+	Why
 	Organisation holdings.Organisation `json:"organisation"`
 }
 
 // ROAImport asks to take files of intents.
 type ROAImport struct {
-	By
+	Why
 	ca.Consent
 	Files     []Upload `json:"files"`
 	Announced []Upload `json:"announced,omitempty"` // what is announced in BGP: the brake holds a change that makes some of it invalid
@@ -107,7 +109,7 @@ type ROAImport struct {
 
 // ROAChange asks to add or remove intents, each as the words "prefix ASn [maxlength]".
 type ROAChange struct {
-	By
+	Why
 	ca.Consent
 	Intents   [][]string `json:"intents"`
 	Files     []Upload   `json:"files,omitempty"` // of more intents
@@ -162,6 +164,6 @@ type OrganisationsList struct {
 
 // OrganisationsRemove asks to remove an organisation that has nothing any more.
 type OrganisationsRemove struct {
-	By
+	Why
 	Handle string `json:"handle"`
 }

@@ -10,6 +10,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/moves"
 	"cadastre/roa"
 )
@@ -17,41 +18,51 @@ import (
 // New makes the handler for an engine and the mover of its transfers. Dir is the data directory, which errors name. Large requests wait for
 // memory in room.
 func New(e *ca.Engine, m *moves.Mover, dir string, room *Room) http.Handler {
-	s := server{e, m, dir}
-	mux := &router{http.NewServeMux(), room}
-	handle(mux, "/holdings/import", s.holdingsImport)
-	handle(mux, "/holdings/delegate", s.holdingsDelegate)
-	handle(mux, "/holdings/return", func(_ context.Context, q HoldingsTake) (*ca.Effect, error) {
-		return e.Return(q.holdings(), q.Holder, q.Resources, q.Consent)
+	return server{e, m, dir}.routes(room)
+}
+
+type server struct {
+	engine *ca.Engine
+	mover  *moves.Mover
+	dir    string
+}
+
+func (s server) routes(room *Room) *router {
+	e := s.engine
+	mux := &router{http.NewServeMux(), room, map[string]principal.Rights{}}
+	handle(mux, principal.Change, "/holdings/import", s.holdingsImport)
+	handle(mux, principal.Change, "/holdings/delegate", s.holdingsDelegate)
+	handle(mux, principal.Change, "/holdings/return", func(ctx context.Context, q HoldingsTake) (*ca.Effect, error) {
+		return e.Return(q.by(ctx), q.Holder, q.Resources, q.Consent)
 	})
-	handle(mux, "/holdings/revoke", func(_ context.Context, q HoldingsTake) (*ca.Effect, error) {
-		return e.Revoke(q.holdings(), q.Holder, q.Resources, q.Consent)
+	handle(mux, principal.Change, "/holdings/revoke", func(ctx context.Context, q HoldingsTake) (*ca.Effect, error) {
+		return e.Revoke(q.by(ctx), q.Holder, q.Resources, q.Consent)
 	})
-	handle(mux, "/holdings/exchange", func(_ context.Context, q HoldingsExchange) (*ca.Effect, error) {
-		return e.Exchange(q.holdings(), q.Give, holdings.Delegation{To: q.Holder, Resources: q.Get, Ground: q.Ground}, q.Deadline, q.Consent)
+	handle(mux, principal.Change, "/holdings/exchange", func(ctx context.Context, q HoldingsExchange) (*ca.Effect, error) {
+		return e.Exchange(q.by(ctx), q.Give, holdings.Delegation{To: q.Holder, Resources: q.Get, Ground: q.Ground}, q.Deadline, q.Consent)
 	})
-	handle(mux, "/holdings/expire", func(_ context.Context, q HoldingsExpire) (*ca.Effect, error) {
+	handle(mux, principal.Change, "/holdings/expire", func(ctx context.Context, q HoldingsExpire) (*ca.Effect, error) {
 		if q.Holder != "" {
-			return e.Expire(q.holdings(), q.Consent, q.Holder)
+			return e.Expire(q.by(ctx), q.Consent, q.Holder)
 		}
-		return e.Expire(q.holdings(), q.Consent)
+		return e.Expire(q.by(ctx), q.Consent)
 	})
-	handle(mux, "/holdings/list", s.holdingsList)
-	handle(mux, "/holdings/history", func(_ context.Context, q holdings.HistoryQuery) ([]holdings.Tenure, error) { return e.History(q) })
-	handle(mux, "/organisations/list", func(_ context.Context, q OrganisationsList) ([]ca.OrganisationStatus, error) {
+	handle(mux, principal.Read, "/holdings/list", s.holdingsList)
+	handle(mux, principal.Read, "/holdings/history", func(_ context.Context, q holdings.HistoryQuery) ([]holdings.Tenure, error) { return e.History(q) })
+	handle(mux, principal.Read, "/organisations/list", func(_ context.Context, q OrganisationsList) ([]ca.OrganisationStatus, error) {
 		return e.Organisations(q.Below)
 	})
-	handle(mux, "/organisations/remove", func(_ context.Context, q OrganisationsRemove) (*ca.Effect, error) {
-		return e.RemoveOrganisation(q.holdings(), q.Handle)
+	handle(mux, principal.Change, "/organisations/remove", func(ctx context.Context, q OrganisationsRemove) (*ca.Effect, error) {
+		return e.RemoveOrganisation(q.by(ctx), q.Handle)
 	})
-	handle(mux, "/organisations/enrol", func(_ context.Context, q Enrol) (*ca.Effect, error) {
-		return e.Enrol(q.holdings(), q.Organisation)
+	handle(mux, principal.Change, "/organisations/enrol", func(ctx context.Context, q Enrol) (*ca.Effect, error) {
+		return e.Enrol(q.by(ctx), q.Organisation)
 	})
-	handle(mux, "/roas/import", s.roasImport)
-	handle(mux, "/roas/add", s.roasAdd)
-	handle(mux, "/roas/remove", s.roasRemove)
-	handle(mux, "/roas/list", s.roasList)
-	handle(mux, "/vrps", func(_ context.Context, q VRPsList) (VRPs, error) {
+	handle(mux, principal.Change, "/roas/import", s.roasImport)
+	handle(mux, principal.Change, "/roas/add", s.roasAdd)
+	handle(mux, principal.Change, "/roas/remove", s.roasRemove)
+	handle(mux, principal.Read, "/roas/list", s.roasList)
+	handle(mux, principal.Read, "/vrps", func(_ context.Context, q VRPsList) (VRPs, error) {
 		list := e.PublishedVRPs
 		if q.Committed {
 			list = e.VRPs
@@ -59,10 +70,10 @@ func New(e *ca.Engine, m *moves.Mover, dir string, room *Room) http.Handler {
 		lines, err := list()
 		return VRPs{lines}, err
 	})
-	handle(mux, "/status", func(context.Context, Nothing) (*ca.Status, error) { return e.Status() })
-	handle(mux, "/wait", s.wait)
-	handle(mux, "/decisions", func(_ context.Context, q DecisionsList) ([]holdings.Told, error) { return e.Decisions(q.From) })
-	handle(mux, "/tal", func(context.Context, Nothing) (Text, error) {
+	handle(mux, principal.Read, "/status", func(context.Context, Nothing) (*ca.Status, error) { return e.Status() })
+	handle(mux, principal.Read, "/wait", s.wait)
+	handle(mux, principal.Read, "/decisions", func(_ context.Context, q DecisionsList) ([]holdings.Told, error) { return e.Decisions(q.From) })
+	handle(mux, principal.Read, "/tal", func(context.Context, Nothing) (Text, error) {
 		text, err := e.TAL()
 		return Text{text}, err
 	})
@@ -83,12 +94,6 @@ func New(e *ca.Engine, m *moves.Mover, dir string, room *Room) http.Handler {
 	return mux
 }
 
-type server struct {
-	engine *ca.Engine
-	mover  *moves.Mover
-	dir    string
-}
-
 // wait waits as Engine.WaitOut does. It fails if no daemon runs: nobody would do the work.
 func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
 	status, err := s.engine.Status()
@@ -104,7 +109,7 @@ func (s server) wait(ctx context.Context, _ Nothing) (*ca.Status, error) {
 	return s.engine.Status()
 }
 
-func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect, error) {
+func (s server) holdingsImport(ctx context.Context, q HoldingsImport) (*ca.Effect, error) {
 	var files []*holdings.File
 	for _, upload := range q.Files {
 		read := holdings.ReadFile
@@ -123,12 +128,12 @@ func (s server) holdingsImport(_ context.Context, q HoldingsImport) (*ca.Effect,
 	if q.Reason == "" && len(files) > 0 {
 		q.Reason = "import of " + files[0].Name
 	}
-	return s.engine.Import(q.holdings(), files, holdings.ImportOptions{Force: q.Force, ExceptWrong: q.ExceptWrong}, q.Consent)
+	return s.engine.Import(q.by(ctx), files, holdings.ImportOptions{Force: q.Force, ExceptWrong: q.ExceptWrong}, q.Consent)
 }
 
-func (s server) holdingsDelegate(_ context.Context, q HoldingsDelegate) (*ca.Effect, error) {
+func (s server) holdingsDelegate(ctx context.Context, q HoldingsDelegate) (*ca.Effect, error) {
 	wanted := holdings.Delegation{To: q.To, Resources: q.Resources, Status: q.Status, Since: q.Since, Until: q.Until, Ground: q.Ground}
-	return s.engine.DelegateBelow(q.holdings(), q.From, q.Name, wanted, q.Consent)
+	return s.engine.DelegateBelow(q.by(ctx), q.From, q.Name, wanted, q.Consent)
 }
 
 func (s server) holdingsList(_ context.Context, q HoldingsList) ([]Holding, error) {
@@ -157,11 +162,11 @@ func (s server) holdingsList(_ context.Context, q HoldingsList) ([]Holding, erro
 	return out, err
 }
 
-func (s server) roasImport(_ context.Context, q ROAImport) (*ca.Effect, error) {
+func (s server) roasImport(ctx context.Context, q ROAImport) (*ca.Effect, error) {
 	if q.Reason == "" && len(q.Files) > 0 {
 		q.Reason = "import of " + q.Files[0].Name
 	}
-	opt := roa.Options{Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Replace: q.Replace, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
+	opt := roa.Options{By: q.by(ctx), Holder: q.Holder, OnlyHeld: q.OnlyHeld, AllowAS0: q.AllowAS0, Replace: q.Replace}
 	var err error
 	if opt.Announced, err = announced(q.Announced); err != nil {
 		return nil, err
@@ -223,24 +228,24 @@ func (q *ROAChange) rows() ([]roa.Row, error) {
 	return slices.Concat(rows, f.Add, f.Remove), nil
 }
 
-func (s server) roasAdd(_ context.Context, q ROAChange) (*ca.Effect, error) {
-	if now := q.holdings().Time; !q.Until.IsZero() && !q.Until.After(now) {
+func (s server) roasAdd(ctx context.Context, q ROAChange) (*ca.Effect, error) {
+	if now := q.by(ctx).Time; !q.Until.IsZero() && !q.Until.After(now) {
 		return nil, fault.New(fault.BadInput, "it would end at %s, which is past", q.Until.Format(time.RFC3339))
 	}
-	return s.roasChange(q, func(rows []roa.Row) *roa.File { return &roa.File{Add: rows} })
+	return s.roasChange(ctx, q, func(rows []roa.Row) *roa.File { return &roa.File{Add: rows} })
 }
 
 // roasRemove removes the intents that words and files name: those of the named holder, or of any holder that has them.
-func (s server) roasRemove(_ context.Context, q ROAChange) (*ca.Effect, error) {
-	return s.roasChange(q, func(rows []roa.Row) *roa.File { return &roa.File{Remove: rows} })
+func (s server) roasRemove(ctx context.Context, q ROAChange) (*ca.Effect, error) {
+	return s.roasChange(ctx, q, func(rows []roa.Row) *roa.File { return &roa.File{Remove: rows} })
 }
 
-func (s server) roasChange(q ROAChange, file func([]roa.Row) *roa.File) (*ca.Effect, error) {
+func (s server) roasChange(ctx context.Context, q ROAChange, file func([]roa.Row) *roa.File) (*ca.Effect, error) {
 	rows, err := q.rows()
 	if err != nil {
 		return nil, err
 	}
-	opt := roa.Options{Holder: q.Holder, AllowAS0: q.AllowAS0, Replace: q.Replace, Actor: q.Actor, Reason: q.Reason, Time: q.holdings().Time}
+	opt := roa.Options{By: q.by(ctx), Holder: q.Holder, AllowAS0: q.AllowAS0, Replace: q.Replace}
 	if len(q.Files) == 1 {
 		opt.File = q.Files[0].Name
 	}

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
+
+	"cadastre/internal/principal"
 )
 
 // TransferLog asks for the public log of transfers, in a format of RIRs' transfer logs: of one RIR, or of all.
@@ -12,7 +14,7 @@ type TransferLog struct {
 }
 
 func (s server) transferLog(mux *router) {
-	handle(mux, "/holdings/transfers", func(_ context.Context, q TransferLog) (json.RawMessage, error) {
+	handle(mux, principal.Read, "/holdings/transfers", func(_ context.Context, q TransferLog) (json.RawMessage, error) {
 		log, err := s.engine.TransferLog(q.Registry)
 		if err != nil {
 			return nil, err

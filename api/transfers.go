@@ -6,13 +6,14 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/moves"
 	"cadastre/roa"
 )
 
 // TransferInitiate asks to begin a transfer, or for what it would do.
 type TransferInitiate struct {
-	By
+	Why
 	Kind      holdings.TransferKind `json:"kind"`
 	From      string                `json:"from"`
 	To        string                `json:"to"`
@@ -30,7 +31,7 @@ type TransferInitiate struct {
 
 // TransferStep asks for a step of a transfer.
 type TransferStep struct {
-	By
+	Why
 	ID uint64 `json:"id"`
 }
 
@@ -71,28 +72,28 @@ type TransferList struct {
 
 func (s server) transfers(mux *router) {
 	m := s.mover
-	handle(mux, "/transfers/initiate", s.transfersInitiate)
-	handle(mux, "/transfers/approve", s.transfersApprove)
-	handle(mux, "/transfers/object", s.transfersObject)
-	handle(mux, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
-	handle(mux, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
-	handle(mux, "/transfers/evidence", func(_ context.Context, q TransferShow) (*moves.SignedEvidence, error) { return m.SignEvidence(q.ID) })
-	handle(mux, "/transfers/force", func(ctx context.Context, q TransferForce) (*moves.Forced, error) {
-		return m.Force(ctx, q.holdings(), q.ID, q.Consent)
+	handle(mux, principal.Change, "/transfers/initiate", s.transfersInitiate)
+	handle(mux, principal.Change, "/transfers/approve", s.transfersApprove)
+	handle(mux, principal.Change, "/transfers/object", s.transfersObject)
+	handle(mux, principal.Read, "/transfers/show", func(_ context.Context, q TransferShow) (*moves.Status, error) { return m.Show(q.ID) })
+	handle(mux, principal.Read, "/transfers/list", func(_ context.Context, q TransferList) ([]moves.Status, error) { return m.List(q.Open) })
+	handle(mux, principal.Read, "/transfers/evidence", func(_ context.Context, q TransferShow) (*moves.SignedEvidence, error) { return m.SignEvidence(q.ID) })
+	handle(mux, principal.Change, "/transfers/force", func(ctx context.Context, q TransferForce) (*moves.Forced, error) {
+		return m.Force(ctx, q.by(ctx), q.ID, q.Consent)
 	})
-	handle(mux, "/transfers/abandon", func(_ context.Context, q TransferAbandon) (*moves.Status, error) {
+	handle(mux, principal.Change, "/transfers/abandon", func(ctx context.Context, q TransferAbandon) (*moves.Status, error) {
 		silence := moves.Silence
 		if err := durations([]duration{{q.Silent, "silent", &silence}}); err != nil {
 			return nil, err
 		}
-		if err := m.Abandon(q.holdings(), q.ID, silence, q.Keep); err != nil {
+		if err := m.Abandon(q.by(ctx), q.ID, silence, q.Keep); err != nil {
 			return nil, err
 		}
 		return m.Show(q.ID)
 	})
 	step := func(path string, do func(by holdings.By, id uint64) error) {
-		handle(mux, "/transfers/"+path, func(_ context.Context, q TransferStep) (*moves.Status, error) {
-			if err := do(q.holdings(), q.ID); err != nil {
+		handle(mux, principal.Change, "/transfers/"+path, func(ctx context.Context, q TransferStep) (*moves.Status, error) {
+			if err := do(q.by(ctx), q.ID); err != nil {
 				return nil, err
 			}
 			return m.Show(q.ID)
@@ -106,10 +107,10 @@ func (s server) transfers(mux *router) {
 	step("release", func(by holdings.By, id uint64) error { return m.Hold(by, id, false) })
 }
 
-func (s server) transfersApprove(_ context.Context, q TransferApprove) (*moves.Status, error) {
+func (s server) transfersApprove(ctx context.Context, q TransferApprove) (*moves.Status, error) {
 	rows, err := rowsOf(q.Routes)
 	if err == nil {
-		err = s.mover.Approve(q.holdings(), q.ID, rows...)
+		err = s.mover.Approve(q.by(ctx), q.ID, rows...)
 	}
 	if err != nil {
 		return nil, err
@@ -128,14 +129,14 @@ func rowsOf(routes [][]string) (rows []roa.Row, err error) {
 	return rows, nil
 }
 
-func (s server) transfersObject(_ context.Context, q TransferObject) (*moves.Status, error) {
-	if err := s.mover.Object(q.holdings(), q.ID, q.Ground); err != nil {
+func (s server) transfersObject(ctx context.Context, q TransferObject) (*moves.Status, error) {
+	if err := s.mover.Object(q.by(ctx), q.ID, q.Ground); err != nil {
 		return nil, err
 	}
 	return s.mover.Show(q.ID)
 }
 
-func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves.Begun, error) {
+func (s server) transfersInitiate(ctx context.Context, q TransferInitiate) (*moves.Begun, error) {
 	want := moves.Request{
 		Kind: q.Kind, From: q.From, To: q.To, Under: q.Under, Name: q.Name, Peer: q.Peer, Resources: q.Resources, Soak: -1, Hold: q.Hold,
 	}
@@ -146,5 +147,5 @@ func (s server) transfersInitiate(_ context.Context, q TransferInitiate) (*moves
 	if err := durations([]duration{{q.Bridge, "bridge", &want.Bridge}, {q.Soak, "soak", &want.Soak}}); err != nil {
 		return nil, err
 	}
-	return s.mover.Initiate(q.holdings(), want, ca.Consent{DryRun: q.DryRun, Code: q.Code})
+	return s.mover.Initiate(q.by(ctx), want, ca.Consent{DryRun: q.DryRun, Code: q.Code})
 }

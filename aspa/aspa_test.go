@@ -17,6 +17,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/intents"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 )
 
@@ -63,7 +64,7 @@ func newRegistry(t testing.TB) *registry {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	r := &registry{TB: t, store: s}
-	r.update(func(w store.Writer) error { return holdings.Create(w, orgs, "tester", noon) })
+	r.update(func(w store.Writer) error { return holdings.Create(w, orgs, principal.Principal{Name: "tester"}, noon) })
 	r.view(func(v store.Reader) (err error) {
 		r.ledger, err = holdings.Load(v)
 		return err
@@ -73,7 +74,7 @@ func newRegistry(t testing.TB) *registry {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := r.ledger.Delegate(holdings.By{Actor: "tester", Reason: "a test", Time: noon}, holdings.Delegation{To: d.to, Resources: resources, Status: holdings.Allocated, Ground: "contract"})
+		o, err := r.ledger.Delegate(holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: noon}, holdings.Delegation{To: d.to, Resources: resources, Status: holdings.Allocated, Ground: "contract"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func (r *registry) change(add, remove string, opt aspa.Options) (*aspa.Resolved,
 		}
 		f.Remove = append(f.Remove, row)
 	}
-	opt.File, opt.Actor, opt.Time = "rows", "tester", noon
+	opt.File, opt.By = "rows", holdings.By{Who: principal.Principal{Name: "tester"}, Time: noon}
 	out, err := r.book.Resolve(r.ledger, f, opt)
 	if err == nil {
 		r.update(func(w store.Writer) error { return intents.Write(w, aspa.Bucket, &out.Change) })

@@ -14,12 +14,11 @@ import (
 
 // Options for Resolve.
 type Options struct {
-	File     string // where the rows are from, for errors; empty: typed
-	Holder   string // whose intents they become; empty: for each row, the lowest organisation that holds the customer AS
-	OnlyHeld bool   // leave out what is not held, rather than refuse everything
-	Replace  bool   // the rows are all the providers of their customers, in place of those that they have
-	Actor    string
-	Time     time.Time
+	holdings.By        // who decides, why and when
+	File        string // where the rows are from, for errors; empty: typed
+	Holder      string // whose intents they become; empty: for each row, the lowest organisation that holds the customer AS
+	OnlyHeld    bool   // leave out what is not held, rather than refuse everything
+	Replace     bool   // the rows are all the providers of their customers, in place of those that they have
 }
 
 // Resolved is a change of ASPA intents, with warnings and rows that were left out.
@@ -186,7 +185,7 @@ func (c *changing) remove(row Row) error {
 func (c *changing) settle(out *Resolved) {
 	for _, key := range c.order {
 		w := c.wanted[key]
-		w.now.Actor, w.now.Added = c.opt.Actor, c.opt.Time.UTC()
+		w.now.Actor, w.now.Added = c.opt.Who.String(), c.opt.Time.UTC()
 		same := w.there && w.now.VAP.Compare(w.was.VAP) == 0 && w.now.Comment == w.was.Comment && w.now.Until.Equal(w.was.Until) && w.now.Transfer == w.was.Transfer
 		if same || !w.there && len(w.now.Providers) == 0 {
 			continue

@@ -17,6 +17,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/keys"
 	"cadastre/rrdp"
@@ -65,10 +66,10 @@ const firstRevision store.Revision = 1
 
 // Init makes a new installation in an empty store: the organisations, a keeper of keys, an empty repository for each
 // registry, and the trust anchor with its self-signed certificate.
-func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, actor string) error {
+func Init(st store.Store, dir string, policy Policy, tree []holdings.Organisation, passphrase, anchorPassphrase []byte, who principal.Principal) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	return found(st, dir, policy, tree, passphrase, anchorPassphrase, now, func(w store.Writer) error {
-		return holdings.Create(w, tree, actor, now)
+		return holdings.Create(w, tree, who, now)
 	})
 }
 

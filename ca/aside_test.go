@@ -18,6 +18,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/keys"
 	"cadastre/roa"
 )
@@ -218,7 +219,7 @@ func TestDecisionsWhileItRuns(t *testing.T) {
 func (h *house) busy(who int) error {
 	for i := range 6 {
 		handle := fmt.Sprintf("holder-%d-%d", who, i)
-		by := holdings.By{Actor: handle, Reason: "busy", Time: time.Now()}
+		by := holdings.By{Who: principal.Principal{Name: handle}, Reason: "busy", Time: time.Now()}
 		if _, err := h.engine.Enrol(by, holdings.Organisation{Handle: handle, Parent: []string{"afrinic", "nic.br"}[i%2], Kind: holdings.LIR}); err != nil {
 			return err
 		}
@@ -231,7 +232,7 @@ func (h *house) busy(who int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := h.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: handle, Actor: handle, Time: time.Now()}, Consent{}); err != nil {
+		if _, err := h.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: handle, By: holdings.By{Who: principal.Principal{Name: handle}, Time: time.Now()}}, Consent{}); err != nil {
 			return err
 		}
 		if _, err := h.engine.Status(); err != nil {

@@ -14,14 +14,13 @@ import (
 
 // ChangeASPAs adds and removes providers of customer ASes, in one decision. It fails as aspa.Book.Resolve does, and with Conflict where a
 // customer AS is in a transfer.
-func (e *Engine) ChangeASPAs(by holdings.By, f *aspa.File, opt aspa.Options, consent Consent) (*Effect, error) {
-	opt.Actor, opt.Time = by.Actor, by.Time
+func (e *Engine) ChangeASPAs(f *aspa.File, opt aspa.Options, consent Consent) (*Effect, error) {
 	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		r, err := b.ASPAs.Resolve(l, f, opt)
 		if err != nil {
 			return nil, nil, err
 		}
-		o := &roa.Outcome{By: by, ASPAs: r.Change}
+		o := &roa.Outcome{By: opt.By, ASPAs: r.Change}
 		for _, left := range r.Left {
 			o.Left = append(o.Left, roa.Left{Row: roa.Row{Line: left.Line}, Reason: left.Reason})
 		}

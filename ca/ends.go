@@ -9,14 +9,15 @@ import (
 	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
 // endAgain is how often an end by date that the brake holds is tried again.
 const endAgain = time.Hour
 
-// clockActor is the actor, in the log, of decisions that follow from a date.
-const clockActor = "clock"
+// clock is who takes, in the log, decisions that follow from a date.
+var clock = principal.Part("clock")
 
 // ends keeps the ends by date that are due and could not be decided: those that the brake holds, by holder, and when others are tried
 // again after a failure.
@@ -59,7 +60,7 @@ func (e *Engine) expire(now time.Time) {
 	if due = e.ends.ready(due, now); len(due) == 0 {
 		return
 	}
-	by := holdings.By{Actor: clockActor, Reason: "the time until which it was delegated has come", Time: now}
+	by := holdings.By{Who: clock, Reason: "the time until which it was delegated has come", Time: now}
 	if len(due) > 1 {
 		_, err := e.Expire(by, Consent{}, due...)
 		if err == nil {
@@ -95,7 +96,7 @@ func (e *Engine) endIntents(now time.Time) {
 	}
 	_, err := e.Decide(Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		o := b.End(now)
-		o.By = holdings.By{Actor: clockActor, Reason: "the time until which it was to be authorised has come", Time: now}
+		o.By = holdings.By{Who: clock, Reason: "the time until which it was to be authorised has come", Time: now}
 		return nil, o, nil
 	})
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
@@ -41,7 +43,7 @@ func (c *chance) decision() {
 		for _, p := range held.Prefixes() {
 			row := roa.Row{Prefix: p, Origin: uint32(37000 + c.IntN(3)), MaxLength: p.Bits()}
 			add := func(consent Consent) (*Effect, error) {
-				return c.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: who, Actor: "chance", Time: time.Now()}, consent)
+				return c.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: who, By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: time.Now()}}, consent)
 			}
 			c.decided(add(Consent{Code: code(c.house, add)}))
 		}

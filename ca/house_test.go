@@ -20,6 +20,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/relyingtest"
 	"cadastre/internal/store"
@@ -94,7 +95,7 @@ func sown(t rapid.TB, tree string, policy Policy) (dir string) {
 	defer func() { _ = st.Close() }()
 	orgs, err := holdings.ParseTree([]byte(tree))
 	must(t, err)
-	must(t, Init(st, dir, policy, orgs, secret, anchorSecret, "tester"))
+	must(t, Init(st, dir, policy, orgs, secret, anchorSecret, principal.Principal{Name: "tester"}))
 	e, err := Open(st, dir, policy, slog.New(slog.DiscardHandler))
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -178,7 +179,7 @@ func (h *house) close() {
 }
 
 func (h *house) by() holdings.By {
-	return holdings.By{Actor: "tester", Reason: "a test", Time: time.Now()}
+	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: time.Now()}
 }
 
 // settle has the engine do all that is due, and checks that what is published is what is wanted.
@@ -262,7 +263,7 @@ func (h *house) intend(csv string) *Effect {
 	h.Helper()
 	rows, err := roa.ParseCSV("announcements.csv", strings.NewReader(csv))
 	must(h, err)
-	return h.decided(h.engine.AddIntents(rows, roa.Options{File: "announcements.csv", Actor: "tester", Time: time.Now()}, Consent{}))
+	return h.decided(h.engine.AddIntents(rows, roa.Options{File: "announcements.csv", By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: time.Now()}}, Consent{}))
 }
 
 // extended writes a registry's file of a day of June 2026: a record a line, without the registry.

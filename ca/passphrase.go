@@ -45,7 +45,7 @@ func (e *Engine) ChangePassphrase(by holdings.By, old, next []byte) (done Passph
 		return done, err
 	}
 	done.Keys = true
-	e.log.Info("the passphrase of the keys was changed", "anchor_too", done.Anchor, "actor", by.Actor, "reason", by.Reason)
+	e.log.Info("the passphrase of the keys was changed", "anchor_too", done.Anchor, "actor", by.Who, "reason", by.Reason)
 	return done, nil
 }
 
@@ -65,7 +65,7 @@ func (e *Engine) ChangeAnchorPassphrase(by holdings.By, old, next []byte) error 
 	if err := replaceFile(anchorPath(e.dir), text); err != nil {
 		return err
 	}
-	e.log.Info("the passphrase of the trust anchor's key was changed", "actor", by.Actor, "reason", by.Reason)
+	e.log.Info("the passphrase of the trust anchor's key was changed", "actor", by.Who, "reason", by.Reason)
 	return nil
 }
 

@@ -119,7 +119,7 @@ func (e *Engine) RollKey(by holdings.By, holder string, soak time.Duration) erro
 		return e.rollLines(w, holder, soak, false)
 	})
 	if err == nil {
-		e.log.Info("a key roll begins", "organisation", holder, "soak", soak, "actor", by.Actor, "reason", by.Reason)
+		e.log.Info("a key roll begins", "organisation", holder, "soak", soak, "actor", by.Who, "reason", by.Reason)
 		e.Federation.AskSoon()
 	}
 	return err
@@ -184,7 +184,7 @@ func (e *Engine) AbandonRoll(by holdings.By, holder string) error {
 		return nil
 	})
 	if err == nil {
-		e.log.Info("a key roll is given up", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+		e.log.Info("a key roll is given up", "organisation", holder, "actor", by.Who, "reason", by.Reason)
 		e.Federation.AskSoon()
 		e.Federation.SendSoon()
 	}
@@ -226,7 +226,7 @@ func (e *Engine) ActivateKey(by holdings.By, holder string) error {
 		return nil
 	})
 	if err == nil {
-		e.log.Info("the next key is to issue", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+		e.log.Info("the next key is to issue", "organisation", holder, "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -67,7 +68,7 @@ func newHouse(t testing.TB) *house {
 	must(t, err)
 	orgs, err := holdings.ParseTree([]byte(tree))
 	must(t, err)
-	must(t, ca.Init(st, h.data, testPolicy(), orgs, secret, secret, "tester"))
+	must(t, ca.Init(st, h.data, testPolicy(), orgs, secret, secret, principal.Principal{Name: "tester"}))
 	h.store = st
 	h.open(secret)
 	must(t, h.engine.CheckHighWater(false))
@@ -105,7 +106,7 @@ func (h *house) settle() {
 }
 
 func (h *house) by() holdings.By {
-	return holdings.By{Actor: "tester", Reason: "a test", Time: time.Now()}
+	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: time.Now()}
 }
 
 // endow gives the registry something to delegate.
@@ -128,7 +129,7 @@ func (h *house) delegate(handle string, third int) {
 	must(h, err)
 	row, err := roa.ParseRow(prefix, "AS37100")
 	must(h, err)
-	_, err = h.engine.AddIntents([]roa.Row{row}, roa.Options{Actor: "tester", Time: time.Now()}, ca.Consent{Unbraked: true})
+	_, err = h.engine.AddIntents([]roa.Row{row}, roa.Options{By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: time.Now()}}, ca.Consent{Unbraked: true})
 	must(h, err)
 }
 

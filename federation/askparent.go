@@ -17,6 +17,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/peer"
+	"cadastre/internal/principal"
 	"cadastre/internal/shares"
 	"cadastre/internal/updown"
 	"cadastre/internal/validate"
@@ -268,7 +269,7 @@ func (f *Federation) TakeList(called string, list *updown.ListResponse) error {
 }
 
 func byParent(called string) holdings.By {
-	return holdings.By{Actor: "parent " + called, Reason: "its list of what it certifies", Time: time.Now().UTC()}
+	return holdings.By{Who: principal.OfPeer("parent " + called), Reason: "its list of what it certifies", Time: time.Now().UTC()}
 }
 
 // reissued takes a certificate from a list if the parent made it anew without being asked, as in its own key roll.

@@ -62,7 +62,7 @@ func (f *Federation) OfferChild(by holdings.By, holder string, trustAnchor []byt
 	if err != nil {
 		return nil, err
 	}
-	f.log.Info("an organisation has a delegated CA", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+	f.log.Info("an organisation has a delegated CA", "organisation", holder, "actor", by.Who, "reason", by.Reason)
 	return f.ChildResponse(holder)
 }
 
@@ -84,13 +84,17 @@ func (f *Federation) UpdateChild(by holdings.By, holder string, request []byte) 
 	if err != nil {
 		return nil, err
 	}
-	f.log.Info("a delegated CA has a new identity", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+	f.log.Info("a delegated CA has a new identity", "organisation", holder, "actor", by.Who, "reason", by.Reason)
 	return f.ChildResponse(holder)
 }
 
 // ResetChild forgets when a delegated CA signed its last message. It is for a CA whose clock was ahead: its messages are taken again.
-func (f *Federation) ResetChild(_ holdings.By, holder string) error {
-	return f.changeChild(holder, func(c *Child) { c.Heard = peer.Heard{} })
+func (f *Federation) ResetChild(by holdings.By, holder string) error {
+	err := f.changeChild(holder, func(c *Child) { c.Heard = peer.Heard{} })
+	if err == nil {
+		f.log.Info("older messages of a delegated CA are taken again", "organisation", holder, "actor", by.Who, "reason", by.Reason)
+	}
+	return err
 }
 
 // changeChild replaces a child's record.
@@ -127,7 +131,7 @@ func (f *Federation) RemoveChild(by holdings.By, holder string) error {
 		return tx.SetKnows(PeerName("child", c.Holder), false)
 	})
 	if err == nil {
-		f.log.Info("a delegated CA is ended", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("a delegated CA is ended", "organisation", holder, "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/internal/principal"
 	"cadastre/internal/publication"
 	"cadastre/internal/setup"
 	"cadastre/internal/shares"
@@ -111,6 +112,7 @@ func (f *Federation) AddPublisher(ctx context.Context, handle, registry string, 
 	if err := f.host.Change(func(tx *Tx) error { return f.noteMet(tx, PeerName("publisher", handle)) }); err != nil {
 		return nil, err
 	}
+	f.log.Info("a publisher is registered", "publisher", handle, "actor", principal.Of(ctx))
 	return f.PublisherResponse(handle)
 }
 
@@ -123,6 +125,7 @@ func (f *Federation) UpdatePublisher(ctx context.Context, handle string, request
 	if err := f.publishers.Update(ctx, handle, q.TrustAnchor); err != nil {
 		return nil, err
 	}
+	f.log.Info("a publisher has a new identity", "publisher", handle, "actor", principal.Of(ctx))
 	return f.PublisherResponse(handle)
 }
 
@@ -145,7 +148,11 @@ func (f *Federation) PublisherResponse(handle string) ([]byte, error) {
 // ResetPublisher forgets when a publisher signed its last message. It is for a publisher whose clock was ahead: its messages are taken
 // again.
 func (f *Federation) ResetPublisher(ctx context.Context, handle string) error {
-	return f.publishers.ResetReplay(ctx, handle)
+	if err := f.publishers.ResetReplay(ctx, handle); err != nil {
+		return err
+	}
+	f.log.Info("older messages of a publisher are taken again", "publisher", handle, "actor", principal.Of(ctx))
+	return nil
 }
 
 // RemovePublisher removes a publisher, and withdraws all that it published.
@@ -153,6 +160,7 @@ func (f *Federation) RemovePublisher(ctx context.Context, handle string) error {
 	if err := f.publishers.Remove(ctx, handle); err != nil {
 		return err
 	}
+	f.log.Info("a publisher is removed", "publisher", handle, "actor", principal.Of(ctx))
 	return f.host.Change(func(tx *Tx) error { return tx.SetKnows(PeerName("publisher", handle), false) })
 }
 

@@ -199,7 +199,7 @@ func (f *Federation) RenewIdentity(by holdings.By) error {
 		}
 	}
 	if err == nil {
-		f.log.Info("a new identity is made", "identity", fingerprint(made.Certificate), "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("a new identity is made", "identity", fingerprint(made.Certificate), "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }
@@ -231,7 +231,7 @@ func (f *Federation) ActivateIdentity(by holdings.By, peers []string) error {
 		return nil
 	})
 	if err == nil {
-		f.log.Info("peers are answered with the new identity", "peers", strings.Join(named, " "), "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("peers are answered with the new identity", "peers", strings.Join(named, " "), "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }
@@ -290,7 +290,7 @@ func (f *Federation) ReplaceIdentity(by holdings.By, force bool) error {
 		return store.PutValue(tx, f.config.Single, []byte(identityName), next)
 	})
 	if err == nil {
-		f.log.Info("the identity is replaced", "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("the identity is replaced", "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func (f *Federation) AddParent(by holdings.By, holder, called string, response [
 		})
 	})
 	if err == nil {
-		f.log.Info("an organisation has a parent outside the tree", "organisation", holder, "parent", called, "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("an organisation has a parent outside the tree", "organisation", holder, "parent", called, "actor", by.Who, "reason", by.Reason)
 		f.AskSoon()
 	}
 	return err
@@ -80,7 +80,7 @@ func (f *Federation) UpdateParent(by holdings.By, holder, called string, respons
 		p.Heard = peer.Heard{}
 	})
 	if err == nil {
-		f.log.Info("a parent outside the tree is known anew", "parent", called, "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("a parent outside the tree is known anew", "parent", called, "actor", by.Who, "reason", by.Reason)
 		f.AskSoon()
 	}
 	return err

@@ -63,7 +63,7 @@ func (f *Federation) ConfigureRemote(by holdings.By, holder string, response []b
 			return err
 		}
 	}
-	f.log.Info("an organisation publishes elsewhere", "organisation", holder, "base", o.Base, "actor", by.Actor, "reason", by.Reason)
+	f.log.Info("an organisation publishes elsewhere", "organisation", holder, "base", o.Base, "actor", by.Who, "reason", by.Reason)
 	f.SendSoon()
 	f.AskSoon()
 	return nil
@@ -87,7 +87,7 @@ func (f *Federation) LeaveRemote(by holdings.By, holder string) error {
 		return f.moveTo(tx, holder, nil)
 	})
 	if err == nil {
-		f.log.Info("an organisation publishes here again", "organisation", holder, "actor", by.Actor, "reason", by.Reason)
+		f.log.Info("an organisation publishes here again", "organisation", holder, "actor", by.Who, "reason", by.Reason)
 		f.AskSoon()
 	}
 	return err

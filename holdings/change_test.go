@@ -12,6 +12,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 )
 
@@ -274,7 +275,7 @@ func TestDigestIsOfTheDifferenceAlone(t *testing.T) {
 		return o.Digest
 	}
 	first := resolve(by("a"), "isp", "41.0.0.0/24")
-	later := holdings.By{Actor: "other", Reason: "b", Time: noon.Add(time.Hour)}
+	later := holdings.By{Who: principal.Principal{Name: "other"}, Reason: "b", Time: noon.Add(time.Hour)}
 	if resolve(later, "isp", "41.0.0.0/24") != first {
 		t.Error("the digest depends on who decides when")
 	}

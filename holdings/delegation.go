@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 )
 
 // Status says whether what is delegated may be delegated on.
@@ -53,12 +54,13 @@ func (d *Delegation) derived() bool { return d.Record == poolRecord }
 
 // Decision is one accepted change of the ledger, of the intents, or of both. The log of decisions is their history.
 type Decision struct {
-	Previous string    `json:"previous,omitempty"` // hash of the decision before it, hex; see HeadAt
-	ID       uint64    `json:"id"`                 // from 1, without a gap
-	Actor    string    `json:"actor"`
-	Reason   string    `json:"reason"`
-	Time     time.Time `json:"time"`
-	Changes  []Change  `json:"changes"`
+	Previous string         `json:"previous,omitempty"` // hash of the decision before it, hex; see HeadAt
+	ID       uint64         `json:"id"`                 // from 1, without a gap
+	Actor    string         `json:"actor"`              // who decided, and for whom: the text of principal.Principal
+	Door     principal.Door `json:"door,omitempty"`     // by which door; empty: a decision from before doors were recorded
+	Reason   string         `json:"reason"`
+	Time     time.Time      `json:"time"`
+	Changes  []Change       `json:"changes"`
 
 	Intents IntentSummary `json:"intents,omitzero"` // what it changed of the intents
 }
@@ -84,7 +86,12 @@ type Change struct {
 
 // By says who decides, why, and when. It goes into the log.
 type By struct {
-	Actor  string
+	Who    principal.Principal
 	Reason string
 	Time   time.Time
+}
+
+// decision is the record of a decision, without what it changes.
+func (by By) decision(id uint64) Decision {
+	return Decision{ID: id, Actor: by.Who.String(), Door: by.Who.Door, Reason: by.Reason, Time: by.Time.UTC().Round(0)}
 }

@@ -7,6 +7,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 )
 
 // TestExchange: several blocks for one; what is left of them stays, the old ones end with the deadline, and what was
@@ -33,9 +34,9 @@ func TestExchange(t *testing.T) {
 			t.Errorf("%s ends at %s and is %s", x.Resources, x.Until, x.Status)
 		}
 	}
-	h.commit(h.ledger.Expire(holdings.By{Actor: "clock", Time: noon.Add(3 * time.Hour)}))
+	h.commit(h.ledger.Expire(holdings.By{Who: principal.Principal{Name: "clock"}, Time: noon.Add(3 * time.Hour)}))
 	h.holds(map[string]string{"isp": "41.0.0.0/16, 41.5.0.0/16, 41.8.0.0/14, 2c00:1::/32, AS36864", "shop": "41.0.0.0/20"})
-	h.commit(h.ledger.Expire(holdings.By{Actor: "clock", Time: deadline}))
+	h.commit(h.ledger.Expire(holdings.By{Who: principal.Principal{Name: "clock"}, Time: deadline}))
 	h.holds(map[string]string{"isp": "41.0.128.0/17, 41.8.0.0/14, 2c00:1::/32", "reseller": "", "shop": ""})
 }
 

@@ -11,6 +11,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 )
 
 // history is a ledger that random decisions are made on, and what it says checked by other means.
@@ -40,7 +41,7 @@ func (h *history) some(label string) inr.Set {
 }
 
 func (h *history) by() holdings.By {
-	return holdings.By{Actor: "history", Reason: "chance", Time: h.now}
+	return holdings.By{Who: principal.Principal{Name: "history"}, Reason: "chance", Time: h.now}
 }
 
 // commit checks the outcome against want, the holdings that must follow, and makes it so.
@@ -246,7 +247,7 @@ func TestRandomHistoriesKeepTheRules(t *testing.T) {
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		h := &history{T: t, stored: memory{}, now: noon}
-		if err := holdings.Create(h.stored, tree, "tester", noon); err != nil {
+		if err := holdings.Create(h.stored, tree, principal.Principal{Name: "tester"}, noon); err != nil {
 			t.Fatal(err)
 		}
 		if h.ledger, err = holdings.Load(h.stored); err != nil {

@@ -49,10 +49,8 @@ const changesPerRecord = 1000
 
 // OfIntents is the outcome of a decision that changes intents and leaves the ledger as it is.
 func (l *Ledger) OfIntents(by By) *Outcome {
-	o := &Outcome{
-		Decision:       Decision{ID: l.lastDecision + 1, Actor: by.Actor, Reason: by.Reason, Time: by.Time.UTC().Round(0), Changes: []Change{}},
-		nextDelegation: l.nextDelegation,
-	}
+	o := &Outcome{Decision: by.decision(l.lastDecision + 1), nextDelegation: l.nextDelegation}
+	o.Decision.Changes = []Change{}
 	o.Digest = o.digest()
 	return o
 }

@@ -8,6 +8,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 )
 
 // TestIntentsInTheLog: what a decision changed of the intents stands in the log, in records of a bounded size, and is told in words.
@@ -17,7 +18,7 @@ func TestIntentsInTheLog(t *testing.T) {
 			stored := memory{}
 			tree, err := holdings.ParseTree([]byte(world))
 			if err == nil {
-				err = holdings.Create(stored, tree, "tester", noon)
+				err = holdings.Create(stored, tree, principal.Principal{Name: "tester"}, noon)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -26,7 +27,7 @@ func TestIntentsInTheLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := ledger.OfIntents(holdings.By{Actor: "tester", Reason: "a test", Time: noon})
+			o := ledger.OfIntents(holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: noon})
 			for i := range n {
 				p := netip.PrefixFrom(netip.AddrFrom4([4]byte{41, byte(i >> 8), byte(i), 0}), 24)
 				o.Intents = append(o.Intents, holdings.IntentChange{Holder: "isp", Route: &holdings.Route{Prefix: p, MaxLength: 24, Origin: 37000}, Removed: i == 0})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cadastre/holdings"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 )
 
@@ -44,7 +45,7 @@ func (m memory) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.Record,
 
 func ledgerOf(t testing.TB, tree []holdings.Organisation) *holdings.Ledger {
 	m := memory{}
-	if err := holdings.Create(m, tree, "tester", noon); err != nil {
+	if err := holdings.Create(m, tree, principal.Principal{Name: "tester"}, noon); err != nil {
 		t.Fatal(err)
 	}
 	l, err := holdings.Load(m)
@@ -64,7 +65,7 @@ func TestLoadSaysWhatIsDamaged(t *testing.T) {
 	}
 	for _, key := range []string{"organisation/lacnic", "organisation/iana", "ledger/counters", "delegation/\x00\x00\x00\x00\x00\x00\x00\x01"} {
 		m := memory{}
-		if err := holdings.Create(m, tree, "tester", noon); err != nil {
+		if err := holdings.Create(m, tree, principal.Principal{Name: "tester"}, noon); err != nil {
 			t.Fatal(err)
 		}
 		m[key] = []byte(`{"handle": "x`)

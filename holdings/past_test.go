@@ -9,6 +9,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (h *house) tell(q holdings.HistoryQuery) string {
 func TestHistory(t *testing.T) {
 	h := chained(t)
 	on := func(day int, reason string) holdings.By {
-		return holdings.By{Actor: "tester", Reason: reason, Time: noon.AddDate(0, 0, day)}
+		return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: reason, Time: noon.AddDate(0, 0, day)}
 	}
 	id := h.commit(h.ledger.Initiate(on(1, "sold"), holdings.Transfer{Kind: holdings.Takeover, From: "reseller", To: "latam", Resources: set(t, "41.0.0.0/18")}, holdings.Organisation{Parent: "lacnic"})).Transfers[0].ID
 	h.commit(h.ledger.Accept(on(2, "agreed"), id, ""))

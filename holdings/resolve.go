@@ -23,7 +23,7 @@ func (d *draft) outcome() (*Outcome, error) {
 	}
 	l := d.ledger
 	o := &Outcome{
-		Decision: Decision{ID: l.lastDecision + 1, Actor: d.by.Actor, Reason: d.by.Reason, Time: d.by.Time.UTC().Round(0)},
+		Decision: d.by.decision(l.lastDecision + 1),
 		Before:   d.before, After: make(map[string]inr.Set, len(d.after)),
 		Imports: d.imports, Redisputed: d.redisputed,
 		nextDelegation: l.nextDelegation,

@@ -11,6 +11,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 )
 
 // flight is what each organisation has of what is in transfers that are not over.
@@ -301,7 +302,7 @@ func TestRandomTransfers(t *testing.T) {
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		h := &history{T: t, stored: memory{}, now: noon}
-		if err := holdings.Create(h.stored, tree, "tester", noon); err != nil {
+		if err := holdings.Create(h.stored, tree, principal.Principal{Name: "tester"}, noon); err != nil {
 			t.Fatal(err)
 		}
 		if h.ledger, err = holdings.Load(h.stored); err != nil {

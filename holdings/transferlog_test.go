@@ -11,6 +11,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files anew")
@@ -25,7 +26,7 @@ func logged(t testing.TB) *house {
 	days := 0
 	on := func() holdings.By {
 		days++
-		return holdings.By{Actor: "tester", Reason: "x", Time: noon.AddDate(0, 0, days)}
+		return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "x", Time: noon.AddDate(0, 0, days)}
 	}
 	for _, c := range []struct {
 		kind     holdings.TransferKind

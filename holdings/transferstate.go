@@ -147,7 +147,7 @@ func (t *Transfer) advance(step Step, by By, decision uint64, text string) error
 	if to := transitions[step].to; to != "" {
 		t.State = to
 	}
-	t.Steps = append(t.Steps, TransferStep{At: second(by.Time), What: step, Text: text, Actor: by.Actor, Decision: decision})
+	t.Steps = append(t.Steps, TransferStep{At: second(by.Time), What: step, Text: text, Actor: by.Who.String(), Decision: decision})
 	return nil
 }
 

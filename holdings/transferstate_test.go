@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 )
 
 // TestTransitions walks all states, steps and directions. The table is written again here, from docs/architecture.md: which steps may
@@ -43,7 +44,7 @@ func TestTransitions(t *testing.T) {
 	sides := map[Direction]Transfer{
 		Local: {From: "a", To: "b"}, Outgoing: {From: "a", Peer: "south", Elsewhere: "b"}, Incoming: {To: "b", Peer: "north", Elsewhere: "a"},
 	}
-	by := By{Actor: "tester", Time: time.Date(2026, 6, 1, 12, 0, 0, 5, time.UTC)}
+	by := By{Who: principal.Principal{Name: "tester"}, Time: time.Date(2026, 6, 1, 12, 0, 0, 5, time.UTC)}
 	for direction, states := range may {
 		for _, state := range []TransferState{"", Initiated, Accepted, Finalised, Cancelled} {
 			for _, step := range append(slices.Collect(maps.Keys(transitions)), "no such step") {

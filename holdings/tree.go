@@ -8,6 +8,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 )
 
@@ -116,11 +117,11 @@ func (l *Ledger) rooted(handle string) bool {
 }
 
 // Create writes a new ledger with these organisations, as ParseTree returned them, and the decision that founds it.
-func Create(w store.Writer, orgs []Organisation, actor string, now time.Time) error {
+func Create(w store.Writer, orgs []Organisation, who principal.Principal, now time.Time) error {
 	if _, err := newTree(orgs); err != nil {
 		return err
 	}
-	d := Decision{ID: 1, Actor: actor, Reason: "the ledger is founded", Time: now.UTC()}
+	d := By{Who: who, Reason: "the ledger is founded", Time: now}.decision(1)
 	orgs = slices.SortedFunc(slices.Values(orgs), func(a, b Organisation) int { return strings.Compare(a.Handle, b.Handle) })
 	for _, o := range orgs {
 		d.Changes = append(d.Changes, Change{What: Enrolled, Organisation: o.Handle})
@@ -137,7 +138,9 @@ func Note(w store.Writer, by By) error {
 	}
 	c.LastDecision++
 	p := puts{w: w}
-	appendDecision(&p, Decision{ID: c.LastDecision, Actor: by.Actor, Reason: by.Reason, Time: by.Time.UTC().Round(0), Changes: []Change{}}, nil)
+	d := by.decision(c.LastDecision)
+	d.Changes = []Change{}
+	appendDecision(&p, d, nil)
 	p.put(ledgerBucket, countersKey, c)
 	return p.err
 }

@@ -13,6 +13,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/internal/treetest"
 )
@@ -34,7 +35,7 @@ const (
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 func by(reason string) holdings.By {
-	return holdings.By{Actor: "tester", Reason: reason, Time: noon}
+	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: reason, Time: noon}
 }
 
 // registryFile is one of the real files, or the test is skipped.
@@ -70,7 +71,7 @@ func newHouse(t testing.TB, tree string) *house {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{TB: t, store: s}
-	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, "tester", noon) }); err != nil {
+	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, principal.Principal{Name: "tester"}, noon) }); err != nil {
 		t.Fatal(err)
 	}
 	h.ledger = h.reload()

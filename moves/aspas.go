@@ -30,7 +30,7 @@ func wantedASPAs(t *holdings.Transfer, b *roa.Book) []aspa.Intent {
 			if !aspa.Authorised(in, leg.Resources) || !in.Until.IsZero() && !now.Before(in.Until) {
 				continue
 			}
-			in.Holder, in.Transfer, in.Actor, in.Added = leg.To, t.ID, Actor, t.When(holdings.StepAccepted)
+			in.Holder, in.Transfer, in.Actor, in.Added = leg.To, t.ID, Self.String(), t.When(holdings.StepAccepted)
 			if in.Comment == "" {
 				in.Comment = carriedComment(t)
 			}

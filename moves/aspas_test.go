@@ -16,7 +16,7 @@ func (s *scene) aspa(line string) {
 	s.Helper()
 	f, err := aspa.ReadFile("test", strings.NewReader(line))
 	s.OK(err)
-	_, err = s.Engine().ChangeASPAs(s.By(), f, aspa.Options{Replace: true}, ca.Consent{})
+	_, err = s.Engine().ChangeASPAs(f, aspa.Options{By: s.By(), Replace: true}, ca.Consent{})
 	s.OK(err)
 	s.rest()
 }
@@ -37,7 +37,7 @@ func TestASPAGoesAlong(t *testing.T) {
 		s.until(func() bool { return s.state(id) == holdings.Accepted })
 		f, err := aspa.ReadFile("test", strings.NewReader("AS36001 => AS6453"))
 		s.OK(err)
-		if _, err := s.Engine().ChangeASPAs(s.By(), f, aspa.Options{}, ca.Consent{}); err == nil || !strings.Contains(err.Error(), "AS36001 is in transfer 1") {
+		if _, err := s.Engine().ChangeASPAs(f, aspa.Options{By: s.By()}, ca.Consent{}); err == nil || !strings.Contains(err.Error(), "AS36001 is in transfer 1") {
 			t.Fatal("its providers change while it moves:", err)
 		}
 		for i, holder := range []string{"nic.br", "iana", "afrinic", "afrinic/a"} {

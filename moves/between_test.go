@@ -19,6 +19,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/registrytest"
 	"cadastre/internal/relying"
 	"cadastre/moves"
@@ -571,7 +572,7 @@ func TestRoutesFollowTheSource(t *testing.T) {
 		p.until(func() bool { return p.b.at(ref) != nil })
 		p.a.Intend("41.0.64.0/18,AS36009\n")
 		_, b := p.a.Ledger()
-		_, err := p.a.Engine().RemoveIntents(holdings.By{Actor: "tester", Time: time.Now()}, b.Of("afrinic/x/shop"), ca.Consent{})
+		_, err := p.a.Engine().RemoveIntents(holdings.By{Who: principal.Principal{Name: "tester"}, Time: time.Now()}, b.Of("afrinic/x/shop"), ca.Consent{})
 		p.ok(err)
 		p.keep = nil
 		p.until(func() bool { return len(p.b.at(ref).Carried) == 4 && p.a.has("41.0.64.0/18,18,AS36009") })

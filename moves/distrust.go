@@ -125,7 +125,7 @@ func (m *Mover) setTrust(by holdings.By, name string, trust bool) error {
 		return nil
 	})
 	if err == nil {
-		m.log.Warn("an operator decided whether another installation is trusted", "name", name, "trusted", trust, "actor", by.Actor, "reason", by.Reason)
+		m.log.Warn("an operator decided whether another installation is trusted", "name", name, "trusted", trust, "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }

@@ -199,7 +199,7 @@ func (m *Mover) elsewhere(t *holdings.Transfer) bool {
 // beginBatch begins the transfers of some holders in one decision. If that is refused, it begins them one by one; a holder that is
 // refused is left out until the handoff is resumed.
 func (m *Mover) beginBatch(t *holdings.Transfer, holders []string) error {
-	by := holdings.By{Actor: Actor, Reason: fmt.Sprintf("handoff %d of %s to %s", t.ID, t.FromRegistry, t.ToRegistry), Time: time.Now()}
+	by := holdings.By{Who: Self, Reason: fmt.Sprintf("handoff %d of %s to %s", t.ID, t.FromRegistry, t.ToRegistry), Time: time.Now()}
 	begin := func(holders []string) error {
 		_, err := m.engine.Decide(ca.Consent{Unbraked: true}, ca.OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
 			names := naming{ledger: l, under: t.ToRegistry, taken: map[string]bool{}}

@@ -13,6 +13,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/registrytest"
 	"cadastre/internal/relying"
 	"cadastre/internal/store"
@@ -332,7 +333,9 @@ func deposit(s *scene, identity []byte) *moves.Snapshot {
 	defer func() { _ = st.Close() }()
 	tree, err := holdings.ParseTree([]byte(registrytest.Registries))
 	check(err)
-	_, err = st.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, tree, "tester", time.Now()) })
+	_, err = st.Update(store.Any, func(w store.Writer) error {
+		return holdings.Create(w, tree, principal.Principal{Name: "tester"}, time.Now())
+	})
 	check(err)
 	var l *holdings.Ledger
 	var b *roa.Book
@@ -366,7 +369,7 @@ func deposit(s *scene, identity []byte) *moves.Snapshot {
 	give("two", "41.1.2.0/24")
 	rows, err := roa.ParseCSV("x.csv", strings.NewReader("41.0.0.0/16,AS36001,20\n41.1.0.0/16,AS36002\n41.1.1.0/24,AS36003\n41.1.2.0/24,AS36004\n41.2.0.0/17,AS36005\n"))
 	check(err)
-	in, err := b.Add(l, rows, roa.Options{Actor: "tester", Time: time.Now()})
+	in, err := b.Add(l, rows, roa.Options{By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: time.Now()}})
 	check(err)
 	b.Apply(in)
 	return moves.SnapshotOf(l, b, map[string][]byte{"afrinic/x": identity}, "afrinic")

@@ -212,7 +212,7 @@ func (m *Mover) withdrawOffers(t *holdings.Transfer) error {
 		if !holds.Empty() || string(child.TrustAnchor) != string(identity) {
 			continue
 		}
-		if err := m.engine.Federation.RemoveChild(holdings.By{Actor: Actor, Reason: "the transfer was cancelled", Time: time.Now()}, leg.To); err != nil {
+		if err := m.engine.Federation.RemoveChild(holdings.By{Who: Self, Reason: "the transfer was cancelled", Time: time.Now()}, leg.To); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"cadastre/internal/due"
 	"cadastre/internal/fault"
 	"cadastre/internal/peer"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
@@ -52,8 +53,8 @@ type Mover struct {
 	refused  map[uint64]map[string]string // by handoff: holders whose transfers could not begin, and why
 }
 
-// Actor is the actor, in the log of decisions, of steps that the mover takes by itself.
-const Actor = "transfer"
+// Self is who takes, in the log of decisions, the steps that the mover takes by itself.
+var Self = principal.Part("transfer")
 
 const (
 	lookEvery  = time.Second      // while the next serial may make a step due
@@ -198,7 +199,7 @@ func (m *Mover) lookAtInitiated(ctx context.Context, t *holdings.Transfer, now t
 // has to certify what moves where there is one above the recipient, and the source has to prove that it holds what moves.
 func (m *Mover) missingToAccept(ctx context.Context, t *holdings.Transfer, now time.Time) (holdings.Waiting, error) {
 	err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
-		_, err := l.Accept(holdings.By{Actor: Actor, Time: now}, t.ID, "")
+		_, err := l.Accept(holdings.By{Who: Self, Time: now}, t.ID, "")
 		return err
 	})
 	switch {
@@ -371,7 +372,7 @@ func (m *Mover) take(ready *dueSteps) (taken, refused bool, err error) {
 		if len(step.ids) == 0 {
 			continue
 		}
-		by := holdings.By{Actor: Actor, Reason: step.reason, Time: now}
+		by := holdings.By{Who: Self, Reason: step.reason, Time: now}
 		did, err := m.each(step.ids, func(ids []uint64) error { return m.step(by, ids, step.resolve) })
 		if taken, refused = taken || did, refused || !did; err != nil {
 			return taken, refused, err

@@ -33,6 +33,6 @@ func (m *Mover) decide(resolve func(*holdings.Ledger) (*holdings.Outcome, error)
 
 // lapse cancels a transfer that has lapsed: nobody agreed to it, or answered an objection, in time.
 func (m *Mover) lapse(id uint64, why string) error {
-	by := holdings.By{Actor: Actor, Reason: why, Time: time.Now()}
+	by := holdings.By{Who: Self, Reason: why, Time: time.Now()}
 	return m.decide(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Cancel(by, id, why) })
 }

@@ -33,7 +33,7 @@ func (m *Mover) offer(t *holdings.Transfer) (string, error) {
 			m.noteWaiting(t, holdings.Waiting{For: needOffer, Of: leg.To, Resources: besides})
 			continue
 		}
-		if _, err := m.engine.Federation.OfferChild(holdings.By{Actor: Actor, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {
+		if _, err := m.engine.Federation.OfferChild(holdings.By{Who: Self, Reason: "its CA moves with it", Time: time.Now()}, leg.To, identity); err != nil {
 			return err.Error(), nil //nolint:nilerr // the transfer waits for it, and it is tried again
 		}
 	}

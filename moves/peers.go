@@ -284,7 +284,7 @@ func (m *Mover) AddPeer(by holdings.By, name string, introduction []byte) (strin
 		return introduced(&Peer{Name: name, Added: by.Time.UTC()}, i), nil
 	})
 	if err == nil {
-		m.log.Info("another installation is known", "name", name, "registries", i.Registries, "actor", by.Actor, "reason", by.Reason)
+		m.log.Info("another installation is known", "name", name, "registries", i.Registries, "actor", by.Who, "reason", by.Reason)
 	}
 	return name, err
 }
@@ -303,20 +303,21 @@ func (m *Mover) UpdatePeer(by holdings.By, name string, introduction []byte) err
 		return nil
 	})
 	if err == nil {
-		m.log.Info("another installation is known anew", "name", name, "registries", i.Registries, "actor", by.Actor, "reason", by.Reason)
+		m.log.Info("another installation is known anew", "name", name, "registries", i.Registries, "actor", by.Who, "reason", by.Reason)
 		m.recall(name)
 	}
 	return err
 }
 
 // ResetPeer forgets when an installation signed its newest messages. It is for one whose clock was ahead: its messages are taken again.
-func (m *Mover) ResetPeer(_ holdings.By, name string) error {
+func (m *Mover) ResetPeer(by holdings.By, name string) error {
 	err := m.changeKnown(name, func(p *Peer) error {
 		p.forget()
 		return nil
 	})
 	if err == nil {
 		m.recall(name)
+		m.log.Info("older messages of another installation are taken again", "name", name, "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }
@@ -343,7 +344,7 @@ func (m *Mover) RemovePeer(by holdings.By, name string) error {
 		return nil, err
 	})
 	if err == nil {
-		m.log.Info("another installation is not known any more", "name", name, "actor", by.Actor, "reason", by.Reason)
+		m.log.Info("another installation is not known any more", "name", name, "actor", by.Who, "reason", by.Reason)
 	}
 	return err
 }

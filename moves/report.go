@@ -9,6 +9,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/transferwire"
 	"cadastre/roa"
 )
@@ -227,7 +228,7 @@ func ledgerRoutes(routes []transferwire.Route) []holdings.Route {
 	return list
 }
 
-// elsewhere is the actor and reason of decisions that a peer's report led to.
+// elsewhere is who made, and why, decisions that a peer's report led to.
 func elsewhere(peer, reason string) holdings.By {
-	return holdings.By{Actor: peer, Reason: reason, Time: time.Now()}
+	return holdings.By{Who: principal.OfPeer(peer), Reason: reason, Time: time.Now()}
 }

@@ -22,7 +22,7 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 		want := wanted(l, t, b)
 		out := b.Bring(want)
 		out.ASPAs = b.ASPAs.Bring(wantedASPAs(t, b))
-		out.By = holdings.By{Actor: Actor, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
+		out.By = holdings.By{Who: Self, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
 		if t.Local() {
 			return nil, out, nil // the donor's intents are here, and cannot change while the transfer is under way
 		}
@@ -53,7 +53,7 @@ func wanted(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) []roa.Intent 
 	var list []roa.Intent
 	add := func(leg holdings.Leg, r holdings.Route, comment string) {
 		list = append(list, roa.Intent{
-			Holder: leg.To, Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin, Comment: comment, Actor: Actor, Added: accepted,
+			Holder: leg.To, Prefix: r.Prefix, MaxLength: r.MaxLength, Origin: r.Origin, Comment: comment, Actor: Self.String(), Added: accepted,
 			Until: r.Until, Transfer: t.ID,
 		})
 	}
@@ -109,7 +109,7 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 		return nil
 	}
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
-		out := &roa.Outcome{By: holdings.By{Actor: Actor, Reason: fmt.Sprintf("transfer %d is %s", t.ID, t.State), Time: time.Now()}}
+		out := &roa.Outcome{By: holdings.By{Who: Self, Reason: fmt.Sprintf("transfer %d is %s", t.ID, t.State), Time: time.Now()}}
 		out.ASPAs = settledASPAs(t, b)
 		staged := stagedOf(t)
 		for _, leg := range t.Legs {

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -13,14 +12,12 @@ import (
 
 // Options for Add.
 type Options struct {
-	File     string // where the rows are from, for errors; empty: typed
-	Holder   string // whose intents they become; empty: for each row, the lowest organisation that holds its whole prefix
-	OnlyHeld bool   // leave out what is not held, prefix or AS number, rather than refuse everything
-	AllowAS0 bool   // AS 0 is meant as an origin: nobody may announce the prefix (RFC 6483, section 4)
-	Actor    string
-	Reason   string
-	Time     time.Time
-	Replace  bool // in place of what the holder has for the same prefix and AS with another maxLength
+	holdings.By        // who decides, why and when
+	File        string // where the rows are from, for errors; empty: typed
+	Holder      string // whose intents they become; empty: for each row, the lowest organisation that holds its whole prefix
+	OnlyHeld    bool   // leave out what is not held, prefix or AS number, rather than refuse everything
+	AllowAS0    bool   // AS 0 is meant as an origin: nobody may announce the prefix (RFC 6483, section 4)
+	Replace     bool   // in place of what the holder has for the same prefix and AS with another maxLength
 	// Announced is what is announced in BGP now. With it Add finds announcements that a change turns invalid, and does not warn of prefixes
 	// that are announced.
 	Announced []Announcement
@@ -44,7 +41,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 		}
 		opt.Holder = org.Handle
 	}
-	out := &Outcome{By: holdings.By{Actor: opt.Actor, Reason: opt.Reason, Time: opt.Time}}
+	out := &Outcome{By: opt.By}
 	lines := fault.NewLines(opt.File)
 	var typed error // the first error of a row without a line
 	var taken []Row
@@ -62,7 +59,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 		case err != nil:
 			lines.Add(row.Line, err)
 		default:
-			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Actor, Added: opt.Time.UTC(), Until: row.Until}
+			in := Intent{Holder: holder, Prefix: row.Prefix, MaxLength: row.MaxLength, Origin: row.Origin, Comment: row.Comment, Actor: opt.Who.String(), Added: opt.Time.UTC(), Until: row.Until}
 			taken = append(taken, row)
 			has, there := b.roas.Find(in)
 			if there && in.Comment == "" {

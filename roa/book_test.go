@@ -9,8 +9,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -246,7 +248,7 @@ func TestBookAgreesWithItsStore(t *testing.T) {
 			var o *roa.Outcome
 			var err error
 			if rapid.Bool().Draw(t, "add") {
-				o, err = h.book.Add(h.ledger, []roa.Row{row, row}, roa.Options{Actor: "tester", Time: noon})
+				o, err = h.book.Add(h.ledger, []roa.Row{row, row}, roa.Options{By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: noon}})
 				plain[in.String()] = true
 			} else if o, err = h.book.Remove([]roa.Intent{in}); plain[in.String()] {
 				delete(plain, in.String())

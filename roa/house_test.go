@@ -10,6 +10,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -42,7 +43,7 @@ kind = "lir"
 
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
-var decided = holdings.By{Actor: "tester", Reason: "a test", Time: noon}
+var decided = holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: noon}
 
 // house is a ledger and a book with their store.
 type house struct {
@@ -63,7 +64,7 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, "tester", noon) }); err != nil {
+	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, principal.Principal{Name: "tester"}, noon) }); err != nil {
 		t.Fatal(err)
 	}
 	h := &house{TB: t, store: s}
@@ -149,7 +150,7 @@ func furnished(t testing.TB) *house {
 	return h
 }
 
-var fromFile = roa.Options{File: "rows.csv", Actor: "tester", Time: noon}
+var fromFile = roa.Options{File: "rows.csv", By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: noon}}
 
 // sharedFile is one of the real inputs, or the test is skipped.
 func sharedFile(t testing.TB, path ...string) *bytes.Reader {

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"testing"
 
+	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -17,7 +19,7 @@ func TestRealAnnouncements(t *testing.T) {
 	}
 	h := newHouse(t)
 	h.imports("delegated-afrinic-extended-20230324.gz")
-	opt := roa.Options{File: "afrinic-202606.csv.gz", Actor: "tester", Time: noon}
+	opt := roa.Options{File: "afrinic-202606.csv.gz", By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: noon}}
 	if _, err := h.book.Add(h.ledger, announced, opt); fault.KindOf(err) != fault.BadInput {
 		t.Fatalf("what no one holds was taken: %v", err)
 	}

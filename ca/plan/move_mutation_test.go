@@ -111,7 +111,7 @@ func covering(holder, prefix, asn string) func(*model, *deal) error {
 	return func(m *model, d *deal) error {
 		row, err := roa.ParseRow(prefix, asn)
 		d.taker.must(err)
-		d.taker.must(d.taker.want(d.taker.book.Add(d.taker.Ledger, []roa.Row{row}, roa.Options{Holder: holder, AllowAS0: true, Time: d.taker.now})))
+		d.taker.must(d.taker.want(d.taker.book.Add(d.taker.Ledger, []roa.Row{row}, roa.Options{Holder: holder, AllowAS0: true, By: holdings.By{Time: d.taker.now}})))
 		m.mutation.midway = nil
 		return nil
 	}

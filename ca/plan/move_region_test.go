@@ -11,6 +11,7 @@ import (
 	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/principal"
 	"cadastre/roa"
 )
 
@@ -138,7 +139,7 @@ func (r *region) intendSome(t *rapid.T) []roa.Intent {
 	p = below(t, p)
 	row := roa.Row{Prefix: p, MaxLength: min(26, p.Bits()+rapid.IntRange(0, 5).Draw(t, "more")), Origin: origin(t)}
 	row.MaxLength = max(row.MaxLength, p.Bits())
-	out, err := r.book.Add(r.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "chance", Time: r.now})
+	out, err := r.book.Add(r.Ledger, []roa.Row{row}, roa.Options{Holder: holder, By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: r.now}})
 	if r.want(out, err) != nil {
 		return nil
 	}

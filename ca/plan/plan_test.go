@@ -15,6 +15,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/payload"
+	"cadastre/internal/principal"
 	"cadastre/internal/treetest"
 	"cadastre/roa"
 )
@@ -39,7 +40,7 @@ func villageOf(t rapid.TB, tree string) *village {
 		t.Fatal(err)
 	}
 	stored := memory{}
-	if err := holdings.Create(stored, orgs, "tester", noon); err != nil {
+	if err := holdings.Create(stored, orgs, principal.Principal{Name: "tester"}, noon); err != nil {
 		t.Fatal(err)
 	}
 	ledger, err := holdings.Load(stored)
@@ -54,7 +55,7 @@ func villageOf(t rapid.TB, tree string) *village {
 }
 
 func (v *village) by() holdings.By {
-	return holdings.By{Actor: "tester", Reason: "a test", Time: v.now}
+	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: v.now}
 }
 
 // decide makes a decision, unless the ledger refuses it.
@@ -106,14 +107,14 @@ func (v *village) intend(holder, prefix, asn string) {
 	v.Helper()
 	row, err := roa.ParseRow(prefix, asn)
 	v.must(err)
-	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "tester", Time: v.now})))
+	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: v.now}})))
 }
 
 func (v *village) intendUpTo(holder, prefix string, maxLength int, asn string) {
 	v.Helper()
 	row, err := roa.ParseRow(prefix, asn, strconv.Itoa(maxLength))
 	v.must(err)
-	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "tester", Time: v.now})))
+	v.must(v.want(v.book.Add(v.Ledger, []roa.Row{row}, roa.Options{Holder: holder, By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: v.now}})))
 }
 
 func (v *village) plan() []Wave {
@@ -352,7 +353,7 @@ func (h *history) intends(t *rapid.T) {
 	s := h.some(t).Intersect(h.Holding(holder))
 	for _, p := range s.Prefixes() {
 		row := roa.Row{Prefix: p, Origin: uint32(37000 + rapid.IntRange(0, 2).Draw(t, "origin")), MaxLength: min(32, p.Bits()+rapid.IntRange(0, 2).Draw(t, "more"))}
-		_ = h.want(h.book.Add(h.Ledger, []roa.Row{row}, roa.Options{Holder: holder, Actor: "chance", Time: h.now}))
+		_ = h.want(h.book.Add(h.Ledger, []roa.Row{row}, roa.Options{Holder: holder, By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: h.now}}))
 	}
 }
 
@@ -368,7 +369,7 @@ func (h *history) names(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
 		f = &aspa.File{Remove: []aspa.Row{{VAP: aspa.VAP{Customer: held[0].First}}}}
 	}
-	r, err := h.book.ASPAs.Resolve(h.Ledger, f, aspa.Options{Replace: rapid.Bool().Draw(t, "replace"), Actor: "chance", Time: h.now})
+	r, err := h.book.ASPAs.Resolve(h.Ledger, f, aspa.Options{Replace: rapid.Bool().Draw(t, "replace"), By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: h.now}})
 	if err == nil { // it may be the holder's below, or not be there
 		h.must(h.want(&roa.Outcome{ASPAs: r.Change}, nil))
 	}

@@ -22,7 +22,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cadastre/ca"
-	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
 )
@@ -323,7 +322,7 @@ func (g *global) issueAnew(ctx context.Context, c *config, next string, keys, an
 		return nil, err
 	}
 	defer func() { _ = st.Close() }()
-	by := holdings.By{Actor: g.actor, Reason: g.reason, Time: time.Now()}
+	by := g.by()
 	if by.Reason == "" {
 		by.Reason = "the addresses were changed to " + c.RRDPBase + " and " + c.RsyncBase
 	}

@@ -37,7 +37,7 @@ func aspaImport(g *global) *cobra.Command {
 			if q.Files, err = readUploads(cmd, args); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.ASPAImport, *ca.Effect](cmd.Context(), g, "/aspas/import", q)
 			return g.finish(cmd, f, err)
 		},
@@ -63,7 +63,7 @@ func aspaAdd(g *global) *cobra.Command {
 			if q.Until, err = parseDate("--until", until); err != nil {
 				return err
 			}
-			q.ASPAs, q.By = aspasOf(args), g.by()
+			q.ASPAs, q.Why = aspasOf(args), g.why()
 			f, err := ask[api.ASPAChange, *ca.Effect](cmd.Context(), g, "/aspas/add", q)
 			return g.finish(cmd, f, err)
 		},
@@ -91,7 +91,7 @@ func aspaRemove(g *global) *cobra.Command {
 			if q.Files, err = readUploads(cmd, files); err != nil {
 				return err
 			}
-			q.ASPAs, q.By = aspasOf(args), g.by()
+			q.ASPAs, q.Why = aspasOf(args), g.why()
 			f, err := ask[api.ASPAChange, *ca.Effect](cmd.Context(), g, "/aspas/remove", q)
 			return g.finish(cmd, f, err)
 		},

@@ -33,7 +33,7 @@ func childrenAdd(g *global) *cobra.Command {
 			if q.Request, err = readExchanged(cmd, request); err != nil {
 				return err
 			}
-			q.By, q.Holder = g.by(), args[0]
+			q.Why, q.Holder = g.why(), args[0]
 			response, err := ask[api.ChildrenAdd, api.XML](cmd.Context(), g, "/children/add", q)
 			if err != nil {
 				return err
@@ -124,7 +124,7 @@ func childrenUpdate(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			response, err := ask[api.ChildrenUpdate, api.XML](cmd.Context(), g, "/children/update", api.ChildrenUpdate{By: g.by(), Update: update, Holder: args[0]})
+			response, err := ask[api.ChildrenUpdate, api.XML](cmd.Context(), g, "/children/update", api.ChildrenUpdate{Why: g.why(), Update: update, Holder: args[0]})
 			switch {
 			case err != nil:
 				return err
@@ -146,7 +146,7 @@ func childrenRemove(g *global) *cobra.Command {
 		Example: "  cadastre children remove acme --reason 'it runs no CA any more'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := ask[api.ChildrenRemove, api.Nothing](cmd.Context(), g, "/children/remove", api.ChildrenRemove{By: g.by(), Holder: args[0]}); err != nil {
+			if _, err := ask[api.ChildrenRemove, api.Nothing](cmd.Context(), g, "/children/remove", api.ChildrenRemove{Why: g.why(), Holder: args[0]}); err != nil {
 				return err
 			}
 			return g.say(cmd, "%s has no CA elsewhere any more", args[0])

@@ -112,14 +112,14 @@ func (d *demonstration) fill() error {
 		}
 		files = append(files, api.Upload{Name: name, Data: data})
 	}
-	if _, err := ask[api.HoldingsImport, *ca.Effect](ctx, d.global, "/holdings/import", api.HoldingsImport{By: d.by(), Files: files}); err != nil {
+	if _, err := ask[api.HoldingsImport, *ca.Effect](ctx, d.global, "/holdings/import", api.HoldingsImport{Why: d.why(), Files: files}); err != nil {
 		return err
 	}
 	block, err := inr.Parse("102.16.8.0/24, 2c0f:ea00:8::/48")
 	if err != nil {
 		return err
 	}
-	delegate := api.HoldingsDelegate{By: d.by(), From: "north/baobab", To: "corner-shop", Name: "Corner Shop", Resources: block, Status: holdings.Assigned, Ground: "contract 17"}
+	delegate := api.HoldingsDelegate{Why: d.why(), From: "north/baobab", To: "corner-shop", Name: "Corner Shop", Resources: block, Status: holdings.Assigned, Ground: "contract 17"}
 	if _, err := ask[api.HoldingsDelegate, *ca.Effect](ctx, d.global, "/holdings/delegate", delegate); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (d *demonstration) fill() error {
 	if err != nil {
 		return err
 	}
-	intents := api.ROAImport{By: d.by(), Files: []api.Upload{{Name: "roas.csv", Data: data}}}
+	intents := api.ROAImport{Why: d.why(), Files: []api.Upload{{Name: "roas.csv", Data: data}}}
 	_, err = ask[api.ROAImport, *ca.Effect](ctx, d.global, "/roas/import", intents)
 	return err
 }

@@ -95,7 +95,7 @@ func handoffPlan(g *global) *cobra.Command {
 			if q.Snapshot, err = d.snapshot(q.Registry); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			p, err := ask[api.HandoffStart, *moves.HandoffPlan](cmd.Context(), g, "/handoffs/plan", q)
 			if err != nil {
 				return err
@@ -120,7 +120,7 @@ func handoffStart(g *global) *cobra.Command {
 			if q.Snapshot, err = d.snapshot(q.Registry); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			s, err := ask[api.HandoffStart, *moves.HandoffStatus](cmd.Context(), g, "/handoffs/start", q)
 			if err != nil {
 				return err
@@ -142,7 +142,7 @@ func handoffSteer(g *global, verb, short string) *cobra.Command {
 		Example: "  cadastre handoff " + verb + "\n  cadastre handoff " + verb + " --registry afrinic -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q.By = g.by()
+			q.Why = g.why()
 			s, err := ask[api.HandoffSteer, *moves.HandoffStatus](cmd.Context(), g, "/handoffs/"+verb, q)
 			if err != nil {
 				return err

@@ -45,7 +45,7 @@ func holdingsImport(g *global) *cobra.Command {
 			if q.Files, err = readUploads(cmd, args); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.HoldingsImport, *ca.Effect](cmd.Context(), g, "/holdings/import", q)
 			return g.finish(cmd, f, err)
 		},
@@ -79,7 +79,7 @@ func holdingsDelegate(g *global) *cobra.Command {
 			if q.Status = holdings.Allocated; assigned {
 				q.Status = holdings.Assigned
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.HoldingsDelegate, *ca.Effect](cmd.Context(), g, "/holdings/delegate", q)
 			return g.finish(cmd, f, err)
 		},
@@ -122,7 +122,7 @@ func holdingsTake(g *global, verb, short string) *cobra.Command {
 			if q.Resources, err = inr.Parse(strings.Join(args, " ")); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.HoldingsTake, *ca.Effect](cmd.Context(), g, "/holdings/"+verb, q)
 			return g.finish(cmd, f, err)
 		},
@@ -143,7 +143,7 @@ func holdingsExpire(g *global) *cobra.Command {
 		Example: "  cadastre holdings expire --dry-run\n  cadastre holdings expire --holder acme --code 1a2b3c4d",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.HoldingsExpire, *ca.Effect](cmd.Context(), g, "/holdings/expire", q)
 			return g.finish(cmd, f, err)
 		},

@@ -39,7 +39,7 @@ func holdingsExchange(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q.By, q.Holder = g.by(), args[0]
+			q.Why, q.Holder = g.why(), args[0]
 			f, err := ask[api.HoldingsExchange, *ca.Effect](cmd.Context(), g, "/holdings/exchange", q)
 			return g.finish(cmd, f, err)
 		},

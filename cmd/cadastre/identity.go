@@ -58,7 +58,7 @@ func identityRenew(g *global) *cobra.Command {
 		Example: "  cadastre identity renew --reason 'the old one nears its end'\n  cadastre children response acme > parent_response.xml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := ask[api.IdentityRenew, []federation.IdentityStatus](cmd.Context(), g, "/identity/renew", api.IdentityRenew{By: g.by()})
+			list, err := ask[api.IdentityRenew, []federation.IdentityStatus](cmd.Context(), g, "/identity/renew", api.IdentityRenew{Why: g.why()})
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ func identityActivate(g *global) *cobra.Command {
 			if q.All == (len(args) > 0) {
 				return fault.New(fault.BadInput, "name the peers that know the new identity, or say --all, and not both")
 			}
-			q.By, q.Peers = g.by(), args
+			q.Why, q.Peers = g.why(), args
 			list, err := ask[api.IdentityActivate, []federation.IdentityStatus](cmd.Context(), g, "/identity/activate", q)
 			if err != nil {
 				return err

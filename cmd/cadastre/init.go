@@ -122,7 +122,7 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) error {
 		return err
 	}
 	return g.make(c, o, func(st store.Store, keys, anchor []byte) error {
-		return ca.Init(st, g.data, c.policy, tree, keys, anchor, g.actor)
+		return ca.Init(st, g.data, c.policy, tree, keys, anchor, g.who)
 	}, func(h *house, keys, anchor []byte) error { return h.firstIssue(cmd.Context(), keys, anchor) })
 }
 

@@ -38,7 +38,7 @@ func keysRoll(g *global) *cobra.Command {
 		Example: "  cadastre keys roll acme\n  cadastre keys roll acme --soak 1h --reason 'yearly'\n  cadastre keys roll acme --abandon",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := api.KeysRoll{By: g.by(), Holder: args[0], Soak: soak.String(), Abandon: abandon}
+			q := api.KeysRoll{Why: g.why(), Holder: args[0], Soak: soak.String(), Abandon: abandon}
 			rolled, err := ask[api.KeysRoll, api.KeysRolled](cmd.Context(), g, "/keys/roll", q)
 			if err != nil {
 				return err
@@ -65,7 +65,7 @@ func keysActivate(g *global) *cobra.Command {
 		Example: "  cadastre keys activate acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := api.KeysActivate{By: g.by(), Holder: args[0]}
+			q := api.KeysActivate{Why: g.why(), Holder: args[0]}
 			if _, err := ask[api.KeysActivate, api.Nothing](cmd.Context(), g, "/keys/activate", q); err != nil {
 				return err
 			}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"os/user"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cadastre/internal/fault"
+	"cadastre/internal/principal"
 	"cadastre/internal/printable"
 	"cadastre/internal/relying/sandbox"
 )
@@ -28,6 +28,8 @@ type global struct {
 	output string // -o
 	actor  string // --actor
 	reason string // --reason
+
+	who principal.Principal // the account that runs the command, and for whom
 }
 
 func main() {
@@ -114,13 +116,15 @@ func newRoot(g *global) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&g.data, "data", defaultData(), "data directory (or CADASTRE_DATA)")
 	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "how to print: text or json")
-	root.PersistentFlags().StringVar(&g.actor, "actor", defaultActor(), "who decides, for the log of decisions")
+	root.PersistentFlags().StringVar(&g.actor, "actor", "", "on whose behalf you decide; the log of decisions names your account and them")
 	root.PersistentFlags().StringVar(&g.reason, "reason", "", "why, for the log of decisions")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if g.output != "text" && g.output != "json" {
 			return fault.New(fault.BadInput, "%q is no output; use -o text or -o json", g.output)
 		}
-		return nil
+		var err error
+		g.who, err = principal.Operator(principal.Account(os.Geteuid()), principal.Command).ActingFor(g.actor)
+		return err
 	}
 	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newASPA(g), newChildren(g), newParents(g), newPublishers(g), newRepository(g), newRegistries(g), newKeys(g), newIdentity(g), newAddress(g), newPassphrase(g), newPolicy(g), newTransfer(g), newHandoff(g), newEscrow(g), newVRPs(g), newASPAs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDoctor(g), newDemo(g))
 	return root
@@ -190,11 +194,4 @@ func defaultData() string {
 		return dir
 	}
 	return "cadastre-data"
-}
-
-func defaultActor() string {
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return "operator"
 }

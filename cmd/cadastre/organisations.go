@@ -23,7 +23,7 @@ func newOrganisations(g *global) *cobra.Command {
 		Example: "  cadastre organisations add acme --parent afrinic/f36b9f4b --kind enduser --name 'Acme Ltd'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.By, q.Organisation.Handle, q.Organisation.Kind = g.by(), args[0], holdings.Kind(kind)
+			q.Why, q.Organisation.Handle, q.Organisation.Kind = g.why(), args[0], holdings.Kind(kind)
 			f, err := ask[api.Enrol, *ca.Effect](cmd.Context(), g, "/organisations/enrol", q)
 			return g.finish(cmd, f, err)
 		},
@@ -78,7 +78,7 @@ func organisationsRemove(g *global) *cobra.Command {
 		Example: "  cadastre organisations remove acme --reason 'it was wound up'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := ask[api.OrganisationsRemove, *ca.Effect](cmd.Context(), g, "/organisations/remove", api.OrganisationsRemove{By: g.by(), Handle: args[0]})
+			f, err := ask[api.OrganisationsRemove, *ca.Effect](cmd.Context(), g, "/organisations/remove", api.OrganisationsRemove{Why: g.why(), Handle: args[0]})
 			return g.finish(cmd, f, err)
 		},
 	}

@@ -52,7 +52,7 @@ func parentsResponse(g *global, verb, short, done string) *cobra.Command {
 			if q.Response, err = readExchanged(cmd, response); err != nil {
 				return err
 			}
-			q.By, q.Holder, q.Name = g.by(), args[0], args[1]
+			q.Why, q.Holder, q.Name = g.why(), args[0], args[1]
 			if _, err := ask[api.ParentsAdd, api.Nothing](cmd.Context(), g, "/parents/"+verb, q); err != nil {
 				return err
 			}
@@ -129,7 +129,7 @@ func parentsRemove(g *global) *cobra.Command {
 		Example: "  cadastre parents remove acme apnic --reason 'the resources were returned'",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := api.ParentsRemove{By: g.by(), Holder: args[0], Name: args[1]}
+			q := api.ParentsRemove{Why: g.why(), Holder: args[0], Name: args[1]}
 			if _, err := ask[api.ParentsRemove, api.Nothing](cmd.Context(), g, "/parents/remove", q); err != nil {
 				return err
 			}

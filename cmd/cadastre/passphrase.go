@@ -42,7 +42,7 @@ func passphraseChange(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			done, err := ask[api.PassphraseChange, ca.PassphraseChange](cmd.Context(), g, "/passphrase/change", api.PassphraseChange{By: g.by(), Old: old, New: next, AnchorOnly: anchorOnly})
+			done, err := ask[api.PassphraseChange, ca.PassphraseChange](cmd.Context(), g, "/passphrase/change", api.PassphraseChange{Why: g.why(), Old: old, New: next, AnchorOnly: anchorOnly})
 			if err != nil {
 				return err
 			}

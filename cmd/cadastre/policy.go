@@ -119,7 +119,7 @@ func policySet(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			effect, err := ask[api.PolicySet, *ca.Effect](cmd.Context(), g, "/policy/set", api.PolicySet{By: g.by(), Policy: p})
+			effect, err := ask[api.PolicySet, *ca.Effect](cmd.Context(), g, "/policy/set", api.PolicySet{Why: g.why(), Policy: p})
 			if err != nil {
 				return err
 			}

@@ -67,7 +67,7 @@ func registriesAdd(g *global) *cobra.Command {
 			if q.Introduction, err = readExchanged(cmd, introduction); err != nil {
 				return err
 			}
-			if q.By = g.by(); len(args) > 0 {
+			if q.Why = g.why(); len(args) > 0 {
 				q.Name = args[0]
 			}
 			added, err := ask[api.RegistriesAdd, *moves.PeerStatus](cmd.Context(), g, "/registries/add", q)
@@ -142,7 +142,7 @@ func registriesUpdate(g *global) *cobra.Command {
 		Example: "  cadastre registries update ripe --introduction theirs.xml\n  cadastre registries update ripe --reset-replay",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if q.By, q.Name = g.by(), args[0]; !q.ResetReplay {
+			if q.Why, q.Name = g.why(), args[0]; !q.ResetReplay {
 				if q.Introduction, err = readExchanged(cmd, introduction); err != nil {
 					return err
 				}
@@ -171,7 +171,7 @@ func registriesRemove(g *global) *cobra.Command {
 		Example: "  cadastre registries remove ripe --reason 'it has a new house'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := ask[api.RegistriesRemove, api.Nothing](cmd.Context(), g, "/registries/remove", api.RegistriesRemove{By: g.by(), Name: args[0]}); err != nil {
+			if _, err := ask[api.RegistriesRemove, api.Nothing](cmd.Context(), g, "/registries/remove", api.RegistriesRemove{Why: g.why(), Name: args[0]}); err != nil {
 				return err
 			}
 			return g.say(cmd, "%s is not known any more", args[0])

@@ -23,7 +23,7 @@ func registriesDistrust(g *global) *cobra.Command {
 		Example: "  cadastre registries distrust ripe --dry-run\n  cadastre registries distrust ripe --reason 'it transfers what it does not hold'\n  cadastre registries distrust ripe --code 1a2b3c4d",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.By, q.Name = g.by(), args[0]
+			q.Why, q.Name = g.why(), args[0]
 			d, err := ask[api.RegistriesDistrust, *moves.Distrusted](cmd.Context(), g, "/registries/distrust", q)
 			if d == nil || err != nil && fault.KindOf(err) != fault.Refused {
 				return err
@@ -57,7 +57,7 @@ func registriesTrust(g *global) *cobra.Command {
 		Example: "  cadastre registries trust ripe --reason 'it was broken into, and is clean again'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := ask[api.RegistriesTrust, api.Nothing](cmd.Context(), g, "/registries/trust", api.RegistriesTrust{By: g.by(), Name: args[0]}); err != nil {
+			if _, err := ask[api.RegistriesTrust, api.Nothing](cmd.Context(), g, "/registries/trust", api.RegistriesTrust{Why: g.why(), Name: args[0]}); err != nil {
 				return err
 			}
 			return g.say(cmd, "%s is trusted: what it says is taken again", args[0])

@@ -48,7 +48,7 @@ func repositoryConfigure(g *global) *cobra.Command {
 			if q.Response, err = readExchanged(cmd, response); err != nil {
 				return err
 			}
-			q.By, q.Holder = g.by(), args[0]
+			q.Why, q.Holder = g.why(), args[0]
 			if _, err := ask[api.RepositoryConfigure, api.Nothing](cmd.Context(), g, "/repository/configure", q); err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ func repositoryLocal(g *global) *cobra.Command {
 		Example: "  cadastre repository local acme",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := api.RepositoryLocal{By: g.by(), Holder: args[0]}
+			q := api.RepositoryLocal{Why: g.why(), Holder: args[0]}
 			if _, err := ask[api.RepositoryLocal, api.Nothing](cmd.Context(), g, "/repository/local", q); err != nil {
 				return err
 			}

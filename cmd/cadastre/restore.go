@@ -15,7 +15,6 @@ import (
 
 	"cadastre/ca"
 	"cadastre/escrow"
-	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
 	"cadastre/internal/term"
@@ -103,7 +102,7 @@ func (g *global) restore(cmd *cobra.Command, from string, o *restoreOptions) (*r
 	if err != nil {
 		return nil, err
 	}
-	by := holdings.By{Actor: g.actor, Reason: g.reason, Time: time.Now()}
+	by := g.by()
 	if by.Reason == "" {
 		by.Reason = state.Why()
 	}

@@ -39,7 +39,7 @@ func roaImport(g *global) *cobra.Command {
 			if q.Announced, err = readUploads(cmd, announced); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.ROAImport, *ca.Effect](cmd.Context(), g, "/roas/import", q)
 			return g.finish(cmd, f, err)
 		},
@@ -81,7 +81,7 @@ func roaChange(g *global, verb, short string) *cobra.Command {
 			if q.Until, err = parseDate("--until", until); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.ROAChange, *ca.Effect](cmd.Context(), g, "/roas/"+verb, q)
 			return g.finish(cmd, f, err)
 		},

@@ -56,6 +56,8 @@ func runScripts(t *testing.T, folder string, daemon bool) {
 			switch name {
 			case "root":
 				return os.Geteuid() == 0, nil
+			case "daemon":
+				return daemon, nil
 			case "mount":
 				return mayMount(), nil
 			}

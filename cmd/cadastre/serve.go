@@ -395,7 +395,7 @@ func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, room *ap
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fault.Wrap(err, "couldn't close the socket %s to others", path)
 	}
-	serveOperators(ctx, group, listener, api.New(h.engine, h.mover, h.dir, room), log)
+	serveOperators(ctx, group, listener, api.AtSocket(api.New(h.engine, h.mover, h.dir, room), log))
 	return nil
 }
 
@@ -408,11 +408,7 @@ func listenFault(key, address string, err error) error {
 
 // serveOperators serves who may open the socket until ctx ends, and then lets requests that are under way finish. What
 // strangers reach is served by package front.
-func serveOperators(ctx context.Context, group *errgroup.Group, listener net.Listener, handler http.Handler, log *slog.Logger) {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+func serveOperators(ctx context.Context, group *errgroup.Group, listener net.Listener, server *http.Server) {
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

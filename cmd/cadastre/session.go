@@ -19,6 +19,7 @@ import (
 
 	"cadastre/api"
 	"cadastre/ca"
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/printable"
 	"cadastre/internal/store"
@@ -70,7 +71,7 @@ func (g *global) client(prepare func(*house) error) (*api.Client, func(), error)
 			transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "unix", g.socketPath())
 			}}
-			return &api.Client{HTTP: &http.Client{Transport: transport}}, transport.CloseIdleConnections, nil
+			return &api.Client{HTTP: &http.Client{Transport: transport}, For: g.actor}, transport.CloseIdleConnections, nil
 		}
 		h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		if err == nil && prepare != nil {
@@ -80,7 +81,8 @@ func (g *global) client(prepare func(*house) error) (*api.Client, func(), error)
 			}
 		}
 		if err == nil {
-			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(api.New(h.engine, h.mover, h.dir, api.NewRoom(0)))}}, h.close, nil
+			handler := api.New(h.engine, h.mover, h.dir, api.NewRoom(0))
+			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(handler, g.who)}, For: g.actor}, h.close, nil
 		}
 		if fault.KindOf(err) != fault.Busy || time.Now().After(deadline) {
 			return nil, nil, err
@@ -92,7 +94,13 @@ func (g *global) client(prepare func(*house) error) (*api.Client, func(), error)
 // directory waits for its lock, so that trying again needs no pause.
 const startingFor = 10 * time.Second
 
-func (g *global) by() api.By { return api.By{Actor: g.actor, Reason: g.reason} }
+// why is why a request is made.
+func (g *global) why() api.Why { return api.Why{Reason: g.reason} }
+
+// by is who decides what a command does to the data directory by itself.
+func (g *global) by() holdings.By {
+	return holdings.By{Who: g.who, Reason: g.reason, Time: time.Now()}
+}
 
 // ask sends one request to wherever the data directory is held.
 func ask[Request, Answer any](ctx context.Context, g *global, path string, request Request) (Answer, error) {

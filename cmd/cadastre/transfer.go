@@ -64,7 +64,7 @@ func (f *transferFlags) begin(cmd *cobra.Command, g *global) (err error) {
 	if f.q.Routes, err = readRoutes(f.routes, f.file); err != nil {
 		return err
 	}
-	f.q.By = g.by()
+	f.q.Why = g.why()
 	begun, err := ask[api.TransferInitiate, *moves.Begun](cmd.Context(), g, "/transfers/initiate", f.q)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func transferForce(g *global) *cobra.Command {
 			if q.ID, err = transferID(args[0]); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			f, err := ask[api.TransferForce, *moves.Forced](cmd.Context(), g, "/transfers/force", q)
 			if err != nil {
 				return err
@@ -55,7 +55,7 @@ func transferAbandon(g *global) *cobra.Command {
 			if q.ID, err = transferID(args[0]); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			s, err := ask[api.TransferAbandon, *moves.Status](cmd.Context(), g, "/transfers/abandon", q)
 			if err != nil {
 				return err

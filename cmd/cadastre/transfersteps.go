@@ -25,7 +25,7 @@ func transferStep(g *global, verb, short, said string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			status, err := ask[api.TransferStep, *moves.Status](cmd.Context(), g, "/transfers/"+verb, api.TransferStep{By: g.by(), ID: id})
+			status, err := ask[api.TransferStep, *moves.Status](cmd.Context(), g, "/transfers/"+verb, api.TransferStep{Why: g.why(), ID: id})
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func transferApprove(g *global) *cobra.Command {
 			if q.Routes, err = readRoutes(routes, file); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			status, err := ask[api.TransferApprove, *moves.Status](cmd.Context(), g, "/transfers/approve", q)
 			if err != nil {
 				return err
@@ -83,7 +83,7 @@ func transferObject(g *global) *cobra.Command {
 			if q.ID, err = transferID(args[0]); err != nil {
 				return err
 			}
-			q.By = g.by()
+			q.Why = g.why()
 			status, err := ask[api.TransferObject, *moves.Status](cmd.Context(), g, "/transfers/object", q)
 			if err != nil {
 				return err

@@ -31,7 +31,7 @@ const (
 	Clock                   // the clock cannot be believed
 	Invalid                 // a repository or an object does not validate
 	Unreachable             // a peer or repository cannot be reached
-	Forbidden               // a registry's policy, or an operator's word, does not allow it; no code lets it pass
+	Forbidden               // a registry's policy, an operator's word, or the rights of who asks do not allow it; no code lets it pass
 )
 
 // row is what one kind becomes at each border.
@@ -59,7 +59,7 @@ var table = map[Kind]row{
 	Clock:       {"clock", 12, http.StatusServiceUnavailable, 2001, "other_error", "the clock cannot be believed"},
 	Invalid:     {"invalid", 13, http.StatusUnprocessableEntity, 1203, "consistency_problem", "a repository or an object does not validate"},
 	Unreachable: {"unreachable", 14, http.StatusBadGateway, 2001, "other_error", "a peer or a repository cannot be reached"},
-	Forbidden:   {"forbidden", 15, http.StatusForbidden, 1104, "permission_failure", "a registry's policy does not allow it"},
+	Forbidden:   {"forbidden", 15, http.StatusForbidden, 1104, "permission_failure", "a registry's policy, or your rights, do not allow it"},
 }
 
 // String is the kind's name as it stands in JSON and in metrics.

@@ -12,6 +12,7 @@ import (
 	"cadastre/internal/envelopetest"
 	"cadastre/internal/object"
 	"cadastre/internal/peer"
+	"cadastre/internal/principal"
 	"cadastre/internal/relyingtest"
 	"cadastre/internal/setup"
 	"cadastre/internal/updown"
@@ -43,7 +44,7 @@ func (r *Registry) Intend(csv string) {
 	r.Helper()
 	rows, err := roa.ParseCSV("announcements.csv", strings.NewReader(csv))
 	r.OK(err)
-	r.decided(r.engine.AddIntents(rows, roa.Options{File: "announcements.csv", Actor: "tester", Time: time.Now()}, ca.Consent{}))
+	r.decided(r.engine.AddIntents(rows, roa.Options{File: "announcements.csv", By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: time.Now()}}, ca.Consent{}))
 }
 
 // Delegate gives an organisation a delegated CA that never sends a message, and returns its identity.

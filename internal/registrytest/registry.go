@@ -25,6 +25,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/relying"
 	"cadastre/internal/relying/sandbox"
 	"cadastre/internal/relyingtest"
@@ -130,7 +131,7 @@ func seed(t testing.TB, tree string, policy ca.Policy) (dir string) {
 	defer func() { _ = st.Close() }()
 	orgs, err := holdings.ParseTree([]byte(tree))
 	ok(t, err)
-	ok(t, ca.Init(st, dir, policy, orgs, passphrase, anchorPassphrase, "tester"))
+	ok(t, ca.Init(st, dir, policy, orgs, passphrase, anchorPassphrase, principal.Principal{Name: "tester"}))
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -202,7 +203,7 @@ func (r *Registry) Dir() string { return r.dir }
 
 // By is the actor of decisions in tests.
 func (r *Registry) By() holdings.By {
-	return holdings.By{Actor: "tester", Reason: "a test", Time: time.Now()}
+	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: time.Now()}
 }
 
 // Set reads resources.

@@ -18,6 +18,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
 )
@@ -46,7 +47,7 @@ func (b *bench) inProcess(name string, algorithm object.Algorithm, full bool) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := ca.Init(st, dir, policy, organisations, []byte("of the benches"), []byte("of the benches"), "bench"); err != nil {
+	if err := ca.Init(st, dir, policy, organisations, []byte("of the benches"), []byte("of the benches"), principal.Principal{Name: "bench"}); err != nil {
 		return nil, nil, err
 	}
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
@@ -66,7 +67,7 @@ func (b *bench) fill(e *ca.Engine) error {
 	if err != nil {
 		return err
 	}
-	by := holdings.By{Actor: "bench", Reason: "bench", Time: time.Now()}
+	by := holdings.By{Who: principal.Principal{Name: "bench"}, Reason: "bench", Time: time.Now()}
 	if _, err := e.Import(by, []*holdings.File{file}, holdings.ImportOptions{}, ca.Consent{}); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (b *bench) fill(e *ca.Engine) error {
 		return err
 	}
 	rows = rows[:min(b.rows, len(rows))]
-	_, err = e.AddIntents(rows, roa.Options{OnlyHeld: true, Actor: "bench", Time: time.Now()}, ca.Consent{})
+	_, err = e.AddIntents(rows, roa.Options{OnlyHeld: true, By: holdings.By{Who: principal.Principal{Name: "bench"}, Time: time.Now()}}, ca.Consent{})
 	return err
 }
 

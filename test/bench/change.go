@@ -18,6 +18,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
 	"cadastre/rrdp"
@@ -124,7 +125,7 @@ func addOne(ctx context.Context, d *daemon, client *api.Client, i int) (time.Dur
 	}
 	words := []string{fmt.Sprintf("41.%d.%d.0/24", 16+i/100, i%100), "AS36994"}
 	start := time.Now()
-	if _, err := api.Call[api.ROAChange, *ca.Effect](ctx, client, "/roas/add", api.ROAChange{By: api.By{Actor: "bench"}, Intents: [][]string{words}}); err != nil {
+	if _, err := api.Call[api.ROAChange, *ca.Effect](ctx, client, "/roas/add", api.ROAChange{Intents: [][]string{words}}); err != nil {
 		return 0, err
 	}
 	for {
@@ -247,7 +248,7 @@ func writtenSoFar() int64 {
 
 // prepareOneHolder makes one holder with a certificate below AFRINIC.
 func prepareOneHolder(ctx context.Context, e *ca.Engine) error {
-	by := holdings.By{Actor: "bench", Reason: "bench", Time: time.Now()}
+	by := holdings.By{Who: principal.Principal{Name: "bench"}, Reason: "bench", Time: time.Now()}
 	block, err := inr.Parse("41.0.0.0/8")
 	if err != nil {
 		return err
@@ -269,7 +270,7 @@ func addIntent(ctx context.Context, e *ca.Engine, i int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.AddIntents([]roa.Row{row}, roa.Options{Actor: "bench", Time: time.Now()}, ca.Consent{}); err != nil {
+	if _, err := e.AddIntents([]roa.Row{row}, roa.Options{By: holdings.By{Who: principal.Principal{Name: "bench"}, Time: time.Now()}}, ca.Consent{}); err != nil {
 		return err
 	}
 	return e.Settle(ctx)

@@ -26,6 +26,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
+	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/moves"
 	"cadastre/roa"
@@ -60,7 +61,7 @@ func (b *bench) newScene(ctx context.Context, name string, algorithm object.Algo
 	if err != nil {
 		return nil, err
 	}
-	if err := ca.Init(st, dir, policy, organisations, []byte("of the benches"), []byte("of the benches"), "bench"); err != nil {
+	if err := ca.Init(st, dir, policy, organisations, []byte("of the benches"), []byte("of the benches"), principal.Principal{Name: "bench"}); err != nil {
 		return nil, err
 	}
 	e, err := ca.Open(st, dir, policy, slog.New(slog.DiscardHandler))
@@ -84,7 +85,7 @@ func block(i int) netip.Prefix {
 }
 
 func (s *scene) fill(holders int) error {
-	by := holdings.By{Actor: "bench", Reason: "bench", Time: time.Now()}
+	by := holdings.By{Who: principal.Principal{Name: "bench"}, Reason: "bench", Time: time.Now()}
 	give := func(to string, what netip.Prefix) error {
 		_, err := s.engine.Delegate(by, holdings.Delegation{To: to, Resources: inr.OfPrefix(what), Status: holdings.Allocated, Ground: "bench"}, ca.Consent{Unbraked: true})
 		return err
@@ -107,7 +108,7 @@ func (s *scene) fill(holders int) error {
 			rows = append(rows, row)
 		}
 	}
-	_, err := s.engine.AddIntents(rows, roa.Options{Actor: "bench", Time: time.Now()}, ca.Consent{Unbraked: true})
+	_, err := s.engine.AddIntents(rows, roa.Options{By: holdings.By{Who: principal.Principal{Name: "bench"}, Time: time.Now()}}, ca.Consent{Unbraked: true})
 	return err
 }
 
@@ -186,7 +187,7 @@ func (b *bench) handoff(ctx context.Context) error {
 	}
 	runtime.GC()
 	cpu, start := cpuTime(), time.Now()
-	if _, err := s.mover.StartHandoff(holdings.By{Actor: "bench", Reason: "bench", Time: time.Now()}, q); err != nil {
+	if _, err := s.mover.StartHandoff(holdings.By{Who: principal.Principal{Name: "bench"}, Reason: "bench", Time: time.Now()}, q); err != nil {
 		return err
 	}
 	if err := s.rest(ctx); err != nil {
@@ -357,7 +358,7 @@ func (s *scene) oneROA(ctx context.Context, holder, prefix string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: holder, Actor: "bench", Time: time.Now()}, ca.Consent{Unbraked: true}); err != nil {
+	if _, err := s.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: holder, By: holdings.By{Who: principal.Principal{Name: "bench"}, Time: time.Now()}}, ca.Consent{Unbraked: true}); err != nil {
 		return err
 	}
 	return s.engine.Settle(ctx)
@@ -370,7 +371,7 @@ func (s *scene) oneTransfer(ctx context.Context, i, holders int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.mover.Initiate(holdings.By{Actor: "bench", Reason: "bench", Time: time.Now()}, moves.Request{
+	if _, err := s.mover.Initiate(holdings.By{Who: principal.Principal{Name: "bench"}, Reason: "bench", Time: time.Now()}, moves.Request{
 		Kind: holdings.Market, From: fmt.Sprintf("afrinic/h%05d", from), To: fmt.Sprintf("afrinic/h%05d", to), Resources: inr.OfPrefix(piece), Routes: []roa.Row{row},
 	}, ca.Consent{}); err != nil {
 		return err
