@@ -27,9 +27,9 @@ type check struct {
 func newDoctor(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check the data directory: store, log of decisions, published files, high-water mark, disk",
-		Long: "Reads all records of the store with their checksums, replays the log of decisions, holds what would be served against what was\n" +
-			"announced, and looks at the high-water mark and the free disk. It opens the directory as a start does, so no daemon may run,\n" +
+		Short: "Check the data directory: store, log of decisions, keys, published files, high-water mark, disk",
+		Long: "Reads all records of the store with their checksums, replays the log of decisions, looks whether each authority has its key, holds\n" +
+			"what would be served against what was announced, and looks at the high-water mark and the free disk. It opens the directory as a start does, so no daemon may run,\n" +
 			"and damaged files of a repository that can be restored are restored. It signs nothing.\n\n" +
 			"Each problem says what to do. The exit status is that of the first.",
 		Example: "  cadastre doctor\n  cadastre doctor -o json",
@@ -88,6 +88,8 @@ func (g *global) examine() []check {
 	}
 	defer h.close()
 	add("ledger", fmt.Sprintf("%d decisions, and all records are theirs", h.engine.LastDecision()), nil)
+	n, err := h.engine.CheckKeys()
+	add("keys", fmt.Sprintf("there is one for each of %d authorities; none was opened", n), err)
 	repositories := h.engine.Repositories()
 	for _, name := range slices.Sorted(maps.Keys(repositories)) {
 		_, serial, _ := repositories[name].Published()

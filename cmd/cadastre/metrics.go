@@ -93,6 +93,7 @@ type houseCollector struct {
 
 	firstExpiry, anchorNeeded, authorities, vrps, aspas, poolReady, poolSize, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
 	waits                                                                                                                                        *prometheus.Desc
+	keysUsable, keysRetired                                                                                                                      *prometheus.Desc
 	peers                                                                                                                                        peerDescs
 	transfers                                                                                                                                    transferDescs
 }
@@ -110,6 +111,8 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 		aspas:        desc("aspas", "Validated ASPA payloads that are issued."),
 		poolReady:    desc("key_pool_ready", "One-time keys that are ready."),
 		poolSize:     desc("key_pool_capacity", "One-time keys that a full pool has."),
+		keysUsable:   desc("keys_usable", "1 while what the long-lived keys are with can be used; 0 otherwise, and nothing can be signed."),
+		keysRetired:  desc("keys_retired", "Long-lived keys that nothing uses any more and that are still to be destroyed."),
 		frozen:       desc("frozen", "1 while nothing is signed because something is wrong."),
 		disputes:     desc("import_lines_disputed", "Lines of registries' last files that are left out because another registry's holders have that."),
 		waiting:      desc("organisations_waiting", "Organisations that are to be planned or signed for, those in work included."),
@@ -145,6 +148,8 @@ func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.aspas, float64(counts[aspa.Kind]))
 	gauge(c.poolReady, float64(status.PoolReady))
 	gauge(c.poolSize, float64(status.PoolSize))
+	gauge(c.keysUsable, float64(count(status.Keys.Problem == "")))
+	gauge(c.keysRetired, float64(status.Keys.Retired))
 	gauge(c.disputes, float64(status.Disputes))
 	gauge(c.waiting, float64(status.Waiting))
 	gauge(c.frozen, float64(count(status.Frozen != "")))

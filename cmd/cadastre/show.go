@@ -115,6 +115,14 @@ func printStatus(w io.Writer, s *ca.Status) {
 	if s.PoolSize > 0 {
 		fmt.Fprintf(w, "key pool     %d of %d\n", s.PoolReady, s.PoolSize)
 	}
+	if k := s.Keys; k.Problem != "" {
+		fmt.Fprintf(w, "keys         the %s that they are with cannot be used: %s\n", k.Keeper, k.Problem)
+	} else if k.Keeper != "" {
+		fmt.Fprintf(w, "keys         with a %s; a backup of the data directory has %s\n", k.Keeper, inBackup(k.Portable))
+	}
+	if n := s.Keys.Retired; n > 0 {
+		fmt.Fprintf(w, "retired keys %d that nothing uses any more, destroyed within ten minutes if they can be\n", n)
+	}
 	if t := s.Transfers; t.Open > 0 {
 		fmt.Fprintf(w, "transfers    %d open, %d disputed, %d held; one took its last step at %s\n", t.Open, t.Disputed, t.Held, when(t.Oldest))
 	}
@@ -125,6 +133,13 @@ func printStatus(w io.Writer, s *ca.Status) {
 			fmt.Fprintf(w, "quarantined  %s: %s\n", name, r.Quarantined)
 		}
 	}
+}
+
+func inBackup(portable bool) string {
+	if portable {
+		return "them, sealed"
+	}
+	return "none of them"
 }
 
 func newDecisions(g *global) *cobra.Command {

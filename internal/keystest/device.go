@@ -19,20 +19,22 @@ import (
 )
 
 // Device is a keeper that no key leaves, as a hardware security module is one: what is stored of a key is its name. It counts what is asked
-// of it. The zero Device is ready; its passphrase is that which the first Found set.
+// of it. The zero Device is ready. Each Found gives it one more passphrase, under a number that the header has.
 type Device struct {
-	mu         sync.Mutex
-	passphrase string
-	keys       map[string]crypto.Signer
-	made       int
-	signed     int
-	destroyed  int
-	failure    error
+	mu          sync.Mutex
+	passphrases []string
+	keys        map[string]crypto.Signer
+	made        int
+	signed      int
+	destroyed   int
+	failure     error // of everything
+	unsigned    error // of signatures, after so many
+	until       int
 }
 
-// deviceHeader is what opens a device again: that it is one.
+// deviceHeader is what opens a device again.
 type deviceHeader struct {
-	Device string `json:"device"`
+	Slot int `json:"slot"` // counted from 1
 }
 
 // Found implements keys.Driver.
@@ -42,8 +44,8 @@ func (d *Device) Found(passphrase []byte) (keys.Keeper, []byte, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.passphrase = string(passphrase)
-	header, err := json.Marshal(deviceHeader{"in memory"})
+	d.passphrases = append(d.passphrases, string(passphrase))
+	header, err := json.Marshal(deviceHeader{len(d.passphrases)})
 	return d, header, err
 }
 
@@ -51,23 +53,37 @@ func (d *Device) Found(passphrase []byte) (keys.Keeper, []byte, error) {
 func (d *Device) Open(header, passphrase []byte, _ *keys.Pool) (keys.Keeper, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var h deviceHeader
-	if err := json.Unmarshal(header, &h); err != nil || h.Device == "" {
-		return nil, fault.New(fault.Corrupt, "this is not the header of a device: %s", header)
-	}
-	if string(passphrase) != d.passphrase {
-		return nil, fault.New(fault.Secret, "the device does not open with this passphrase")
+	if _, err := d.slot(header, passphrase); err != nil {
+		return nil, err
 	}
 	return d, nil
 }
 
+// slot is the number of a header, if the passphrase is the right one. The caller holds mu.
+func (d *Device) slot(header, passphrase []byte) (int, error) {
+	var h deviceHeader
+	if err := json.Unmarshal(header, &h); err != nil || h.Slot < 1 || h.Slot > len(d.passphrases) {
+		return 0, fault.New(fault.Corrupt, "this is not the header of a device: %s", header)
+	}
+	if string(passphrase) != d.passphrases[h.Slot-1] {
+		return 0, fault.New(fault.Secret, "the device does not open with this passphrase")
+	}
+	return h.Slot, nil
+}
+
 // ChangePassphrase implements keys.Driver.
 func (d *Device) ChangePassphrase(header, old, passphrase []byte) ([]byte, error) {
-	if _, err := d.Open(header, old, nil); err != nil {
+	if err := keys.CheckPassphrase(passphrase); err != nil {
 		return nil, err
 	}
-	_, header, err := d.Found(passphrase)
-	return header, err
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	slot, err := d.slot(header, old)
+	if err != nil {
+		return nil, err
+	}
+	d.passphrases[slot-1] = string(passphrase)
+	return header, nil
 }
 
 // Make implements keys.Keeper.
@@ -140,6 +156,13 @@ func (d *Device) Fail(with error) {
 	d.failure = with
 }
 
+// FailToSign has signatures fail, and nothing else, after some more; nil: work again.
+func (d *Device) FailToSign(after int, with error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unsigned, d.until = with, d.signed+after
+}
+
 // Names lists the keys in the device, sorted.
 func (d *Device) Names() []string {
 	d.mu.Lock()
@@ -168,6 +191,9 @@ func (h *handle) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]
 	defer h.device.mu.Unlock()
 	if h.device.failure != nil {
 		return nil, h.device.failure
+	}
+	if h.device.unsigned != nil && h.device.signed >= h.device.until {
+		return nil, h.device.unsigned
 	}
 	pair := h.device.keys[h.name]
 	if pair == nil {

@@ -39,6 +39,14 @@ func (r *Registry) Give(to, what string) {
 	r.decided(r.engine.Delegate(r.By(), holdings.Delegation{To: to, Resources: r.Set(what), Status: holdings.Allocated, Ground: "contract"}, ca.Consent{}))
 }
 
+// Take revokes resources of an organisation, with the brake's code where it asks for one.
+func (r *Registry) Take(from, what string) {
+	r.Helper()
+	dry, err := r.engine.Revoke(r.By(), from, r.Set(what), ca.Consent{DryRun: true})
+	r.OK(err)
+	r.decided(r.engine.Revoke(r.By(), from, r.Set(what), ca.Consent{Code: dry.Code}))
+}
+
 // Intend adds intents, a line each.
 func (r *Registry) Intend(csv string) {
 	r.Helper()
