@@ -164,7 +164,10 @@ func Call[Request, Answer any](ctx context.Context, c *Client, path string, requ
 		r.Header.Set(behalf, url.PathEscape(c.For))
 	}
 	response, err := c.HTTP.Do(r)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return answer, fault.New(fault.Unreachable, "interrupted before the daemon answered; a decision that was sent may be taken all the same")
+	case err != nil:
 		return answer, fault.New(fault.Unreachable, "couldn't talk to the daemon: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()

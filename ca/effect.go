@@ -61,7 +61,7 @@ type Loss struct {
 
 // effectOf computes what a decision does to holders, certificates, VRPs and ASPAs. The caller holds the engine's mu.
 func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) *Effect {
-	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.ASPAs.Duplicates}
+	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.ASPAs.Duplicates, Largest: []Loss{}}
 	for _, left := range intents.Left {
 		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
 	}

@@ -161,7 +161,7 @@ func (c *config) check() error {
 		{"rrdp_base", c.RRDPBase, "https"}, {"rsync_base", c.RsyncBase, "rsync"}, {"anchor_url", c.AnchorURL + "/", "https"}, {"service_base", c.ServiceBase, "https"},
 	} {
 		u, err := url.Parse(base.value)
-		if err != nil || u.Scheme != base.scheme || u.Host == "" || !strings.HasSuffix(base.value, "/") {
+		if err != nil || u.Scheme != base.scheme || u.Hostname() == "" || !strings.HasSuffix(base.value, "/") {
 			return fault.New(fault.BadInput, "%s is %q; it must be an %s URI with a host that ends in a slash", base.key, base.value, base.scheme)
 		}
 	}

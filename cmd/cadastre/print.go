@@ -57,7 +57,7 @@ func printEffect(w io.Writer, f *ca.Effect) {
 	printASPAs(w, "+", f.ASPAsGained)
 	printASPAs(w, "-", f.ASPAsLost)
 	if f.Duplicates > 0 {
-		fmt.Fprintf(w, "%d were there already\n", f.Duplicates)
+		fmt.Fprintf(w, "already there: %d\n", f.Duplicates)
 	}
 	if len(f.Largest) > 0 {
 		fmt.Fprintln(w, "the largest losses:")
