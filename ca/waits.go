@@ -119,7 +119,7 @@ func (e *Engine) waitsOfWork() (list []Wait) {
 	if since, err := e.failing.last(); err != nil {
 		list = append(list, Wait{Kind: Failing, Error: err.Error(), Fault: fault.KindOf(err), Since: since})
 	}
-	if n := e.agenda.Count(); n > 0 && e.vault != nil { // without a daemon all are to be planned, whether or not anything changed
+	if n := e.agenda.Count(); n > 0 && e.keeper != nil { // without a daemon all are to be planned, whether or not anything changed
 		list = append(list, Wait{Kind: InWork, Count: n})
 	}
 	return list

@@ -40,7 +40,8 @@ func newServe(g *global) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon: sign what is due, publish, and serve RRDP and rsync",
 		Long: "Runs the daemon. It keeps the RPKI as the ledger says, serves it over RRDP and rsync, and answers the other commands through a\n" +
-			"Unix socket in the data directory. With --once it signs what is due, publishes, writes the RRDP and rsync trees to disk, and ends.\n" +
+			"Unix socket in the data directory. With --once it signs what is due, publishes, has transfers take the steps that they are\n" +
+			"ready for, writes the RRDP and rsync trees to disk, and ends; it waits half a minute at most for what transfers look at.\n" +
 			"CAs elsewhere that are below ours, or publish here, are answered beside RRDP (RFC 6492, RFC 8181), and so are other installations\n" +
 			"that resources move to and come from. SIGTERM and SIGINT end it; SIGHUP has it look at the files of its TLS certificate now; by itself\n" +
 			"it does so at a connection, ten seconds after the last time.",
@@ -190,10 +191,18 @@ func firstOf(err error) error {
 	return err
 }
 
+// A run of 'serve --once' waits for the next look or call of a transfer that is due within soon, and for patience at most altogether. What is
+// due later is left to the next run.
+const (
+	soon     = 5 * time.Second
+	patience = 30 * time.Second
+)
+
 // carry does what is due, writes what others serve, and takes the steps of transfers that can be taken now. It waits for the looks and calls
-// that a step began, and then takes the steps that these allow. If some work is refused, all else is still written.
+// that a step began, and for those that are due soon, and then takes the steps that these allow. If some work is refused, all else is still
+// written.
 func (h *house) carry(ctx context.Context, write func() error) error {
-	looked := false
+	looked, left := false, patience
 	for {
 		settled := h.engine.Settle(ctx)
 		if err := write(); err != nil {
@@ -212,10 +221,18 @@ func (h *house) carry(ctx context.Context, write func() error) error {
 			return err
 		case wait <= 0 || status.Waiting > 0:
 			looked = false
-		case looked || !h.mover.Rest(): // what it waits for was looked at just now
-			return nil
-		default:
+		case !looked && h.mover.Rest():
 			looked = true
+		case wait <= min(soon, left):
+			left -= wait
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait):
+			}
+			looked = false
+		default:
+			return nil
 		}
 	}
 }
