@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/ca/loop"
 	"cadastre/internal/fault"
 	"cadastre/internal/storetest"
 )
@@ -240,7 +241,7 @@ func TestRunOutlastsAFailure(t *testing.T) {
 			h.Errorf("in ten minutes it was tried %d times, want about twice a minute", n)
 		}
 		left.Store(1 << 40)
-		time.Sleep(retryAfter)
+		time.Sleep(loop.RetryAfter)
 		must(h, h.engine.WaitIdle(context.Background()))
 		stop()
 		h.complete()

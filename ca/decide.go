@@ -221,7 +221,7 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 			}
 		}
 	}
-	e.poke()
+	e.progress.Wake()
 	return e.openAdded(added, o.Decision.ID)
 }
 

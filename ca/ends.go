@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/loop"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/principal"
@@ -106,7 +107,7 @@ func (e *Engine) endIntents(now time.Time) {
 
 func (e *Engine) endFailed(resume *time.Time, now time.Time, what string, err error) {
 	e.ends.mu.Lock()
-	*resume = now.Add(retryAfter)
+	*resume = now.Add(loop.RetryAfter)
 	e.ends.mu.Unlock()
 	e.Observer.Refused(fault.KindOf(err))
 	e.log.Error("what follows from an end by date could not be decided; it will be tried again", "of", what, "error", err)

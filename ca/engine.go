@@ -20,11 +20,11 @@ import (
 	"cadastre/ca/agenda"
 	"cadastre/ca/issue"
 	"cadastre/ca/issued"
+	"cadastre/ca/loop"
 	"cadastre/ca/plan"
 	"cadastre/ca/repositories"
 	"cadastre/federation"
 	"cadastre/holdings"
-	"cadastre/internal/due"
 	"cadastre/internal/fault"
 	"cadastre/internal/payload"
 	"cadastre/internal/store"
@@ -41,50 +41,46 @@ var (
 	stepKey         = []byte("step")
 )
 
-// Engine is the authorities of one installation.
+// Engine is the authorities of one installation. It is safe for concurrent use once it is unsealed, but for Run, Settle and Step, which are
+// for one goroutine at a time.
 type Engine struct {
-	store        store.Store
+	store        store.Store // the store, and what follows to log: set by Open, not changed after
 	dir          string
 	policy       Policy
 	installation string
 	log          *slog.Logger
-	repositories *repositories.Set // what is committed goes through it; has a lock of its own, which is taken under no other
+	Observer     Observer // set before Run, not changed after; so is Beyond
+	Beyond       Beyond
 
-	// set by Unseal, not changed after
+	decided  // what decisions made, under mu
+	unsealed // what Unseal opened
+
+	// Each of the following has a lock of its own. Those marked with * may be used while mu is held.
+	repositories *repositories.Set      // what is committed goes through it
+	issued       *issued.Index          // * in step with the store
+	agenda       *agenda.Agenda         // * who has to be planned for
+	brake        *brake                 // * what decisions took away of late; it reads decided, so mu has to be held
+	ends         ends                   // * ends by date that wait
+	frozen       frozen                 // * why nothing is signed
+	progress     *loop.Progress         // * what others see of the loop, and how they wake it
+	Federation   *federation.Federation // * exchanges messages with CAs and servers elsewhere
+}
+
+// decided is what decisions made: who holds what, what they want, who their peers are, and which keys are rolled.
+type decided struct {
+	mu     sync.RWMutex // guards the following, and is taken before all other locks of an engine
+	ledger *holdings.Ledger
+	book   *roa.Book
+	rolls  plan.Rolls
+	peers  *federation.Peers // has a lock of its own for readers, and is changed only while mu is held
+}
+
+// unsealed is what signing needs. It is set by Unseal, before anything is signed, and not changed after.
+type unsealed struct {
 	keeper keys.Keeper   // of all long-lived keys but the trust anchor's
 	anchor crypto.Signer // nil while the trust anchor is offline
 	pool   *keys.Pool
-
-	mu     sync.RWMutex // guards the following, but for peers and brake, which have locks of their own
-	ledger *holdings.Ledger
-	book   *roa.Book
-	peers  *federation.Peers
-	rolls  plan.Rolls
-	brake  *brake
-
-	agenda *agenda.Agenda // who has to be planned for; has a lock of its own, which may be taken while mu is held
-	issued *issued.Index  // in step with the store; has a lock of its own, which may be taken while mu is held
-
-	Federation *federation.Federation // exchanges messages with CAs and servers elsewhere
-	stepped    due.Pulse              // beats after each Step
-
-	wake     due.Signal
-	watchers watchers
-	loop     loop // used only by the goroutine that runs the engine
-	ends     ends
-	frozen   frozen
-	failing  failing
-	Observer Observer // set before Run
-	Beyond   Beyond   // set before Run
-}
-
-// Observer is told what an operator wants to watch. Its functions must not block.
-type Observer interface {
-	Signed(objects int, took time.Duration)
-	Published(registry string, serial uint64, took time.Duration)
-	Refused(kind fault.Kind)
-	Findings(n int)
-	Remaining(organisations int) // how many organisations are left; called when a plan begins, after each batch and at the end
+	loop   *loop.Loop // what only the goroutine that runs the engine may use
 }
 
 type silent struct{}
@@ -100,7 +96,7 @@ func (silent) Remaining(int)                           {}
 func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine, error) {
 	e := &Engine{
 		store: st, dir: dir, policy: policy, log: log, Observer: silent{}, Beyond: nothingBeyond{},
-		loop: loop{unfinished: true}, wake: due.NewSignal(),
+		progress: loop.NewProgress(),
 	}
 	verified := make(chan error, 1) // at the same time as the loading, which takes as long
 	go func() {
@@ -119,11 +115,6 @@ func Open(st store.Store, dir string, policy Policy, log *slog.Logger) (*Engine,
 		}
 		if e.ledger, err = holdings.Load(r); err != nil {
 			return err
-		}
-		if step, err := store.Value[plan.Step](r, engineBucket, stepKey); err != nil {
-			return err
-		} else if step != nil {
-			e.loop.step = *step
 		}
 		if e.book, err = roa.Load(r); err != nil {
 			return err
@@ -181,7 +172,9 @@ func (e *Engine) Unseal(ctx context.Context, passphrase, anchorPassphrase []byte
 		return err
 	}
 	e.keeper, e.anchor, e.pool = keeper, anchor, pool
-	e.loop.believes, e.loop.gate = e.believer(), gate
+	if e.loop, err = e.newLoop(gate); err != nil {
+		return err
+	}
 	return e.Federation.OpenIdentity(keeper)
 }
 

@@ -49,7 +49,7 @@ func (e *Engine) changePeers(change func(w *federation.Tx) error) error {
 	for _, holder := range touched {
 		e.touch(holder)
 	}
-	e.poke()
+	e.progress.Wake()
 	return nil
 }
 
@@ -71,7 +71,7 @@ func (h host) Receive(by holdings.By, holder, source string, held inr.Set) error
 
 func (h host) Frozen() error                      { return h.e.frozen.err() }
 func (h host) WaitIdle(ctx context.Context) error { return h.e.WaitIdle(ctx) }
-func (h host) NextRound() <-chan struct{}         { return h.e.stepped.Next() }
+func (h host) NextRound() <-chan struct{}         { return h.e.progress.NextStep() }
 func (h host) Get(uri string) ([]byte, bool)      { return h.e.Get(uri) }
 func (h host) TAL() (string, error)               { return h.e.TAL() }
 func (h host) Issued(holder string) []issued.Name { return h.e.issued.Of(holder) }
@@ -253,7 +253,7 @@ func (h host) CommitObjects(changes map[string][]rrdp.Change, extra func(store.W
 		return err
 	}
 	if len(changes) > 0 {
-		h.e.poke()
+		h.e.progress.Wake()
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 		ctx, end := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		for _, h := range []*house{f.above, f.below} {
-			running.Go(func() { _ = h.engine.run(ctx, func(time.Time) error { return nil }) })
+			running.Go(func() { _ = h.runAlone(ctx, func(time.Time) error { return nil }) })
 			running.Go(func() { h.engine.Federation.FollowParents(ctx) })
 			running.Go(func() { h.engine.Federation.FollowRemotes(ctx) })
 		}

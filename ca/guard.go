@@ -35,7 +35,7 @@ func (e *Engine) freeze(cause error) {
 	if first {
 		e.log.Error("frozen: nothing is signed, what is published stays served", "error", cause)
 		e.Observer.Refused(fault.KindOf(cause))
-		e.watchers.tell(cause)
+		e.progress.Tell(cause)
 	}
 }
 
@@ -51,9 +51,6 @@ func (e *Engine) thaw() {
 
 // Frozen is why nothing is signed; nil where it is.
 func (e *Engine) Frozen() error { return e.frozen.err() }
-
-// lookAtClock is how often the engine checks whether a wrong clock is right again.
-const lookAtClock = time.Minute
 
 // clockTolerance is how far the clock may be set, all steps since the start added up, before the engine freezes.
 const clockTolerance = 5 * time.Minute
@@ -125,17 +122,6 @@ func (e *Engine) believer() func(now time.Time) error {
 		}
 		return steady.check(now)
 	}
-}
-
-// believe checks the clock. It freezes the engine if the clock is wrong, and lets it go on when the clock is right again.
-func (e *Engine) believe() error {
-	err := e.loop.believes(time.Now())
-	if err != nil {
-		e.freeze(err)
-	} else {
-		e.thaw()
-	}
-	return err
 }
 
 // highWater is the newest published state. It is kept outside of the store, so that a store that was restored from a backup is

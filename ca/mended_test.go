@@ -55,7 +55,7 @@ func TestRequestThatSoaks(t *testing.T) {
 		rounds, done := 0, make(chan error)
 		h.reader.Pause(true)
 		go func() {
-			done <- h.engine.run(ctx, func(time.Time) error {
+			done <- h.runAlone(ctx, func(time.Time) error {
 				if rounds++; rounds > 1000 {
 					panic("the engine spins")
 				}

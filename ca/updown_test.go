@@ -135,7 +135,7 @@ func atWork(h *house, test func()) {
 	ctx, end := context.WithCancel(context.Background())
 	done := make(chan error)
 	h.reader.Pause(true) // what a delegated CA publishes is not there
-	go func() { done <- h.engine.run(ctx, func(time.Time) error { return nil }) }()
+	go func() { done <- h.runAlone(ctx, func(time.Time) error { return nil }) }()
 	test()
 	end()
 	must(h, <-done)

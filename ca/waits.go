@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"cadastre/ca/issued"
@@ -116,7 +115,7 @@ func (e *Engine) waitsOfWork() (list []Wait) {
 	if err := e.frozen.err(); err != nil {
 		list = append(list, Wait{Kind: ClockFrozen, Error: err.Error(), Fault: fault.KindOf(err)})
 	}
-	if since, err := e.failing.last(); err != nil {
+	if since, err := e.progress.Failing(); err != nil {
 		list = append(list, Wait{Kind: Failing, Error: err.Error(), Fault: fault.KindOf(err), Since: since})
 	}
 	if n := e.agenda.Count(); n > 0 && e.keeper != nil { // without a daemon all are to be planned, whether or not anything changed
@@ -236,29 +235,6 @@ func (w *Wait) Err() error {
 		return fault.New(fault.Unreachable, "no daemon runs; start it with 'cadastre serve'")
 	}
 	return fault.New(w.Fault, "%s", w.Error)
-}
-
-// failing keeps why the work as a whole failed when it was last tried.
-type failing struct {
-	mu    sync.Mutex
-	err   error
-	since time.Time
-}
-
-// note keeps the error of the last Step, or forgets it where that succeeded.
-func (f *failing) note(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err == nil || f.err == nil {
-		f.since = time.Now().UTC()
-	}
-	f.err = err
-}
-
-func (f *failing) last() (since time.Time, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.since, f.err
 }
 
 // WaitOut waits until readers see all that is decided, over RRDP, over rsync and at servers elsewhere. If all else is done and something

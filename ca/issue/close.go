@@ -13,6 +13,7 @@ import (
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
 	"cadastre/internal/payload"
+	"cadastre/internal/store"
 )
 
 // Close makes the CRLs and manifests of a signed batch, on top of all that is committed now. It stores and publishes nothing.
@@ -161,4 +162,13 @@ func (c *Change) settle(now time.Time) {
 // Meant lists the payloads of an authority's objects of a kind as text, sorted, without duplicates.
 func (c *Change) Meant(kind payload.Kind) []string {
 	return payload.Texts(slices.DeleteFunc(c.Next.Payloads(), func(p payload.Payload) bool { return p.Kind() != kind }))
+}
+
+// Write puts an authority's new state into the store.
+func (c *Change) Write(w store.Writer, now time.Time) error {
+	if c.Gone {
+		return issued.Erase(w, &c.Next.Authority)
+	}
+	to := issued.Change{Next: &c.Next.Authority, Added: c.Added, Removed: c.Removed, Revoked: c.Revoked, Closed: c.Touched, Key: c.KeyRef}
+	return to.Write(w, now)
 }
