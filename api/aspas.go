@@ -8,6 +8,7 @@ import (
 	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/internal/intents"
 	"cadastre/internal/principal"
 	"cadastre/roa"
 )
@@ -70,7 +71,7 @@ func (s server) aspas(mux *router) {
 	})
 	handle(mux, principal.Read, "/aspas/list", s.aspasList)
 	handle(mux, principal.Read, "/aspas", func(_ context.Context, q ASPAsList) (ASPAs, error) {
-		lines, err := s.engine.ASPALines(q.Committed)
+		lines, err := s.engine.Lines(aspa.Kind, q.Committed)
 		return ASPAs{lines}, err
 	})
 }
@@ -87,7 +88,7 @@ func (s server) aspasImport(ctx context.Context, q ASPAImport) (*ca.Effect, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.engine.ChangeASPAs(f, opt, q.Consent)
+	return s.aspasDecide(f, opt, q.Consent)
 }
 
 // aspaFiles reads several files as one.
@@ -125,14 +126,18 @@ func (s server) aspasChange(ctx context.Context, q ASPAChange, file func([]aspa.
 		opt.File = q.Files[0].Name
 	}
 	rows = append(append(rows, f.Add...), f.Remove...)
-	return s.engine.ChangeASPAs(file(rows), opt, q.Consent)
+	return s.aspasDecide(file(rows), opt, q.Consent)
+}
+
+func (s server) aspasDecide(f *aspa.File, opt aspa.Options, consent ca.Consent) (*ca.Effect, error) {
+	return s.engine.ChangeObjects(opt.By, consent, aspa.Changing(f, opt))
 }
 
 func (s server) aspasList(_ context.Context, q ASPAList) ([]ASPAIntent, error) {
 	out := []ASPAIntent{}
-	err := s.engine.ASPAs(q.Holder, func(in aspa.Intent, status roa.Status) {
-		if !q.Parked || status.State == roa.Parked {
-			out = append(out, ASPAIntent{Intent: in, Status: status})
+	err := s.engine.Objects(aspa.Kind, q.Holder, func(in intents.Object, status roa.Status) {
+		if of, is := aspa.IntentOf(in); is && (!q.Parked || status.State == roa.Parked) {
+			out = append(out, ASPAIntent{Intent: of, Status: status})
 		}
 	})
 	waitOf := s.engine.WaitsOf()

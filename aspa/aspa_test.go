@@ -49,7 +49,7 @@ type registry struct {
 	testing.TB
 	store  store.Store
 	ledger *holdings.Ledger
-	book   aspa.Book
+	book   intents.Objects
 }
 
 func newRegistry(t testing.TB) *registry {
@@ -99,16 +99,16 @@ func (r *registry) view(fn func(store.Reader) error) {
 	}
 }
 
-func (r *registry) reload() (b aspa.Book) {
+func (r *registry) reload() (b intents.Objects) {
 	r.view(func(v store.Reader) (err error) {
-		b, err = aspa.Load(v)
+		b, err = intents.LoadObjects(v)
 		return err
 	})
 	return b
 }
 
 // change reads what is to be added and removed as a file, and makes it so.
-func (r *registry) change(add, remove string, opt aspa.Options) (*aspa.Resolved, error) {
+func (r *registry) change(add, remove string, opt aspa.Options) (*intents.Resolved, error) {
 	f, err := aspa.ReadFile("rows", strings.NewReader(add))
 	if err != nil {
 		return nil, err
@@ -122,10 +122,10 @@ func (r *registry) change(add, remove string, opt aspa.Options) (*aspa.Resolved,
 		f.Remove = append(f.Remove, row)
 	}
 	opt.File, opt.By = "rows", holdings.By{Who: principal.Principal{Name: "tester"}, Time: noon}
-	out, err := r.book.Resolve(r.ledger, f, opt)
+	out, err := aspa.Resolve(r.book, r.ledger, f, opt)
 	if err == nil {
-		r.update(func(w store.Writer) error { return intents.Write(w, aspa.Bucket, &out.Change) })
-		r.book.Apply(&out.Change)
+		r.update(func(w store.Writer) error { return intents.WriteObjects(w, &out.ObjectChange) })
+		r.book.Apply(&out.ObjectChange)
 	}
 	return out, err
 }
@@ -134,7 +134,7 @@ func (r *registry) change(add, remove string, opt aspa.Options) (*aspa.Resolved,
 func (r *registry) all() string {
 	var list []string
 	for in := range r.book.All() {
-		list = append(list, in.Holder+" "+in.VAP.String())
+		list = append(list, in.Holder+" "+in.Says.String())
 	}
 	slices.Sort(list)
 	return strings.Join(list, "; ")
@@ -256,8 +256,8 @@ func TestAuthorised(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := []aspa.Intent{{VAP: aspa.VAP{Customer: 36999, Providers: []uint32{1}}}, {VAP: aspa.VAP{Customer: 37000, Providers: []uint32{2}}}}
-	if got := fmt.Sprint(aspa.AllAuthorised(all, holding)); got != "[AS37000 => AS2]" {
+	all := []intents.Object{{Says: aspa.VAP{Customer: 36999, Providers: []uint32{1}}}, {Says: aspa.VAP{Customer: 37000, Providers: []uint32{2}}}}
+	if got := fmt.Sprint(intents.AllAuthorised(all, holding)); got != "[AS37000 => AS2]" {
 		t.Errorf("%s stand", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 	"cadastre/internal/object"
 )
 
@@ -21,24 +22,11 @@ type Options struct {
 	Replace     bool   // the rows are all the providers of their customers, in place of those that they have
 }
 
-// Resolved is a change of ASPA intents, with warnings and rows that were left out.
-type Resolved struct {
-	Change
-	Left     []Left // rows that OnlyHeld passed over
-	Warnings []string
-}
-
-// Left is a row that was passed over, and why.
-type Left struct {
-	Line   int
-	Reason string
-}
-
 // Resolve resolves what a file wants added and removed, all of it or nothing. A row to add gives its customer AS more providers. A row to
 // remove takes away the providers that it names; if it names none, all of them. It fails with NotFound (no such holder, ASPA or provider),
 // NotHeld (nobody holds the customer AS, or the named holder does not; the error says who does), Conflict (AS 0 beside other providers
 // without Replace) or BadInput, with the wrong lines.
-func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, error) {
+func Resolve(b intents.Objects, l *holdings.Ledger, f *File, opt Options) (*intents.Resolved, error) {
 	if opt.Holder != "" {
 		org, ok := l.Organisation(opt.Holder)
 		if !ok {
@@ -46,14 +34,14 @@ func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, erro
 		}
 		opt.Holder = org.Handle
 	}
-	out := &Resolved{}
+	out := &intents.Resolved{}
 	c := changing{book: b, ledger: l, opt: opt, wanted: map[string]*wanted{}}
 	lines := fault.NewLines(opt.File)
 	var typed error // the first error of a row without a line
 	note := func(row Row, err error) {
 		switch {
 		case err != nil && opt.OnlyHeld && fault.KindOf(err) == fault.NotHeld:
-			out.Left = append(out.Left, Left{row.Line, err.Error()})
+			out.Left = append(out.Left, intents.Left{Line: row.Line, Reason: err.Error()})
 		case err != nil && row.Line == 0 && typed == nil:
 			typed = err
 		case err != nil:
@@ -61,7 +49,7 @@ func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, erro
 		}
 	}
 	for _, row := range f.Add {
-		note(row, c.add(row, &out.Change))
+		note(row, c.add(row, out))
 	}
 	for _, row := range f.Remove {
 		note(row, c.remove(row))
@@ -76,9 +64,14 @@ func (b Book) Resolve(l *holdings.Ledger, f *File, opt Options) (*Resolved, erro
 	return out, nil
 }
 
+// Changing is Resolve with what it needs but the ledger and the book.
+func Changing(f *File, opt Options) func(*holdings.Ledger, intents.Objects) (*intents.Resolved, error) {
+	return func(l *holdings.Ledger, b intents.Objects) (*intents.Resolved, error) { return Resolve(b, l, f, opt) }
+}
+
 // changing is the state of Resolve.
 type changing struct {
-	book   Book
+	book   intents.Objects
 	ledger *holdings.Ledger
 	opt    Options
 	wanted map[string]*wanted // by the keys of intents
@@ -94,11 +87,11 @@ type wanted struct {
 
 // of is the intent, as it was and will be, of a holder for a customer AS.
 func (c *changing) of(holder string, customer uint32) *wanted {
-	in := Intent{Holder: holder, VAP: VAP{Customer: customer}}
-	key := string(in.Key())
+	in := Intent{intents.Terms{Holder: holder}, VAP{Customer: customer}}
+	key := string(in.Object().Key())
 	if c.wanted[key] == nil {
 		w := &wanted{now: in}
-		if w.was, w.there = c.book.Find(in); w.there && !c.opt.Replace {
+		if w.was, w.there = find(c.book, holder, customer); w.there && !c.opt.Replace {
 			w.now = w.was
 			w.now.Providers = slices.Clone(w.was.Providers)
 		}
@@ -107,7 +100,7 @@ func (c *changing) of(holder string, customer uint32) *wanted {
 	return c.wanted[key]
 }
 
-func (c *changing) add(row Row, change *Change) error {
+func (c *changing) add(row Row, out *intents.Resolved) error {
 	if err := row.Check(); err != nil {
 		return err
 	}
@@ -122,7 +115,7 @@ func (c *changing) add(row Row, change *Change) error {
 		return fault.New(fault.Conflict, "%s has %s: %w; --replace puts %s in its place", holder, w.now.VAP, err, row.VAP)
 	}
 	if len(together.Providers) == before {
-		change.Duplicates++
+		out.Duplicates++
 	}
 	if n := len(together.Providers); n > object.MaxProviders {
 		return fault.New(fault.BadInput, "AS%d would have %d providers; %d are the most that every validator takes", row.Customer, n, object.MaxProviders)
@@ -141,7 +134,7 @@ func (c *changing) add(row Row, change *Change) error {
 	default:
 		w.now.Until = w.was.Until // files have no ends, so it keeps its own
 	}
-	w.now.Transfer = 0 // it is the holder's own from now on
+	w.now.Transfer, w.now.Displaced = 0, nil // it is the holder's own from now on
 	return nil
 }
 
@@ -150,7 +143,7 @@ func (c *changing) remove(row Row) error {
 	if c.opt.Holder == "" {
 		holders = nil
 		for in := range c.book.All() {
-			if in.Customer == row.Customer {
+			if v, is := in.Says.(VAP); is && v.Customer == row.Customer {
 				holders = append(holders, in.Holder)
 			}
 		}
@@ -158,7 +151,7 @@ func (c *changing) remove(row Row) error {
 	}
 	found := false
 	for _, holder := range holders {
-		if _, there := c.book.Find(Intent{Holder: holder, VAP: VAP{Customer: row.Customer}}); !there {
+		if _, there := find(c.book, holder, row.Customer); !there {
 			continue
 		}
 		found = true
@@ -173,7 +166,7 @@ func (c *changing) remove(row Row) error {
 			}
 		}
 		w.now.Providers = slices.DeleteFunc(w.now.Providers, func(p uint32) bool { return slices.Contains(row.Providers, p) })
-		w.now.Transfer = 0
+		w.now.Transfer, w.now.Displaced = 0, nil
 	}
 	if !found {
 		return fault.New(fault.NotFound, "there is no ASPA of AS%d; 'cadastre aspa list' shows those that there are", row.Customer)
@@ -182,21 +175,21 @@ func (c *changing) remove(row Row) error {
 }
 
 // settle puts the intents that are added and removed in the end into out.
-func (c *changing) settle(out *Resolved) {
+func (c *changing) settle(out *intents.Resolved) {
 	for _, key := range c.order {
 		w := c.wanted[key]
 		w.now.Actor, w.now.Added = c.opt.Who.String(), c.opt.Time.UTC()
-		same := w.there && w.now.VAP.Compare(w.was.VAP) == 0 && w.now.Comment == w.was.Comment && w.now.Until.Equal(w.was.Until) && w.now.Transfer == w.was.Transfer
+		same := w.there && w.now.VAP.Compare(w.was.VAP) == 0 && w.now.Terms.Same(w.was.Terms)
 		if same || !w.there && len(w.now.Providers) == 0 {
 			continue
 		}
 		if w.there {
-			out.Removed = append(out.Removed, w.was)
+			out.Removed = append(out.Removed, w.was.Object())
 		}
 		if len(w.now.Providers) == 0 {
 			continue
 		}
-		out.Added = append(out.Added, w.now)
+		out.Added = append(out.Added, w.now.Object())
 		if w.now.Providers[0] == 0 {
 			out.Warnings = append(out.Warnings, fmt.Sprintf("AS0 says that AS%d has no provider: what comes from it by way of another AS is a route leak to those who verify", w.now.Customer))
 		}

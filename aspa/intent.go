@@ -1,5 +1,5 @@
 // Package aspa keeps the intents of holders for Autonomous System Provider Authorizations (draft-ietf-sidrops-aspa-profile), and computes
-// which of them are authorised. They are part of the book of intents, roa.Book.
+// which of them are authorised. They are Objects (intents.Objects) of the book of intents, roa.Book.
 //
 // A holder has one intent for each customer AS, with all its providers, and one ASPA is issued for it. Relying parties merge several ASPAs of
 // one customer AS, so with one object it is plain what they see.
@@ -7,7 +7,6 @@ package aspa
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +19,13 @@ import (
 	"cadastre/internal/store"
 )
 
-// Bucket keeps the intents as JSON by Intent.Key.
-var Bucket = store.Declare("aspa-intent", "aspa", store.Deposited)
+// intentBucket keeps the intents.
+var intentBucket = store.Declare("aspa-intent", "aspa", store.Deposited)
 
-func init() { holdings.Audit('a', Bucket) }
+func init() {
+	intents.Declare[VAP](Kind, intentBucket)
+	holdings.Audit('a', intentBucket)
+}
 
 // VAP is a validated ASPA payload: what a validator must find. Providers are ascending, each once; 0 alone says that the customer
 // AS has none.
@@ -58,63 +60,20 @@ func ParseVAP(text string) (VAP, error) {
 	return row.VAP, err
 }
 
-// Unique sorts payloads by Compare and drops those that are there twice.
-func Unique(all []VAP) []VAP {
-	slices.SortFunc(all, VAP.Compare)
-	return slices.CompactFunc(all, func(a, b VAP) bool { return a.Compare(b) == 0 })
-}
-
 // Intent says that the holder of a customer AS authorises its providers. Holder and Customer identify it.
 type Intent struct {
-	Holder string `json:"holder"` // handle
+	intents.Terms
 	VAP
-	Comment  string    `json:"comment,omitempty"`
-	Actor    string    `json:"actor"`
-	Added    time.Time `json:"added"`
-	Until    time.Time `json:"until,omitzero"`     // when it ends by itself; zero: never
-	Transfer uint64    `json:"transfer,omitempty"` // the transfer that brought it, 0 for none; if that is cancelled the intent is removed
 }
 
-// Owner is the holder.
-func (in Intent) Owner() string { return in.Holder }
-
-// Ends is when it ends by itself; zero: never.
-func (in Intent) Ends() time.Time { return in.Until }
-
-// BroughtBy is the transfer that brought it; 0: none did.
-func (in Intent) BroughtBy() uint64 { return in.Transfer }
-
-// Compare orders the intents of a holder by customer.
-func (in Intent) Compare(other Intent) int { return cmp.Compare(in.Customer, other.Customer) }
-
-// Key is the holder, 0, and the customer, big-endian.
-func (in Intent) Key() []byte {
-	return binary.BigEndian.AppendUint32(append([]byte(in.Holder), 0), in.Customer)
+// IntentOf is an intent of the book as one of this kind; ok tells whether it is one.
+func IntentOf(in intents.Object) (_ Intent, ok bool) {
+	v, ok := in.Says.(VAP)
+	return Intent{in.Terms, v}, ok
 }
 
-// Logged is the intent as the log of decisions has it.
-func (in Intent) Logged(removed bool) holdings.IntentChange {
-	return holdings.IntentChange{
-		Holder: in.Holder, Removed: removed, Comment: in.Comment,
-		ASPA: &holdings.ASPA{Customer: in.Customer, Providers: in.Providers, Until: in.Until},
-	}
-}
-
-// Authorised tells whether an intent is authorised while its holder has holding. If not it is parked, and comes back with the AS number.
-func Authorised(in Intent, holding inr.Set) bool {
-	return holding.Contains(inr.OfAS(in.Customer, in.Customer))
-}
-
-// AllAuthorised lists the payloads of one holder's intents that are authorised while it has holding, in order.
-func AllAuthorised(all []Intent, holding inr.Set) []VAP {
-	var vaps []VAP
-	for _, in := range all {
-		if Authorised(in, holding) {
-			vaps = append(vaps, in.VAP)
-		}
-	}
-	return vaps
-}
+// Object is the intent as the book has it.
+func (in Intent) Object() intents.Object { return intents.Object{Terms: in.Terms, Says: in.VAP} }
 
 // Row is an ASPA as it was typed or read from a file, before its holder is known.
 type Row struct {
@@ -155,22 +114,13 @@ func (r *Row) Check() error {
 // File is what a file wants added and removed.
 type File = intents.File[Row]
 
-// Book is the intents of all holders.
-type Book struct{ *intents.Book[Intent] }
-
-// Change is a change of intents.
-type Change = intents.Change[Intent]
-
-// Stands tells whether a holder that has holding authorises any providers of a customer.
-func (b Book) Stands(holder string, customer uint32, holding inr.Set) bool {
-	in, there := b.Find(Intent{Holder: holder, VAP: VAP{Customer: customer}})
-	return there && Authorised(in, holding)
-}
-
-// Load reads the book. It fails with Corrupt.
-func Load(r store.Reader) (Book, error) {
-	b, err := intents.Load[Intent](r, Bucket)
-	return Book{b}, err
+// find is the intent of a holder for a customer AS, and whether there is one.
+func find(b intents.Objects, holder string, customer uint32) (Intent, bool) {
+	in, there := b.Find(Intent{intents.Terms{Holder: holder}, VAP{Customer: customer}}.Object())
+	if !there {
+		return Intent{}, false
+	}
+	return IntentOf(in)
 }
 
 // words cuts a text at commas, semicolons and spaces.

@@ -1,16 +1,18 @@
 package aspa
 
 import (
+	"encoding/binary"
 	"strconv"
 
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 	"cadastre/internal/payload"
 )
 
 // Kind is the kind of objects that have a VAP as their payload (draft-ietf-sidrops-aspa-profile).
 const Kind payload.Kind = "aspa"
 
-var _ payload.Payload = VAP{}
+var _ intents.Payload = VAP{}
 
 // Kind is that of ASPAs.
 func (v VAP) Kind() payload.Kind { return Kind }
@@ -19,6 +21,9 @@ func (v VAP) Kind() payload.Kind { return Kind }
 func (v VAP) Key() payload.Key {
 	return payload.Key{Kind: Kind, Text: "AS" + strconv.FormatUint(uint64(v.Customer), 10)}
 }
+
+// Sort is the customer AS, big-endian.
+func (v VAP) Sort() []byte { return binary.BigEndian.AppendUint32(nil, v.Customer) }
 
 // Resources is the customer AS.
 func (v VAP) Resources() inr.Set { return inr.OfAS(v.Customer, v.Customer) }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -15,10 +16,12 @@ import (
 	"sync"
 	"time"
 
-	"cadastre/aspa"
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
+	"cadastre/internal/payload"
 	"cadastre/internal/store"
 	"cadastre/internal/term"
 	"cadastre/roa"
@@ -52,7 +55,7 @@ type taken struct {
 type loss struct {
 	Holder    string     `json:"holder"`
 	VRPs      []roa.VRP  `json:"vrps,omitempty"`
-	ASPAs     []aspa.VAP `json:"aspas,omitempty"`
+	Objects   kinds.List `json:"-"` // payloads of other kinds; in records each kind has a member, as "aspas"
 	Resources inr.Set    `json:"resources,omitzero"`
 	All       bool       `json:"all,omitempty"` // the holder has nothing left
 	// Own tells that the holder keeps its resources, and intents of its own were removed.
@@ -62,15 +65,51 @@ type loss struct {
 	Coming bool `json:"coming,omitempty"`
 }
 
+type bareLoss loss
+
+// MarshalJSON writes the payloads beside the rest.
+func (l loss) MarshalJSON() ([]byte, error) {
+	object, err := json.Marshal(bareLoss(l))
+	if err != nil {
+		return nil, err
+	}
+	return l.Objects.Join(object, "%s")
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *loss) UnmarshalJSON(object []byte) error {
+	if err := json.Unmarshal(object, (*bareLoss)(l)); err != nil {
+		return err
+	}
+	return l.Objects.Cut(object, "%s")
+}
+
+// says counts the payloads of a loss by their kinds.
+func (l *loss) says() kinds.Counts {
+	c := kinds.Counts{}
+	c.Add(l.Objects)
+	return c.Plus(ofVRPs(len(l.VRPs)))
+}
+
+// ofVRPs counts VRPs.
+func ofVRPs(n int) kinds.Counts {
+	var c kinds.Counts
+	c[slices.Index(kinds.Table[:], &kinds.ROA)] = uint64(n) // #nosec G115 -- a length
+	return c
+}
+
 // amounts counts what can be lost.
-type amounts struct{ vrps, aspas, holders, v4, v6, asns uint64 }
+type amounts struct {
+	says                  kinds.Counts // payloads
+	holders, v4, v6, asns uint64
+}
 
 func (a amounts) plus(b amounts) amounts {
-	return amounts{a.vrps + b.vrps, a.aspas + b.aspas, a.holders + b.holders, a.v4 + b.v4, a.v6 + b.v6, a.asns + b.asns}
+	return amounts{a.says.Plus(b.says), a.holders + b.holders, a.v4 + b.v4, a.v6 + b.v6, a.asns + b.asns}
 }
 
 func (a amounts) minus(b amounts) amounts {
-	return amounts{a.vrps - b.vrps, a.aspas - b.aspas, a.holders - b.holders, a.v4 - b.v4, a.v6 - b.v6, a.asns - b.asns}
+	return amounts{a.says.Minus(b.says), a.holders - b.holders, a.v4 - b.v4, a.v6 - b.v6, a.asns - b.asns}
 }
 
 // loadBrake reads the brake's secret and records from the store.
@@ -105,15 +144,18 @@ func (e *Engine) Code(plan []byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
-// brakeOn says why the brake would hold the loss of VRPs of a holder, and the code that lets it pass; both are empty where it would not.
-// The caller holds the engine's mu.
-func (e *Engine) brakeOn(holder string, lost []roa.VRP) (why, code string) {
-	if why = e.weigh(time.Now(), []loss{{Holder: holder, VRPs: lost}}); why == "" {
+// brakeOn says why the brake would hold a loss of a holder, and the code that lets it pass; both are empty where it would not. The caller
+// holds the engine's mu.
+func (e *Engine) brakeOn(l loss) (why, code string) {
+	if why = e.weigh(time.Now(), []loss{l}); why == "" {
 		return "", ""
 	}
-	plan := []byte(holder)
-	for _, v := range lost {
+	plan := []byte(l.Holder)
+	for _, v := range l.VRPs {
 		plan = fmt.Appendf(plan, "\n%s", v)
+	}
+	for _, p := range l.Objects {
+		plan = fmt.Appendf(plan, "\n%s", p)
 	}
 	return why, e.Code(plan)
 }
@@ -136,7 +178,7 @@ func (b *brake) write(w store.Writer, o *holdings.Outcome, losses []loss, window
 }
 
 // apply brings the brake up to date with a decision that was committed and applied. The caller holds the engine's mu.
-func (b *brake) apply(e *Engine, o *holdings.Outcome, intents *roa.Outcome, losses []loss) {
+func (b *brake) apply(e *Engine, o *holdings.Outcome, changed *roa.Outcome, losses []loss) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.recent = slices.DeleteFunc(b.recent, func(t taken) bool { return !t.within(o.Decision.Time, e.policy.BrakeWindow) })
@@ -149,7 +191,7 @@ func (b *brake) apply(e *Engine, o *holdings.Outcome, intents *roa.Outcome, loss
 	for holder := range o.After {
 		b.count(e, holder)
 	}
-	for _, holder := range intents.Holders() {
+	for _, holder := range changed.Holders() {
 		b.count(e, holder)
 	}
 }
@@ -178,14 +220,15 @@ func (b *brake) total(e *Engine) {
 }
 
 // amountOf is what an organisation adds to the totals. Addresses are counted for the organisation that got them from a registry, or from
-// outside the tree; if it delegates them on they are not counted again. For a registry only its own VRPs and ASPAs count. The caller
+// outside the tree; if it delegates them on they are not counted again. For a registry only what it authorises itself counts. The caller
 // holds the engine's mu.
 func (e *Engine) amountOf(holder string) amounts {
 	holding := e.ledger.Holding(holder)
 	if holding.Empty() {
 		return amounts{}
 	}
-	a := amounts{vrps: uint64(len(e.book.VRPs(holder, holding))), aspas: uint64(len(aspa.AllAuthorised(e.book.ASPAs.Of(holder), holding)))}
+	a := amounts{says: ofVRPs(len(e.book.VRPs(holder, holding)))}
+	a.says.Add(intents.AllAuthorised(e.book.Objects.Of(holder), holding))
 	org, _ := e.ledger.Organisation(holder)
 	if org.Kind.IsRegistry() {
 		return a
@@ -206,10 +249,9 @@ type scope struct{ registry, holder string }
 
 // tally is what is lost within a scope.
 type tally struct {
-	vrps, own       uint64 // own: of the VRPs, those of intents that were removed
-	aspas, ownASPAs uint64
-	holders         uint64
-	resources       []inr.Set
+	says, own kinds.Counts // payloads; own: of these, those of intents that were removed
+	holders   uint64
+	resources []inr.Set
 }
 
 // tallies has, for each scope that a decision takes from, what it takes away there and what was taken away there before.
@@ -236,9 +278,9 @@ func (t tallies) add(e *Engine, losses []loss, before bool) {
 			if before {
 				in = &both.before
 			}
-			in.vrps, in.aspas = in.vrps+uint64(len(l.VRPs)), in.aspas+uint64(len(l.ASPAs))
+			in.says = in.says.Plus(l.says())
 			if l.Own {
-				in.own, in.ownASPAs = in.own+uint64(len(l.VRPs)), in.ownASPAs+uint64(len(l.ASPAs))
+				in.own = in.own.Plus(l.says())
 			}
 			if s.holder == "" && !e.ledgerKind(l.Holder).IsRegistry() {
 				if in.resources = append(in.resources, l.Resources); l.All {
@@ -281,8 +323,8 @@ func (e *Engine) weigh(now time.Time, losses []loss) string {
 	return ""
 }
 
-// stillGone lists what a decision took away and nothing has replaced since: VRPs and ASPAs that are not authorised again, resources
-// that are not held again. The caller holds the engine's mu.
+// stillGone lists what a decision took away and nothing has replaced since: payloads that are not authorised again, resources that are not
+// held again. The caller holds the engine's mu.
 func (e *Engine) stillGone(t taken) []loss {
 	var gone []loss
 	for _, l := range t.Losses {
@@ -292,9 +334,9 @@ func (e *Engine) stillGone(t taken) []loss {
 		}
 		holding := e.ledger.Holding(l.Holder)
 		l.VRPs = slices.DeleteFunc(slices.Clone(l.VRPs), func(v roa.VRP) bool { return e.book.Stands(l.Holder, v, holding, t.At) })
-		l.ASPAs = slices.DeleteFunc(slices.Clone(l.ASPAs), func(v aspa.VAP) bool { return e.book.ASPAs.Stands(l.Holder, v.Customer, holding) })
+		l.Objects = slices.DeleteFunc(slices.Clone(l.Objects), func(p payload.Payload) bool { return e.book.Objects.Stands(l.Holder, p, holding) })
 		l.Resources, l.All = l.Resources.Minus(holding), l.All && holding.Empty()
-		if len(l.VRPs)+len(l.ASPAs) > 0 || !l.Resources.Empty() {
+		if len(l.VRPs)+len(l.Objects) > 0 || !l.Resources.Empty() {
 			gone = append(gone, l)
 		}
 	}
@@ -308,19 +350,27 @@ type share struct {
 	few              uint64
 }
 
-// fewVRPs is how many VRPs, and how many ASPAs, may always be lost while they are less than half.
-const fewVRPs = 10
+// fewSays is how many payloads of a kind may always be lost while they are less than half.
+const fewSays = 10
 
 // tooMuchOf says why the losses within a scope are too much; empty where they are not. Had is what there was before the decision. One
-// ROA or ASPA that its holder removes is never too much.
+// signed object that its holder removes is never too much.
 func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
-	shares := []share{{"VRPs", now.vrps, before.vrps, had.vrps, fewVRPs}, {"ASPAs", now.aspas, before.aspas, had.aspas, fewVRPs}}
+	var shares []share
+	for i, k := range kinds.Table {
+		x := share{k.Payloads, now.says[i], before.says[i], had.says[i], fewSays}
+		if s.holder != "" {
+			x.now, x.before = now.own[i], before.own[i]
+		}
+		if now.says[i] == now.own[i] && before.says[i] == before.own[i] && now.own[i]+before.own[i] == 1 {
+			x.now = 0
+		}
+		shares = append(shares, x)
+	}
 	of := ""
 	switch {
 	case s.holder != "":
 		of = " of " + s.holder
-		shares[0].now, shares[0].before = now.own, before.own
-		shares[1].now, shares[1].before = now.ownASPAs, before.ownASPAs
 	default:
 		v4, v6, asns := inr.Sum(now.resources...).Addresses()
 		b4, b6, bas := inr.Sum(before.resources...).Addresses()
@@ -329,12 +379,6 @@ func tooMuchOf(p *Policy, s scope, now, before tally, had amounts) string {
 		if s.registry != "" {
 			of = " of " + s.registry
 		}
-	}
-	if now.vrps == now.own && before.vrps == before.own && now.own+before.own == 1 {
-		shares[0].now = 0
-	}
-	if now.aspas == now.ownASPAs && before.aspas == before.ownASPAs && now.ownASPAs+before.ownASPAs == 1 {
-		shares[1].now = 0
 	}
 	for _, x := range shares {
 		lost, total := x.now+x.before, x.had+x.before
@@ -388,7 +432,7 @@ func forGood(losses []loss, after, gained []roa.VRP) []loss {
 	var kept []loss
 	for _, l := range losses {
 		l.VRPs = slices.DeleteFunc(l.VRPs, func(v roa.VRP) bool { return stands[v] || instead.standIn(v) })
-		if len(l.VRPs)+len(l.ASPAs) > 0 || !l.Resources.Empty() {
+		if len(l.VRPs)+len(l.Objects) > 0 || !l.Resources.Empty() {
 			kept = append(kept, l)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/aspa"
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/roa"
@@ -74,8 +76,8 @@ func TestBrakeRemembersWhatIsComing(t *testing.T) {
 		routed(h, 44, 4)
 		lost := h.engine.book.VRPs("isp", h.engine.ledger.Holding("isp"))
 		begin := func(i int, code string) (why, needs string) {
-			_, err := h.engine.DecideWeighed(Consent{Unbraked: true}, func(l *holdings.Ledger, _ *roa.Book, weigh func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error) {
-				if why, needs = weigh("isp", lost[5*i:5*i+5]); why != "" && code != needs {
+			_, err := h.engine.DecideWeighed(Consent{Unbraked: true}, func(l *holdings.Ledger, _ *roa.Book, weigh Weigh) (*holdings.Outcome, error) {
+				if why, needs = weigh("isp", lost[5*i:5*i+5], nil); why != "" && code != needs {
 					return nil, fault.New(fault.Refused, "%s", why)
 				}
 				return l.SetPolicy(h.by(), holdings.DefaultPolicy("afrinic", []holdings.Profile{holdings.OnMarket, holdings.Portable}[i%2]))
@@ -100,6 +102,50 @@ func TestBrakeRemembersWhatIsComing(t *testing.T) {
 		begin(2, code)
 		time.Sleep(24 * time.Hour)
 		if why, _ := begin(3, ""); why != "" {
+			t.Errorf("a day later: %s", why)
+		}
+	})
+}
+
+// TestBrakeRemembersWhatIsComingOfASPAs: the ASPAs that transfers will take count from the beginning of each, after a restart too.
+func TestBrakeRemembersWhatIsComingOfASPAs(t *testing.T) {
+	inHouse(t, forest, func(h *house) {
+		lost := make(kinds.List, 12)
+		for i := range lost {
+			lost[i] = aspa.VAP{Customer: uint32(37000 + i), Providers: []uint32{174}}
+		}
+		begin := func(i int, code string) (why, needs string) {
+			_, err := h.engine.DecideWeighed(Consent{Unbraked: true}, func(l *holdings.Ledger, _ *roa.Book, weigh Weigh) (*holdings.Outcome, error) {
+				if why, needs = weigh("isp", nil, lost[6*i:6*i+6]); why != "" && code != needs {
+					return nil, fault.New(fault.Refused, "%s", why)
+				}
+				return l.SetPolicy(h.by(), holdings.DefaultPolicy("afrinic", []holdings.Profile{holdings.OnMarket, holdings.Portable}[i%2]))
+			})
+			if (err == nil) != (why == "" || code == needs) {
+				t.Fatal(err)
+			}
+			return why, needs
+		}
+		h.give("afrinic", "41.0.0.0/12, AS37000-AS37199")
+		h.give("isp", "AS37000-AS37099")
+		lines := make([]string, 40) // so that six are few
+		for i := range lines {
+			lines[i] = fmt.Sprintf("AS%d => AS174", 37050+i)
+		}
+		f, err := aspa.ReadFile("test", strings.NewReader(strings.Join(lines, "\n")))
+		must(h, err)
+		h.decided(h.engine.ChangeObjects(h.by(), Consent{}, aspa.Changing(f, aspa.Options{By: h.by()})))
+		if why, _ := begin(0, ""); why != "" {
+			t.Fatalf("the first transfer is held: %s", why)
+		}
+		h.reopen()
+		if why, code := begin(1, ""); !strings.HasPrefix(why, "with what went in the last 1d it would take away 12 of 46 ASPAs") {
+			t.Fatalf("the second: %q", why)
+		} else {
+			begin(1, code)
+		}
+		time.Sleep(24 * time.Hour)
+		if why, _ := begin(1, ""); why != "" {
 			t.Errorf("a day later: %s", why)
 		}
 	})
@@ -177,11 +223,11 @@ func TestTooMuch(t *testing.T) {
 		{scope{registry: "afrinic"}, 1, 399, 3259, true, true},
 		{scope{registry: "afrinic"}, 1, 99, 9901, true, false},
 	} {
-		now, before := tally{vrps: c.now}, tally{vrps: c.before}
+		now, before := tally{says: ofVRPs(int(c.now))}, tally{says: ofVRPs(int(c.before))}
 		if c.own {
-			now.own, before.own = c.now, c.before
+			now.own, before.own = now.says, before.says
 		}
-		if why := tooMuchOf(&p, c.scope, now, before, amounts{vrps: c.had}); (why != "") != c.held {
+		if why := tooMuchOf(&p, c.scope, now, before, amounts{says: ofVRPs(int(c.had))}); (why != "") != c.held {
 			t.Errorf("%+v: %q", c, why)
 		}
 	}

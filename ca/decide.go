@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/ca/kinds"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -80,15 +81,19 @@ func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation
 	return f, err
 }
 
+// Weigh asks the brake about what a holder will lose. See DecideWeighed.
+type Weigh func(holder string, vrps []roa.VRP, objects kinds.List) (why, code string)
+
 // DecideWeighed takes a decision whose losses come later and are weighed now, as when a transfer begins. Resolve gets a function that
-// asks the brake: for VRPs of a holder that will be lost it returns why the brake holds that, and the code that lets it pass; both are
-// empty where the brake does not hold it. Losses that pass without a code are remembered, so that many small decisions are held as one
+// asks the brake: for VRPs of a holder, and payloads of other kinds, that will be lost it returns why the brake holds that, and the code that
+// lets it pass; both are empty where the brake does not hold it. Losses that pass without a code are remembered, so that many small decisions are held as one
 // large one is.
-func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *roa.Book, func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error)) (*Effect, error) {
+func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *roa.Book, Weigh) (*holdings.Outcome, error)) (*Effect, error) {
 	var coming []loss
-	weigh := func(holder string, lost []roa.VRP) (why, code string) {
-		if why, code = e.brakeOn(holder, lost); why == "" && len(lost) > 0 {
-			coming = append(coming, loss{Holder: holder, VRPs: lost, Coming: true})
+	weigh := func(holder string, vrps []roa.VRP, objects kinds.List) (why, code string) {
+		lost := loss{Holder: holder, VRPs: vrps, Objects: objects, Coming: true}
+		if why, code = e.brakeOn(lost); why == "" && len(vrps)+len(objects) > 0 {
+			coming = append(coming, lost)
 		}
 		return why, code
 	}

@@ -2,11 +2,12 @@ package ca
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
-	"cadastre/aspa"
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -24,8 +25,10 @@ type Effect struct {
 	Gained []roa.VRP `json:"vrps_gained"`
 	Lost   []roa.VRP `json:"vrps_lost"`
 
-	ASPAsGained []aspa.VAP `json:"aspas_gained,omitempty"` // an ASPA that is replaced is in both lists, as it is and as it was
-	ASPAsLost   []aspa.VAP `json:"aspas_lost,omitempty"`
+	// Payloads of other kinds. One that is replaced is in both lists, as it is and as it was. In JSON each kind has members of its own,
+	// as "aspas_gained" and "aspas_lost".
+	ObjectsGained kinds.List `json:"-"`
+	ObjectsLost   kinds.List `json:"-"`
 
 	Largest []Loss `json:"largest_losses"` // at most ten
 
@@ -43,6 +46,25 @@ type Effect struct {
 	losses []loss // what the brake weighs
 }
 
+type bareEffect Effect
+
+// MarshalJSON writes the payloads of each kind beside the rest.
+func (f Effect) MarshalJSON() ([]byte, error) {
+	object, err := json.Marshal(bareEffect(f))
+	if err == nil {
+		object, err = f.ObjectsGained.Join(object, "%s_gained")
+	}
+	if err == nil {
+		object, err = f.ObjectsLost.Join(object, "%s_lost")
+	}
+	return object, err
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (f *Effect) UnmarshalJSON(object []byte) error {
+	return cmp.Or(json.Unmarshal(object, (*bareEffect)(f)), f.ObjectsGained.Cut(object, "%s_gained"), f.ObjectsLost.Cut(object, "%s_lost"))
+}
+
 // Delta counts what came, went and changed.
 type Delta struct {
 	New     int `json:"new"`
@@ -55,13 +77,30 @@ type Loss struct {
 	Holder    string  `json:"holder"`
 	Name      string  `json:"name,omitempty"`
 	VRPs      int     `json:"vrps"`
-	ASPAs     int     `json:"aspas,omitempty"`
 	Resources inr.Set `json:"resources"`
+	// Objects is how many payloads of other kinds. In JSON each kind has a member of its own, as "aspas".
+	Objects kinds.Counts `json:"-"`
 }
 
-// effectOf computes what a decision does to holders, certificates, VRPs and ASPAs. The caller holds the engine's mu.
+type bareLargest Loss
+
+// MarshalJSON writes the counts of each kind beside the rest.
+func (l Loss) MarshalJSON() ([]byte, error) {
+	object, err := json.Marshal(bareLargest(l))
+	if err != nil {
+		return nil, err
+	}
+	return l.Objects.Join(object), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *Loss) UnmarshalJSON(object []byte) error {
+	return cmp.Or(json.Unmarshal(object, (*bareLargest)(l)), l.Objects.Cut(object))
+}
+
+// effectOf computes what a decision does to holders, certificates, VRPs and other payloads. The caller holds the engine's mu.
 func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) *Effect {
-	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.ASPAs.Duplicates, Largest: []Loss{}}
+	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.Objects.Duplicates, Largest: []Loss{}}
 	for _, left := range intents.Left {
 		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
 	}
@@ -71,7 +110,7 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	f.Warnings, f.Breaks = append(f.Warnings, intents.Over...), intents.Breaks
 	var before, after []roa.VRP
 	changed := intents.ByHolder()
-	aspas := e.aspaEffect(o, changed)
+	objects := e.effectOnObjects(o, changed)
 	for holder, now := range o.After {
 		was := o.Before[holder]
 		switch {
@@ -89,8 +128,8 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 		before, after = append(before, had...), append(after, has...)
 		if gone := was.Minus(now); !gone.Empty() {
 			lost := without(had, has)
-			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(lost), len(aspas.lost[holder]), gone})
-			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, ASPAs: aspas.lost[holder], Resources: gone, All: now.Empty()})
+			f.Largest = append(f.Largest, Loss{holder, e.nameOf(holder), len(lost), gone, objects.lost[holder].Counted()})
+			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, Objects: objects.lost[holder], Resources: gone, All: now.Empty()})
 		}
 	}
 	for holder, of := range changed {
@@ -101,17 +140,17 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 		had, has := roa.AllAuthorised(of.Removed, holding), roa.AllAuthorised(of.Added, holding)
 		before, after = append(before, had...), append(after, has...)
 		lost := slices.DeleteFunc(without(had, has), func(v roa.VRP) bool { return e.book.KeepsBeside(holder, v, of.Removed) })
-		if len(lost)+len(aspas.lost[holder]) > 0 {
-			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, ASPAs: aspas.lost[holder], Own: true})
+		if len(lost)+len(objects.lost[holder]) > 0 {
+			f.losses = append(f.losses, loss{Holder: holder, VRPs: lost, Objects: objects.lost[holder], Own: true})
 		}
 	}
 	f.Certificates, f.Overclaims = f.Holders, e.overclaims(o)
 	f.Gained, f.Lost = without(after, before), without(before, after)
-	f.ASPAsGained, f.ASPAsLost = aspas.gained, aspas.gone
+	f.ObjectsGained, f.ObjectsLost = objects.gained, objects.gone
 	slices.SortFunc(f.Largest, func(a, b Loss) int {
 		av4, av6, _ := a.Resources.Addresses()
 		bv4, bv6, _ := b.Resources.Addresses()
-		return cmp.Or(cmp.Compare(b.VRPs+b.ASPAs, a.VRPs+a.ASPAs), cmp.Compare(bv4, av4), cmp.Compare(bv6, av6), cmp.Compare(a.Holder, b.Holder))
+		return cmp.Or(cmp.Compare(b.VRPs+b.Objects.Total(), a.VRPs+a.Objects.Total()), cmp.Compare(bv4, av4), cmp.Compare(bv6, av6), cmp.Compare(a.Holder, b.Holder))
 	})
 	f.Largest = f.Largest[:min(10, len(f.Largest))]
 	f.losses = forGood(f.losses, after, f.Gained)
@@ -146,7 +185,7 @@ func (f *Effect) plan(o *holdings.Outcome) []byte {
 	for _, v := range f.Lost {
 		plan = fmt.Appendf(plan, "\n%s", v)
 	}
-	for _, v := range f.ASPAsLost {
+	for _, v := range f.ObjectsLost {
 		plan = fmt.Appendf(plan, "\n%s", v)
 	}
 	return plan

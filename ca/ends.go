@@ -96,7 +96,10 @@ func (e *Engine) endIntents(now time.Time) {
 		return
 	}
 	_, err := e.Decide(Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
-		o := b.End(now)
+		o, err := b.End(now)
+		if err != nil {
+			return nil, nil, err
+		}
 		o.By = holdings.By{Who: clock, Reason: "the time until which it was to be authorised has come", Time: now}
 		return nil, o, nil
 	})

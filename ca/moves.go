@@ -7,15 +7,14 @@ import (
 	"slices"
 	"time"
 
-	"cadastre/aspa"
 	"cadastre/ca/issued"
+	"cadastre/ca/kinds"
 	"cadastre/federation"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/payload"
-	"cadastre/roa"
 )
 
 // Standing tells how much of what follows from a holding is published: all is when Missing and Pending are empty.
@@ -28,9 +27,8 @@ type Standing struct {
 }
 
 // Stands tells whether what an organisation gets by a transfer is published. Its certificate and those above it have to name the
-// resources, its ROAs have to authorise all of these VRPs, and it has to have the ASPAs of its intents for customer ASes among the
-// resources. Nothing of that may be committed and not published yet.
-func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Standing, error) {
+// resources, and its signed objects have to have all of these payloads. Nothing of that may be committed and not published yet.
+func (e *Engine) Stands(holder string, resources inr.Set, says []payload.Payload) (Standing, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	s := Standing{Delegated: e.peers.Child(holder) != nil}
@@ -71,23 +69,20 @@ func (e *Engine) Stands(holder string, resources inr.Set, vrps []roa.VRP) (Stand
 	if err != nil {
 		return s, err
 	}
-	said := map[roa.VRP]bool{}
-	for _, p := range is.Products {
-		if vrp, is := p.Says.(roa.VRP); is {
-			said[vrp] = true
-		}
+	said := map[payload.Key]bool{}
+	for _, p := range is.Payloads() {
+		said[payload.ID(p)] = true
 	}
-	for _, v := range vrps {
-		if !said[v] {
-			s.Missing = fmt.Sprintf("%s has no ROA for %s yet", holder, v)
-			return s, nil
+	for _, p := range says {
+		if said[payload.ID(p)] {
+			continue
 		}
-	}
-	for _, v := range aspa.AllAuthorised(e.book.ASPAs.Of(holder), resources) {
-		if !slices.ContainsFunc(is.Payloads(), func(p payload.Payload) bool { return payload.Same(p, v) }) {
-			s.Missing = fmt.Sprintf("%s has no ASPA for %s yet", holder, v)
-			return s, nil
+		k, err := kinds.Of(p.Kind())
+		if err != nil {
+			return s, err
 		}
+		s.Missing = fmt.Sprintf("%s has no %s for %s yet", holder, k.Title, p)
+		return s, nil
 	}
 	return s, nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/validate"
@@ -51,7 +52,7 @@ func (e *Engine) overclaims(o *holdings.Outcome) []Overclaim {
 	return list
 }
 
-// restingOn counts the ROAs, ASPAs and certificates in a folder that name any of some resources.
+// restingOn counts the certificates and signed objects in a folder that name any of some resources.
 func (e *Engine) restingOn(folder string, resources inr.Set) int {
 	repository := e.repositories.At(folder)
 	if repository == nil {
@@ -72,20 +73,14 @@ func (e *Engine) restingOn(folder string, resources inr.Set) int {
 	return n
 }
 
-// names tells whether a ROA, an ASPA or a certificate names any of some resources.
+// names tells whether a certificate or a signed object names any of some resources.
 func (e *Engine) names(uri string, der []byte, resources inr.Set) bool {
 	switch {
 	case strings.HasSuffix(uri, ".cer"):
 		cert, _ := validate.ParseCertificate(der, e.reading()...)
 		return cert != nil && cert.Resources.Set.Overlaps(resources)
-	case strings.HasSuffix(uri, ".roa"):
-		roa, _ := validate.ParseROA(der, e.reading()...)
-		return roa != nil && slices.ContainsFunc(roa.Prefixes, func(p validate.ROAPrefix) bool {
-			return inr.OfPrefix(p.Prefix).Overlaps(resources)
-		})
-	case strings.HasSuffix(uri, ".asa"):
-		aspa, _ := validate.ParseASPA(der, e.reading()...)
-		return aspa != nil && inr.OfAS(aspa.Customer, aspa.Customer).Overlaps(resources)
+	default:
+		kind := kinds.ByExtension(uri)
+		return kind != nil && kind.Rests(der, e.reading()...).Overlaps(resources)
 	}
-	return false
 }

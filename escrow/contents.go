@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cadastre/holdings"
+	"cadastre/internal/intents"
 	"cadastre/internal/store"
 )
 
@@ -91,12 +92,15 @@ func (s *Sum) count(bucket string) *int {
 		return &s.Organisations
 	case "delegation":
 		return &s.Delegations
-	case "intent", "aspa-intent":
+	case "intent":
 		return &s.Intents
 	case "decision":
 		return &s.Decisions
 	case "child":
 		return &s.Children
+	}
+	if intents.Kept(bucket) {
+		return &s.Intents
 	}
 	return nil
 }

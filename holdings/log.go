@@ -8,8 +8,10 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
+	"cadastre/internal/payload"
 	"cadastre/internal/store"
 )
 
@@ -17,28 +19,31 @@ import (
 // big-endian. It is append-only.
 var loggedIntentBucket = store.Declare("decision-intent", "holdings", store.Deposited)
 
-// IntentChange is an intent that a decision added or removed: a ROA's or an ASPA's.
+// IntentChange is an intent that a decision added or removed, for a ROA or another signed object.
 type IntentChange struct {
 	Holder  string `json:"holder"`
 	Removed bool   `json:"removed,omitempty"`
-	*Route         // a ROA's; nil else
-	ASPA    *ASPA  `json:"aspa,omitempty"`
+	*Route         // of a ROA; nil else
+	Object  *Said  `json:"object,omitempty"` // of another object; nil else
 	Comment string `json:"comment,omitempty"`
 }
 
-// ASPA is the providers of a customer AS, ascending; 0 alone: it has none.
-type ASPA struct {
-	Customer  uint32    `json:"customer_asid"`
-	Providers []uint32  `json:"providers"`
-	Until     time.Time `json:"until,omitzero"` // when it ends by itself; zero: never
+// Said is what an intent for a signed object says, of any kind but ROAs.
+type Said struct {
+	Kind  payload.Kind `json:"kind"`           // such as "aspa"
+	Says  string       `json:"says"`           // the payload, as its String writes it
+	Until time.Time    `json:"until,omitzero"` // when it ends by itself; zero: never
 }
+
+// String is the kind in capitals, as people write it, and the payload: "ASPA AS64496 => AS64500, AS64501".
+func (s Said) String() string { return strings.ToUpper(string(s.Kind)) + " " + s.Says }
 
 // IntentSummary is the part of a decision's record about intents. The changes themselves are in other records, so that the record of a
 // decision stays small however many there are.
 type IntentSummary struct {
 	Added   int    `json:"added"`
 	Removed int    `json:"removed"`
-	ASPAs   int    `json:"aspas,omitempty"` // how many of the added and removed ones are ASPAs
+	Objects int    `json:"objects,omitempty"` // how many of the added and removed ones are for other objects than ROAs
 	Holders int    `json:"holders"`
 	Records int    `json:"records"` // how many records the changes are in
 	SHA256  string `json:"sha256"`  // of these records, one after another
@@ -79,8 +84,8 @@ func summary(changes []IntentChange) IntentSummary {
 	holders := map[string]bool{}
 	for _, c := range changes {
 		holders[c.Holder] = true
-		if c.ASPA != nil {
-			s.ASPAs++
+		if c.Object != nil {
+			s.Objects++
 		}
 		if c.Removed {
 			s.Removed++

@@ -34,8 +34,8 @@ func (l *Ledger) Tell(r store.Reader, d Decision) (Told, error) {
 	}
 	if d.Intents.Added+d.Intents.Removed > toldOneByOne {
 		what := "ROAs"
-		if d.Intents.ASPAs > 0 {
-			what = "ROAs and ASPAs"
+		if d.Intents.Objects > 0 {
+			what = "intents"
 		}
 		told.Did = append(told.Did, fmt.Sprintf("%d %s added and %d removed, of %s", d.Intents.Added, what, d.Intents.Removed, number(d.Intents.Holders, "holder")))
 		return told, nil
@@ -60,11 +60,8 @@ func (c IntentChange) String() string {
 	switch {
 	case c.Route != nil:
 		text, until = fmt.Sprintf("ROA %s,%d,AS%d", c.Prefix, c.MaxLength, c.Origin), c.Until
-	case c.ASPA != nil:
-		text, until = fmt.Sprintf("ASPA AS%d => AS%d", c.ASPA.Customer, c.ASPA.Providers[0]), c.ASPA.Until
-		for _, p := range c.ASPA.Providers[1:] {
-			text += fmt.Sprintf(", AS%d", p)
-		}
+	case c.Object != nil:
+		text, until = c.Object.String(), c.Object.Until
 	}
 	text += fmt.Sprintf(" of %s %s", c.Holder, did)
 	if !until.IsZero() && !c.Removed {

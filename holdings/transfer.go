@@ -48,9 +48,10 @@ type Transfer struct {
 
 	Routes []Route `json:"routes,omitempty"` // the recipient's own routes
 	// Carried is what the donor had authorised and goes along, if the donor is elsewhere. For a donor here it is found in the book of intents.
-	Carried []Route `json:"carried,omitempty"`
-	Bridge  Term    `json:"bridge,omitempty"` // how long a new holder keeps what the donor had authorised, if both agreed on it
-	Soak    Term    `json:"soak"`             // how long the recipient's side is seen before the donor's goes
+	Carried        []Route `json:"carried,omitempty"`
+	CarriedObjects []Said  `json:"carried_objects,omitempty"` // likewise, of other kinds than ROAs
+	Bridge         Term    `json:"bridge,omitempty"`          // how long a new holder keeps what the donor had authorised, if both agreed on it
+	Soak           Term    `json:"soak"`                      // how long the recipient's side is seen before the donor's goes
 
 	Waits    time.Time `json:"waits,omitzero"`     // until when the source may object; silence is consent (profile portable)
 	Disputed string    `json:"disputed,omitempty"` // why it is parked, with both sides valid

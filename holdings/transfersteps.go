@@ -114,9 +114,12 @@ func (l *Ledger) Hold(by By, id uint64, hold bool, text string) (*Outcome, error
 	return l.note(by, []uint64{id}, step, text, func(t *Transfer) error { t.Held = hold; return nil })
 }
 
-// CarryRoutes resolves that these routes go along with an incoming transfer, as its source says now.
-func (l *Ledger) CarryRoutes(by By, id uint64, carried []Route) (*Outcome, error) {
-	return l.note(by, []uint64{id}, StepRoutes, "", func(t *Transfer) error { t.Carried = carried; return nil })
+// Carry resolves that these routes and other objects go along with an incoming transfer, as its source says now.
+func (l *Ledger) Carry(by By, id uint64, routes []Route, objects []Said) (*Outcome, error) {
+	return l.note(by, []uint64{id}, StepRoutes, "", func(t *Transfer) error {
+		t.Carried, t.CarriedObjects = routes, objects
+		return nil
+	})
 }
 
 // WishOff resolves that the recipient's side of an incoming transfer wants it cancelled.

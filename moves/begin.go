@@ -1,12 +1,14 @@
 package moves
 
 import (
+	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
-	"cadastre/aspa"
 	"cadastre/ca"
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -33,14 +35,35 @@ type Begun struct {
 	Carried  []roa.VRP         `json:"carried"` // what the donor had authorised that goes along
 	Lost     []roa.VRP         `json:"lost"`    // what the donor had authorised that ends
 
-	CarriedASPAs []aspa.VAP `json:"carried_aspas,omitempty"` // the donor's that go along
-	LostASPAs    []aspa.VAP `json:"lost_aspas,omitempty"`    // the donor's that end
+	// Payloads of other kinds, the donor's: those that go along, and those that end. In JSON each kind has members of its own, as
+	// "carried_aspas" and "lost_aspas".
+	CarriedObjects kinds.List `json:"-"`
+	LostObjects    kinds.List `json:"-"`
 
 	Staged   []holdings.Route `json:"staged"`         // the recipient's own routes
 	Warnings []string         `json:"warnings"`       // what an engineer should know before
 	Held     string           `json:"held,omitempty"` // why the brake holds it; empty where it does not
 	Code     string           `json:"code,omitempty"` // with this code it may begin nevertheless
 	DryRun   bool             `json:"dry_run"`
+}
+
+type bareBegun Begun
+
+// MarshalJSON writes the payloads of each kind beside the rest.
+func (f Begun) MarshalJSON() ([]byte, error) {
+	object, err := json.Marshal(bareBegun(f))
+	if err == nil {
+		object, err = f.CarriedObjects.Join(object, "carried_%s")
+	}
+	if err == nil {
+		object, err = f.LostObjects.Join(object, "lost_%s")
+	}
+	return object, err
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (f *Begun) UnmarshalJSON(object []byte) error {
+	return cmp.Or(json.Unmarshal(object, (*bareBegun)(f)), f.CarriedObjects.Cut(object, "carried_%s"), f.LostObjects.Cut(object, "lost_%s"))
 }
 
 // Initiate begins a transfer, or with consent.DryRun only says what it would do. It fails as holdings.Ledger.InitiateAll does, with
@@ -51,7 +74,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 		return nil, err
 	}
 	begun := &Begun{DryRun: consent.DryRun}
-	_, err = m.engine.DecideWeighed(ca.Consent{DryRun: consent.DryRun, Unbraked: true}, func(l *holdings.Ledger, b *roa.Book, weigh func(string, []roa.VRP) (why, code string)) (*holdings.Outcome, error) {
+	_, err = m.engine.DecideWeighed(ca.Consent{DryRun: consent.DryRun, Unbraked: true}, func(l *holdings.Ledger, b *roa.Book, weigh ca.Weigh) (*holdings.Outcome, error) {
 		o, err := l.InitiateAll(by, []holdings.Beginning{{Transfer: want, Recipient: recipient}}, by.Reason)
 		if err != nil {
 			return nil, err
@@ -59,13 +82,19 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 		begun.Transfer = o.Transfers[0]
 		t := &begun.Transfer
 		begun.foresee(l, b)
-		begun.foreseeASPAs(l, b)
+		if err := begun.foreseeObjects(l, b); err != nil {
+			return nil, err
+		}
 		if t.Outgoing() {
-			if err := sourceReport(l, b, t).Fits(); err != nil {
+			report, err := sourceReport(l, b, t)
+			if err != nil {
+				return nil, err
+			}
+			if err := report.Fits(); err != nil {
 				return nil, fault.Wrap(err, "this is more than can be told to %s at once; move it in parts", t.Peer)
 			}
 		}
-		begun.Held, begun.Code = weigh(t.From, begun.Lost)
+		begun.Held, begun.Code = weigh(t.From, begun.Lost, begun.LostObjects)
 		return o, begun.passes(consent)
 	})
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -17,7 +16,7 @@ type Distrusted struct {
 	Name    string     `json:"name"`
 	Cancels []uint64   `json:"cancels"` // transfers that were under way with it, or with something that came from it
 	Disowns []uint64   `json:"disowns"` // transfers that had brought resources, which are taken away
-	Intents int        `json:"intents"` // how many intents for ROAs end that came with them
+	Intents int        `json:"intents"` // how many intents end that came with them
 	Effect  *ca.Effect `json:"effect"`  // on holders, certificates and VRPs
 	DryRun  bool       `json:"dry_run"` // nothing was changed
 }
@@ -48,8 +47,11 @@ func (m *Mover) Distrust(by holdings.By, name string, consent ca.Consent) (*Dist
 			return nil, nil, err
 		}
 		affected = o.Transfers
-		intents := cameAlong(b, affected)
-		intents.By, d.Intents = by, len(intents.Removed)
+		intents, err := cameAlong(b, affected)
+		if err != nil {
+			return nil, nil, err
+		}
+		intents.By, d.Intents = by, len(intents.Removed)+len(intents.Objects.Removed)
 		return o, intents, nil
 	})
 	for i := range affected {
@@ -72,7 +74,7 @@ func (m *Mover) Distrust(by holdings.By, name string, consent ca.Consent) (*Dist
 }
 
 // cameAlong removes the intents that came with transfers, and those that went on from there with later transfers.
-func cameAlong(b *roa.Book, transfers []holdings.Transfer) *roa.Outcome {
+func cameAlong(b *roa.Book, transfers []holdings.Transfer) (*roa.Outcome, error) {
 	of, sets := map[uint64]bool{}, []inr.Set{}
 	for i := range transfers {
 		if t := &transfers[i]; t.Incoming() {
@@ -86,13 +88,15 @@ func cameAlong(b *roa.Book, transfers []holdings.Transfer) *roa.Outcome {
 				out.Removed = append(out.Removed, in)
 			}
 		}
-		for _, in := range b.ASPAs.Of(holder) {
-			if in.Transfer != 0 && aspa.Authorised(in, came) {
-				out.ASPAs.Removed = append(out.ASPAs.Removed, in)
+		for _, in := range b.Objects.Of(holder) {
+			if in.Transfer != 0 && in.Authorised(came) {
+				if err := b.Objects.Drop(&out.Objects, in); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // Trust ends Distrust: messages of the installation are taken again. What was withdrawn does not come back: holders have to begin their

@@ -7,6 +7,7 @@ import (
 
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/payload"
 	"cadastre/internal/relying"
 	"cadastre/internal/validate"
 	"cadastre/roa"
@@ -39,7 +40,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 		return nobodySaw(p.Name, nil), nil
 	}
 	var paths []string
-	want := make([][]roa.VRP, len(t.Legs))
+	want := make([][]payload.Payload, len(t.Legs))
 	err = m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		paths = pathsOf(l, t.Legs)
 		lowest := lowestLegs(t)
@@ -48,7 +49,11 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 				want[i] = append(want[i], roa.OfRoute(r))
 			}
 		}
-		return nil
+		objects, err := objectsAlong(t, b)
+		for _, x := range objects {
+			want[x.leg] = append(want[x.leg], x.in.Says)
+		}
+		return err
 	})
 	if err != nil {
 		return lack{}, err
@@ -66,7 +71,7 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 				uris = append(uris, uri)
 			}
 		}
-		donors, l, err := m.donorVRPs(ctx, t, leg)
+		donors, l, err := m.donorsShown(ctx, t, leg)
 		if err != nil || l.For != "" {
 			return l, err
 		}
@@ -78,9 +83,9 @@ func (m *Mover) missingElsewhere(ctx context.Context, t *holdings.Transfer) (lac
 	return lack{}, nil
 }
 
-// donorVRPs lists what is valid below the CA of a leg's donor, if that CA is elsewhere and its holder stays the same. Only a relying
+// donorsShown lists what is valid below the CA of a leg's donor, if that CA is elsewhere and its holder stays the same. Only a relying
 // party can tell what such a CA authorises.
-func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holdings.Leg) ([]roa.VRP, lack, error) {
+func (m *Mover) donorsShown(ctx context.Context, t *holdings.Transfer, leg holdings.Leg) ([]payload.Payload, lack, error) {
 	if _, elsewhere := m.engine.Delegated(leg.From); !elsewhere || !t.Kind.SameHolder() {
 		return nil, lack{}, nil
 	}
@@ -98,19 +103,19 @@ func (m *Mover) donorVRPs(ctx context.Context, t *holdings.Transfer, leg holding
 	return seenBelow(report, m.engine.CertificatesOf(leg.From), leg.Resources), lack{}, nil
 }
 
-// seenBelow lists the VRPs, within some resources, of the CAs whose certificates are at some URIs.
-func seenBelow(r *relying.Report, uris []string, within inr.Set) []roa.VRP {
-	var vrps []roa.VRP
+// seenBelow lists what signed objects say, within some resources, of the CAs whose certificates are at some URIs.
+func seenBelow(r *relying.Report, uris []string, within inr.Set) []payload.Payload {
+	var says []payload.Payload
 	for _, uri := range uris {
 		if a := authorityAt(r, uri); a != nil {
-			for _, v := range a.VRPs {
-				if within.ContainsPrefix(v.Prefix) {
-					vrps = append(vrps, roa.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN})
+			for _, p := range shownBy(a) {
+				if within.Contains(p.Resources()) {
+					says = append(says, p)
 				}
 			}
 		}
 	}
-	return vrps
+	return says
 }
 
 // belowOurs lists the certificates, by URI, of authorities below one of ours. They prove nothing of another installation: our own
@@ -151,11 +156,11 @@ func authorityAt(r *relying.Report, uri string) *validate.AuthorityResult {
 	return nil
 }
 
-// notShown is what the CAs whose certificates are at some URIs do not show: resources of a leg, or VRPs. If a repository could not be
+// notShown is what the CAs whose certificates are at some URIs do not show: resources of a leg, or payloads. If a repository could not be
 // reached, what the cache has of it does not count, and the result is unsure.
-func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg, want []roa.VRP) lack {
+func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg, want []payload.Payload) lack {
 	rest := leg.Resources
-	var shown []validate.VRP
+	shown := map[payload.Key]bool{}
 	stale := false
 	for _, uri := range uris {
 		a := authorityAt(r, uri)
@@ -166,16 +171,21 @@ func notShown(r *relying.Report, uris []string, holder string, leg holdings.Leg,
 			stale = true
 		default:
 			rest = rest.Minus(a.Resources)
-			shown = append(shown, a.VRPs...)
+			for _, p := range shownBy(a) {
+				shown[payload.ID(p)] = true
+			}
 		}
 	}
 	if !rest.Empty() {
 		return lack{holdings.Waiting{For: needValid, Of: holder, Resources: rest}, stale}
 	}
-	is := among(shown)
-	for _, v := range want {
-		if !is(validate.VRP{Prefix: v.Prefix, MaxLength: v.MaxLength, ASN: v.ASN}) {
-			return lack{holdings.Waiting{For: needROA, Of: holder, Says: v.String()}, stale}
+	for _, p := range want {
+		switch {
+		case shown[payload.ID(p)]:
+		case p.Kind() == roa.Kind:
+			return lack{holdings.Waiting{For: needROA, Of: holder, Says: p.String()}, stale}
+		default:
+			return lack{holdings.Waiting{For: needObject, Of: holder, Says: titled(p)}, stale}
 		}
 	}
 	return lack{}

@@ -216,25 +216,33 @@ func (m *Mover) followFinalised(t *holdings.Transfer) error {
 	})
 }
 
-// followRoutes takes over the source's newest list of routes that go along; bring then adds and removes the intents. Before the
+// followRoutes takes over the source's newest lists of routes and other objects that go along; bring then adds and removes the intents. Before the
 // transfer is accepted the list only replaces the one before. Afterwards a relying party must first see, at the source, a ROA for each
-// route that is new.
+// route that is new, and each object that is.
 func (m *Mover) followRoutes(ctx context.Context, t *holdings.Transfer, s *transferwire.Source) error {
 	carried := ledgerRoutes(s.Carried)
-	if slices.Equal(t.Carried, carried) {
+	objects, err := readObjects(s.Objects, t.Resources)
+	if err != nil {
+		return err
+	}
+	same := func(t *holdings.Transfer) bool {
+		return slices.Equal(t.Carried, carried) && slices.Equal(t.CarriedObjects, objects)
+	}
+	if same(t) {
 		return nil
 	}
 	if t.State == holdings.Accepted {
 		added := slices.DeleteFunc(slices.Clone(carried), among(t.Carried))
 		report, _ := m.seeSource(ctx, t)
-		if len(added) > 0 && (report == nil || unauthorised(report, m.notOurs(report), added) != nil) {
+		more := slices.DeleteFunc(slices.Clone(objects), among(t.CarriedObjects))
+		if len(added)+len(more) > 0 && (report == nil || unauthorised(report, m.notOurs(report), added) != nil || unshown(report, m.notOurs(report), more) != nil) {
 			return nil // it is looked at again
 		}
 	}
 	return m.followStep(t, "what goes along changed", func(l *holdings.Ledger, by holdings.By, t *holdings.Transfer) (*holdings.Outcome, error) {
-		if t.State.Over() || slices.Equal(t.Carried, carried) {
+		if t.State.Over() || same(t) {
 			return nil, nil
 		}
-		return l.CarryRoutes(by, t.ID, carried)
+		return l.Carry(by, t.ID, carried, objects)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
+	"cadastre/internal/payload"
 	"cadastre/roa"
 )
 
@@ -18,7 +19,7 @@ type Forced struct {
 	Transfer     Status    `json:"transfer"`
 	Without      []string  `json:"without"`           // holders on the recipient's side whose CAs are not waited for
 	Certificates []string  `json:"certificates"`      // URIs, of the donor's side, that end or shrink
-	Lost         []string  `json:"lost"`              // VRPs that a relying party saw below these, and not on the recipient's side
+	Lost         []string  `json:"lost"`              // VRPs and payloads of other kinds that a relying party saw below these, and not on the recipient's side
 	Unseen       []string  `json:"unseen"`            // those of the certificates below which it saw nothing: what is lost there is not known
 	Until        time.Time `json:"until,omitzero"`    // the earliest time: the end of the soak and of the notice that such CAs get
 	DryRun       bool      `json:"dry_run,omitempty"` // nothing was changed
@@ -26,7 +27,7 @@ type Forced struct {
 }
 
 // Force has an accepted transfer go on although CAs elsewhere, of its holders, have published nothing below the recipient's side. First
-// the soak passes, in which the transfer can still be cancelled; then the notice that such CAs get when they lose something. If VRPs
+// the soak passes, in which the transfer can still be cancelled; then the notice that such CAs get when they lose something. If payloads
 // are lost, or nobody can tell, it needs the code of a dry run.
 //
 // It fails with NotFound, Conflict (nothing of that kind is waited for, or the transfer is parked), Busy (nobody has looked of late at
@@ -138,7 +139,7 @@ func (m *Mover) costOfForce(ctx context.Context, t *holdings.Transfer) (*Forced,
 		}
 		stays := seenBelow(report, m.engine.CertificatesOf(leg.To), leg.Resources)
 		for _, v := range seenBelow(report, ending, leg.Resources) {
-			if !slices.Contains(stays, v) {
+			if !slices.ContainsFunc(stays, func(p payload.Payload) bool { return payload.Same(p, v) }) {
 				f.Lost = append(f.Lost, v.String())
 			}
 		}
@@ -167,7 +168,7 @@ func (f *Forced) passes(consent ca.Consent) error {
 	case consent.Code != "":
 		return fault.New(fault.Refused, "the code %s belongs to another state of things; look again with --dry-run, then repeat with --code %s", consent.Code, f.Code)
 	case len(f.Unseen) > 0:
-		return fault.New(fault.Refused, "%d VRPs would be lost with the certificates of CAs that have not come along, and what else %d of them stand for could not be seen; look with --dry-run, then repeat with --code %s", len(f.Lost), len(f.Unseen), f.Code)
+		return fault.New(fault.Refused, "%d VRPs and other payloads would be lost with the certificates of CAs that have not come along, and what else %d of them stand for could not be seen; look with --dry-run, then repeat with --code %s", len(f.Lost), len(f.Unseen), f.Code)
 	}
-	return fault.New(fault.Refused, "%d VRPs would be lost with the certificates of CAs that have not come along; look with --dry-run, then repeat with --code %s", len(f.Lost), f.Code)
+	return fault.New(fault.Refused, "%d VRPs and other payloads would be lost with the certificates of CAs that have not come along; look with --dry-run, then repeat with --code %s", len(f.Lost), f.Code)
 }

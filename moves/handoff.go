@@ -56,7 +56,7 @@ func (p *HandoffPlan) beginnings(l *holdings.Ledger) []holdings.Beginning {
 		list = append(list, holdings.Beginning{
 			Transfer: holdings.Transfer{
 				Ref: newRef(), Kind: holdings.Handoff, To: legs[0].To, Elsewhere: r.Holder, FromRegistry: p.Registry, ToRegistry: p.To,
-				Resources: legs[0].Resources, Legs: legs, Carried: r.Routes, Soak: p.Soak, Within: l.NextTransfer(),
+				Resources: legs[0].Resources, Legs: legs, Carried: r.Routes, CarriedObjects: r.Objects, Soak: p.Soak, Within: l.NextTransfer(),
 			},
 			Recipient: legs[0].New,
 		})

@@ -48,8 +48,9 @@ type HandoffPlan struct {
 	Revoked       int `json:"revoked"`       // certificates of these organisations below the registry, if that is here
 	Delegated     int `json:"delegated"`     // those of the organisations whose CA is elsewhere
 	VRPs          int `json:"vrps"`
-	Keys          int `json:"keys"`       // to be made
-	Signatures    int `json:"signatures"` // likewise
+	Objects       int `json:"objects,omitempty"` // signed objects of other kinds than ROAs
+	Keys          int `json:"keys"`              // to be made
+	Signatures    int `json:"signatures"`        // likewise
 
 	Warnings []string `json:"warnings,omitempty"`
 	Code     string   `json:"code"` // StartHandoff needs it
@@ -66,6 +67,7 @@ type PlannedHolder struct {
 	Customers []string         `json:"customers,omitempty"` // organisations below it that go along, by their present handles
 	Elsewhere []string         `json:"elsewhere,omitempty"` // the holder and customers whose CA is elsewhere
 	Routes    []holdings.Route `json:"vrps"`
+	Objects   []holdings.Said  `json:"objects,omitempty"` // what other signed objects say
 }
 
 // PlanHandoff says what a handoff would do. It fails with NotFound, BadInput and Conflict where it can't be.
@@ -127,7 +129,11 @@ func (p *HandoffPlan) find(l *holdings.Ledger, b *roa.Book, identities map[strin
 	case known:
 		var lost inr.Set
 		p.Resources = l.InTree(p.Registry)
-		if p.snapshot, lost = deposited.within(p.Resources); !lost.Empty() {
+		var err error
+		if p.snapshot, lost, err = deposited.within(p.Resources); err != nil {
+			return err
+		}
+		if !lost.Empty() {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s was deposited and is not held by %s here any more: it is left out", lost, p.Registry))
 		}
 	default:
@@ -157,7 +163,7 @@ func (p *HandoffPlan) list(l *holdings.Ledger) {
 	names := naming{ledger: l, under: p.To, taken: map[string]bool{}}
 	var held []inr.Set
 	for i, r := range p.snapshot.Holders {
-		h := PlannedHolder{Holder: r.Holder, To: names.of(r.Holder), Batch: i/p.Batch + 1, Resources: r.Legs[0].Resources, Routes: r.Routes}
+		h := PlannedHolder{Holder: r.Holder, To: names.of(r.Holder), Batch: i/p.Batch + 1, Resources: r.Legs[0].Resources, Routes: r.Routes, Objects: r.Objects}
 		for j, leg := range r.Legs {
 			if j > 0 {
 				h.Customers = append(h.Customers, leg.From)
@@ -196,14 +202,14 @@ func (p *HandoffPlan) count(l *holdings.Ledger) {
 	for i, h := range p.Holders {
 		p.Organisations += len(p.snapshot.Holders[i].Legs)
 		p.Delegated += len(h.Elsewhere)
-		p.VRPs += len(h.Routes)
+		p.VRPs, p.Objects = p.VRPs+len(h.Routes), p.Objects+len(h.Objects)
 	}
 	if len(l.HoldersOf(p.Registry)) > 0 {
 		p.Revoked = p.Organisations
 	}
 	hosted := p.Organisations - p.Delegated
-	p.Keys = 2*hosted + p.VRPs + 2*p.Batches // a CA's, its manifest's, a ROA's; a manifest of each registry
-	p.Signatures = p.Organisations + 3*hosted + 2*p.VRPs + 6*p.Batches
+	p.Keys = 2*hosted + p.VRPs + p.Objects + 2*p.Batches // a CA's, its manifest's, an object's; a manifest of each registry
+	p.Signatures = p.Organisations + 3*hosted + 2*(p.VRPs+p.Objects) + 6*p.Batches
 	p.Lasts = term.Term(max(p.Batches-1, 0))*p.Pace + p.Soak
 	if _, here := l.Organisation(p.Registry); !here {
 		p.Warnings = append(p.Warnings, p.Registry+" is not in the tree here: whoever is above it has to end its certificate")

@@ -52,7 +52,11 @@ func (m *Mover) Handoff(id uint64) (*HandoffStatus, error) {
 		if t.Handoff == nil {
 			return fault.New(fault.BadInput, "transfer %d is no registry's handoff", id)
 		}
-		s = &HandoffStatus{Transfer: *m.status(l, b, t), Paused: t.Held && !t.State.Over(), Waits: []HandoffWait{}, Refused: refused}
+		status, err := m.status(l, b, t)
+		if err != nil {
+			return err
+		}
+		s = &HandoffStatus{Transfer: *status, Paused: t.Held && !t.State.Over(), Waits: []HandoffWait{}, Refused: refused}
 		s.stands(m, l, t)
 		return nil
 	})

@@ -41,6 +41,9 @@ func (m *Mover) checkSource(p *Peer, s *transferwire.Source) error {
 	if _, out := within(ledgerRoutes(slices.Concat(s.Carried, s.Staged)), all); len(out) > 0 {
 		return fault.New(fault.BadInput, "the route %s,AS%d is not within what moves, %s", out[0].Prefix, out[0].Origin, all)
 	}
+	if _, err := readObjects(s.Objects, all); err != nil {
+		return err
+	}
 	if err := stageable(holdings.TransferKind(s.Kind), all, ledgerRoutes(s.Staged)); err != nil {
 		return err
 	}
@@ -108,6 +111,9 @@ func incomingOf(l *holdings.Ledger, p *Peer, s *transferwire.Source) (want holdi
 		Ref: s.Ref, Kind: holdings.TransferKind(s.Kind), To: s.To, Peer: p.Name, Elsewhere: s.From, FromRegistry: s.FromRegistry, ToRegistry: s.ToRegistry,
 		Resources: moving(s), Original: s.Original, Since: s.Since, Routes: ledgerRoutes(s.Staged), Carried: ledgerRoutes(s.Carried),
 		Bridge: holdings.Term(s.Bridge), Soak: holdings.Term(s.Soak), Held: s.Held, DisputedThere: s.Disputed,
+	}
+	if want.CarriedObjects, err = readObjects(s.Objects, want.Resources); err != nil {
+		return want, recipient, err
 	}
 	first := s.Legs[0]
 	under := cmp.Or(holdings.Fold(s.Under), s.ToRegistry)

@@ -16,11 +16,11 @@ import (
 	"sync"
 	"time"
 
-	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/due"
 	"cadastre/internal/fault"
+	"cadastre/internal/intents"
 	"cadastre/internal/peer"
 	"cadastre/internal/principal"
 	"cadastre/roa"
@@ -390,15 +390,19 @@ func (m *Mover) step(by holdings.By, ids []uint64, resolve func(*holdings.Ledger
 			return nil, nil, err
 		}
 		var brought []roa.Intent
-		var aspas []aspa.Intent
+		var objects intents.ObjectChange
 		for i := range o.Transfers {
 			if t := &o.Transfers[i]; t.State == holdings.Accepted && t.Seen.IsZero() {
 				brought = append(brought, wanted(l, t, b)...)
-				aspas = append(aspas, wantedASPAs(t, b)...)
+				c, err := bringObjects(t, b)
+				if err != nil {
+					return nil, nil, err
+				}
+				objects.Added, objects.Removed = append(objects.Added, c.Added...), append(objects.Removed, c.Removed...)
 			}
 		}
 		out := b.Bring(brought)
-		out.ASPAs = b.ASPAs.Bring(aspas)
+		out.Objects = objects
 		return o, out, nil
 	})
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/payload"
 	"cadastre/internal/relying"
 	"cadastre/roa"
 )
@@ -151,10 +152,10 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 	if why, err := m.offer(t); why != "" || err != nil {
 		return lacksOf(why, holdings.Party{}), err
 	}
-	var want map[string][]roa.VRP
-	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
-		want = agreed(l, t, b)
-		return nil
+	var want map[string][]payload.Payload
+	if err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) (err error) {
+		want, err = agreed(l, t, b)
+		return err
 	}); err != nil {
 		return lack{}, err
 	}
@@ -187,8 +188,8 @@ func (m *Mover) missing(ctx context.Context, t *holdings.Transfer) (lack, error)
 
 // missingDelegated is what a recipient does not publish yet where its CA, or the donor's, is elsewhere. The recipient has to publish
 // what was agreed on and, if the holder stays the same, all that is valid below the donor's CA for what moves. A relying party tells.
-func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg holdings.Leg, want []roa.VRP) (lack, error) {
-	donors, l, err := m.donorVRPs(ctx, t, leg)
+func (m *Mover) missingDelegated(ctx context.Context, t *holdings.Transfer, leg holdings.Leg, want []payload.Payload) (lack, error) {
+	donors, l, err := m.donorsShown(ctx, t, leg)
 	if err != nil || l.For != "" {
 		return l, err
 	}

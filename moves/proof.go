@@ -15,7 +15,7 @@ import (
 // missingProof is the part of an incoming transfer that is not proven yet; the zero value if all is. The source's report is no proof.
 // That the source holds what moves is proven by certificates that its report names. Each has to be valid below the trust anchor of the
 // source's introduction, must not be one of ours, and its key has to have signed a statement about the source's identity: otherwise the
-// source could name a certificate of somebody else. What the holder had authorised is proven by ROAs below these.
+// source could name a certificate of somebody else. What the holder had authorised is proven by ROAs and other signed objects below these.
 func (m *Mover) missingProof(ctx context.Context, t *holdings.Transfer) (lack, error) {
 	w, err := m.peerReportOf(t.Peer, t.Ref)
 	if err != nil {
@@ -50,6 +50,9 @@ func (m *Mover) missingProof(ctx context.Context, t *holdings.Transfer) (lack, e
 	}
 	if r := unauthorised(report, theirs, t.Carried); r != nil {
 		return lacks(holdings.Waiting{For: needProvenROA, Of: t.Peer, Says: fmt.Sprintf("%s,AS%d up to /%d", r.Prefix, r.Origin, r.MaxLength), On: onInstallation(t.Peer)}), nil
+	}
+	if s := unshown(report, theirs, t.CarriedObjects); s != nil {
+		return lacks(holdings.Waiting{For: needProvenObject, Of: t.Peer, Says: s.String(), On: onInstallation(t.Peer)}), nil
 	}
 	return lack{}, nil
 }

@@ -20,7 +20,7 @@ func (m *Mover) report(id uint64) (transferwire.Message, error) {
 	var t *holdings.Transfer
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) (err error) {
 		if t, err = find(l, id); err == nil && t.Outgoing() {
-			source = sourceReport(l, b, t)
+			source, err = sourceReport(l, b, t)
 		}
 		return err
 	})
@@ -70,11 +70,12 @@ func (m *Mover) certificatesAbove(holder, peer string) ([]transferwire.Shown, er
 	return list[:min(len(list), transferwire.MaxCertificates)], nil
 }
 
-func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transferwire.Source {
+func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) (*transferwire.Source, error) {
+	objects, err := saidIn(t, b)
 	s := &transferwire.Source{
 		Ref: t.Ref, State: string(t.State), Kind: string(t.Kind), From: t.From, FromRegistry: t.FromRegistry, To: t.Elsewhere, ToRegistry: t.ToRegistry,
 		Under: t.Legs[0].New.Parent, Soak: t.Soak.Duration(), Bridge: t.Bridge.Duration(), Held: t.Held, Since: t.Since, Original: t.Original, Disputed: t.Disputed,
-		Carried: wireRoutes(routesIn(l, t, b)), Staged: wireRoutes(t.Routes),
+		Carried: wireRoutes(routesIn(l, t, b)), Objects: objects, Staged: wireRoutes(t.Routes),
 	}
 	if t.State == holdings.Cancelled {
 		s.Reason = t.Text(holdings.StepCancelled)
@@ -91,7 +92,7 @@ func sourceReport(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *transf
 		}
 		s.Legs = append(s.Legs, w)
 	}
-	return s
+	return s, err
 }
 
 // pathsOf names the legs of a transfer as messages do: by the path of delegations from the first leg.

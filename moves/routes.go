@@ -8,6 +8,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/payload"
 	"cadastre/roa"
 )
 
@@ -21,7 +22,10 @@ func (m *Mover) bring(t *holdings.Transfer) error {
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		want := wanted(l, t, b)
 		out := b.Bring(want)
-		out.ASPAs = b.ASPAs.Bring(wantedASPAs(t, b))
+		var err error
+		if out.Objects, err = bringObjects(t, b); err != nil {
+			return nil, nil, err
+		}
 		out.By = holdings.By{Who: Self, Reason: fmt.Sprintf("routes that go with transfer %d", t.ID), Time: time.Now()}
 		if t.Local() {
 			return nil, out, nil // the donor's intents are here, and cannot change while the transfer is under way
@@ -110,7 +114,10 @@ func (m *Mover) settleRoutes(t *holdings.Transfer) error {
 	}
 	_, err := m.engine.Decide(ca.Consent{Unbraked: true}, func(_ *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		out := &roa.Outcome{By: holdings.By{Who: Self, Reason: fmt.Sprintf("transfer %d is %s", t.ID, t.State), Time: time.Now()}}
-		out.ASPAs = settledASPAs(t, b)
+		var err error
+		if out.Objects, err = settledObjects(t, b); err != nil {
+			return nil, nil, err
+		}
 		staged := stagedOf(t)
 		for _, leg := range t.Legs {
 			for _, in := range b.Brought(leg.To, t.ID) {
@@ -143,17 +150,23 @@ func stagedOf(t *holdings.Transfer) map[roa.VRP]bool {
 	return staged
 }
 
-// agreed lists, by holder, the VRPs that the recipient's side has to publish: what the intents that came with the transfer authorise.
-func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) map[string][]roa.VRP {
-	vrps := map[string][]roa.VRP{}
+// agreed lists, by holder, the payloads that the recipient's side has to publish: what the intents that come with the transfer authorise.
+func agreed(l *holdings.Ledger, t *holdings.Transfer, b *roa.Book) (map[string][]payload.Payload, error) {
+	vrps, all := map[string][]roa.VRP{}, map[string][]payload.Payload{}
 	for _, in := range wanted(l, t, b) {
 		says, _ := roa.Authorised(in, l.Holding(in.Holder))
 		vrps[in.Holder] = append(vrps[in.Holder], says...)
 	}
-	for holder, all := range vrps {
-		vrps[holder] = roa.Unique(all)
+	for holder, list := range vrps {
+		all[holder] = payload.List(roa.Unique(list))
 	}
-	return vrps
+	objects, err := wantedObjects(t, b)
+	for _, in := range objects {
+		if in.Authorised(l.Holding(in.Holder)) {
+			all[in.Holder] = append(all[in.Holder], in.Says)
+		}
+	}
+	return all, err
 }
 
 // routesIn lists all routes that go along with a transfer, for the report to the installation that gets it.

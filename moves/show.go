@@ -1,10 +1,12 @@
 package moves
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/payload"
 	"cadastre/roa"
 )
 
@@ -18,6 +20,8 @@ type Status struct {
 	Until  time.Time `json:"until,omitzero"`   // when the wait ends by itself; zero if it does not
 	Odds   string    `json:"odds,omitempty"`   // how it ended differently at the other installation, and what follows
 	Agreed []roa.VRP `json:"agreed,omitempty"` // what the recipient's side is to authorise
+	// AgreedObjects is what else it is to sign, as "ASPA AS64496 => AS64500", sorted.
+	AgreedObjects []string `json:"agreed_objects,omitempty"`
 }
 
 // Show is the status of a transfer. It fails with NotFound.
@@ -26,7 +30,7 @@ func (m *Mover) Show(id uint64) (*Status, error) {
 	err := m.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
 		t, err := find(l, id)
 		if err == nil {
-			s = m.status(l, b, t)
+			s, err = m.status(l, b, t)
 		}
 		return err
 	})
@@ -42,28 +46,56 @@ func (m *Mover) List(open bool) ([]Status, error) {
 			all = l.Unrest()
 		}
 		for _, t := range all {
-			list = append(list, *m.status(l, b, t))
+			s, err := m.status(l, b, t)
+			if err != nil {
+				return err
+			}
+			list = append(list, *s)
 		}
 		return nil
 	})
 	return list, err
 }
 
-func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) *Status {
+// status is the status of a transfer. It fails with Corrupt.
+func (m *Mover) status(l *holdings.Ledger, b *roa.Book, t *holdings.Transfer) (*Status, error) {
 	s := &Status{Transfer: *t}
 	s.Waits, s.On, s.Until = put(m.awaits(l, t, time.Now()))
 	s.Odds = m.odds(t)
-	if t.State == holdings.Accepted {
-		for _, vrps := range agreed(l, t, b) {
-			s.Agreed = append(s.Agreed, vrps...)
+	if t.State != holdings.Accepted {
+		return s, nil
+	}
+	add := func(p payload.Payload) {
+		if vrp, is := p.(roa.VRP); is {
+			s.Agreed = append(s.Agreed, vrp)
+		} else {
+			s.AgreedObjects = append(s.AgreedObjects, titled(p))
 		}
-		if t.Outgoing() {
-			s.Agreed = nil
-			for _, r := range append(routesIn(l, t, b), t.Routes...) {
-				s.Agreed = append(s.Agreed, roa.OfRoute(r))
+	}
+	if t.Outgoing() {
+		for _, r := range append(routesIn(l, t, b), t.Routes...) {
+			add(roa.OfRoute(r))
+		}
+		objects, err := objectsAlong(t, b)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range objects {
+			add(x.in.Says)
+		}
+	} else {
+		all, err := agreed(l, t, b)
+		if err != nil {
+			return nil, err
+		}
+		for _, list := range all {
+			for _, p := range list {
+				add(p)
 			}
 		}
-		s.Agreed = roa.Unique(s.Agreed)
 	}
-	return s
+	s.Agreed = roa.Unique(s.Agreed)
+	slices.Sort(s.AgreedObjects)
+	s.AgreedObjects = slices.Compact(s.AgreedObjects)
+	return s, nil
 }

@@ -1,6 +1,11 @@
 package moves
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -21,6 +26,8 @@ type SnapshotHolder struct {
 	// Legs is what the holder and those below it held, from the top down. From and New are set, and CA where that is elsewhere.
 	Legs   []holdings.Leg   `json:"legs"`
 	Routes []holdings.Route `json:"routes,omitempty"` // what they had authorised, without duplicates
+	// Objects is what other signed objects than ROAs said, for what each of them held. It is sorted, and without duplicates.
+	Objects []holdings.Said `json:"objects,omitempty"`
 }
 
 // SnapshotOf makes the snapshot of a registry in a ledger. Identities are those of delegated CAs (RFC 8183), DER, by organisation.
@@ -37,8 +44,17 @@ func SnapshotOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, r
 			for _, in := range b.Of(leg.From) {
 				routes = append(routes, roa.Carried(in, leg.Resources)...)
 			}
+			for _, in := range b.Objects.Of(leg.From) {
+				if in.Authorised(leg.Resources) {
+					r.Objects = append(r.Objects, roa.SaidOf(in))
+				}
+			}
 		}
 		r.Routes = roa.Joined(routes)
+		slices.SortFunc(r.Objects, func(a, b holdings.Said) int {
+			return cmp.Or(strings.Compare(a.String(), b.String()), a.Until.Compare(b.Until))
+		})
+		r.Objects = slices.Compact(r.Objects)
 		e.Holders = append(e.Holders, r)
 	}
 	return e
@@ -55,8 +71,9 @@ func nirs(l *holdings.Ledger, registry string) []string {
 	return list
 }
 
-// within is the part of a snapshot that lies in a set, and the resources of the rest.
-func (e *Snapshot) within(s inr.Set) (*Snapshot, inr.Set) {
+// within is the part of a snapshot that lies in a set, and the resources of the rest. It fails where what an object says
+// can't be read.
+func (e *Snapshot) within(s inr.Set) (*Snapshot, inr.Set, error) {
 	out := &Snapshot{Registry: e.Registry, Resources: e.Resources.Intersect(s), NIRs: e.NIRs, Holders: []SnapshotHolder{}}
 	var lost []inr.Set
 	for _, r := range e.Holders {
@@ -77,8 +94,17 @@ func (e *Snapshot) within(s inr.Set) (*Snapshot, inr.Set) {
 		}
 		if len(left.Legs) > 0 {
 			left.Routes, _ = within(r.Routes, s)
+			for _, said := range r.Objects {
+				p, err := kinds.Parse(said.Kind, said.Says)
+				if err != nil {
+					return nil, inr.Set{}, err
+				}
+				if s.Contains(p.Resources()) {
+					left.Objects = append(left.Objects, said)
+				}
+			}
 			out.Holders = append(out.Holders, left)
 		}
 	}
-	return out, inr.Sum(lost...)
+	return out, inr.Sum(lost...), nil
 }

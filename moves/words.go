@@ -10,27 +10,29 @@ import (
 
 // What a transfer needs, as far as only the mover knows it, not the ledger. The fields named here are those of holdings.Waiting.
 const (
-	needTrust       holdings.Need = "trust"           // that an operator trusts the installation Of again
-	needSettling    holdings.Need = "settling"        // that the error in Says is settled
-	needParent      holdings.Need = "parent"          // that a parent elsewhere, in Says, certifies Resources to Of
-	needOwnProof    holdings.Need = "own certificate" // that the installation Of names its certificate
-	needProof       holdings.Need = "proof"           // that the installation Of shows a certificate of its own for Resources
-	needProvenROA   holdings.Need = "proven ROA"      // that the installation Of shows the ROA in Says
-	needLook        holdings.Need = "look"            // a look at what is published here, or by the installation Of; Says is why there is none
-	needPlace       holdings.Need = "place"           // that the installation Of says where it publishes its side
-	needCertificate holdings.Need = "certificate"     // that Of has a certificate for Resources
-	needValid       holdings.Need = "something valid" // that the CA of Of publishes something valid for Resources
-	needROA         holdings.Need = "ROA"             // that the CA of Of publishes the ROA in Says
-	needReport      holdings.Need = "report"          // a newer report of the installation Of
-	needReply       holdings.Need = "reply"           // a reply of the installation Of
-	needAuthorities holdings.Need = "authorities"     // what authorities here have yet to do, in Says
-	needThere       holdings.Need = "there"           // what the other installation waits for, in Says
-	needOffer       holdings.Need = "offer"           // that an operator decides whether the donor's CA is to be that of Of, which also holds Resources
-	needBatch       holdings.Need = "batch"           // that Number holders of the batch before are published
-	needPace        holdings.Need = "pace"            // the time of the next batch
-	needOnTheirWay  holdings.Need = "on their way"    // Number holders that are on their way
-	needLeftOut     holdings.Need = "left out"        // Number holders that were left out
-	needSettlement  holdings.Need = "settlement"      // a settlement with the installation Of, where the transfer ended as Says
+	needTrust        holdings.Need = "trust"           // that an operator trusts the installation Of again
+	needSettling     holdings.Need = "settling"        // that the error in Says is settled
+	needParent       holdings.Need = "parent"          // that a parent elsewhere, in Says, certifies Resources to Of
+	needOwnProof     holdings.Need = "own certificate" // that the installation Of names its certificate
+	needProof        holdings.Need = "proof"           // that the installation Of shows a certificate of its own for Resources
+	needProvenROA    holdings.Need = "proven ROA"      // that the installation Of shows the ROA in Says
+	needProvenObject holdings.Need = "proven object"   // that the installation Of shows the signed object in Says
+	needLook         holdings.Need = "look"            // a look at what is published here, or by the installation Of; Says is why there is none
+	needPlace        holdings.Need = "place"           // that the installation Of says where it publishes its side
+	needCertificate  holdings.Need = "certificate"     // that Of has a certificate for Resources
+	needValid        holdings.Need = "something valid" // that the CA of Of publishes something valid for Resources
+	needROA          holdings.Need = "ROA"             // that the CA of Of publishes the ROA in Says
+	needObject       holdings.Need = "object"          // that the CA of Of publishes the signed object in Says
+	needReport       holdings.Need = "report"          // a newer report of the installation Of
+	needReply        holdings.Need = "reply"           // a reply of the installation Of
+	needAuthorities  holdings.Need = "authorities"     // what authorities here have yet to do, in Says
+	needThere        holdings.Need = "there"           // what the other installation waits for, in Says
+	needOffer        holdings.Need = "offer"           // that an operator decides whether the donor's CA is to be that of Of, which also holds Resources
+	needBatch        holdings.Need = "batch"           // that Number holders of the batch before are published
+	needPace         holdings.Need = "pace"            // the time of the next batch
+	needOnTheirWay   holdings.Need = "on their way"    // Number holders that are on their way
+	needLeftOut      holdings.Need = "left out"        // Number holders that were left out
+	needSettlement   holdings.Need = "settlement"      // a settlement with the installation Of, where the transfer ended as Says
 )
 
 const soakInWords = "that readers have had the time to see the recipient's side"
@@ -76,6 +78,9 @@ var inWords = map[holdings.Need]func(w holdings.Waiting) string{
 	needProvenROA: func(w holdings.Waiting) string {
 		return fmt.Sprintf("that a ROA of %s authorises %s, which is to go along", w.Of, w.Says)
 	},
+	needProvenObject: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that %s shows the %s, which is to go along", w.Of, w.Says)
+	},
 	needLook:  lookInWords,
 	needPlace: func(w holdings.Waiting) string { return "that " + w.Of + " says where it publishes its side" },
 	needCertificate: func(w holdings.Waiting) string {
@@ -86,6 +91,9 @@ var inWords = map[holdings.Need]func(w holdings.Waiting) string{
 	},
 	needROA: func(w holdings.Waiting) string {
 		return fmt.Sprintf("that the CA of %s publishes a ROA for %s", w.Of, w.Says)
+	},
+	needObject: func(w holdings.Waiting) string {
+		return fmt.Sprintf("that the CA of %s publishes the %s", w.Of, w.Says)
 	},
 	needReport:      func(w holdings.Waiting) string { return "a newer report of " + w.Of },
 	needReply:       func(w holdings.Waiting) string { return "that " + w.Of + " answers" },

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"cadastre/aspa"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
 	"cadastre/internal/intents"
@@ -19,10 +18,10 @@ var intentBucket = store.Declare("intent", "roa", store.Deposited)
 
 func init() { holdings.Audit('r', intentBucket) }
 
-// Book has all intents, live and parked: those for ROAs, and those for ASPAs (package aspa). It has no lock: the caller keeps Apply apart
-// from everything else.
+// Book has all intents, live and parked: those for ROAs, and those for signed objects of all other kinds. It has no lock: the caller keeps
+// Apply apart from everything else.
 type Book struct {
-	ASPAs   aspa.Book
+	Objects intents.Objects
 	roas    *intents.Book[Intent]
 	origins map[uint32]routes // by origin AS, the prefixes of intents
 }
@@ -30,7 +29,7 @@ type Book struct {
 // Load reads the book. A store without one has an empty one. It fails with Corrupt.
 func Load(r store.Reader) (b *Book, err error) {
 	b = &Book{origins: map[uint32]routes{}}
-	if b.ASPAs, err = aspa.Load(r); err != nil {
+	if b.Objects, err = intents.LoadObjects(r); err != nil {
 		return nil, err
 	}
 	if b.roas, err = intents.Load[Intent](r, intentBucket); err != nil {
@@ -46,17 +45,17 @@ func Load(r store.Reader) (b *Book, err error) {
 }
 
 // Len is how many intents there are.
-func (b *Book) Len() int { return b.roas.Len() + b.ASPAs.Len() }
+func (b *Book) Len() int { return b.roas.Len() + b.Objects.Len() }
 
 // Holders lists the holders that have intents, sorted.
 func (b *Book) Holders() []string {
-	all := slices.AppendSeq(slices.Collect(b.roas.Everyone()), b.ASPAs.Everyone())
+	all := slices.AppendSeq(slices.Collect(b.roas.Everyone()), b.Objects.Everyone())
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
 // Wants is how many intents a holder has.
-func (b *Book) Wants(holder string) int { return len(b.roas.Of(holder)) + len(b.ASPAs.Of(holder)) }
+func (b *Book) Wants(holder string) int { return len(b.roas.Of(holder)) + len(b.Objects.Of(holder)) }
 
 // Of lists the ROA intents of a holder, in order. The list must not be changed.
 func (b *Book) Of(holder string) []Intent { return b.roas.Of(holder) }
@@ -123,15 +122,16 @@ func (b *Book) Brought(holder string, transfer uint64) []Intent {
 // NextEnd is when the next intent comes to its date; zero where none does.
 func (b *Book) NextEnd() time.Time {
 	next := b.roas.NextEnd()
-	if end := b.ASPAs.NextEnd(); next.IsZero() || !end.IsZero() && end.Before(next) {
+	if end := b.Objects.NextEnd(); next.IsZero() || !end.IsZero() && end.Before(next) {
 		next = end
 	}
 	return next
 }
 
-// End resolves that the intents end that have come to their date.
-func (b *Book) End(now time.Time) *Outcome {
-	return &Outcome{Removed: b.roas.End(now).Removed, ASPAs: b.ASPAs.End(now)}
+// End resolves that the intents end that have come to their date. It fails with Corrupt.
+func (b *Book) End(now time.Time) (*Outcome, error) {
+	objects, err := b.Objects.End(now)
+	return &Outcome{Removed: b.roas.End(now).Removed, Objects: objects}, err
 }
 
 // Bring resolves that ROA intents come with a transfer. An intent that is there already stays as it is, unless it ends before the one that
@@ -141,12 +141,17 @@ func (b *Book) Bring(brought []Intent) *Outcome {
 	return &Outcome{Added: c.Added, Removed: c.Removed, Duplicates: c.Duplicates}
 }
 
+// SaidOf is an intent as the log of decisions and transfers have it.
+func SaidOf(in intents.Object) holdings.Said {
+	return holdings.Said{Kind: in.Says.Kind(), Says: in.Says.String(), Until: in.Until}
+}
+
 // Outcome is a change of intents, resolved and not yet made.
 type Outcome struct {
 	By         holdings.By // who decides, where nothing else is decided with it
 	Added      []Intent
 	Removed    []Intent
-	ASPAs      aspa.Change
+	Objects    intents.ObjectChange
 	Duplicates int       // rows of ROAs that were there already, or twice
 	Left       []Left    // rows that OnlyHeld passed over
 	Warnings   []Warning // of rows that were taken
@@ -160,7 +165,7 @@ func (o *Outcome) change() intents.Change[Intent] {
 }
 
 // Empty tells whether nothing would change.
-func (o *Outcome) Empty() bool { return len(o.Added)+len(o.Removed) == 0 && o.ASPAs.Empty() }
+func (o *Outcome) Empty() bool { return len(o.Added)+len(o.Removed) == 0 && o.Objects.Empty() }
 
 // Changes lists the changes for the log of decisions: first what is removed, then what is new.
 func (o *Outcome) Changes() []holdings.IntentChange {
@@ -171,8 +176,10 @@ func (o *Outcome) Changes() []holdings.IntentChange {
 			Route: &holdings.Route{Prefix: in.Prefix, MaxLength: in.MaxLength, Origin: in.Origin, Until: in.Until},
 		})
 	}
-	for i, in := range slices.Concat(o.ASPAs.Removed, o.ASPAs.Added) {
-		changes = append(changes, in.Logged(i < len(o.ASPAs.Removed)))
+	for i, in := range slices.Concat(o.Objects.Removed, o.Objects.Added) {
+		changes = append(changes, holdings.IntentChange{
+			Holder: in.Holder, Removed: i < len(o.Objects.Removed), Comment: in.Comment, Object: new(SaidOf(in)),
+		})
 	}
 	return changes
 }
@@ -181,7 +188,7 @@ func (o *Outcome) Changes() []holdings.IntentChange {
 func (o *Outcome) Holders() []string {
 	touched, c := map[string]bool{}, o.change()
 	c.Holders(touched)
-	o.ASPAs.Holders(touched)
+	o.Objects.Holders(touched)
 	return slices.Sorted(maps.Keys(touched))
 }
 
@@ -191,11 +198,11 @@ func (o *Outcome) ByHolder() map[string]*Outcome {
 	for holder, part := range c.ByHolder() {
 		parts[holder] = &Outcome{Added: part.Added, Removed: part.Removed}
 	}
-	for holder, part := range o.ASPAs.ByHolder() {
+	for holder, part := range o.Objects.ByHolder() {
 		if parts[holder] == nil {
 			parts[holder] = &Outcome{}
 		}
-		parts[holder].ASPAs = part
+		parts[holder].Objects = part
 	}
 	return parts
 }
@@ -206,7 +213,7 @@ func (o *Outcome) Write(w store.Writer) error {
 	if err := intents.Write(w, intentBucket, &c); err != nil {
 		return err
 	}
-	return intents.Write(w, aspa.Bucket, &o.ASPAs)
+	return intents.WriteObjects(w, &o.Objects)
 }
 
 // Apply makes a change that was written in memory.
@@ -221,7 +228,7 @@ func (b *Book) Apply(o *Outcome) {
 	}
 	c := o.change()
 	b.roas.Apply(&c)
-	b.ASPAs.Apply(&o.ASPAs)
+	b.Objects.Apply(&o.Objects)
 }
 
 // routes is prefixes in the order of netip.Prefix.Compare, some perhaps twice.

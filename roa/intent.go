@@ -1,5 +1,5 @@
 // Package roa keeps the intents of holders for route origin authorizations (RFC 9582), and computes which VRPs they authorise. Its Book has
-// the intents for ASPAs, too.
+// the intents for all other kinds of signed objects, too.
 //
 // An intent is kept as long as its holder wants it, also when the holder loses the resources. What is authorised is computed from intent and
 // holding each time: all of it, the part that is still held, or nothing. In the last case the intent is parked, and comes back with the

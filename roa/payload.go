@@ -1,8 +1,8 @@
 package roa
 
 import (
-	"cadastre/aspa"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 	"cadastre/internal/payload"
 )
 
@@ -37,5 +37,5 @@ func (v VRP) Covers(other payload.Payload) payload.Cover {
 // kind, without duplicates.
 func (b *Book) Authorised(holder string, holding, leaving inr.Set) []payload.Payload {
 	vrps := Unique(append(b.Ahead(holder, holding, leaving), b.VRPs(holder, holding)...))
-	return append(payload.List(vrps), payload.List(aspa.AllAuthorised(b.ASPAs.Of(holder), holding))...)
+	return append(payload.List(vrps), intents.AllAuthorised(b.Objects.Of(holder), holding)...)
 }

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"cadastre/aspa"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 	"cadastre/internal/store"
 )
 
@@ -15,7 +15,7 @@ type State string
 
 // The states of an intent.
 const (
-	Live    State = "live"    // all of its prefix, or its customer AS, is held
+	Live    State = "live"    // all that it rests on is held: its prefix, or its customer AS
 	Part    State = "part"    // a part of its prefix is held, and authorised
 	Parked  State = "parked"  // nothing of it is held; it comes back with the resources
 	Pending State = "pending" // all of its prefix is held, and readers do not see all of it yet; package ca sets it
@@ -25,7 +25,7 @@ const (
 type Status struct {
 	State    State    `json:"state"`
 	VRPs     []VRP    `json:"vrps,omitempty"`
-	Lost     inr.Set  `json:"lost,omitzero"`      // what is not held of the prefix, or the customer AS
+	Lost     inr.Set  `json:"lost,omitzero"`      // what is not held of that
 	Decision uint64   `json:"decision,omitempty"` // the newest decision that took something of it, 0 where none is known
 	To       []string `json:"to,omitempty"`       // who holds what was lost, the lowest in the tree, sorted
 	Reason   string   `json:"reason,omitempty"`   // all of that in a sentence
@@ -45,10 +45,10 @@ func StatusOf(in Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
 	return s, s.why(in.Holder, l, r)
 }
 
-// StatusOfASPA is the status of an ASPA intent. It fails with Corrupt only.
-func StatusOfASPA(in aspa.Intent, l *holdings.Ledger, r store.Reader) (Status, error) {
+// StatusOfObject is the status of an intent for another signed object than a ROA. It fails with Corrupt only.
+func StatusOfObject(in intents.Object, l *holdings.Ledger, r store.Reader) (Status, error) {
 	holding := l.Holding(in.Holder)
-	s := Status{State: Live, Lost: inr.OfAS(in.Customer, in.Customer).Minus(holding)}
+	s := Status{State: Live, Lost: in.Says.Resources().Minus(holding)}
 	if s.Lost.Empty() {
 		return s, nil
 	}

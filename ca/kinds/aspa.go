@@ -6,6 +6,7 @@ import (
 
 	"cadastre/aspa"
 	"cadastre/internal/fault"
+	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/payload"
 	"cadastre/internal/secondopinion"
@@ -14,9 +15,10 @@ import (
 
 // ASPA is the kind of Autonomous System Provider Authorizations (draft-ietf-sidrops-aspa-profile-30), one for each customer AS.
 var ASPA = Kind{
-	Name: aspa.Kind, Title: "ASPA", Extension: ".asa", ContentType: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 49},
-	Parse: func(text string) (payload.Payload, error) { return aspa.ParseVAP(text) },
-	Sign:  signASPA,
+	Name: aspa.Kind, Title: "ASPA", Payloads: "ASPAs", Extension: ".asa", ContentType: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 49},
+	Decode: decode[aspa.VAP],
+	Parse:  func(text string) (payload.Payload, error) { return aspa.ParseVAP(text) },
+	Sign:   signASPA,
 	Found: func(v *validate.Verdict, uri string) []string {
 		says := make([]payload.Payload, len(v.VAPs[uri]))
 		for i, vap := range v.VAPs[uri] {
@@ -24,6 +26,38 @@ var ASPA = Kind{
 		}
 		return payload.Texts(says)
 	},
+	Shown: func(a *validate.AuthorityResult) []payload.Payload {
+		says := make([]payload.Payload, len(a.VAPs))
+		for i, vap := range a.VAPs {
+			says[i] = aspa.VAP(vap)
+		}
+		return says
+	},
+	Rests: func(der []byte, options ...validate.Option) inr.Set {
+		if a, _ := validate.ParseASPA(der, options...); a != nil {
+			return inr.OfAS(a.Customer, a.Customer)
+		}
+		return inr.Set{}
+	},
+	Lines: mergedASPAs,
+}
+
+// mergedASPAs has one line for each customer AS, ascending.
+func mergedASPAs(says []string) ([]string, error) {
+	all := make([]validate.VAP, len(says))
+	for i, text := range says {
+		v, err := aspa.ParseVAP(text)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = validate.VAP(v)
+	}
+	merged, _ := validate.MergeVAPs(all)
+	lines := make([]string, len(merged))
+	for i, v := range merged {
+		lines[i] = v.String()
+	}
+	return lines, nil
 }
 
 func signASPA(p payload.Payload, o Order) ([]byte, *big.Int, error) {

@@ -183,7 +183,7 @@ func (m *model) until(at time.Time) {
 // lapse ends what was to last until now, and has key rolls go on.
 func (m *model) lapse() {
 	for _, v := range m.villages {
-		v.must(v.want(v.book.End(v.now), nil))
+		v.must(v.want(v.book.End(v.now)))
 		m.turn(v)
 	}
 }

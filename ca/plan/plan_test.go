@@ -369,9 +369,9 @@ func (h *history) names(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
 		f = &aspa.File{Remove: []aspa.Row{{VAP: aspa.VAP{Customer: held[0].First}}}}
 	}
-	r, err := h.book.ASPAs.Resolve(h.Ledger, f, aspa.Options{Replace: rapid.Bool().Draw(t, "replace"), By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: h.now}})
+	r, err := aspa.Resolve(h.book.Objects, h.Ledger, f, aspa.Options{Replace: rapid.Bool().Draw(t, "replace"), By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: h.now}})
 	if err == nil { // it may be the holder's below, or not be there
-		h.must(h.want(&roa.Outcome{ASPAs: r.Change}, nil))
+		h.must(h.want(&roa.Outcome{Objects: r.ObjectChange}, nil))
 	}
 }
 

@@ -171,14 +171,21 @@ func printHandoffPlan(w io.Writer, p *moves.HandoffPlan) {
 		for _, r := range h.Routes {
 			fmt.Fprintf(w, "  %s,%d,AS%d\n", r.Prefix, r.MaxLength, r.Origin)
 		}
+		for _, said := range h.Objects {
+			fmt.Fprintf(w, "  %s\n", shortened(said.String(), 200))
+		}
 	}
 	pool := "nothing is left"
 	if !p.Pool.Empty() {
 		pool = shortened(p.Pool.String(), 70) + " goes to the pool of " + p.To
 	}
 	fmt.Fprintf(w, "last, the certificate of %s is revoked; %s\n", strings.Join(append([]string{p.Registry}, p.NIRs...), ", "), pool)
-	fmt.Fprintf(w, "%d holders in %d batches of %d; %d new certificates, %d of them of CAs elsewhere, and %d revoked; %d VRPs, all kept\n",
-		len(p.Holders), p.Batches, p.Batch, p.Organisations, p.Delegated, p.Revoked, p.VRPs)
+	kept := fmt.Sprintf("%d VRPs", p.VRPs)
+	if p.Objects > 0 {
+		kept += fmt.Sprintf(" and %d other signed objects", p.Objects)
+	}
+	fmt.Fprintf(w, "%d holders in %d batches of %d; %d new certificates, %d of them of CAs elsewhere, and %d revoked; %s, all kept\n",
+		len(p.Holders), p.Batches, p.Batch, p.Organisations, p.Delegated, p.Revoked, kept)
 	fmt.Fprintf(w, "%d keys to be made and %d signatures; it lasts %s at least\n", p.Keys, p.Signatures, p.Lasts)
 	fmt.Fprintf(w, "code: %s\n", p.Code)
 }

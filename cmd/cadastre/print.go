@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cadastre/aspa"
 	"cadastre/ca"
+	"cadastre/ca/kinds"
 	"cadastre/internal/fault"
 )
 
@@ -50,12 +50,14 @@ func printEffect(w io.Writer, f *ca.Effect) {
 		}
 	}
 	fmt.Fprintf(table, "VRPs\t%d\t%d\t\t\n", len(f.Gained), len(f.Lost))
-	if len(f.ASPAsGained)+len(f.ASPAsLost) > 0 {
-		fmt.Fprintf(table, "ASPAs\t%d\t%d\t\t\n", len(f.ASPAsGained), len(f.ASPAsLost))
+	for _, k := range kinds.Table {
+		if gained, lost := f.ObjectsGained.Of(k), f.ObjectsLost.Of(k); len(gained)+len(lost) > 0 {
+			fmt.Fprintf(table, "%s\t%d\t%d\t\t\n", k.Payloads, len(gained), len(lost))
+		}
 	}
 	_ = table.Flush()
-	printASPAs(w, "+", f.ASPAsGained)
-	printASPAs(w, "-", f.ASPAsLost)
+	printObjects(w, "+", f.ObjectsGained)
+	printObjects(w, "-", f.ObjectsLost)
 	if f.Duplicates > 0 {
 		fmt.Fprintf(w, "already there: %d\n", f.Duplicates)
 	}
@@ -64,8 +66,10 @@ func printEffect(w io.Writer, f *ca.Effect) {
 		losses := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, loss := range f.Largest {
 			lost := fmt.Sprintf("%d VRPs", loss.VRPs)
-			if loss.ASPAs > 0 {
-				lost += fmt.Sprintf(", %d ASPAs", loss.ASPAs)
+			for i, k := range kinds.Table {
+				if n := loss.Objects[i]; n > 0 {
+					lost += fmt.Sprintf(", %d %s", n, k.Payloads)
+				}
 			}
 			fmt.Fprintf(losses, "  %s\t%s\t%s\t%s\n", loss.Holder, loss.Name, lost, shortened(loss.Resources.String(), 70))
 		}
@@ -90,8 +94,8 @@ func printEffect(w io.Writer, f *ca.Effect) {
 	}
 }
 
-// printASPAs prints what is gained or lost of ASPAs, where that is few.
-func printASPAs(w io.Writer, sign string, list []aspa.VAP) {
+// printObjects prints what is gained or lost of other payloads than VRPs, where that is few.
+func printObjects(w io.Writer, sign string, list kinds.List) {
 	const few = 20
 	for _, v := range list[:min(few, len(list))] {
 		fmt.Fprintf(w, "%s %s\n", sign, shortened(v.String(), 200))

@@ -20,7 +20,7 @@ func transferForce(g *global) *cobra.Command {
 		Long: "A holder with a CA of its own moves when that CA has taken the offer of its new parent and publishes below it. One that never does holds\n" +
 			"up its transfer, and the handoff that this is part of, for ever. This has the transfer go on: after its soak, in which it can still be\n" +
 			"cancelled, the old certificates get the notice that such a CA has when it loses something, and end. --dry-run says which certificates\n" +
-			"those are and which VRPs would be lost with them, and prints the code that it takes then, or where that could not be seen.",
+			"those are and which VRPs and ASPAs would be lost with them, and prints the code that it takes then, or where that could not be seen.",
 		Example: "  cadastre transfer force 7 --dry-run\n  cadastre transfer force 7 --code 1a2b3c4d --reason 'no answer to four letters'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -79,7 +79,7 @@ func printForced(w io.Writer, f *moves.Forced) {
 		fmt.Fprintf(w, "transfer %d goes on without the CA of %s\n", f.Transfer.ID, without)
 	}
 	printed(w, "certificates that end or shrink", f.Certificates)
-	printed(w, "VRPs that are lost with them", f.Lost)
+	printed(w, "what is lost with them", f.Lost)
 	printed(w, "could not be looked below, so that more may be lost", f.Unseen)
 	if len(f.Certificates) > 0 {
 		fmt.Fprintf(w, "not before %s\n", when(f.Until))

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"cadastre/ca/kinds"
 	"cadastre/holdings"
 	"cadastre/moves"
 )
@@ -39,8 +40,10 @@ func printBegun(w io.Writer, b *moves.Begun) {
 	}
 	printed(w, "goes along", b.Carried)
 	printed(w, "is lost", b.Lost)
-	printed(w, "ASPAs that go along", b.CarriedASPAs)
-	printed(w, "ASPAs that end", b.LostASPAs)
+	for _, k := range kinds.Table {
+		printed(w, k.Payloads+" that go along", b.CarriedObjects.Of(k))
+		printed(w, k.Payloads+" that end", b.LostObjects.Of(k))
+	}
 	routes := make([]string, 0, len(b.Staged))
 	for _, r := range b.Staged {
 		routes = append(routes, fmt.Sprintf("%s,%d,AS%d", r.Prefix, r.MaxLength, r.Origin))

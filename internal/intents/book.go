@@ -26,7 +26,6 @@ type Intent[I any] interface {
 // Book is all intents of a kind, whether or not they are authorised. It has no lock: the caller keeps Apply apart from everything
 // else.
 type Book[I Intent[I]] struct {
-	bucket store.Bucket
 	of     map[string][]I // by holder, in the order of Compare
 	ending map[string]I   // by key, those that end by themselves
 	count  int
@@ -39,16 +38,24 @@ type Change[I Intent[I]] struct {
 	Duplicates int // that were asked for and are there already, or were asked for twice
 }
 
-// Load reads a book. A store without one has an empty one. It fails with Corrupt.
+// Load reads a book of intents that are kept as JSON in a bucket. A store without one has an empty one. It fails with Corrupt.
 func Load[I Intent[I]](r store.Reader, bucket store.Bucket) (*Book[I], error) {
-	b := &Book[I]{bucket: bucket, of: map[string][]I{}, ending: map[string]I{}}
+	b := newBook[I]()
+	err := b.read(r, bucket, func(record []byte) (in I, err error) { return in, json.Unmarshal(record, &in) })
+	return b, err
+}
+
+func newBook[I Intent[I]]() *Book[I] { return &Book[I]{of: map[string][]I{}, ending: map[string]I{}} }
+
+// read adds the intents of a bucket.
+func (b *Book[I]) read(r store.Reader, bucket store.Bucket, decode func([]byte) (I, error)) error {
 	for record, err := range r.Scan(bucket, nil) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		var in I
-		if err := json.Unmarshal(record.Value, &in); err != nil {
-			return nil, fault.New(fault.Corrupt, "an intent is damaged (%w): restore the store from a backup", err)
+		in, err := decode(record.Value)
+		if err != nil {
+			return fault.New(fault.Corrupt, "an intent is damaged (%w): restore the store from a backup", err)
 		}
 		b.of[in.Owner()] = append(b.of[in.Owner()], in)
 		b.setEnd(in)
@@ -57,7 +64,7 @@ func Load[I Intent[I]](r store.Reader, bucket store.Bucket) (*Book[I], error) {
 	for _, list := range b.of {
 		slices.SortFunc(list, I.Compare)
 	}
-	return b, nil
+	return nil
 }
 
 // Len is how many intents there are.
@@ -209,19 +216,23 @@ func (c *Change[I]) ByHolder() map[string]Change[I] {
 	return parts
 }
 
-// Write makes a change of a book that is kept in a bucket.
+// Write makes a change of a book that Load reads from a bucket.
 func Write[I Intent[I]](w store.Writer, bucket store.Bucket, c *Change[I]) error {
+	return c.write(w, func(I) store.Bucket { return bucket }, func(in I) ([]byte, error) { return json.Marshal(in) })
+}
+
+func (c *Change[I]) write(w store.Writer, bucket func(I) store.Bucket, encode func(I) ([]byte, error)) error {
 	for _, in := range c.Removed {
-		if err := w.Delete(bucket, in.Key()); err != nil {
+		if err := w.Delete(bucket(in), in.Key()); err != nil {
 			return err
 		}
 	}
 	for _, in := range c.Added {
-		data, err := json.Marshal(in)
+		data, err := encode(in)
 		if err != nil {
 			return err
 		}
-		if err := w.Put(bucket, in.Key(), data); err != nil {
+		if err := w.Put(bucket(in), in.Key(), data); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 	"cadastre/internal/object"
 	"cadastre/internal/principal"
 	"cadastre/internal/relying"
@@ -263,7 +264,7 @@ func (r *Registry) Complete() {
 	}
 	said, err := r.engine.VRPs()
 	r.OK(err)
-	aspas, err := r.engine.ASPALines(true)
+	aspas, err := r.engine.Lines(aspa.Kind, true)
 	r.OK(err)
 	said = append(said, aspas...)
 	slices.Sort(said)
@@ -289,7 +290,7 @@ func wanted(l *holdings.Ledger, b *roa.Book) map[string]bool {
 		for _, v := range append(b.VRPs(holder, l.Holding(holder)), b.Ahead(holder, l.Holding(holder), l.Leaving(holder))...) {
 			want[v.String()] = true
 		}
-		for _, v := range aspa.AllAuthorised(b.ASPAs.Of(holder), l.Holding(holder)) {
+		for _, v := range intents.AllAuthorised(b.Objects.Of(holder), l.Holding(holder)) {
 			want[v.String()] = true
 		}
 	}
@@ -333,9 +334,9 @@ func (r *Registry) Insist() {
 			}
 		}
 	}
-	for in := range b.ASPAs.All() {
+	for in := range b.Objects.All() {
 		if !in.Until.IsZero() {
-			delete(want, in.VAP.String())
+			delete(want, in.Says.String())
 		}
 	}
 	r.reader.Insist(want)

@@ -10,12 +10,15 @@ import (
 
 	"cadastre/internal/handles"
 	"cadastre/internal/inr"
+	"cadastre/internal/payload"
 	"cadastre/internal/wirexml"
 )
 
 var (
 	refPattern     = regexp.MustCompile(`^[a-z0-9]{16,64}$`)
 	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
+	kindPattern    = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
+	saysPattern    = regexp.MustCompile(`^[!-~]+( [!-~]+)*$`)
 )
 
 func ref(e *wirexml.Element) string {
@@ -132,6 +135,24 @@ func readRoute(r *wirexml.Reader, e *wirexml.Element, before []Route) ([]Route, 
 		return nil, err
 	}
 	return append(before, route), r.End(e)
+}
+
+// readObject reads what another signed object than a ROA says. Whether its kind is known, and what it says makes sense, is for others to judge.
+func readObject(r *wirexml.Reader, e *wirexml.Element, before []Object) ([]Object, error) {
+	o := Object{Kind: payload.Kind(e.Attr("kind", maxWord)), Says: e.Attr("says", maxSays), Until: moments(e, "until")}
+	if !kindPattern.MatchString(string(o.Kind)) {
+		e.Fail("its kind %.40q is not small letters and digits", o.Kind)
+	}
+	if !saysPattern.MatchString(o.Says) {
+		e.Fail("what it says, %.80q, is not printable ASCII", o.Says)
+	}
+	if len(before) == maxObjects {
+		e.Fail("there are more than %d objects", maxObjects)
+	}
+	if err := e.Err(); err != nil {
+		return nil, err
+	}
+	return append(before, o), r.End(e)
 }
 
 func number(e *wirexml.Element, attribute string, least, most uint64) uint64 {

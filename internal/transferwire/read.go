@@ -66,7 +66,7 @@ func readSource(r *wirexml.Reader, root *wirexml.Element) (*Source, error) {
 		return nil, err
 	}
 	known, parts := map[string]bool{}, 0
-	order := ordered{names: []string{"reason", "disputed", "leg", "carried", "staged", "certificate"}, many: []string{"leg", "carried", "staged", "certificate"}}
+	order := ordered{names: []string{"reason", "disputed", "leg", "carried", "object", "staged", "certificate"}, many: []string{"leg", "carried", "object", "staged", "certificate"}}
 	err := order.each(r, root, func(e *wirexml.Element) (err error) {
 		switch e.Name {
 		case "reason":
@@ -81,6 +81,8 @@ func readSource(r *wirexml.Reader, root *wirexml.Element) (*Source, error) {
 			}
 		case "carried":
 			s.Carried, err = readRoute(r, e, s.Carried)
+		case "object":
+			s.Objects, err = readObject(r, e, s.Objects)
 		case "staged":
 			s.Staged, err = readRoute(r, e, s.Staged)
 		case "certificate":

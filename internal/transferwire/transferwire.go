@@ -17,6 +17,7 @@ import (
 
 	"cadastre/internal/handles"
 	"cadastre/internal/inr"
+	"cadastre/internal/payload"
 )
 
 const (
@@ -44,7 +45,9 @@ const (
 	maxLegs      = 2_000
 	maxParts     = 20_000
 	maxRoutes    = 20_000
-	maxKey       = 1 << 10 // a key, a signature; RSA with 4,096 bits has 550 octets
+	maxObjects   = 20_000
+	maxSays      = 64 << 10 // an ASPA of 4,000 providers has 52,000
+	maxKey       = 1 << 10  // a key, a signature; RSA with 4,096 bits has 550 octets
 	maxDuration  = 3650 * 24 * time.Hour
 )
 
@@ -79,7 +82,8 @@ type Source struct {
 	Reason             string    // why it is cancelled
 	Disputed           string    // why the source parks it
 	Legs               []Leg     // the donor's, then those of what it delegated on, each after the one above it
-	Carried            []Route   // what is authorised at the source and goes along, as of now
+	Carried            []Route   // the ROAs of the source's side that go along, as of now
+	Objects            []Object  // its other signed objects that go along
 	Staged             []Route   // what the recipient is to have authorised besides
 	Certificates       []Shown   // those of the donor and of those above it, while it is initiated
 }
@@ -120,6 +124,13 @@ type Part struct {
 func (s *Source) Fits() error {
 	_, err := Parse(s.XML())
 	return err
+}
+
+// Object is what a signed object of another kind than a ROA says.
+type Object struct {
+	Kind  payload.Kind // such as "aspa"
+	Says  string       // the payload in the form of its kind: "AS64496 => AS64500, AS64501"
+	Until time.Time    // when it ends by itself, in whole seconds; zero: never
 }
 
 // Route is what a ROA authorises.

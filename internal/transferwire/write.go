@@ -47,6 +47,13 @@ func (s *Source) XML() []byte {
 	for _, r := range s.Carried {
 		r.write(w, "carried")
 	}
+	for _, o := range s.Objects {
+		w.Tag("object")
+		w.Attr("kind", string(o.Kind))
+		w.Attr("says", o.Says)
+		w.Optional("until", moment(o.Until))
+		w.Empty()
+	}
 	for _, r := range s.Staged {
 		r.write(w, "staged")
 	}

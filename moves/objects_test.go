@@ -11,12 +11,17 @@ import (
 	"cadastre/moves"
 )
 
+// change changes ASPA intents as a file says.
+func (s *scene) change(f *aspa.File, opt aspa.Options) (*ca.Effect, error) {
+	return s.Engine().ChangeObjects(opt.By, ca.Consent{}, aspa.Changing(f, opt))
+}
+
 // aspa has the holder of a customer AS ask for an ASPA.
 func (s *scene) aspa(line string) {
 	s.Helper()
 	f, err := aspa.ReadFile("test", strings.NewReader(line))
 	s.OK(err)
-	_, err = s.Engine().ChangeASPAs(f, aspa.Options{By: s.By(), Replace: true}, ca.Consent{})
+	_, err = s.change(f, aspa.Options{By: s.By(), Replace: true})
 	s.OK(err)
 	s.rest()
 }
@@ -29,7 +34,7 @@ func TestASPAGoesAlong(t *testing.T) {
 	inScene(t, func(s *scene) {
 		s.aspa(ourASPA)
 		begun, err := s.mover.Initiate(s.By(), moves.Request{Kind: holdings.Portability, From: "afrinic/a", To: "nic.br/a", Under: "nic.br", Soak: transferSoak}, ca.Consent{})
-		if err != nil || len(begun.CarriedASPAs) != 1 || begun.CarriedASPAs[0].String() != ourASPA || len(begun.LostASPAs) != 0 {
+		if err != nil || len(begun.CarriedObjects) != 1 || begun.CarriedObjects[0].String() != ourASPA || len(begun.LostObjects) != 0 {
 			t.Fatalf("it says %+v (%v)", begun, err)
 		}
 		id := begun.Transfer.ID
@@ -37,7 +42,7 @@ func TestASPAGoesAlong(t *testing.T) {
 		s.until(func() bool { return s.state(id) == holdings.Accepted })
 		f, err := aspa.ReadFile("test", strings.NewReader("AS36001 => AS6453"))
 		s.OK(err)
-		if _, err := s.Engine().ChangeASPAs(f, aspa.Options{By: s.By()}, ca.Consent{}); err == nil || !strings.Contains(err.Error(), "AS36001 is in transfer 1") {
+		if _, err := s.change(f, aspa.Options{By: s.By()}); err == nil || !strings.Contains(err.Error(), "AS36001 is in transfer 1") {
 			t.Fatal("its providers change while it moves:", err)
 		}
 		for i, holder := range []string{"nic.br", "iana", "afrinic", "afrinic/a"} {
@@ -52,7 +57,7 @@ func TestASPAGoesAlong(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 		}
 		s.rest()
-		if _, b := s.Ledger(); !s.has(ourASPA) || len(b.ASPAs.Of("nic.br/a")) != 1 || s.Certified("afrinic/a") != "" {
+		if _, b := s.Ledger(); !s.has(ourASPA) || len(b.Objects.Of("nic.br/a")) != 1 || s.Certified("afrinic/a") != "" {
 			t.Fatal("afterwards there is", s.VRPs())
 		}
 	})
@@ -64,12 +69,12 @@ func TestASPAOfACancelledTransfer(t *testing.T) {
 		s.aspa(ourASPA)
 		id := s.begin(moves.Request{Kind: holdings.Merger, From: "afrinic/a", To: "afrinic/b", Resources: s.Set("AS36001")})
 		s.until(func() bool { l, _ := s.Ledger(); return !l.Transfer(id).Seen.IsZero() })
-		if _, b := s.Ledger(); len(b.ASPAs.Of("afrinic/b")) != 1 {
+		if _, b := s.Ledger(); len(b.Objects.Of("afrinic/b")) != 1 {
 			t.Fatal("the recipient's side has it not before the transfer is final")
 		}
 		s.OK(s.mover.Cancel(s.By(), id))
 		s.rest()
-		if _, b := s.Ledger(); !s.has(ourASPA) || len(b.ASPAs.Of("afrinic/b")) != 0 {
+		if _, b := s.Ledger(); !s.has(ourASPA) || len(b.Objects.Of("afrinic/b")) != 0 {
 			t.Fatal("afterwards there is", s.VRPs())
 		}
 	})
@@ -80,7 +85,7 @@ func TestASPAOfANewHolder(t *testing.T) {
 	inScene(t, func(s *scene) {
 		s.aspa(ourASPA)
 		begun, err := s.mover.Initiate(s.By(), moves.Request{Kind: holdings.Market, From: "afrinic/a", To: "afrinic/b", Resources: s.Set("AS36001")}, ca.Consent{DryRun: true})
-		if err != nil || len(begun.LostASPAs) != 1 || !strings.Contains(strings.Join(begun.Warnings, "\n"), "the ASPA "+ourASPA+" of afrinic/a ends") {
+		if err != nil || len(begun.LostObjects) != 1 || !strings.Contains(strings.Join(begun.Warnings, "\n"), "the ASPA "+ourASPA+" of afrinic/a ends") {
 			t.Fatalf("it says %+v (%v)", begun, err)
 		}
 		id := s.begin(moves.Request{Kind: holdings.Market, From: "afrinic/a", To: "afrinic/b", Resources: s.Set("AS36001"), Bridge: 48 * time.Hour})
