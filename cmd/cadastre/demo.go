@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,10 +21,8 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/relying"
 	"cadastre/internal/relying/sandbox"
+	"cadastre/testdata"
 )
-
-//go:embed demo
-var demoFiles embed.FS
 
 func newDemo(g *global) *cobra.Command {
 	var httpsPort, rsyncPort int
@@ -82,7 +79,7 @@ func (d *demonstration) make(httpsPort, rsyncPort int) error {
 		return fault.Wrap(err, "couldn't write the demonstration's tree")
 	}
 	defer func() { _ = os.Remove(tree.Name()) }()
-	text, err := demoFiles.ReadFile("demo/tree.toml")
+	text, err := testdata.Demonstration.ReadFile("demonstration/tree.toml")
 	if err == nil {
 		_, err = tree.Write(text)
 	}
@@ -106,7 +103,7 @@ func (d *demonstration) fill() error {
 	ctx := d.cmd.Context()
 	var files []api.Upload
 	for _, name := range []string{"delegated-north", "delegated-south"} {
-		data, err := demoFiles.ReadFile("demo/" + name)
+		data, err := testdata.Demonstration.ReadFile("demonstration/" + name)
 		if err != nil {
 			return err
 		}
@@ -123,7 +120,7 @@ func (d *demonstration) fill() error {
 	if _, err := ask[api.HoldingsDelegate, *ca.Effect](ctx, d.global, "/holdings/delegate", delegate); err != nil {
 		return err
 	}
-	data, err := demoFiles.ReadFile("demo/roas.csv")
+	data, err := testdata.Demonstration.ReadFile("demonstration/roas.csv")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 
 	"cadastre/internal/relying/sandbox"
 	"cadastre/keys"
+	"cadastre/testdata"
 )
 
 // TestMain lets scripts run this test binary as the program itself, with passphrases that are cheap to stretch: they start it
@@ -37,7 +39,7 @@ const raceDetector = "atexit_sleep_ms=0"
 
 const testPassphrase = "the passphrase that no log may show"
 
-// TestScripts runs each script of testdata/script in a fresh folder, with a registry's files in it (testdata/registry),
+// TestScripts runs each script of testdata/script in a fresh folder, with a registry's files in it (testdata/registry, and one of the demonstration's),
 // ports of its own, and a data directory named by CADASTRE_DATA that 'house' fills. The commands are in commands_test.go.
 func TestScripts(t *testing.T) { runScripts(t, "script", false) }
 
@@ -75,7 +77,11 @@ func runScripts(t *testing.T, folder string, daemon bool) {
 				e.Setenv(name, fmt.Sprint(freePort()))
 				e.Setenv(name+"2", fmt.Sprint(freePort())) // for scripts with two houses
 			}
-			return os.CopyFS(e.WorkDir, os.DirFS(filepath.Join("testdata", "registry")))
+			north, err := testdata.Demonstration.ReadFile("demonstration/delegated-north")
+			if err == nil {
+				err = os.WriteFile(filepath.Join(e.WorkDir, "delegated-north"), north, 0o600)
+			}
+			return errors.Join(err, os.CopyFS(e.WorkDir, os.DirFS(filepath.Join("testdata", "registry"))))
 		},
 	})
 }

@@ -42,7 +42,7 @@ func TestGoldenASPA(t *testing.T) {
 	if got := fmt.Sprint(result.VAPs); got != "[AS37100 => AS5, AS64500, AS4294967295]" {
 		t.Errorf("its ASPAs are %s", got)
 	}
-	file := filepath.Join("testdata", "holder.asa")
+	file := filepath.Join(goldenObjects, "holder.asa")
 	if *update {
 		if err := os.WriteFile(file, der, 0o644); err != nil {
 			t.Fatal(err)

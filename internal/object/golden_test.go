@@ -13,10 +13,13 @@ import (
 	"cadastre/internal/validate"
 )
 
+// goldenObjects is where validate and secondopinion read them, too.
+const goldenObjects = "../../testdata/objects"
+
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestGolden keeps every byte of every object, and has the validator accept all of them together. What may have changed
-// can be read with 'openssl asn1parse -inform DER -in testdata/…'; -update takes it.
+// can be read with 'openssl asn1parse -inform DER -in ../../testdata/objects/…'; -update takes it.
 func TestGolden(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 6487)
 	tr := newTree(object.RSA)
@@ -35,7 +38,7 @@ func TestGolden(t *testing.T) {
 		"anchor.cer": tr.anchorCertificate, "holder.cer": tr.holderSigned, "holder.crl": tr.holder.files[tr.holder.crl()],
 		"holder.mft": tr.holder.files[tr.holder.manifest()], "holder.roa": tr.roa, "anchor.tal": []byte(tr.tal.Text()),
 	} {
-		file := filepath.Join("testdata", name)
+		file := filepath.Join(goldenObjects, name)
 		if *update {
 			if err := os.WriteFile(file, der, 0o644); err != nil {
 				t.Fatal(err)

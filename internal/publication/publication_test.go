@@ -105,7 +105,7 @@ func TestOursIsValid(t *testing.T) {
 			three[fmt.Sprint("reply", i)] = bytes.Replace(reply.XML(), []byte(`version="4"`), []byte(`version="3"`), 1)
 		}
 	}
-	for name, complaint := range wiretest.Complaints(t, "testdata/publication.rnc", four) {
+	for name, complaint := range wiretest.Complaints(t, "../../testdata/schemas/publication-4.rnc", four) {
 		t.Errorf("%s\nis not valid: %s", four[name], complaint)
 	}
 	for name, complaint := range wiretest.Complaints(t, wiretest.Path(t, "schemas/publication.rng"), three) {

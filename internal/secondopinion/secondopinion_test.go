@@ -270,6 +270,26 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestGoldenObjects reads one object of each kind, as they lie in the repository: each gets as far as the comparison.
+func TestGoldenObjects(t *testing.T) {
+	for name, c := range map[string]struct {
+		want Meaning
+		says string
+	}{
+		"holder.roa": {ROA{ASN: 1}, "instead of"},
+		"holder.asa": {ASPA{Customer: 1}, "instead of"},
+		"holder.mft": {Manifest{Number: big.NewInt(-1)}, "instead of -1"},
+		"holder.cer": {Certificate{Serial: big.NewInt(-1)}, "instead of -1"},
+		"holder.crl": {CRL{Number: big.NewInt(-1)}, "instead of -1"},
+	} {
+		der, err := os.ReadFile(filepath.Join("../../testdata/objects", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		vetoed(t, name, Check("rsync://h/m/"+name, der, c.want), c.says)
+	}
+}
+
 func TestGarbage(t *testing.T) {
 	for _, der := range [][]byte{nil, {0x30}, {0x30, 0x80}, []byte("garbage"), append(makeROA(t), 0)} {
 		for _, want := range []Meaning{ROA{}, ASPA{}, Manifest{}, Certificate{}, CRL{}} {

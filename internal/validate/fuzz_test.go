@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// seeds adds the lab's objects, and the vectors where they are, to a fuzz target.
+// seeds adds the lab's objects, the golden ones, and the vectors where they are, to a fuzz target.
 func seeds(f *testing.F, extension string) {
 	w := cheapWorld()
 	w.one.revoked = []int64{3, 4}
@@ -17,7 +17,7 @@ func seeds(f *testing.F, extension string) {
 			f.Add(der)
 		}
 	}
-	for _, pattern := range []string{rpkirs + "/*" + extension, bbn + "/*" + extension, bbn + "/root/*" + extension, bbn + "/root/*/*" + extension} {
+	for _, pattern := range []string{golden + "/*" + extension, rpkirs + "/*" + extension, bbn + "/*" + extension, bbn + "/root/*" + extension, bbn + "/root/*/*" + extension} {
 		files, _ := filepath.Glob(filepath.FromSlash(pattern))
 		for _, file := range files {
 			if der, err := os.ReadFile(file); err == nil {
@@ -76,6 +76,7 @@ func FuzzCertificate(f *testing.F) { fuzzObject(f, ".cer") }
 func FuzzCRL(f *testing.F)         { fuzzObject(f, ".crl") }
 func FuzzManifest(f *testing.F)    { fuzzObject(f, ".mft") }
 func FuzzROA(f *testing.F)         { fuzzObject(f, ".roa") }
+func FuzzASPA(f *testing.F)        { fuzzObject(f, ".asa") }
 func FuzzTAL(f *testing.F)         { fuzzObject(f, ".tal") }
 
 // FuzzContents reaches what signatures and digests keep fuzzed bytes from.

@@ -15,7 +15,21 @@ import (
 const (
 	bbn    = "../../../shared/vectors/bbn-conformance"
 	rpkirs = "../../../shared/vectors/rpki-rs/repository"
+	golden = "../../testdata/objects"
 )
+
+// TestGoldenObjects: one object of each kind, as they lie in the repository, is taken as our own gate takes objects.
+func TestGoldenObjects(t *testing.T) {
+	files, err := filepath.Glob(filepath.FromSlash(golden + "/*.*"))
+	if err != nil || len(files) < 7 {
+		t.Fatalf("there are %d golden objects, %v", len(files), err)
+	}
+	for _, file := range files {
+		if taken, found := parseAs(filepath.Base(file), read(t, file), For(Issuer)...); !taken || len(found) > 0 {
+			t.Errorf("%s: taken is %v, with %v", file, taken, found)
+		}
+	}
+}
 
 // read gives a vector's bytes, or skips the test where the vectors are not on this machine.
 func read(t testing.TB, path string) []byte {
@@ -179,6 +193,9 @@ func parseAs(file string, der []byte, options ...Option) (taken bool, found []Fi
 		return x != nil, found
 	case ".roa":
 		x, found := ParseROA(der, options...)
+		return x != nil, found
+	case ".asa":
+		x, found := ParseASPA(der, options...)
 		return x != nil, found
 	default:
 		x, found := ParseManifest(der, options...)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,10 +12,8 @@ import (
 	"strings"
 
 	"cadastre/test/internal/process"
+	"cadastre/testdata"
 )
-
-//go:embed schemas
-var ownSchemas embed.FS
 
 // schemas of the protocols, in the folder that prepareSchemas makes.
 var schemas = map[string]string{upDown: "up-down.rnc", publication: "publication-4.rnc", setup: "oob-setup.rnc"}
@@ -37,14 +34,14 @@ var deviations = []struct {
 	},
 }
 
-// prepareSchemas puts those of ../shared and our own, which change them, into one folder.
+// prepareSchemas puts those of ../shared and our own, of the newer publication protocol, into one folder.
 func (r *run) prepareSchemas() error {
 	theirs, err := filepath.Glob(filepath.Join(r.shared, "vectors", "schemas", "*.rnc"))
 	if err != nil || len(theirs) == 0 {
 		return errors.Join(err, fmt.Errorf("there are no schemas in %s/vectors/schemas", r.shared))
 	}
 	dir := filepath.Join(r.dir, "schemas")
-	if err := os.CopyFS(r.dir, ownSchemas); err != nil {
+	if err := os.CopyFS(r.dir, testdata.Schemas); err != nil {
 		return err
 	}
 	for _, path := range theirs {
