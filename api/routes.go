@@ -77,6 +77,7 @@ func (s server) routes(room *Room) *router {
 		text, err := e.TAL()
 		return Text{text}, err
 	})
+	s.announcements(mux)
 	s.aspas(mux)
 	s.children(mux)
 	s.parents(mux)
@@ -192,19 +193,6 @@ func intentFiles(uploads []Upload) (*roa.File, error) {
 		all.Add, all.Remove = append(all.Add, f.Add...), append(all.Remove, f.Remove...)
 	}
 	return all, nil
-}
-
-// announced reads announcements from files.
-func announced(uploads []Upload) ([]roa.Announcement, error) {
-	f, err := intentFiles(uploads)
-	if err != nil {
-		return nil, err
-	}
-	var list []roa.Announcement
-	for _, row := range f.Add {
-		list = append(list, roa.Announcement{Prefix: row.Prefix, Origin: row.Origin})
-	}
-	return list, nil
 }
 
 // rows reads the rows of a request: those of its words, and those of its files.

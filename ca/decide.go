@@ -149,7 +149,10 @@ func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effe
 		o = e.ledger.OfIntents(intents.By)
 	}
 	o.Intents = intents.Changes()
-	f := e.effectOf(o, intents, consent)
+	f, err := e.effectOf(o, intents, consent)
+	if err != nil {
+		return nil, err
+	}
 	f.DryRun = consent.DryRun
 	if consent.DryRun || o.Empty() {
 		return f, nil
@@ -265,11 +268,15 @@ func (e *Engine) AddIntents(rows []roa.Row, opt roa.Options, consent Consent) (*
 
 // ChangeIntents adds and removes what a file says, in one decision.
 func (e *Engine) ChangeIntents(f *roa.File, opt roa.Options, consent Consent) (*Effect, error) {
+	known, _ := e.Routes.Now(time.Now())
+	given := opt.Announced
+	opt.Announced = append(slices.Clone(given), known)
 	return e.Decide(consent, func(l *holdings.Ledger, b *roa.Book) (*holdings.Outcome, *roa.Outcome, error) {
 		o, err := b.Change(l, f, opt)
 		if err != nil {
 			return nil, nil, err
 		}
+		o.Announced = given
 		return nil, o, thawed(l, o)
 	})
 }

@@ -34,7 +34,8 @@ type Effect struct {
 
 	Overclaims []Overclaim `json:"overclaims,omitempty"` // of delegated CAs
 
-	Breaks []roa.Break `json:"breaks,omitempty"` // known announcements that would turn invalid
+	Breaks        []roa.Impact   `json:"breaks,omitempty"`        // known announcements that would turn invalid, without ignored ones
+	Announcements *Announcements `json:"announcements,omitempty"` // what becomes of announcements; nil where no VRP changes
 
 	Duplicates int      `json:"duplicates,omitempty"` // intents that were there already
 	Left       []string `json:"left,omitempty"`       // intents, or lines of registries' files, that were left out, and why
@@ -99,7 +100,7 @@ func (l *Loss) UnmarshalJSON(object []byte) error {
 }
 
 // effectOf computes what a decision does to holders, certificates, VRPs and other payloads. The caller holds the engine's mu.
-func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) *Effect {
+func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Consent) (*Effect, error) {
 	f := &Effect{Delegations: Delta{New: o.Counts.New, Gone: o.Counts.Gone, Changed: o.Counts.Moved}, Duplicates: intents.Duplicates + intents.Objects.Duplicates, Largest: []Loss{}}
 	for _, left := range intents.Left {
 		f.Left = append(f.Left, fmt.Sprintf("line %d: %s", left.Row.Line, left.Reason))
@@ -107,7 +108,7 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	for _, w := range intents.Warnings {
 		f.Warnings = append(f.Warnings, w.Text)
 	}
-	f.Warnings, f.Breaks = append(f.Warnings, intents.Over...), intents.Breaks
+	f.Warnings = append(f.Warnings, intents.Over...)
 	var before, after []roa.VRP
 	changed := intents.ByHolder()
 	objects := e.effectOnObjects(o, changed)
@@ -145,6 +146,13 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 		}
 	}
 	f.Certificates, f.Overclaims = f.Holders, e.overclaims(o)
+	var err error
+	if f.Announcements, err = e.announcements(before, after, intents.Announced); err != nil {
+		return nil, err
+	}
+	if f.Announcements != nil {
+		f.Breaks = f.Announcements.breaks
+	}
 	f.Gained, f.Lost = without(after, before), without(before, after)
 	f.ObjectsGained, f.ObjectsLost = objects.gained, objects.gone
 	slices.SortFunc(f.Largest, func(a, b Loss) int {
@@ -155,14 +163,14 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	f.Largest = f.Largest[:min(10, len(f.Largest))]
 	f.losses = forGood(f.losses, after, f.Gained)
 	if consent.Unbraked {
-		return f
+		return f, nil
 	}
 	var why []string
 	if heavy := e.weigh(o.Decision.Time, f.losses); heavy != "" {
 		why = append(why, heavy)
 	}
-	if len(f.Breaks) > 0 {
-		why = append(why, fmt.Sprintf("it would turn %d known announcements invalid", len(f.Breaks)))
+	if broken := f.Announcements.held(); broken != "" {
+		why = append(why, broken)
 	}
 	if len(intents.Over) > 0 {
 		why = append(why, "a registry would authorise what its holders hold")
@@ -170,7 +178,7 @@ func (e *Engine) effectOf(o *holdings.Outcome, intents *roa.Outcome, consent Con
 	if len(why) > 0 {
 		f.Held, f.Code = strings.Join(why, "; "), e.Code(f.plan(o))
 	}
-	return f
+	return f, nil
 }
 
 // plan is the text that a decision's code is made from: what is decided, and what is lost.

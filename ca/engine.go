@@ -31,6 +31,7 @@ import (
 	"cadastre/internal/validate"
 	"cadastre/keys"
 	"cadastre/roa"
+	"cadastre/routes"
 	"cadastre/rrdp"
 )
 
@@ -64,6 +65,7 @@ type Engine struct {
 	frozen       frozen                 // * why nothing is signed
 	progress     *loop.Progress         // * what others see of the loop, and how they wake it
 	Federation   *federation.Federation // * exchanges messages with CAs and servers elsewhere
+	Routes       *routes.Keeper         // * what is announced; nil where nothing is known; set before anything is decided, not changed after
 }
 
 // decided is what decisions made: who holds what, what they want, who their peers are, and which keys are rolled.

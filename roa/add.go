@@ -8,6 +8,7 @@ import (
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
+	"cadastre/routes"
 )
 
 // Options for Add.
@@ -18,9 +19,8 @@ type Options struct {
 	OnlyHeld    bool   // leave out what is not held, prefix or AS number, rather than refuse everything
 	AllowAS0    bool   // AS 0 is meant as an origin: nobody may announce the prefix (RFC 6483, section 4)
 	Replace     bool   // in place of what the holder has for the same prefix and AS with another maxLength
-	// Announced is what is announced in BGP now. With it Add finds announcements that a change turns invalid, and does not warn of prefixes
-	// that are announced.
-	Announced []Announcement
+	// Announced is what is announced in BGP now, as far as it is known: Add does not warn of prefixes that are announced.
+	Announced []*routes.Table
 }
 
 // Left is a row that was passed over, and why.
@@ -85,7 +85,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 	for _, row := range taken {
 		out.Warnings = append(out.Warnings, b.disavowed(l, row)...)
 	}
-	out.Warnings = append(out.Warnings, b.warnings(taken, byOrigin(opt.Announced))...)
+	out.Warnings = append(out.Warnings, b.warnings(taken, opt.Announced)...)
 	return out, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/intents"
 	"cadastre/internal/store"
+	"cadastre/routes"
 )
 
 // intentBucket keeps the intents as JSON by Intent.Key.
@@ -23,12 +24,12 @@ func init() { holdings.Audit('r', intentBucket) }
 type Book struct {
 	Objects intents.Objects
 	roas    *intents.Book[Intent]
-	origins map[uint32]routes // by origin AS, the prefixes of intents
+	origins map[uint32]prefixes // by origin AS, the prefixes of intents
 }
 
 // Load reads the book. A store without one has an empty one. It fails with Corrupt.
 func Load(r store.Reader) (b *Book, err error) {
-	b = &Book{origins: map[uint32]routes{}}
+	b = &Book{origins: map[uint32]prefixes{}}
 	if b.Objects, err = intents.LoadObjects(r); err != nil {
 		return nil, err
 	}
@@ -152,11 +153,11 @@ type Outcome struct {
 	Added      []Intent
 	Removed    []Intent
 	Objects    intents.ObjectChange
-	Duplicates int       // rows of ROAs that were there already, or twice
-	Left       []Left    // rows that OnlyHeld passed over
-	Warnings   []Warning // of rows that were taken
-	Breaks     []Break   // announcements that turn invalid
-	Over       []string  // rows by which a registry would authorise space of its holders
+	Duplicates int             // rows of ROAs that were there already, or twice
+	Left       []Left          // rows that OnlyHeld passed over
+	Warnings   []Warning       // of rows that were taken
+	Announced  []*routes.Table // what came with the change as announced; package ca sets it
+	Over       []string        // rows by which a registry would authorise space of its holders
 }
 
 // change is the change of ROA intents.
@@ -231,17 +232,17 @@ func (b *Book) Apply(o *Outcome) {
 	b.Objects.Apply(&o.Objects)
 }
 
-// routes is prefixes in the order of netip.Prefix.Compare, some perhaps twice.
-type routes []netip.Prefix
+// prefixes is prefixes in the order of netip.Prefix.Compare, some perhaps twice.
+type prefixes []netip.Prefix
 
-func (r routes) sort() { slices.SortFunc(r, netip.Prefix.Compare) }
+func (r prefixes) sort() { slices.SortFunc(r, netip.Prefix.Compare) }
 
-func (r routes) with(p netip.Prefix) routes {
+func (r prefixes) with(p netip.Prefix) prefixes {
 	at, _ := slices.BinarySearchFunc(r, p, netip.Prefix.Compare)
 	return slices.Insert(r, at, p)
 }
 
-func (r routes) without(p netip.Prefix) routes {
+func (r prefixes) without(p netip.Prefix) prefixes {
 	if at, found := slices.BinarySearchFunc(r, p, netip.Prefix.Compare); found {
 		return slices.Delete(r, at, at+1)
 	}

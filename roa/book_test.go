@@ -15,6 +15,7 @@ import (
 	"cadastre/internal/principal"
 	"cadastre/internal/store"
 	"cadastre/roa"
+	"cadastre/routes"
 )
 
 func TestAddFindsTheHolder(t *testing.T) {
@@ -156,9 +157,7 @@ func TestALossParksAndAReturnRestores(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	h := furnished(t)
 	h.want(h.book.Add(h.ledger, rows(t, "41.0.0.0/24,AS1\n"), fromFile))
-	announced := []roa.Announcement{
-		{Prefix: netip.MustParsePrefix("41.0.2.0/25"), Origin: 1}, {Prefix: netip.MustParsePrefix("41.0.2.128/25"), Origin: 1}, {Prefix: netip.MustParsePrefix("41.0.3.0/24"), Origin: 2},
-	}
+	announced := []*routes.Table{nil, routes.Of(fromFile.Time, route("41.0.2.0/25", 1), route("41.0.2.128/25", 1), route("41.0.3.0/24", 2))}
 	for name, c := range map[string]struct{ text, opened string }{
 		"exact":                  {"41.0.0.0/22,AS1", ""},
 		"all open":               {"41.0.8.0/22,AS1,24", "41.0.8.0/22"},

@@ -2,7 +2,6 @@ package roa
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"cadastre/holdings"
@@ -36,7 +35,6 @@ func (b *Book) Change(l *holdings.Ledger, f *File, opt Options) (*Outcome, error
 		}
 	}
 	out.Duplicates += ends.Duplicates
-	out.Breaks = b.breaks(l, opt.Announced, out)
 	return out, nil
 }
 
@@ -141,12 +139,3 @@ func over(l *holdings.Ledger, in Intent) string {
 
 // VRP is what the row would authorise.
 func (r Row) VRP() VRP { return VRP{r.Prefix, r.MaxLength, r.Origin} }
-
-// byOrigin is the announced prefixes of each AS.
-func byOrigin(announced []Announcement) map[uint32][]netip.Prefix {
-	of := map[uint32][]netip.Prefix{}
-	for _, a := range announced {
-		of[a.Origin] = append(of[a.Origin], a.Prefix)
-	}
-	return of
-}

@@ -1,11 +1,11 @@
 package roa
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"cadastre/holdings"
+	"cadastre/routes"
 )
 
 // Validity is the state of an announcement (RFC 6811, section 2). There are two kinds of invalid: by AS, and by length.
@@ -15,18 +15,12 @@ type Validity string
 const (
 	Valid         Validity = "valid"
 	NotFound      Validity = "not found"
-	InvalidAS     Validity = "invalid, since its AS is not authorised"
-	InvalidLength Validity = "invalid, since it is longer than the maxLength for its AS"
+	InvalidAS     Validity = "invalid by AS"     // no VRP that covers it is for its AS
+	InvalidLength Validity = "invalid by length" // it is longer than the maxLength of each that is for its AS
 )
 
 // Invalid tells whether the announcement is invalid, by AS or by length.
 func (v Validity) Invalid() bool { return v == InvalidAS || v == InvalidLength }
-
-// Announcement is a route as it is seen in BGP: a prefix and the AS that originates it.
-type Announcement struct {
-	Prefix netip.Prefix `json:"prefix"`
-	Origin uint32       `json:"asn"`
-}
 
 // Table has VRPs by their prefixes, to find those that cover a route. A search takes one step for each length of prefixes that there is. The
 // zero Table is empty.
@@ -75,7 +69,7 @@ func (t *Table) Covering(p netip.Prefix) []VRP {
 }
 
 // Validity is the state of an announcement (RFC 6811, section 2). AS 0 matches no announcement (RFC 7607).
-func (t *Table) Validity(a Announcement) Validity {
+func (t *Table) Validity(a routes.Announcement) Validity {
 	state := NotFound
 	for _, v := range t.Covering(a.Prefix) {
 		switch {
@@ -92,70 +86,11 @@ func (t *Table) Validity(a Announcement) Validity {
 	return state
 }
 
-// Break is an announcement that a change turns invalid.
-type Break struct {
-	Announcement
-	Was Validity `json:"was"`
-	Now Validity `json:"now"`
-	By  []string `json:"by"` // the VRPs that cover it then
-}
-
-func (b Break) String() string {
-	return fmt.Sprintf("the announcement of %s by AS%d would be %s (it is %s)", b.Prefix, b.Origin, b.Now, b.Was)
-}
-
-// breaks lists the announcements that a change of VRPs turns invalid, in order. It looks only at intents of holders of the announced
-// prefixes, since nobody else can have a ROA that covers them.
-func (b *Book) breaks(l *holdings.Ledger, announced []Announcement, o *Outcome) []Break {
-	if len(announced) == 0 {
-		return nil
-	}
-	gained, lost := o.vrps(l)
-	var found []Break
-	for _, a := range announced {
-		more, less := gained.Covering(a.Prefix), lost.Covering(a.Prefix)
-		if len(more)+len(less) == 0 {
-			continue
-		}
-		var t Table
-		for _, v := range b.Covering(l, a.Prefix) {
-			t.Add(v)
-		}
-		was := t.Validity(a)
-		for _, v := range less {
-			t.Remove(v)
-		}
-		for _, v := range more {
-			t.Add(v)
-		}
-		if now := t.Validity(a); now.Invalid() && !was.Invalid() {
-			broken := Break{Announcement: a, Was: was, Now: now, By: Lines(t.Covering(a.Prefix))}
-			found = append(found, broken)
-		}
-	}
-	slices.SortFunc(found, func(x, y Break) int { return VRP{x.Prefix, 0, x.Origin}.Compare(VRP{y.Prefix, 0, y.Origin}) })
-	return slices.CompactFunc(found, func(x, y Break) bool { return x.Announcement == y.Announcement })
-}
-
-// vrps has the VRPs that an outcome adds and removes, with the ledger as it is now.
-func (o *Outcome) vrps(l *holdings.Ledger) (gained, lost *Table) {
-	gained, lost = &Table{}, &Table{}
-	for t, intents := range map[*Table][]Intent{gained: o.Added, lost: o.Removed} {
-		for _, in := range intents {
-			vrps, _ := Authorised(in, l.Holding(in.Holder))
-			for _, v := range vrps {
-				t.Add(v)
-			}
-		}
-	}
-	return gained, lost
-}
-
-// Covering lists the VRPs that cover a prefix, of all its holders: nobody else can have one.
+// Covering lists the VRPs that cover a prefix, of all its holders: nobody else can have one. What two holders have is there twice.
 func (b *Book) Covering(l *holdings.Ledger, p netip.Prefix) []VRP {
 	var found []VRP
 	for _, holder := range l.Holders(p) {
-		holding := l.Holding(holder)
+		holding, first := l.Holding(holder), len(found)
 		for bits := range p.Bits() + 1 {
 			for _, in := range b.ofPrefix(holder, netip.PrefixFrom(p.Addr(), bits).Masked()) {
 				vrps, _ := Authorised(in, holding)
@@ -166,6 +101,7 @@ func (b *Book) Covering(l *holdings.Ledger, p netip.Prefix) []VRP {
 				}
 			}
 		}
+		found = append(found[:first], Unique(found[first:])...)
 	}
 	return found
 }

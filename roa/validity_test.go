@@ -8,10 +8,11 @@ import (
 	"pgregory.net/rapid"
 
 	"cadastre/roa"
+	"cadastre/routes"
 )
 
-func route(prefix string, origin uint32) roa.Announcement {
-	return roa.Announcement{Prefix: netip.MustParsePrefix(prefix), Origin: origin}
+func route(prefix string, origin uint32) routes.Announcement {
+	return routes.Announcement{Prefix: netip.MustParsePrefix(prefix), Origin: origin}
 }
 
 // TestValidity is RFC 6811, section 2, case by case.
@@ -25,7 +26,7 @@ func TestValidity(t *testing.T) {
 		table.Add(v)
 	}
 	for _, c := range []struct {
-		roa.Announcement
+		routes.Announcement
 		want roa.Validity
 	}{
 		{route("41.0.0.0/16", 1), roa.Valid},
@@ -81,15 +82,25 @@ func TestTableFindsWhatCovers(t *testing.T) {
 	})
 }
 
+// authorised is what intents authorise by the ledger as it is.
+func authorised(h *house, intents []roa.Intent) (all []roa.VRP) {
+	for _, in := range intents {
+		vrps, _ := roa.Authorised(in, h.ledger.Holding(in.Holder))
+		all = append(all, vrps...)
+	}
+	return all
+}
+
 // TestBreaks names what a change turns invalid, and nothing that was invalid or stays valid.
 func TestBreaks(t *testing.T) {
 	h := furnished(t)
 	h.want(h.book.Add(h.ledger, rows(t, "41.0.7.0/24,AS37007\n41.0.8.0/24,AS37008,24"), fromFile))
-	opt := fromFile
-	opt.Announced = []roa.Announcement{
+	announced := []routes.Announcement{
 		route("41.0.5.0/24", 37000), route("41.0.6.0/24", 36994), route("41.0.7.0/24", 37007), route("41.0.7.0/24", 1), route("41.0.0.0/16", 36994), route("41.1.0.0/24", 5),
 		route("41.0.6.0/24", 36994),
 	}
+	half := len(announced) / 2
+	tables := []*routes.Table{routes.Of(fromFile.Time, announced[:half]...), nil, routes.Of(fromFile.Time, announced[half-1:]...)}
 	for name, c := range map[string]struct{ add, remove, want string }{
 		"by AS and by length": {"41.0.0.0/16,AS36994", "", "41.0.5.0/24 by AS37000 AS; 41.0.6.0/24 by AS36994 longer"},
 		"with a maxLength":    {"41.0.0.0/16,AS36994,24", "", "41.0.5.0/24 by AS37000 AS"},
@@ -98,12 +109,15 @@ func TestBreaks(t *testing.T) {
 		"removed alone":       {"", "41.0.7.0/24,AS37007", ""}, // not found, which is not invalid
 		"elsewhere":           {"41.1.1.0/24,AS1", "", ""},
 	} {
-		o, err := h.book.Change(h.ledger, &roa.File{Add: rows(t, c.add), Remove: rows(t, c.remove)}, opt)
+		o, err := h.book.Change(h.ledger, &roa.File{Add: rows(t, c.add), Remove: rows(t, c.remove)}, fromFile)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, b := range o.Breaks {
+		for _, b := range h.book.Impacts(h.ledger, authorised(h, o.Removed), authorised(h, o.Added), tables...) {
+			if !b.Breaks() {
+				continue
+			}
 			word := "AS"
 			if b.Now == roa.InvalidLength {
 				word = "longer"

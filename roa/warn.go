@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"cadastre/internal/inr"
+	"cadastre/routes"
 )
 
 // Warning is something unwise about a row that was taken.
@@ -25,24 +26,32 @@ const (
 )
 
 // warnings finds what to warn of in rows, by the other rows, the book, and what is announced.
-func (b *Book) warnings(rows []Row, announced map[uint32][]netip.Prefix) []Warning {
+func (b *Book) warnings(rows []Row, announced []*routes.Table) []Warning {
 	var found []Warning
-	known := map[uint32]routes{} // by origin, gathered for those that need it
+	known := map[uint32]prefixes{} // by origin, gathered for those that need it
 	for _, row := range rows {
 		if row.MaxLength > row.Prefix.Bits() {
 			known[row.Origin] = nil
 		}
 	}
 	for _, row := range rows {
-		if _, needed := known[row.Origin]; needed {
-			known[row.Origin] = append(known[row.Origin], row.Prefix)
+		if _, needed := known[row.Origin]; !needed {
+			continue
+		}
+		known[row.Origin] = append(known[row.Origin], row.Prefix)
+		if row.MaxLength == row.Prefix.Bits() {
+			continue
+		}
+		for _, table := range announced {
+			for a := range table.Covered(row.Prefix) {
+				if a.Origin == row.Origin {
+					known[row.Origin] = append(known[row.Origin], a.Prefix)
+				}
+			}
 		}
 	}
 	for origin := range known {
 		all := slices.Concat(known[origin], b.origins[origin])
-		for _, p := range announced[origin] {
-			all = append(all, p.Masked())
-		}
 		all.sort()
 		known[origin] = slices.Compact(all)
 	}
@@ -68,7 +77,7 @@ func (b *Book) warnings(rows []Row, announced map[uint32][]netip.Prefix) []Warni
 
 // opens is the part of a row's prefix in which an attacker could announce more specific prefixes with the origin AS. It is the whole prefix
 // without known routes that are as long as the maxLength or longer: nothing that the row authorises is more specific than these.
-func opens(row Row, known routes) inr.Set {
+func opens(row Row, known prefixes) inr.Set {
 	whole := inr.OfPrefix(row.Prefix)
 	if row.MaxLength == row.Prefix.Bits() {
 		return inr.Set{}

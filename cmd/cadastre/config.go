@@ -31,6 +31,7 @@ type config struct {
 	Listen listenConfig `toml:"listen"`
 	TLS    tlsConfig    `toml:"tls"`
 	Policy policyConfig `toml:"policy"`
+	Routes routesConfig `toml:"routes,omitempty"`
 	Escrow escrowConfig `toml:"escrow"`
 	Limits limitsConfig `toml:"limits,omitempty"`
 
@@ -71,7 +72,7 @@ const defaultPool = 1500
 func newConfig(host string, httpsPort, rsyncPort int) *config {
 	policy := ca.DefaultPolicy()
 	https, rsync := hostPort(host, httpsPort, 443), hostPort(host, rsyncPort, 873)
-	return &config{
+	c := &config{
 		RRDPBase: "https://" + https + "/rrdp/", RsyncBase: "rsync://" + rsync + "/", AnchorURL: "https://" + https + "/ta/ta.cer", ServiceBase: "https://" + https + "/",
 		Listen: listenConfig{HTTPS: listenOn(host, httpsPort), Rsync: listenOn(host, rsyncPort)},
 		Policy: policyConfig{
@@ -79,6 +80,8 @@ func newConfig(host string, httpsPort, rsyncPort int) *config {
 			Soak: term.Term(policy.Soak), Notice: term.Term(policy.Notice), BrakePercent: policy.Brake * 100, BrakeWindow: term.Term(policy.BrakeWindow), Pool: defaultPool,
 		},
 	}
+	c.Routes.setDefaults()
+	return c
 }
 
 // host is that of the certificate that RRDP is served with.
@@ -134,6 +137,7 @@ func readConfig(dir string) (*config, error) {
 	}
 	absent := ca.DefaultPolicy() // what older versions did not write
 	c := &config{Policy: policyConfig{Soak: term.Term(absent.Soak), Notice: term.Term(absent.Notice), BrakeWindow: term.Term(absent.BrakeWindow)}}
+	c.Routes.setDefaults()
 	meta, err := toml.Decode(string(text), c)
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "%s: %w", path, err)
@@ -146,6 +150,7 @@ func readConfig(dir string) (*config, error) {
 			*file = filepath.Join(dir, *file) // whatever the working directory is
 		}
 	}
+	c.Routes.below(dir)
 	if err := c.check(); err != nil {
 		return nil, fault.Wrap(err, "%s", path)
 	}
@@ -192,6 +197,9 @@ func (c *config) check() error {
 		if err := escrow.CheckRecipient(c.Escrow.Recipient); err != nil {
 			return fault.Wrap(err, "escrow.recipient")
 		}
+	}
+	if err := c.Routes.check(); err != nil {
+		return err
 	}
 	if err := c.Limits.check(); err != nil {
 		return err

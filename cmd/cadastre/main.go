@@ -126,7 +126,7 @@ func newRoot(g *global) *cobra.Command {
 		g.who, err = principal.Operator(principal.Account(os.Geteuid()), principal.Command).ActingFor(g.actor)
 		return err
 	}
-	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newASPA(g), newChildren(g), newParents(g), newPublishers(g), newRepository(g), newRegistries(g), newKeys(g), newIdentity(g), newAddress(g), newPassphrase(g), newPolicy(g), newTransfer(g), newHandoff(g), newEscrow(g), newVRPs(g), newASPAs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDoctor(g), newDemo(g))
+	root.AddCommand(newInit(g), newServe(g), newHoldings(g), newOrganisations(g), newROA(g), newASPA(g), newRoutes(g), newChildren(g), newParents(g), newPublishers(g), newRepository(g), newRegistries(g), newKeys(g), newIdentity(g), newAddress(g), newPassphrase(g), newPolicy(g), newTransfer(g), newHandoff(g), newEscrow(g), newVRPs(g), newASPAs(g), newStatus(g), newDecisions(g), newTAL(g), newVerify(g), newDoctor(g), newDemo(g))
 	return root
 }
 

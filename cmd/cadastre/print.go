@@ -36,9 +36,7 @@ func printEffect(w io.Writer, f *ca.Effect) {
 	case f.Held != "":
 		fmt.Fprintln(w, "nothing was changed; the brake holds this:")
 	}
-	for _, broken := range f.Breaks {
-		fmt.Fprintf(w, "%s\n", broken)
-	}
+	printAnnouncements(w, f.Announcements, f.DryRun)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tnew\tgone\tchanged\t")
 	for _, row := range []struct {

@@ -36,7 +36,7 @@ func roaImport(g *global) *cobra.Command {
 			if q.Files, err = readUploads(cmd, args); err != nil {
 				return err
 			}
-			if q.Announced, err = readUploads(cmd, announced); err != nil {
+			if q.Announced, err = readAnnounced(cmd, announced); err != nil {
 				return err
 			}
 			q.Why = g.why()
@@ -54,7 +54,7 @@ func roaImport(g *global) *cobra.Command {
 }
 
 const (
-	announcedUsage = "file of prefix,ASn that are announced now; what would turn invalid is held by the brake"
+	announcedUsage = "file of what is announced now, beside what is known ('cadastre routes'), in any form that 'routes import' reads"
 	replaceUsage   = "in place of the same prefix and AS with another maxLength"
 )
 
@@ -75,7 +75,7 @@ func roaChange(g *global, verb, short string) *cobra.Command {
 			if q.Files, err = readUploads(cmd, files); err != nil {
 				return err
 			}
-			if q.Announced, err = readUploads(cmd, announced); err != nil {
+			if q.Announced, err = readAnnounced(cmd, announced); err != nil {
 				return err
 			}
 			if q.Until, err = parseDate("--until", until); err != nil {

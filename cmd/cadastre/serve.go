@@ -307,6 +307,10 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 		return nil
 	})
 	group.Go(func() error { return h.tidy(ctx, log) })
+	group.Go(func() error {
+		h.engine.Routes.Run(ctx)
+		return nil
+	})
 	if k := h.keeper(m, log); k != nil {
 		group.Go(func() error { return k.Run(ctx) })
 	}

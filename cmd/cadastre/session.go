@@ -24,6 +24,7 @@ import (
 	"cadastre/internal/printable"
 	"cadastre/internal/store"
 	"cadastre/moves"
+	"cadastre/routes"
 )
 
 // house is an opened data directory, with its engine and mover.
@@ -57,6 +58,7 @@ func (g *global) open(log *slog.Logger) (*house, error) {
 		return nil, err
 	}
 	e.Federation.Reading = c.Limits.Looks.reading()
+	e.Routes = routes.NewKeeper(c.Routes.keeper(g.data, log))
 	return &house{g.data, c, st, e, moves.New(e, g.data, log)}, nil
 }
 
