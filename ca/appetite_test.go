@@ -13,7 +13,7 @@ import (
 // TestGreedyDelegatedCA: one that asks again and again, and hangs up, takes neither the serials of its registry from others nor
 // room on its CRL; what its organisation gets is certified all the same.
 func TestGreedyDelegatedCA(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8 AS37000-AS37099")
 		h.give("isp", "41.0.0.0/16")
 		h.give("other", "41.2.0.0/16")

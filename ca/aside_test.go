@@ -26,7 +26,7 @@ import (
 // TestOneBadAuthorityHoldsUpNobody: what the gate refuses of one authority is set aside. The others grow, publish and renew;
 // the one is tried again and again, not often, and comes back by itself when what was wrong with it is right.
 func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		is, err := h.engine.issued.Read(issued.Parse("other"))
 		must(h, err)
@@ -112,8 +112,8 @@ func (r *repeating) repeat(key object.KeyIdentifier, times int) {
 	r.again, r.times = key, times
 }
 
-// drawFrom has the house make its keys with an algorithm, of which the pool has one ready.
-func (h *house) drawFrom(a object.Algorithm) {
+// drawFrom has the test registry make its keys with an algorithm, of which the pool has one ready.
+func (h *testRegistry) drawFrom(a object.Algorithm) {
 	h.seal()
 	ctx, cancel := context.WithCancel(context.Background())
 	h.engine.pool = keys.NewPool(ctx, a, 1)
@@ -126,7 +126,7 @@ func (h *house) drawFrom(a object.Algorithm) {
 // TestAKeyMadeTwice: an authority whose key is that of another below the same CA does not take that one's certificate from it. It
 // gets another key.
 func TestAKeyMadeTwice(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		twice := &repeating{Algorithm: object.P256, made: map[object.KeyIdentifier]crypto.Signer{}}
 		h.drawFrom(twice)
 		peopled(h)
@@ -151,7 +151,7 @@ func TestAKeyMadeTwice(t *testing.T) {
 
 // TestFullDisk fills the disk that the repositories are on: the error is clear, readers are served, and the next try works.
 func TestFullDisk(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		small := filepath.Join(h.dir, "rrdp", "afrinic")
 		h.onSmallDisk(small)
@@ -173,7 +173,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 // onSmallDisk puts a directory with what is in it on a file system of a megabyte.
-func (h *house) onSmallDisk(dir string) {
+func (h *testRegistry) onSmallDisk(dir string) {
 	h.Helper()
 	copied := dir + ".copy"
 	must(h, os.CopyFS(copied, os.DirFS(dir)))
@@ -184,7 +184,7 @@ func (h *house) onSmallDisk(dir string) {
 	must(h, os.CopyFS(dir, os.DirFS(copied)))
 }
 
-func fill(h *house, path string) {
+func fill(h *testRegistry, path string) {
 	h.Helper()
 	f, err := os.Create(path)
 	must(h, err)
@@ -197,7 +197,7 @@ func fill(h *house, path string) {
 
 // TestDecisionsWhileItRuns has four people decide while the engine runs. With -race it looks for what is not guarded.
 func TestDecisionsWhileItRuns(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		stop := h.run()
 		ended := make(chan error)
@@ -216,7 +216,7 @@ func TestDecisionsWhileItRuns(t *testing.T) {
 }
 
 // busy enrols a holder of its own, and gives and takes.
-func (h *house) busy(who int) error {
+func (h *testRegistry) busy(who int) error {
 	for i := range 6 {
 		handle := fmt.Sprintf("holder-%d-%d", who, i)
 		by := holdings.By{Who: principal.Principal{Name: handle}, Reason: "busy", Time: time.Now()}

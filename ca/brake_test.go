@@ -16,7 +16,7 @@ import (
 )
 
 // routed is a registry of two holders with so many ROAs each.
-func routed(h *house, ofBig, ofSmall int) {
+func routed(h *testRegistry, ofBig, ofSmall int) {
 	h.Helper()
 	h.give("afrinic", "41.0.0.0/12")
 	h.give("isp", "41.0.0.0/16")
@@ -32,14 +32,14 @@ func routed(h *house, ofBig, ofSmall int) {
 }
 
 // remove has a holder end its first n ROAs.
-func (h *house) remove(holder string, n int, consent Consent) (*Effect, error) {
+func (h *testRegistry) remove(holder string, n int, consent Consent) (*Effect, error) {
 	return h.engine.RemoveIntents(h.by(), h.engine.book.Of(holder)[:n], consent)
 }
 
 // TestBrakeRemembers: what goes one by one is weighed together, and is forgotten neither by a restart nor by time that is shorter than
 // the window.
 func TestBrakeRemembers(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		routed(h, 44, 1200)
 		for i := range 10 {
 			if f := h.decided(h.remove("isp", 1, Consent{})); f.Held != "" || f.Decision == 0 {
@@ -72,7 +72,7 @@ func TestBrakeRemembers(t *testing.T) {
 // TestBrakeRemembersWhatIsComing: what transfers take when they are finalised is weighed together when they begin, hours before any of it
 // has gone.
 func TestBrakeRemembersWhatIsComing(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		routed(h, 44, 4)
 		lost := h.engine.book.VRPs("isp", h.engine.ledger.Holding("isp"))
 		begin := func(i int, code string) (why, needs string) {
@@ -109,7 +109,7 @@ func TestBrakeRemembersWhatIsComing(t *testing.T) {
 
 // TestBrakeRemembersWhatIsComingOfASPAs: the ASPAs that transfers will take count from the beginning of each, after a restart too.
 func TestBrakeRemembersWhatIsComingOfASPAs(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		lost := make(kinds.List, 12)
 		for i := range lost {
 			lost[i] = aspa.VAP{Customer: uint32(37000 + i), Providers: []uint32{174}}
@@ -153,7 +153,7 @@ func TestBrakeRemembersWhatIsComingOfASPAs(t *testing.T) {
 
 // TestBrakeForgetsWhatIsBack: what is authorised again, or otherwise, is no loss any more.
 func TestBrakeForgetsWhatIsBack(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		routed(h, 44, 4)
 		for i := range 30 {
 			gone := h.engine.book.Of("isp")[0]
@@ -174,7 +174,7 @@ func TestBrakeForgetsWhatIsBack(t *testing.T) {
 
 // TestReplacedIsNoLoss: what one decision puts another ROA in place of does not meet the brake; to remove the same alone does.
 func TestReplacedIsNoLoss(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		routed(h, 44, 4)
 		all := h.engine.book.Of("isp")
 		_, err := h.engine.RemoveIntents(h.by(), all, Consent{})
@@ -235,7 +235,7 @@ func TestTooMuch(t *testing.T) {
 
 // TestCodesAreKeyed: the same plan has the same code here, and another one elsewhere.
 func TestCodesAreKeyed(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		here := h.engine.Code([]byte("plan"))
 		h.reopen()
 		if again := h.engine.Code([]byte("plan")); again != here {
@@ -252,7 +252,7 @@ func TestCodesAreKeyed(t *testing.T) {
 }
 
 // recounted checks that what the brake keeps in step with decisions is what there is.
-func (h *house) recounted() {
+func (h *testRegistry) recounted() {
 	h.Helper()
 	kept, anew := h.engine.brake, &brake{parts: map[string]amounts{}}
 	kept.total(h.engine)

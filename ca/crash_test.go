@@ -40,7 +40,7 @@ func TestKilledAroundEachTransaction(t *testing.T) {
 		for done := false; !done && !t.Failed(); {
 			n++
 			t.Run(fmt.Sprintf("%s %d", where, n), func(t *testing.T) {
-				inHouse(t, forest, func(h *house) { done = killedAt(h, where, n) })
+				inTestRegistry(t, forest, func(h *testRegistry) { done = killedAt(h, where, n) })
 			})
 		}
 		if n < 12 && !t.Failed() {
@@ -50,7 +50,7 @@ func TestKilledAroundEachTransaction(t *testing.T) {
 }
 
 // killedAt tells whether the change came to its end before it could be killed.
-func killedAt(h *house, where string, n int) bool {
+func killedAt(h *testRegistry, where string, n int) bool {
 	f := &storetest.Fragile{Store: h.store}
 	h.store = f
 	h.reopen()
@@ -98,13 +98,13 @@ func killedAt(h *house, where string, n int) bool {
 }
 
 // copied copies store and repositories, as a backup does.
-func (h *house) copied(to string) {
+func (h *testRegistry) copied(to string) {
 	h.Helper()
 	must(h, os.CopyFS(to, os.DirFS(h.dir)))
 }
 
 // putBack replaces store and repositories by a copy. The high-water mark, which lies beside them, stays.
-func (h *house) putBack(from string) {
+func (h *testRegistry) putBack(from string) {
 	h.Helper()
 	h.close()
 	must(h, os.RemoveAll(h.dir))
@@ -113,7 +113,7 @@ func (h *house) putBack(from string) {
 }
 
 func TestRestoredBackup(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		backup := filepath.Join(filepath.Dir(h.dir), "backup")
 		h.copied(backup)
@@ -153,7 +153,7 @@ func TestRestoredBackup(t *testing.T) {
 }
 
 func TestHighWaterMarkIsNeeded(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		open := func() *Engine {
 			e, err := Open(h.store, h.dir, h.policy, h.engine.log)
@@ -182,7 +182,7 @@ func TestHighWaterMarkIsNeeded(t *testing.T) {
 
 // TestFailingStore: what cannot be stored is a clear error, changes nothing, and goes through the next time.
 func TestFailingStore(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		f := &storetest.Fragile{Store: h.store}
 		h.store = f
 		h.reopen()
@@ -220,7 +220,7 @@ func TestFailingStore(t *testing.T) {
 
 // TestRunOutlastsAFailure: the engine that runs tries again, and tells those who wait what is wrong.
 func TestRunOutlastsAFailure(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		var left atomic.Int64 // transactions until the disk is full
 		left.Store(1 << 40)
 		h.store = &storetest.Fragile{Store: h.store, Before: func() error {

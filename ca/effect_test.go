@@ -23,7 +23,7 @@ func many(block string, n int) string {
 // TestNoFileAloneEmptiesARegistry, however small the registry is beside the others.
 func TestNoFileAloneEmptiesARegistry(t *testing.T) {
 	for _, size := range []int{1, 2, 5, 9, 300} {
-		inHouse(t, registries, func(h *house) {
+		inTestRegistry(t, registries, func(h *testRegistry) {
 			h.imports(extended(h, "afrinic", 1, many("41", 1200)), extended(h, "lacnic", 1, many("200", size)+strings.ReplaceAll(many("177", size), "ZA|", "BR|")))
 			h.intend("200.0.0.0/24,AS27000\n177.0.0.0/24,AS28000\n41.0.0.0/24,AS37000")
 			revision := h.store.Revision()
@@ -48,7 +48,7 @@ func TestNoFileAloneEmptiesARegistry(t *testing.T) {
 
 // TestTheCodeIsOfOnePlan: it lets that plan pass and no other, and is the same each time.
 func TestTheCodeIsOfOnePlan(t *testing.T) {
-	inHouse(t, registries, func(h *house) {
+	inTestRegistry(t, registries, func(h *testRegistry) {
 		h.imports(extended(h, "afrinic", 1, many("41", 40)))
 		h.intend("41.0.0.0/24,AS37000\n41.0.1.0/24,AS37000")
 		lose := func(from int, consent Consent) (*Effect, error) {
@@ -80,7 +80,7 @@ func TestTheCodeIsOfOnePlan(t *testing.T) {
 }
 
 func TestSmallLossesPass(t *testing.T) {
-	inHouse(t, registries, func(h *house) {
+	inTestRegistry(t, registries, func(h *testRegistry) {
 		h.imports(extended(h, "afrinic", 1, many("41", 40)))
 		lines := strings.SplitAfter(many("41", 40), "\n")
 		file := extended(h, "afrinic", 2, strings.Join(lines[:30], "")) // ten of forty: a few, and less than half
@@ -94,7 +94,7 @@ func TestSmallLossesPass(t *testing.T) {
 
 // TestWholeAgainIsNoLoss: where a part comes back to a prefix, the VRPs of its parts give way to that of the whole.
 func TestWholeAgainIsNoLoss(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		h.take("other", "41.0.64.0/24")
 		h.settle()
@@ -107,7 +107,7 @@ func TestWholeAgainIsNoLoss(t *testing.T) {
 }
 
 func TestRemovedIntentsMeetTheBrake(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		var all []roa.Intent
 		must(h, h.engine.Intents("", func(in roa.Intent, _ roa.Status) { all = append(all, in) }))

@@ -313,19 +313,19 @@ func (e *Engine) Repositories() map[string]*rrdp.Repository { return maps.Clone(
 // newInstallation draws the name of an installation.
 func newInstallation() string { return rand.Text() }
 
-// houseOf is the engine as package issue sees it: it implements issue.House.
-type houseOf struct{ engine *Engine }
+// issuing is the engine as package issue sees it: it implements issue.Host.
+type issuing struct{ engine *Engine }
 
-func (h houseOf) New(authority issued.Name) issued.Authority { return h.engine.newAuthority(authority) }
-func (h houseOf) Kind(holder string) holdings.Kind           { return h.engine.kindOf(holder) }
-func (h houseOf) Place(authority issued.Name) *issued.Place  { return h.engine.placeAsked(authority) }
-func (h houseOf) Unsent(authority *issued.Authority) bool    { return h.engine.unsent(authority) }
+func (h issuing) New(authority issued.Name) issued.Authority { return h.engine.newAuthority(authority) }
+func (h issuing) Kind(holder string) holdings.Kind           { return h.engine.kindOf(holder) }
+func (h issuing) Place(authority issued.Name) *issued.Place  { return h.engine.placeAsked(authority) }
+func (h issuing) Unsent(authority *issued.Authority) bool    { return h.engine.unsent(authority) }
 
-func (h houseOf) Read(authority issued.Name) (*issued.Records, error) {
+func (h issuing) Read(authority issued.Name) (*issued.Records, error) {
 	return h.engine.issued.Read(authority)
 }
 
-func (h houseOf) Received(authority issued.Name) *issue.Received {
+func (h issuing) Received(authority issued.Name) *issue.Received {
 	got := h.engine.receivedFor(authority)
 	if got == nil {
 		return nil
@@ -333,16 +333,16 @@ func (h houseOf) Received(authority issued.Name) *issue.Received {
 	return &issue.Received{URI: got.URI, Resources: got.Resources, Subject: got.Subject, Serial: got.Serial, Expires: got.Expires}
 }
 
-func (h houseOf) Key(authority *issued.Authority) (crypto.Signer, error) {
+func (h issuing) Key(authority *issued.Authority) (crypto.Signer, error) {
 	return h.engine.key(authority)
 }
 
-func (h houseOf) OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error) {
+func (h issuing) OneTimeKeys(ctx context.Context, n int) ([]crypto.Signer, error) {
 	return h.engine.pool.Take(ctx, n)
 }
 
-func (h houseOf) MakeKeys(ctx context.Context, n int) ([]keys.Key, error) {
+func (h issuing) MakeKeys(ctx context.Context, n int) ([]keys.Key, error) {
 	return h.engine.keeper.Make(ctx, h.engine.policy.Algorithm, n)
 }
 
-func (h houseOf) DestroyKeys(refs []keys.Ref) { h.engine.discardKeys(refs) }
+func (h issuing) DestroyKeys(refs []keys.Ref) { h.engine.discardKeys(refs) }

@@ -21,11 +21,11 @@ import (
 
 const registries = treetest.Registries
 
-// inHouse runs a test in a bubble, on a new installation of a tree.
-func inHouse(t *testing.T, tree string, test func(h *house)) {
+// inTestRegistry runs a test in a bubble, on a new installation of a tree.
+func inTestRegistry(t *testing.T, tree string, test func(h *testRegistry)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, t.TempDir(), tree)
+		h := newTestRegistry(t, t.TempDir(), tree)
 		defer func() { h.close() }()
 		test(h)
 	})
@@ -39,7 +39,7 @@ const march = `
 	NG|ipv4|41.2.0.0|65536|20070101|allocated|A3`
 
 func TestImportedHoldingsBecomeVRPs(t *testing.T) {
-	inHouse(t, registries, func(h *house) {
+	inTestRegistry(t, registries, func(h *testRegistry) {
 		effect := h.imports(extended(h, "afrinic", 1, march), extended(h, "lacnic", 1, `
 			AR|ipv4|200.0.0.0|65536|20050101|allocated|L1
 			BR|ipv4|177.0.0.0|65536|20050101|allocated|B1`))
@@ -69,7 +69,7 @@ func kindOf(t rapid.TB, err error, kind fault.Kind, words ...string) {
 }
 
 func TestLossesParkAndComeBack(t *testing.T) {
-	inHouse(t, registries, func(h *house) {
+	inTestRegistry(t, registries, func(h *testRegistry) {
 		h.imports(extended(h, "afrinic", 1, march))
 		h.intend("41.0.0.0/16,AS37000,24\n41.1.0.0/23,AS37001\n41.2.0.0/16,AS37001\n41.2.128.0/17,AS37009")
 		h.settle()
@@ -108,8 +108,8 @@ func TestLossesParkAndComeBack(t *testing.T) {
 	})
 }
 
-// peopled is a house on the forest, with holdings all the way down in two registries and an NIR.
-func peopled(h *house) {
+// peopled is a test registry on the forest, with holdings all the way down in two registries and an NIR.
+func peopled(h *testRegistry) {
 	h.Helper()
 	h.give("afrinic", "41.0.0.0/16, AS37000-AS37099")
 	h.give("isp", "41.0.0.0/18, AS37000")
@@ -124,7 +124,7 @@ func peopled(h *house) {
 }
 
 func TestEndsCascade(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		all := h.reader.VRPs()
 		h.take("isp", "41.0.0.0/19") // the shop's /20 is in it
@@ -146,7 +146,7 @@ func TestEndsCascade(t *testing.T) {
 }
 
 // code is what the brake asks for, empty if it does not hold the decision.
-func code(h *house, decide func(Consent) (*Effect, error)) string {
+func code(h *testRegistry, decide func(Consent) (*Effect, error)) string {
 	h.Helper()
 	effect, err := decide(Consent{DryRun: true})
 	must(h, err)
@@ -155,7 +155,7 @@ func code(h *house, decide func(Consent) (*Effect, error)) string {
 
 // TestUntilComes has the clock end a delegation, with all that hangs below it, while the engine runs.
 func TestUntilComes(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		until := time.Now().Add(36 * time.Hour)
 		h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: "isp", Resources: resources(h, "41.0.128.0/22"), Status: holdings.Allocated, Ground: "a lease", Until: until}, Consent{}))
@@ -184,7 +184,7 @@ func TestUntilComes(t *testing.T) {
 
 // TestHeldEndWaitsForItsCode: what the brake holds stands until the operator ends it, and is no reason to hurry.
 func TestHeldEndWaitsForItsCode(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		until := time.Now().Add(36 * time.Hour)
 		h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: "isp", Resources: resources(h, "41.0.128.0/18"), Status: holdings.Allocated, Ground: "a lease", Until: until}, Consent{}))
@@ -209,7 +209,7 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 // TestHeldEndHoldsUpNoOther: ends by date are decided one by one where the brake holds all together. What it holds is listed with its
 // reason and its code, which ends that alone.
 func TestHeldEndHoldsUpNoOther(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		until := time.Now().Add(36 * time.Hour)
 		for what, route := range map[string]string{"41.0.128.0/18": "41.0.128.0/18,AS37005", "41.0.192.0/24": "41.0.192.0/24,AS37006"} {
@@ -248,7 +248,7 @@ func TestHeldEndHoldsUpNoOther(t *testing.T) {
 }
 
 // run runs the engine until the function that it returns is called.
-func (h *house) run() (stop func()) {
+func (h *testRegistry) run() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- h.engine.Run(ctx) }()
@@ -260,7 +260,7 @@ func (h *house) run() (stop func()) {
 
 // TestHoldersMoveToAnNIR: a holder of a registry becomes one of its NIR and back, by the country in the registry's file.
 func TestHoldersMoveToAnNIR(t *testing.T) {
-	inHouse(t, registries, func(h *house) {
+	inTestRegistry(t, registries, func(h *testRegistry) {
 		file := func(day int, moving string) *holdings.File {
 			return extended(h, "lacnic", day, `
 				AR|ipv4|200.0.0.0|65536|20050101|allocated|L1
@@ -292,7 +292,7 @@ func TestHoldersMoveToAnNIR(t *testing.T) {
 
 // TestManyROAsAtOnce: more than fit into a batch, for a new authority and for one that is there.
 func TestManyROAsAtOnce(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		var csv strings.Builder
 		for i := range 2*plan.BatchKeys + 20 {

@@ -79,11 +79,11 @@ func (f *federated) hung() *hung {
 	return silent
 }
 
-// federated is two houses in one bubble of time. The first is the parent of an organisation of the second.
+// federated is two installations in one bubble of time. The first is the parent of an organisation of the second.
 type federated struct {
-	above, below *house
+	above, below *testRegistry
 	wires        *network
-	between      func(handle string, body updown.Body) updown.Body // answers in the first house's place, where it returns something
+	between      func(handle string, body updown.Body) updown.Body // answers in the first test registry's place, where it returns something
 	mu           sync.Mutex
 }
 
@@ -98,10 +98,10 @@ func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 		f := &federated{wires: &network{at: map[string]http.Handler{}}}
 		policy := testPolicy()
 		policy.ServiceBase = "https://" + aboveHost + "/"
-		f.above = newHouseWith(t, t.TempDir(), tenants, policy)
+		f.above = newTestRegistryWith(t, t.TempDir(), tenants, policy)
 		policy.RsyncBase, policy.RRDPBase, policy.AnchorURL = "rsync://below.example/", "https://below.example/rrdp/", "https://below.example/ta/ta.cer"
-		f.below = newHouseWith(t, t.TempDir(), tenants+"\n# below", policy)
-		for _, h := range []*house{f.above, f.below} {
+		f.below = newTestRegistryWith(t, t.TempDir(), tenants+"\n# below", policy)
+		for _, h := range []*testRegistry{f.above, f.below} {
 			defer func() { h.close() }()
 			h.reader.Pause(true) // what hangs below another's anchor leads nowhere
 			h.engine.Federation.Network = &http.Client{Transport: f.wires}
@@ -124,7 +124,7 @@ func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 		must(t, f.below.engine.Settle(context.Background()))
 		ctx, end := context.WithCancel(context.Background())
 		var running sync.WaitGroup
-		for _, h := range []*house{f.above, f.below} {
+		for _, h := range []*testRegistry{f.above, f.below} {
 			running.Go(func() { _ = h.runAlone(ctx, func(time.Time) error { return nil }) })
 			running.Go(func() { h.engine.Federation.FollowParents(ctx) })
 			running.Go(func() { h.engine.Federation.FollowRemotes(ctx) })
@@ -135,7 +135,7 @@ func federate(t *testing.T, test func(t *testing.T, f *federated)) {
 	})
 }
 
-// listening hands messages to the first house, unless between answers in its place.
+// listening hands messages to the first test registry, unless between answers in its place.
 func (f *federated) listening(doors http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		message, err := io.ReadAll(r.Body)
@@ -172,7 +172,7 @@ func (f *federated) answers(between func(handle string, body updown.Body) updown
 	f.between = between
 }
 
-// introduce puts an organisation of the second house under the first, as isp there.
+// introduce puts an organisation of the second test registry under the first, as isp there.
 func (f *federated) introduce(holder string) {
 	f.below.Helper()
 	request, err := f.below.engine.Federation.ParentRequest(holder)

@@ -57,7 +57,7 @@ func TestStepsOfTheClockAddUp(t *testing.T) {
 func TestRightClockGoesOn(t *testing.T) {
 	now := time.Now()
 	steady := &steadyClock{now}
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		var off atomic.Int64
 		ctx, cancel := context.WithCancel(context.Background())
@@ -87,7 +87,7 @@ func TestRightClockGoesOn(t *testing.T) {
 
 // TestClockThatIsSetRightAfterTheStart: a daemon that started before its clock was set is not to be started again for that.
 func TestClockThatIsSetRightAfterTheStart(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		h.engine.CheckClock(time.Now().Add(-time.Hour))
 		believes := h.engine.believer()
@@ -102,7 +102,7 @@ func TestClockThatIsSetRightAfterTheStart(t *testing.T) {
 func TestJumpFreezes(t *testing.T) {
 	now := time.Now()
 	jumped := &steadyClock{setForward(now, year)}
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		batches := h.reader.Batches()
 		ctx, cancel := context.WithCancel(context.Background())
@@ -130,7 +130,7 @@ func TestJumpFreezes(t *testing.T) {
 }
 
 func TestClockAtTheStart(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		for _, c := range []struct {
 			off    time.Duration
@@ -152,7 +152,7 @@ func TestClockAtTheStart(t *testing.T) {
 // TestLongOutage: after days without a daemon everything is stale; all of it is made good in one go.
 func TestLongOutage(t *testing.T) {
 	for _, days := range []int{3, 59} {
-		inHouse(t, forest, func(h *house) {
+		inTestRegistry(t, forest, func(h *testRegistry) {
 			peopled(h)
 			h.seal()
 			time.Sleep(time.Duration(days) * day)
@@ -175,7 +175,7 @@ func TestLongOutage(t *testing.T) {
 
 // TestAnchorOffline: without its key all but the anchor's own work goes on, status says what waits, and nothing spins.
 func TestAnchorOffline(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		h.seal()
 		h.open(nil)
@@ -209,7 +209,7 @@ func TestAnchorOffline(t *testing.T) {
 	})
 }
 
-func anchorManifest(h *house) string {
+func anchorManifest(h *testRegistry) string {
 	is, err := h.engine.issued.Read(issued.Anchor)
 	must(h, err)
 	return h.policy.Place(&is.Authority) + is.ManifestName()
@@ -217,7 +217,7 @@ func anchorManifest(h *house) string {
 
 // TestAnchorOfflineFromTheFirst: nothing can be issued before the anchor has certified the root, and status says so.
 func TestAnchorOfflineFromTheFirst(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		h.seal()
 		h.open(nil)
 		h.give("afrinic", "41.0.0.0/16")

@@ -16,9 +16,9 @@ import (
 	"cadastre/roa"
 )
 
-// chance makes decisions in a house by a seeded dice, so that a failure comes again.
+// chance makes decisions in a test registry by a seeded dice, so that a failure comes again.
 type chance struct {
-	*house
+	*testRegistry
 	*rand.Rand
 	people []string
 }
@@ -45,13 +45,13 @@ func (c *chance) decision() {
 			add := func(consent Consent) (*Effect, error) {
 				return c.engine.AddIntents([]roa.Row{row}, roa.Options{Holder: who, By: holdings.By{Who: principal.Principal{Name: "chance"}, Time: time.Now()}}, consent)
 			}
-			c.decided(add(Consent{Code: code(c.house, add)}))
+			c.decided(add(Consent{Code: code(c.testRegistry, add)}))
 		}
 	case n < 8:
 		if all := c.engine.book.Of(who); len(all) > 0 {
 			gone := []roa.Intent{all[c.IntN(len(all))]}
 			remove := func(consent Consent) (*Effect, error) { return c.engine.RemoveIntents(c.by(), gone, consent) }
-			c.decided(remove(Consent{Code: code(c.house, remove)}))
+			c.decided(remove(Consent{Code: code(c.testRegistry, remove)}))
 		}
 	case held.Empty():
 	case n < 9:
@@ -88,9 +88,9 @@ func TestRandomHistories(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t, t.TempDir(), forest)
+				h := newTestRegistry(t, t.TempDir(), forest)
 				defer func() { h.close() }()
-				c := &chance{house: h, Rand: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // a dice
+				c := &chance{testRegistry: h, Rand: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // a dice
 				c.people = slices.DeleteFunc(h.engine.ledger.Organisations(), func(handle string) bool { return handle == "iana" })
 				h.reader.AfterBatch = func() {
 					if c.IntN(8) == 0 {

@@ -17,7 +17,7 @@ import (
 
 // TestRestoredWithDelegatedCA: a restored backup comes to rest although a CA is elsewhere, of which there is no manifest to renew.
 func TestRestoredWithDelegatedCA(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()
@@ -44,7 +44,7 @@ func TestRequestThatSoaks(t *testing.T) {
 	policy := testPolicy()
 	policy.Soak = 30 * time.Minute
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouseWith(t, t.TempDir(), tenants, policy)
+		h := newTestRegistryWith(t, t.TempDir(), tenants, policy)
 		defer func() { h.close() }()
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
@@ -82,7 +82,7 @@ func TestRequestThatSoaks(t *testing.T) {
 
 // TestRegistryThatCannotBeOpened: the decision that added it stands, in memory as in the store.
 func TestRegistryThatCannotBeOpened(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		h.settle()
 		h.seal()
 		e, err := Open(h.store, h.dir, h.policy, h.engine.log)
@@ -111,7 +111,7 @@ func TestRegistryThatCannotBeOpened(t *testing.T) {
 
 // TestDamagedRecordIsSaid: a roll whose authority can't be read is an error of the round and of what is shown, not a wrong time.
 func TestDamagedRecordIsSaid(t *testing.T) {
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		must(t, h.engine.RollKey(h.by(), "isp", time.Hour))
 		h.settle()

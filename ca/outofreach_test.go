@@ -78,7 +78,7 @@ func (w remoteWriter) Scan(bucket store.Bucket, prefix []byte) iter.Seq2[store.R
 // while a change is issued: nothing wrong is published, and all of it is done when the store is back.
 func TestStoreOutOfReach(t *testing.T) {
 	t.Parallel()
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		s := &remote{Store: h.store}
 		reads := 0

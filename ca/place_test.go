@@ -12,7 +12,7 @@ import (
 
 // TestDelegatedPlaces: a delegated CA cannot have it certified that it publishes in our own module, or at a URI with a user in it.
 func TestDelegatedPlaces(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()
@@ -36,7 +36,7 @@ func TestDelegatedPlaces(t *testing.T) {
 // TestReissueWithinASecond: two requests one after the other are answered with two certificates, of which the second says what
 // the second request says.
 func TestReissueWithinASecond(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()

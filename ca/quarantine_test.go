@@ -12,7 +12,7 @@ import (
 // damaged in both of its forms, the registry is quarantined with the reason, and another still issues and publishes.
 func TestDamagedSegment(t *testing.T) {
 	t.Parallel()
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		segments, err := filepath.Glob(filepath.Join(h.dir, "rrdp", "lacnic", "segment-*"))
 		must(h, err)

@@ -17,7 +17,7 @@ import (
 	"cadastre/internal/updown"
 )
 
-// authorised has an organisation of the second house be certified by the first, with a ROA on that.
+// authorised has an organisation of the second test registry be certified by the first, with a ROA on that.
 func (f *federated) authorised() {
 	f.below.Helper()
 	f.introduce("other")
@@ -123,7 +123,7 @@ func TestVanishedClass(t *testing.T) {
 
 // TestOneRequestAtATime: while a child's request is worked on, another one gets 1101, by the doors as the daemon opens them.
 func TestOneRequestAtATime(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()

@@ -49,13 +49,13 @@ func (e *Engine) newLoop(gate *issue.Gate) (*loop.Loop, error) {
 		return err
 	})
 	return loop.New(loop.Config{
-		Engine: runner{houseOf{e}}, Progress: e.progress, Agenda: e.agenda, Repositories: e.repositories, Issued: e.issued,
+		Engine: runner{issuing{e}}, Progress: e.progress, Agenda: e.agenda, Repositories: e.repositories, Issued: e.issued,
 		Gate: gate, Policy: &e.policy, HoldPool: e.holdPool, Log: e.log, Step: *step,
 	}, e.believer()), err
 }
 
 // runner is the engine as package loop sees it: it implements loop.Engine.
-type runner struct{ houseOf }
+type runner struct{ issuing }
 
 func (r runner) Watch() Observer                { return r.engine.Observer }
 func (r runner) Frozen() error                  { return r.engine.Frozen() }

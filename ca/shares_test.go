@@ -17,7 +17,7 @@ import (
 // TestChildShare: a delegated CA that asks again and again uses up its own share, and no serial and no CRL's entry after that.
 // Another CA and its own revocations are not kept waiting.
 func TestChildShare(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.give("other", "41.1.0.0/16")
@@ -63,7 +63,7 @@ func (d *delegated) revoke() {
 
 // TestChildDisk: while the disk is short of room a delegated CA gets nothing new, and revocations.
 func TestChildDisk(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()
@@ -83,7 +83,7 @@ func TestChildDisk(t *testing.T) {
 // TestReplayIssue: a key whose certificate was revoked is not certified anew when somebody sends its request again within the
 // same second; a list may be asked for again.
 func TestReplayIssue(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()

@@ -18,7 +18,7 @@ func TestGrowthSoaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		policy := testPolicy()
 		policy.Soak = 30 * time.Minute
-		h := newHouseWith(t, t.TempDir(), registries, policy)
+		h := newTestRegistryWith(t, t.TempDir(), registries, policy)
 		defer func() { h.close() }()
 		h.give("lacnic", "45.0.0.0/16")
 		h.give("nic.br", "45.0.0.0/17")
@@ -44,7 +44,7 @@ func TestGrowthSoaks(t *testing.T) {
 }
 
 // holdingOf is what an organisation holds.
-func holdingOf(h *house, holder string) (set inr.Set) {
+func holdingOf(h *testRegistry, holder string) (set inr.Set) {
 	must(h, h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		set = l.Holding(holder)
 		return nil
@@ -57,7 +57,7 @@ func TestGrowthIsNotPutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		policy := testPolicy()
 		policy.Soak = 30 * time.Minute
-		h := newHouseWith(t, t.TempDir(), registries, policy)
+		h := newTestRegistryWith(t, t.TempDir(), registries, policy)
 		defer func() { h.close() }()
 		h.give("lacnic", "45.0.0.0/16")
 		h.give("nic.br", "45.0.0.0/17")

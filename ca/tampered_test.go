@@ -14,7 +14,7 @@ import (
 // names what was changed.
 func TestTampered(t *testing.T) {
 	t.Parallel()
-	inHouse(t, forest, func(h *house) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
 		h.settle() // raises the high-water mark
 		named := func(name string) store.Bucket {

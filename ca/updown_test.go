@@ -37,13 +37,13 @@ kind = "lir"
 
 // delegated is a CA elsewhere as its parent meets it: by messages whose signatures are good. It publishes nothing.
 type delegated struct {
-	*house
+	*testRegistry
 	holder string
 	key    crypto.Signer
 }
 
-// newDelegated has an organisation's CA be elsewhere, and the house at work.
-func newDelegated(h *house, holder string) *delegated {
+// newDelegated has an organisation's CA be elsewhere, and the test registry at work.
+func newDelegated(h *testRegistry, holder string) *delegated {
 	h.Helper()
 	_, identity, err := envelopetest.NewIdentity(time.Now())
 	must(h, err)
@@ -53,7 +53,7 @@ func newDelegated(h *house, holder string) *delegated {
 }
 
 // newDelegatedKey is a CA elsewhere that is known already.
-func newDelegatedKey(h *house, holder string) *delegated {
+func newDelegatedKey(h *testRegistry, holder string) *delegated {
 	h.Helper()
 	key, err := object.P256.Generate()
 	must(h, err)
@@ -131,7 +131,7 @@ func (d *delegated) refused(body updown.Body, status int) {
 }
 
 // atWork runs the engine while a test goes on.
-func atWork(h *house, test func()) {
+func atWork(h *testRegistry, test func()) {
 	ctx, end := context.WithCancel(context.Background())
 	done := make(chan error)
 	h.reader.Pause(true) // what a delegated CA publishes is not there
@@ -146,7 +146,7 @@ const place = relyingtest.FarAway + "isp/"
 // TestDelegated: a delegated CA is certified for what its organisation holds, learns of all changes by its list, and has the
 // time of its notice to shed what is lost.
 func TestDelegated(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8 AS37000-AS37099")
 		h.give("isp", "41.0.0.0/16 AS37000")
 		h.settle()
@@ -208,7 +208,7 @@ func TestDelegated(t *testing.T) {
 // TestDelegatedKeepsItsNoticeThroughARoll: while a delegated CA has time to shed what its parent has lost as well, the parent's next
 // key is certified for that too, and takes over with nothing below it too large.
 func TestDelegatedKeepsItsNoticeThroughARoll(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/15")
 		h.settle()
@@ -234,7 +234,7 @@ func TestDelegatedKeepsItsNoticeThroughARoll(t *testing.T) {
 
 // TestDelegatedRefusals: every code of RFC 6492, section 3.6, where it belongs.
 func TestDelegatedRefusals(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.give("other", "41.1.0.0/16")
@@ -261,7 +261,7 @@ func TestDelegatedRefusals(t *testing.T) {
 
 // TestOverclaimsAreCounted: of a delegated CA that publishes here, the objects that rest on what it would lose are counted.
 func TestOverclaimsAreCounted(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()

@@ -13,7 +13,7 @@ import (
 // TestSilence: a delegated CA that publishes nothing valid is warned about, and has its certificates revoked when the time is
 // over; not while it could not be seen, and not when it was seen in between.
 func TestSilence(t *testing.T) {
-	inHouse(t, tenants, func(h *house) {
+	inTestRegistry(t, tenants, func(h *testRegistry) {
 		h.give("afrinic", "41.0.0.0/8")
 		h.give("isp", "41.0.0.0/16")
 		h.settle()

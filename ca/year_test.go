@@ -46,7 +46,7 @@ func (y years) pass(t *testing.T) {
 	if y.policy != nil {
 		y.policy(&policy)
 	}
-	h := newHouseWith(t, t.TempDir(), registries, policy)
+	h := newTestRegistryWith(t, t.TempDir(), registries, policy)
 	defer func() { h.close() }()
 	half := y.holders / 2
 	h.imports(extended(h, "afrinic", 1, many("41", half)), extended(h, "lacnic", 1, many("200", half/2)+strings.ReplaceAll(many("177", half-half/2), "ZA|", "BR|")))

@@ -18,7 +18,7 @@ func named(name string) store.Bucket {
 	return bucket
 }
 
-// TestWithheld checks that what must never leave the house is withheld, whatever else is declared.
+// TestWithheld checks that what must never leave the installation is withheld, whatever else is declared.
 func TestWithheld(t *testing.T) {
 	for _, name := range []string{"key", "engine", "meta", "rrdp/north"} {
 		if escrow := named(name).Kind().Escrow; escrow.Deposited || escrow.Why == "" {
@@ -35,7 +35,7 @@ func TestWithheld(t *testing.T) {
 
 // TestBucketsOfStore looks at a store that was used.
 func TestBucketsOfStore(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	h.endow()
 	h.delegate("acacia", 1)
 	h.settle()

@@ -10,7 +10,7 @@ import (
 	"cadastre/internal/fault"
 )
 
-func (h *house) broken(says string) {
+func (h *testInstallation) broken(says string) {
 	h.Helper()
 	_, err := Verify(h.folder, h.signer)
 	if fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), says) {
@@ -20,7 +20,7 @@ func (h *house) broken(says string) {
 
 // TestReplaced puts deposits that are good by themselves in the places of others.
 func TestReplaced(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	first := h.deposit(false)
 	kept, err := os.ReadFile(indexPath(h.data, h.folder))
 	must(t, err)
@@ -55,7 +55,7 @@ func TestReplaced(t *testing.T) {
 
 // TestRemember tells a chain from what it has been.
 func TestRemember(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	mark := filepath.Join(t.TempDir(), "mark")
 	verify := func() error {
 		r, err := Verify(h.folder, h.signer)
@@ -80,7 +80,7 @@ func TestRemember(t *testing.T) {
 	}
 	must(t, verify())
 
-	other := newHouse(t)
+	other := newTestInstallation(t)
 	other.deposit(false)
 	r, err := Verify(other.folder, other.signer)
 	must(t, err)

@@ -24,7 +24,7 @@ import (
 )
 
 // inStore is what the store has in the buckets that are deposited.
-func (h *house) inStore() *contents {
+func (h *testInstallation) inStore() *contents {
 	h.Helper()
 	c := newContents()
 	must(h, h.store.View(func(r store.Reader) error {
@@ -42,7 +42,7 @@ func (h *house) inStore() *contents {
 }
 
 // read decrypts a chain from the newest full deposit on, without loading what it leads to.
-func (h *house) read(folder string) *contents {
+func (h *testInstallation) read(folder string) *contents {
 	h.Helper()
 	r, err := Verify(folder, h.signer)
 	must(h, err)
@@ -75,7 +75,7 @@ func same(t rapid.TB, got, want *contents) {
 // TestFullAndIncrementals checks that a full deposit with what follows it is what a full one would be, whatever changes in
 // between: keys and values of any bytes, as other rooms may have them.
 func TestFullAndIncrementals(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	key := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 'a', 'b', '<', 0xc8, 0xff}), 1, 4)
 	value := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, 40), rapid.Map(rapid.String(), func(s string) []byte { return []byte(`{"a":"` + s + `"}`) }),
 		rapid.SampledFrom([][]byte{[]byte("null"), []byte("{}"), []byte(`{"a": 1}`), []byte(`"<"`), []byte("\"\u2028\""), []byte("1\n")}))
@@ -107,7 +107,7 @@ func TestFullAndIncrementals(t *testing.T) {
 
 // TestState checks what a successor's programs get of it.
 func TestState(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	h.endow()
 	h.delegate("acacia", 1)
 	first := h.deposit(false)
@@ -144,7 +144,7 @@ func TestRules(t *testing.T) {
 		{"102.16.1.0/24", "102.16.1.128/25", "acacia and baobab, below north, hold the same resources: 102.16.1.128/25"},
 		{"102.16.1.0/24", "102.99.0.0/16", "102.99.0.0/16 is delegated by north, which was not allocated it"},
 	} {
-		h := newHouse(t)
+		h := newTestInstallation(t)
 		h.endow()
 		h.delegate("acacia", 1)
 		h.delegate("baobab", 2)
@@ -170,7 +170,7 @@ func TestRules(t *testing.T) {
 
 // TestNoKeys looks for every secret of the store in what is decrypted.
 func TestNoKeys(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	h.endow()
 	h.delegate("acacia", 1)
 	h.settle()
@@ -234,7 +234,7 @@ func TestNoKeys(t *testing.T) {
 
 // TestCrashes leaves what crashes at each step leave. What follows is always one whole chain.
 func TestCrashes(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	h.deposit(false)
 	index := indexPath(h.data, h.folder)
 	before, err := os.ReadFile(index)
@@ -300,7 +300,7 @@ func TestCrashes(t *testing.T) {
 
 // TestRefusals checks when no deposit is made, and that nothing is left behind then.
 func TestRefusals(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	h.deposit(false)
 	refused := func(kind fault.Kind, o Options) {
 		t.Helper()
@@ -314,7 +314,7 @@ func TestRefusals(t *testing.T) {
 	must(t, err)
 	refused(fault.Busy, Options{Folder: h.folder, Recipient: h.recipient})
 	unlock()
-	other := newHouse(t)
+	other := newTestInstallation(t)
 	refused(fault.Conflict, Options{Folder: deposited1(t, other), Recipient: h.recipient})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -352,8 +352,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// deposited1 is the folder of a house after one deposit.
-func deposited1(t *testing.T, h *house) string {
+// deposited1 is the folder of an installation after one deposit.
+func deposited1(t *testing.T, h *testInstallation) string {
 	t.Helper()
 	h.deposit(false)
 	return h.folder

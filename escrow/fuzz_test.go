@@ -16,7 +16,7 @@ import (
 
 // FuzzFile has anything in the place of a deposit: it is refused in one of the ways that are meant, or it is what was made.
 func FuzzFile(f *testing.F) {
-	h := newHouse(f)
+	h := newTestInstallation(f)
 	d := h.deposit(false)
 	good, err := os.ReadFile(d.File)
 	must(f, err)
@@ -38,7 +38,7 @@ func FuzzFile(f *testing.F) {
 
 // FuzzPayload has anything in the place of what was encrypted.
 func FuzzPayload(f *testing.F) {
-	h := newHouse(f)
+	h := newTestInstallation(f)
 	h.endow()
 	h.delegate("acacia", 1)
 	d := h.deposit(false)
@@ -102,7 +102,7 @@ func FuzzManifest(f *testing.F) {
 
 // TestEveryOctet changes each octet of a deposit in turn, and cuts it at each: it is always noticed.
 func TestEveryOctet(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	d := h.deposit(false)
 	good, err := os.ReadFile(d.File)
 	must(t, err)

@@ -13,7 +13,7 @@ import (
 
 // TestKeeper lets two days pass, with a restart and a folder that is away for a while.
 func TestKeeper(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	synctest.Test(t, func(t *testing.T) {
 		h.open(secret) // a signer has a lock that is of the bubble
 		start := time.Now()
@@ -65,7 +65,7 @@ func TestKeeper(t *testing.T) {
 	})
 }
 
-func (h *house) kinds() string {
+func (h *testInstallation) kinds() string {
 	h.Helper()
 	files, err := list(h.folder)
 	must(h, err)

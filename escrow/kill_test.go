@@ -52,7 +52,7 @@ func depositForEver(data, folder, recipient string) error {
 
 // TestKill kills what makes deposits, again and again: the chain is always whole, and leads to a state that was.
 func TestKill(t *testing.T) {
-	h := newHouse(t)
+	h := newTestInstallation(t)
 	must(t, h.store.Close())
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 12 {

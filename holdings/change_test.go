@@ -49,7 +49,7 @@ func set(t rapid.TB, text string) inr.Set {
 }
 
 // give delegates resources; a status of "" is allocated.
-func (h *house) give(to, resources string, status holdings.Status, until time.Time) *holdings.Outcome {
+func (h *testLedger) give(to, resources string, status holdings.Status, until time.Time) *holdings.Outcome {
 	h.Helper()
 	if status == "" {
 		status = holdings.Allocated
@@ -60,8 +60,8 @@ func (h *house) give(to, resources string, status holdings.Status, until time.Ti
 }
 
 // chained is a ledger in which a /8 goes down to the shop, a part at each level.
-func chained(t testing.TB) *house {
-	h := newHouse(t, chain)
+func chained(t testing.TB) *testLedger {
+	h := newTestLedger(t, chain)
 	h.give("afrinic", "41.0.0.0/8, 2c00::/12, AS36864-AS37887", "", time.Time{})
 	h.give("isp", "41.0.0.0/16, 2c00:1::/32, AS36864", "", time.Time{})
 	h.give("reseller", "41.0.0.0/18, AS36864", "", time.Time{})
@@ -70,7 +70,7 @@ func chained(t testing.TB) *house {
 	return h
 }
 
-func (h *house) holds(want map[string]string) {
+func (h *testLedger) holds(want map[string]string) {
 	h.Helper()
 	for handle, resources := range want {
 		if got := h.ledger.Holding(handle).String(); got != resources {

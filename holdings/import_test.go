@@ -39,7 +39,7 @@ func read(t rapid.TB, text string) *holdings.File {
 	return f
 }
 
-func (h *house) take(texts ...string) *holdings.Outcome {
+func (h *testLedger) take(texts ...string) *holdings.Outcome {
 	h.Helper()
 	var files []*holdings.File
 	for _, text := range texts {
@@ -129,7 +129,7 @@ func TestTenWrongLinesAreShown(t *testing.T) {
 }
 
 func TestImportIsADifference(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	pool := "ZZ|ipv4|41.128.0.0|65536||available|"
 	o := h.take(extended("afrinic", 1,
 		"ZA|ipv4|41.0.0.0|768|20200101|allocated|A1", "ZA|ipv4|41.0.4.0|1024|20200101|assigned|A2", "ZA|asn|1228|3|20200101|allocated|A1", pool))
@@ -174,7 +174,7 @@ func TestImportIsADifference(t *testing.T) {
 }
 
 func TestImportThroughAnNIR(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	h.take(extended("lacnic", 1, "BR|ipv4|24.152.0.0|1024|20200310|allocated|7", "CL|ipv4|24.152.4.0|1024|20200310|allocated|7", "|ipv4|24.152.8.0|1024||available"))
 	h.holds(map[string]string{"nic.br": "24.152.0.0/22", "nic.br/7": "24.152.0.0/22", "lacnic/7": "24.152.4.0/22", "lacnic": "24.152.0.0-24.152.11.255"})
 	// from Chile to Brazil: nobody but the two may notice
@@ -187,7 +187,7 @@ func TestImportThroughAnNIR(t *testing.T) {
 }
 
 func TestImportAndWhatWasMadeByHand(t *testing.T) {
-	h := newHouse(t, chain)
+	h := newTestLedger(t, chain)
 	a1 := "ZA|ipv4|41.0.0.0|65536|20200101|allocated|A1"
 	pool := "ZZ|ipv4|41.1.0.0|65536||available|"
 	h.take(extended("afrinic", 1, a1, pool))
@@ -220,7 +220,7 @@ func TestImportAndWhatWasMadeByHand(t *testing.T) {
 }
 
 func TestImportOfSeveralFiles(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	h.take(extended("afrinic", 1, "ZA|ipv4|41.0.0.0|256|20200101|allocated|A1"), extended("lacnic", 1, "CL|ipv4|24.152.4.0|1024|20200310|allocated|7"))
 
 	// space may not be of two registries, but may go from one to the other when both files say so
@@ -245,7 +245,7 @@ func TestImportOfSeveralFiles(t *testing.T) {
 }
 
 func TestReclassificationCutsWhatWasDelegatedOn(t *testing.T) {
-	h := newHouse(t, chain)
+	h := newTestLedger(t, chain)
 	h.take(extended("afrinic", 1, "ZA|ipv4|41.0.0.0|65536|20200101|allocated|A1"))
 	h.commit(h.ledger.Enrol(by("customer"), holdings.Organisation{Handle: "customer", Parent: "afrinic/a1", Kind: holdings.EndUser}))
 	h.give("customer", "41.0.1.0/24", holdings.Assigned, noon.AddDate(1, 0, 0))
@@ -257,7 +257,7 @@ func TestReclassificationCutsWhatWasDelegatedOn(t *testing.T) {
 }
 
 func TestTwoFilesThatClaimTheSame(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	files := []*holdings.File{
 		read(t, extended("afrinic", 1, "ZA|ipv4|41.0.0.0|256|20200101|allocated|A1")),
 		read(t, extended("lacnic", 1, "CL|ipv4|24.152.4.0|1024|20200310|allocated|7", "CL|ipv4|41.0.0.0|512|20200101|allocated|7")),
@@ -271,7 +271,7 @@ func TestTwoFilesThatClaimTheSame(t *testing.T) {
 
 // TestFilesThatOverlap: who has it keeps it, whatever the other file calls it; the rest is taken; and the next import looks again.
 func TestFilesThatOverlap(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	living, lacnic := "ZA|ipv4|41.1.0.0|256|20200101|allocated|A1", "CL|ipv4|24.152.4.0|1024|20200310|allocated|7"
 	h.take(extended("afrinic", 1, living, "ZZ|ipv4|41.2.0.0|65536||available|"))
 	for day, line := range map[int]string{
@@ -310,7 +310,7 @@ func TestFilesThatOverlap(t *testing.T) {
 
 // TestExceptWrong: lines that are wrong are left out where that is asked for, and what they name stays as it was; else nothing is taken.
 func TestExceptWrong(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	good, pool := "ZA|ipv4|41.0.0.0|256|20200101|allocated|A1", "ZZ|ipv4|41.4.0.0|65536||available|"
 	h.take(extended("afrinic", 1, good, "ZA|ipv4|41.1.0.0|256|20200101|allocated|A2", pool))
 	h.give("afrinic/a1", "41.4.0.0/24", "", noon.AddDate(1, 0, 0))
@@ -369,7 +369,7 @@ func TestReachableSpecials(t *testing.T) {
 			t.Errorf("%s may be held: %v; %v", text, !reachable, found)
 		}
 	}
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	h.take(extended("afrinic", 1, "ZA|asn|112|1|20020319|assigned|A1", "ZA|ipv4|192.175.48.0|256|20200101|allocated|A1", "ZA|ipv6|2001:4:112::|48|20200101|allocated|A1"))
 	h.holds(map[string]string{"afrinic/a1": "192.175.48.0/24, 2001:4:112::/48, AS112"})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // tell is a history in words: holder, resources, and the decisions that began and ended it.
-func (h *house) tell(q holdings.HistoryQuery) string {
+func (h *testLedger) tell(q holdings.HistoryQuery) string {
 	h.Helper()
 	var list []holdings.Tenure
 	err := h.store.View(func(r store.Reader) (err error) {

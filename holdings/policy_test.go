@@ -10,7 +10,7 @@ import (
 )
 
 // rule sets the policy of a registry.
-func (h *house) rule(registry string, profile holdings.Profile, change func(*holdings.Policy)) {
+func (h *testLedger) rule(registry string, profile holdings.Profile, change func(*holdings.Policy)) {
 	h.Helper()
 	p := holdings.DefaultPolicy(registry, profile)
 	if change != nil {
@@ -20,7 +20,7 @@ func (h *house) rule(registry string, profile holdings.Profile, change func(*hol
 }
 
 // bazaar is two registries, an NIR, and holders in each.
-func bazaar(t testing.TB) *house {
+func bazaar(t testing.TB) *testLedger {
 	h := chained(t)
 	h.give("lacnic", "24.0.0.0/8", "", time.Time{})
 	h.give("nic.br", "24.0.0.0/16", "", time.Time{})
@@ -150,7 +150,7 @@ func TestLockInBeginsAnewWithTheHolder(t *testing.T) {
 }
 
 // waits is what a transfer waits for, in words.
-func (h *house) waits(id uint64, now time.Time) string {
+func (h *testLedger) waits(id uint64, now time.Time) string {
 	j := h.ledger.Assess(h.ledger.Transfer(id), now)
 	var words []string
 	for _, w := range j.Waits {

@@ -13,26 +13,26 @@ import (
 )
 
 // begin initiates a transfer between two sides here and returns its number; a new recipient is put below an organisation.
-func (h *house) begin(kind holdings.TransferKind, from, to, resources, below string) uint64 {
+func (h *testLedger) begin(kind holdings.TransferKind, from, to, resources, below string) uint64 {
 	h.Helper()
 	o := h.commit(h.ledger.Initiate(by("contract"), holdings.Transfer{Kind: kind, From: from, To: to, Resources: set(h, resources)},
 		holdings.Organisation{Parent: below}))
 	return o.Transfers[0].ID
 }
 
-func (h *house) accept(id uint64) *holdings.Outcome {
+func (h *testLedger) accept(id uint64) *holdings.Outcome {
 	h.Helper()
 	return h.commit(h.ledger.Accept(by("agreed"), id, ""))
 }
 
-func (h *house) finalise(id uint64) *holdings.Outcome {
+func (h *testLedger) finalise(id uint64) *holdings.Outcome {
 	h.Helper()
 	o := h.commit(h.ledger.Finalise(by("seen"), id, ""))
 	h.commit(h.ledger.Release(by("withdrawn"), []uint64{id}))
 	return o
 }
 
-func (h *house) sane() {
+func (h *testLedger) sane() {
 	h.Helper()
 	sound(h, h.ledger)
 	h.sameAs(h.reload())
@@ -243,7 +243,7 @@ func BenchmarkTransfer(b *testing.B) {
 			for i := range records {
 				records[i] = fmt.Sprintf("ZA|ipv4|41.%d.%d.0|256|20200101|allocated|A%d", i>>8, i%256, i)
 			}
-			h := newHouse(b, world)
+			h := newTestLedger(b, world)
 			h.take(extended("afrinic", 1, records...), extended("lacnic", 1, l7))
 			ends := []string{"afrinic/a7", "lacnic/7"}
 			b.ReportAllocs()

@@ -17,13 +17,13 @@ const (
 )
 
 // registries is two registries and an NIR as their files say.
-func registries(t testing.TB) *house {
-	h := newHouse(t, world)
+func registries(t testing.TB) *testLedger {
+	h := newTestLedger(t, world)
 	h.take(extended("afrinic", 1, a1, a2), extended("lacnic", 1, l7, b8))
 	return h
 }
 
-func (h *house) unchangedBy(text string) {
+func (h *testLedger) unchangedBy(text string) {
 	h.Helper()
 	if o, err := h.ledger.Import(by("again"), []*holdings.File{read(h, text)}, holdings.ImportOptions{}); err != nil || !o.Empty() {
 		h.Errorf("the file makes a difference: %v, %+v", err, o)

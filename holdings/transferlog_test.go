@@ -17,8 +17,8 @@ import (
 var updateGolden = flag.Bool("update", false, "write the golden files anew")
 
 // logged is a ledger with a transfer of each sort, a day after another.
-func logged(t testing.TB) *house {
-	h := newHouse(t, strings.NewReplacer(`handle = "lacnic"`, "handle = \"south\"\nstatistics = \"ripencc\"", `parent = "lacnic"`, `parent = "south"`).Replace(chain))
+func logged(t testing.TB) *testLedger {
+	h := newTestLedger(t, strings.NewReplacer(`handle = "lacnic"`, "handle = \"south\"\nstatistics = \"ripencc\"", `parent = "lacnic"`, `parent = "south"`).Replace(chain))
 	h.commit(h.ledger.Enrol(by("x"), holdings.Organisation{Handle: "isp", Parent: "afrinic", Kind: holdings.LIR, Name: "An ISP", Country: "ZA"}))
 	h.commit(h.ledger.Enrol(by("x"), holdings.Organisation{Handle: "latam", Parent: "south", Kind: holdings.LIR, Name: "Über \"Sur\"", Country: "CL"}))
 	h.give("afrinic", "41.0.0.0/8, 2c00::/12, AS36864-AS37887", "", time.Time{})
@@ -107,7 +107,7 @@ func TestTransferLogGolden(t *testing.T) {
 	fails(t, err, fault.BadInput, "4.0 or 4.1")
 	_, err = h.ledger.TransferLog("isp", noon)
 	fails(t, err, fault.NotFound, "no RIR isp")
-	if empty, err := newHouse(t, world).ledger.TransferLog("lacnic", noon); err != nil || !empty.Produced.Equal(noon) || empty.Producer != "LACNIC" {
+	if empty, err := newTestLedger(t, world).ledger.TransferLog("lacnic", noon); err != nil || !empty.Produced.Equal(noon) || empty.Producer != "LACNIC" {
 		t.Errorf("without transfers it is %+v, %v", empty, err)
 	}
 }

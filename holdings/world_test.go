@@ -52,14 +52,14 @@ func registryFile(t testing.TB, name string) *holdings.File {
 	return f
 }
 
-// house is a ledger with its store, which must agree.
-type house struct {
+// testLedger is a ledger with its store, which must agree.
+type testLedger struct {
 	testing.TB
 	store  store.Store
 	ledger *holdings.Ledger
 }
 
-func newHouse(t testing.TB, tree string) *house {
+func newTestLedger(t testing.TB, tree string) *testLedger {
 	t.Helper()
 	orgs, err := holdings.ParseTree([]byte(tree))
 	if err != nil {
@@ -70,7 +70,7 @@ func newHouse(t testing.TB, tree string) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	h := &house{TB: t, store: s}
+	h := &testLedger{TB: t, store: s}
 	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, principal.Principal{Name: "tester"}, noon) }); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func newHouse(t testing.TB, tree string) *house {
 	return h
 }
 
-func (h *house) reload() *holdings.Ledger {
+func (h *testLedger) reload() *holdings.Ledger {
 	h.Helper()
 	var l *holdings.Ledger
 	err := h.store.View(func(r store.Reader) (err error) {
@@ -92,7 +92,7 @@ func (h *house) reload() *holdings.Ledger {
 }
 
 // commit writes and applies what was resolved.
-func (h *house) commit(o *holdings.Outcome, err error) *holdings.Outcome {
+func (h *testLedger) commit(o *holdings.Outcome, err error) *holdings.Outcome {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
@@ -104,7 +104,7 @@ func (h *house) commit(o *holdings.Outcome, err error) *holdings.Outcome {
 	return o
 }
 
-func (h *house) imports(names ...string) *holdings.Outcome {
+func (h *testLedger) imports(names ...string) *holdings.Outcome {
 	h.Helper()
 	var files []*holdings.File
 	for _, name := range names {
@@ -113,7 +113,7 @@ func (h *house) imports(names ...string) *holdings.Outcome {
 	return h.commit(h.ledger.Import(by("import"), files, holdings.ImportOptions{}))
 }
 
-func (h *house) sameAs(other *holdings.Ledger) {
+func (h *testLedger) sameAs(other *holdings.Ledger) {
 	h.Helper()
 	same(h, h.ledger, other)
 }
@@ -237,7 +237,7 @@ func size(sets ...inr.Set) (n [3]uint64) {
 }
 
 func TestImportRealRegistries(t *testing.T) {
-	h := newHouse(t, world)
+	h := newTestLedger(t, world)
 	first := h.imports(afrinic2023)
 	t.Logf("%+v, %d touched", first.Counts, len(first.After))
 	if want := (holdings.Counts{Organisations: 2481, New: 8161}); first.Counts != want {
@@ -263,7 +263,7 @@ func TestImportRealRegistries(t *testing.T) {
 }
 
 func BenchmarkImport(b *testing.B) {
-	h := newHouse(b, world)
+	h := newTestLedger(b, world)
 	for _, name := range []string{afrinic2023, lacnic2024} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

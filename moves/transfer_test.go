@@ -20,7 +20,7 @@ const (
 	transferSoak = 4 * time.Hour
 )
 
-// scene is a house with a mover.
+// scene is an installation with a mover.
 type scene struct {
 	*registrytest.Registry
 	mover *moves.Mover

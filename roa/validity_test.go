@@ -83,7 +83,7 @@ func TestTableFindsWhatCovers(t *testing.T) {
 }
 
 // authorised is what intents authorise by the ledger as it is.
-func authorised(h *house, intents []roa.Intent) (all []roa.VRP) {
+func authorised(h *testBook, intents []roa.Intent) (all []roa.VRP) {
 	for _, in := range intents {
 		vrps, _ := roa.Authorised(in, h.ledger.Holding(in.Holder))
 		all = append(all, vrps...)

@@ -17,7 +17,7 @@ func TestRealAnnouncements(t *testing.T) {
 	if err != nil || len(announced) != 18421 {
 		t.Fatalf("%d announcements, %v", len(announced), err)
 	}
-	h := newHouse(t)
+	h := newTestBook(t)
 	h.imports("delegated-afrinic-extended-20230324.gz")
 	opt := roa.Options{File: "afrinic-202606.csv.gz", By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: noon}}
 	if _, err := h.book.Add(h.ledger, announced, opt); fault.KindOf(err) != fault.BadInput {
@@ -82,7 +82,7 @@ func notHeld(o *roa.Outcome) (n int) {
 	return n
 }
 
-func allVRPs(h *house) []roa.VRP {
+func allVRPs(h *testBook) []roa.VRP {
 	var all []roa.VRP
 	for _, holder := range h.book.Holders() {
 		all = append(all, h.book.VRPs(holder, h.ledger.Holding(holder))...)

@@ -21,7 +21,7 @@ func (s *Signed) Close(ctx context.Context) (*Batch, error) {
 	var tasks []func() error
 	for _, name := range slices.SortedFunc(maps.Keys(s.Changes), issued.Name.Compare) {
 		c := s.Changes[name]
-		if err := c.rebase(s.house, s.Now); err != nil {
+		if err := c.rebase(s.host, s.Now); err != nil {
 			return nil, err
 		}
 		if !c.Touched {
@@ -37,11 +37,11 @@ func (s *Signed) Close(ctx context.Context) (*Batch, error) {
 }
 
 // rebase puts a change on top of the records of its authority as they are now.
-func (c *Change) rebase(house House, at time.Time) error {
+func (c *Change) rebase(host Host, at time.Time) error {
 	if c.Created {
 		return nil
 	}
-	is, err := house.Read(c.Next.Name)
+	is, err := host.Read(c.Next.Name)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ import (
 	"cadastre/keys"
 )
 
-// House is what issuing needs of the engine: records and keys. It is safe for concurrent use.
-type House interface {
+// Host is what issuing needs of the engine: records and keys. It is safe for concurrent use.
+type Host interface {
 	New(authority issued.Name) issued.Authority             // the record of a new authority: its issuer and where it publishes
 	Read(authority issued.Name) (*issued.Records, error)    // nil where there is none
 	Kind(holder string) holdings.Kind                       // of an organisation
@@ -76,7 +76,7 @@ func (b *Batch) Commits() { b.made = nil }
 // batcher makes one batch. It signs, and changes no state.
 type batcher struct {
 	*Batch
-	house  House
+	host   Host
 	policy *issued.Policy
 	mu     sync.Mutex // guards what the tasks add to changes
 	tasks  []func() error
@@ -90,13 +90,13 @@ type Signed struct {
 }
 
 // Discard destroys the keys of authorities that the batch would have made, unless it is committed.
-func (s *Signed) Discard() { s.house.DestroyKeys(s.made) }
+func (s *Signed) Discard() { s.host.DestroyKeys(s.made) }
 
 // Sign signs the certificates and signed objects that the updates ask for. It may run while the batch before it is closed and committed.
-func Sign(ctx context.Context, house House, policy *issued.Policy, updates []plan.Update, now time.Time) (*Signed, error) {
-	b := &batcher{Batch: &Batch{Now: now, Changes: map[issued.Name]*Change{}}, house: house, policy: policy}
+func Sign(ctx context.Context, host Host, policy *issued.Policy, updates []plan.Update, now time.Time) (*Signed, error) {
+	b := &batcher{Batch: &Batch{Now: now, Changes: map[issued.Name]*Change{}}, host: host, policy: policy}
 	ownKeys, manyOneTime := plan.KeysFor(updates)
-	made, err := house.MakeKeys(ctx, ownKeys)
+	made, err := host.MakeKeys(ctx, ownKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func Sign(ctx context.Context, house House, policy *issued.Policy, updates []pla
 
 // sign makes the Changes of the updates, and returns the one-time keys that are left for Close.
 func (b *batcher) sign(ctx context.Context, updates []plan.Update, own *stock[keys.Key], manyOneTime int) (*stock[crypto.Signer], error) {
-	taken, err := b.house.OneTimeKeys(ctx, manyOneTime)
+	taken, err := b.host.OneTimeKeys(ctx, manyOneTime)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (b *batcher) change(name issued.Name) (*Change, error) {
 	if c := b.Changes[name]; c != nil {
 		return c, nil
 	}
-	is, err := b.house.Read(name)
+	is, err := b.host.Read(name)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (b *batcher) change(name issued.Name) (*Change, error) {
 
 // create begins the Change of a new authority, with a key of the stock or, for a delegated CA, the key that it asked to have certified.
 func (b *batcher) create(name issued.Name, stock *stock[keys.Key]) {
-	next := &issued.Records{Authority: b.house.New(name)}
+	next := &issued.Records{Authority: b.host.New(name)}
 	c := &Change{Next: next, Created: true, Files: map[string][]byte{}}
 	if next.Delegated == nil {
 		made := stock.next()
@@ -208,12 +208,12 @@ func (b *batcher) update(u plan.Update, stock *stock[crypto.Signer]) error {
 	}
 	c.Touched = true
 	if c.Key == nil {
-		if c.Key, err = b.house.Key(&c.Next.Authority); err != nil {
+		if c.Key, err = b.host.Key(&c.Next.Authority); err != nil {
 			return err
 		}
 	}
 	if u.Adopt {
-		b.adopt(c, b.house.Received(u.Name))
+		b.adopt(c, b.host.Received(u.Name))
 	}
 	for _, file := range u.Withdraw {
 		product := c.Next.Products[file]
@@ -232,7 +232,7 @@ func (b *batcher) update(u plan.Update, stock *stock[crypto.Signer]) error {
 		}
 	}
 	known := b.Now.Add(-b.policy.Soak)
-	if b.house.Unsent(&c.Next.Authority) {
+	if b.host.Unsent(&c.Next.Authority) {
 		known = time.Time{}
 	}
 	for _, order := range u.Certify {
@@ -244,7 +244,7 @@ func (b *batcher) update(u plan.Update, stock *stock[crypto.Signer]) error {
 			c.Shed = true
 		}
 		child.Next.Names(order.Resources, b.Now, known)
-		if err := b.certify(c, child, b.house.Place(order.Name), b.policy.LifetimeOf(b.house.Kind(child.Next.Holder))); err != nil {
+		if err := b.certify(c, child, b.host.Place(order.Name), b.policy.LifetimeOf(b.host.Kind(child.Next.Holder))); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ const RetryAfter = 30 * time.Second
 
 // Engine is what a loop needs of the engine that it runs: what its decisions say, and its locks.
 type Engine interface {
-	issue.House
+	issue.Host
 	Watch() Observer
 
 	Frozen() error                  // why nothing is signed; nil where it is

@@ -202,7 +202,7 @@ func (g *global) changeAddress(ctx context.Context, secrets *secretFlags) (_ *re
 }
 
 // movable opens the directory for the addresses that are published, and checks that they may change now.
-func (g *global) movable(st *store.Bolt, was *config, done *readdressed) (*house, error) {
+func (g *global) movable(st *store.Bolt, was *config, done *readdressed) (*installation, error) {
 	e, err := ca.Open(st, g.data, was.policy, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (g *global) movable(st *store.Bolt, was *config, done *readdressed) (*house
 	if done.Peers, err = e.Peers(); err != nil {
 		return nil, err
 	}
-	return &house{dir: g.data, config: was, store: st, engine: e}, nil
+	return &installation{dir: g.data, config: was, store: st, engine: e}, nil
 }
 
 // listenedFor is where a daemon listened for former addresses: where config.toml says, but at the port of a former address where
@@ -238,7 +238,7 @@ func (c *config) listenedFor(was ca.Addresses) listenConfig {
 
 // serveMeanwhile serves what is published, and nothing new, until the function that it gives is called. What cannot be served is told:
 // another program may serve it, or have the port.
-func (h *house) serveMeanwhile(ctx context.Context, log *slog.Logger) (stop func()) {
+func (h *installation) serveMeanwhile(ctx context.Context, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	if err := h.serveRRDP(ctx, group, log); err != nil {
@@ -266,7 +266,7 @@ func (h *house) serveMeanwhile(ctx context.Context, log *slog.Logger) (stop func
 }
 
 // serveRRDP serves what is published over RRDP, and asks peers to come again.
-func (h *house) serveRRDP(ctx context.Context, group *errgroup.Group, log *slog.Logger) error {
+func (h *installation) serveRRDP(ctx context.Context, group *errgroup.Group, log *slog.Logger) error {
 	pair, err := newKeyPair(h.config, h.dir, log)
 	if err != nil {
 		return err

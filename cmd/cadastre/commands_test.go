@@ -24,35 +24,35 @@ import (
 
 // scriptCommands are what scripts can say besides testscript's own words.
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"house":     doHouse,
-	"daemon":    doDaemon,
-	"signal":    doSignal,
-	"begin":     doBegin,
-	"settle":    doSettle,
-	"exits":     doExits,
-	"refused":   doRefused,
-	"json":      doJSON,
-	"capture":   doCapture,
-	"state":     doState,
-	"fetch":     doFetch,
-	"config":    doConfig,
-	"ports":     doPorts,
-	"occupy":    doOccupy,
-	"free":      doFree,
-	"smallDisk": doSmallDisk,
-	"fill":      doFill,
-	"clock":     doClock,
-	"stall":     doStall,
-	"format":    doFormat,
-	"noSecrets": doNoSecrets,
-	"inAWhile":  doInAWhile,
-	"atLast":    doAtLast,
-	"becomes":   doBecomes,
+	"installation": doInstallation,
+	"daemon":       doDaemon,
+	"signal":       doSignal,
+	"begin":        doBegin,
+	"settle":       doSettle,
+	"exits":        doExits,
+	"refused":      doRefused,
+	"json":         doJSON,
+	"capture":      doCapture,
+	"state":        doState,
+	"fetch":        doFetch,
+	"config":       doConfig,
+	"ports":        doPorts,
+	"occupy":       doOccupy,
+	"free":         doFree,
+	"smallDisk":    doSmallDisk,
+	"fill":         doFill,
+	"clock":        doClock,
+	"stall":        doStall,
+	"format":       doFormat,
+	"noSecrets":    doNoSecrets,
+	"inAWhile":     doInAWhile,
+	"atLast":       doAtLast,
+	"becomes":      doBecomes,
 }
 
-// doHouse makes a data directory with P-256 keys, and what follows from delegated-north and roas.csv; 'house empty'
+// doInstallation makes a data directory with P-256 keys, and what follows from delegated-north and roas.csv; 'installation empty'
 // leaves it as init made it. More words go to init.
-func doHouse(ts *testscript.TestScript, _ bool, args []string) {
+func doInstallation(ts *testscript.TestScript, _ bool, args []string) {
 	empty := len(args) > 0 && args[0] == "empty"
 	if empty {
 		args = args[1:]
@@ -78,7 +78,7 @@ func doConfig(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, []byte(text), 0o600))
 }
 
-// doPorts gives the house that is made next ports of its own, after the first two.
+// doPorts gives the installation that is made next ports of its own, after the first two.
 func doPorts(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
 		ts.Setenv(name, strconv.Itoa(freePort()))

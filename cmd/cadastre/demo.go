@@ -63,7 +63,7 @@ func (d *demonstration) run(httpsPort, rsyncPort int, once bool) error {
 	ctx, stop := context.WithCancel(d.cmd.Context())
 	defer stop()
 	var shown error
-	err := d.serve(ctx, &serveOptions{secrets: secretFlags{file: d.passphraseFile()}, ready: func(h *house) {
+	err := d.serve(ctx, &serveOptions{secrets: secretFlags{file: d.passphraseFile()}, ready: func(h *installation) {
 		if shown = d.show(ctx, h); once || shown != nil {
 			stop()
 		}
@@ -130,7 +130,7 @@ func (d *demonstration) fill() error {
 }
 
 // show has our own relying party walk what is served, and prints what others need.
-func (d *demonstration) show(ctx context.Context, h *house) error {
+func (d *demonstration) show(ctx context.Context, h *installation) error {
 	tal, err := h.engine.TAL()
 	if err != nil {
 		return err

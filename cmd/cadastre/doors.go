@@ -30,7 +30,7 @@ func (d *doorway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // openDoors has the engine answer peers, once its keys are open; refused is told which messages get no signed reply.
-func (h *house) openDoors(d *doorway, traceDir string, refused func(handle, why string)) error {
+func (h *installation) openDoors(d *doorway, traceDir string, refused func(handle, why string)) error {
 	var tracer *peer.Tracer
 	if traceDir != "" {
 		var err error

@@ -77,7 +77,7 @@ func escrowDeposit(g *global) *cobra.Command {
 			if err := g.toDeposit(&q); err != nil {
 				return err
 			}
-			d, err := askWith[api.EscrowDeposit, *escrow.Deposited](cmd.Context(), g, "/escrow/deposit", q, func(h *house) error {
+			d, err := askWith[api.EscrowDeposit, *escrow.Deposited](cmd.Context(), g, "/escrow/deposit", q, func(h *installation) error {
 				keys, err := passphrase(s.file, "CADASTRE_PASSPHRASE", "keys", false)
 				if err != nil {
 					return err

@@ -123,12 +123,12 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) error {
 	}
 	return g.make(c, o, func(st store.Store, keys, anchor []byte) error {
 		return ca.Init(st, g.data, c.policy, tree, keys, anchor, g.who)
-	}, func(h *house, keys, anchor []byte) error { return h.firstIssue(cmd.Context(), keys, anchor) })
+	}, func(h *installation, keys, anchor []byte) error { return h.firstIssue(cmd.Context(), keys, anchor) })
 }
 
 // make makes the data directory: what fill writes into its store, and what begin then does. When it fails, what it made is
 // removed.
-func (g *global) make(c *config, o *initOptions, fill func(st store.Store, keys, anchor []byte) error, begin func(h *house, keys, anchor []byte) error) (err error) {
+func (g *global) make(c *config, o *initOptions, fill func(st store.Store, keys, anchor []byte) error, begin func(h *installation, keys, anchor []byte) error) (err error) {
 	if entries, err := os.ReadDir(g.data); err == nil && len(entries) > 0 {
 		return fault.New(fault.Conflict, "%s is not empty; choose another directory or remove that one", g.data)
 	}
@@ -198,7 +198,7 @@ func checkPrivate(dir string) error {
 }
 
 // firstIssue publishes the trust anchor's own objects and the root's certificate.
-func (h *house) firstIssue(ctx context.Context, keys, anchor []byte) error {
+func (h *installation) firstIssue(ctx context.Context, keys, anchor []byte) error {
 	if err := h.engine.CheckHighWater(false); err != nil {
 		return err
 	}

@@ -86,8 +86,8 @@ func (m *metrics) watchEscrow(last func() time.Time) (failed func()) {
 	return failures.Inc
 }
 
-// houseCollector reads the state of an engine when metrics are asked for.
-type houseCollector struct {
+// engineCollector reads the state of an engine when metrics are asked for.
+type engineCollector struct {
 	engine *ca.Engine
 	tls    func() time.Time // when the served TLS certificate ends
 
@@ -98,11 +98,11 @@ type houseCollector struct {
 	transfers                                                                                                                                    transferDescs
 }
 
-func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
+func newEngineCollector(e *ca.Engine, tls func() time.Time) *engineCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("cadastre_"+name, help, labels, nil)
 	}
-	return &houseCollector{
+	return &engineCollector{
 		engine: e, tls: tls,
 		firstExpiry:  desc("first_expiry_seconds", "Seconds until the first thing in the whole tree ends to be valid."),
 		anchorNeeded: desc("anchor_needed_seconds", "Seconds until what the trust anchor's key signed last ends; the key has to have signed anew by then."),
@@ -128,10 +128,10 @@ func newHouseCollector(e *ca.Engine, tls func() time.Time) *houseCollector {
 }
 
 // Describe implements prometheus.Collector.
-func (c *houseCollector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
+func (c *engineCollector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
 
 // Collect implements prometheus.Collector.
-func (c *houseCollector) Collect(out chan<- prometheus.Metric) {
+func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}

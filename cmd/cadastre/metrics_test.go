@@ -13,8 +13,8 @@ import (
 	"cadastre/internal/fault"
 )
 
-// openHouse makes a data directory without trees and files, and opens it in this process.
-func openHouse(t *testing.T) *house {
+// openInstallation makes a data directory without trees and files, and opens it in this process.
+func openInstallation(t *testing.T) *installation {
 	t.Helper()
 	t.Setenv("CADASTRE_PASSPHRASE", testPassphrase)
 	g := &global{data: filepath.Join(t.TempDir(), "data")}
@@ -30,10 +30,10 @@ func openHouse(t *testing.T) *house {
 }
 
 func TestMetrics(t *testing.T) {
-	h := openHouse(t)
+	h := openInstallation(t)
 	m := newMetrics()
 	h.engine.Observer = m
-	m.registry.MustRegister(newHouseCollector(h.engine, func() time.Time { return time.Now().Add(time.Hour) }))
+	m.registry.MustRegister(newEngineCollector(h.engine, func() time.Time { return time.Now().Add(time.Hour) }))
 	m.watchEscrow(time.Now)()
 	m.Signed(3, time.Second)
 	m.Published("north", 7, time.Second)
@@ -96,7 +96,7 @@ func TestMetrics(t *testing.T) {
 
 // TestFirstExpiryFalls checks that the alarm that matters most counts down, and that it is about the trust anchor too.
 func TestFirstExpiryFalls(t *testing.T) {
-	h := openHouse(t)
+	h := openInstallation(t)
 	at, holder, _ := h.engine.FirstExpiry()
 	if left := time.Until(at); left < 24*time.Hour || left > 60*24*time.Hour {
 		t.Errorf("the first expiry is %s's in %s", holder, left)

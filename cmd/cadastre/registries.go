@@ -168,7 +168,7 @@ func registriesRemove(g *global) *cobra.Command {
 		Use:     "remove NAME",
 		Short:   "Remove another installation",
 		Long:    "Forgets another installation, and answers it no more. It is refused while transfers with it are open.",
-		Example: "  cadastre registries remove ripe --reason 'it has a new house'",
+		Example: "  cadastre registries remove ripe --reason 'it has a new address'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := ask[api.RegistriesRemove, api.Nothing](cmd.Context(), g, "/registries/remove", api.RegistriesRemove{Why: g.why(), Name: args[0]}); err != nil {

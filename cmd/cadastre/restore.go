@@ -108,7 +108,7 @@ func (g *global) restore(cmd *cobra.Command, from string, o *restoreOptions) (*r
 	}
 	err = g.make(c, &o.initOptions, func(st store.Store, keys, anchor []byte) error {
 		return ca.Restore(st, g.data, c.policy, state.Restored(), keys, anchor, by)
-	}, func(h *house, _, _ []byte) error { return h.engine.CheckHighWater(false) })
+	}, func(h *installation, _, _ []byte) error { return h.engine.CheckHighWater(false) })
 	if err != nil {
 		return nil, err
 	}

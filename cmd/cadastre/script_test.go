@@ -40,7 +40,7 @@ const raceDetector = "atexit_sleep_ms=0"
 const testPassphrase = "the passphrase that no log may show"
 
 // TestScripts runs each script of testdata/script in a fresh folder, with a registry's files in it (testdata/registry, and one of the demonstration's),
-// ports of its own, and a data directory named by CADASTRE_DATA that 'house' fills. The commands are in commands_test.go.
+// ports of its own, and a data directory named by CADASTRE_DATA that 'installation' fills. The commands are in commands_test.go.
 func TestScripts(t *testing.T) { runScripts(t, "script", false) }
 
 // TestWithoutDaemon and TestWithDaemon run the same scripts: who types commands need not know whether a daemon runs.
@@ -75,7 +75,7 @@ func runScripts(t *testing.T, folder string, daemon bool) {
 			e.Setenv("GORACE", raceDetector)
 			for _, name := range []string{"HTTPS", "RSYNC", "METRICS"} {
 				e.Setenv(name, fmt.Sprint(freePort()))
-				e.Setenv(name+"2", fmt.Sprint(freePort())) // for scripts with two houses
+				e.Setenv(name+"2", fmt.Sprint(freePort())) // for scripts with two installations
 			}
 			north, err := testdata.Demonstration.ReadFile("demonstration/delegated-north")
 			if err == nil {

@@ -31,7 +31,7 @@ type serveOptions struct {
 	once                bool
 	www, trace          string
 	restored, takeClock bool
-	ready               func(*house) // called when the first plan is done; may be nil
+	ready               func(*installation) // called when the first plan is done; may be nil
 }
 
 func newServe(g *global) *cobra.Command {
@@ -115,7 +115,7 @@ func cutOff(ctx context.Context, ended <-chan struct{}, end func()) {
 
 // unlock checks that the clock can be believed, and opens the keys. The trust anchor's is opened where its passphrase is
 // at hand.
-func (h *house) unlock(ctx context.Context, o *serveOptions, log *slog.Logger) error {
+func (h *installation) unlock(ctx context.Context, o *serveOptions, log *slog.Logger) error {
 	defer debug.FreeOSMemory() // what argon2 used is not needed again
 	keys, anchor, own, err := o.secrets.read(false)
 	if err != nil {
@@ -136,7 +136,7 @@ func (h *house) unlock(ctx context.Context, o *serveOptions, log *slog.Logger) e
 }
 
 // once does what is due and leaves the trees on disk: all that can be written is, whatever fails.
-func (h *house) once(ctx context.Context, o *serveOptions) error {
+func (h *installation) once(ctx context.Context, o *serveOptions) error {
 	if err := h.engine.Frozen(); err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (h *house) once(ctx context.Context, o *serveOptions) error {
 
 // writeAll writes what others serve: RRDP, the trust anchor, the public record, and the rsync trees. What fails keeps nothing else
 // from being written.
-func (h *house) writeAll(www string, trees *trees) error {
+func (h *installation) writeAll(www string, trees *trees) error {
 	var failed error
 	for name, repository := range h.engine.Repositories() {
 		if _, serial, _ := repository.Published(); serial > 0 {
@@ -201,7 +201,7 @@ const (
 // carry does what is due, writes what others serve, and takes the steps of transfers that can be taken now. It waits for the looks and calls
 // that a step began, and for those that are due soon, and then takes the steps that these allow. If some work is refused, all else is still
 // written.
-func (h *house) carry(ctx context.Context, write func() error) error {
+func (h *installation) carry(ctx context.Context, write func() error) error {
 	looked, left := false, patience
 	for {
 		settled := h.engine.Settle(ctx)
@@ -246,12 +246,12 @@ func writeAnchor(dir string, der []byte) error {
 
 // serve runs everything until ctx ends. What is published is served first, before the keys are opened, which takes time
 // and perhaps a passphrase to be typed.
-func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups <-chan os.Signal, log *slog.Logger) error {
+func (h *installation) serve(ctx context.Context, o *serveOptions, m *metrics, hangups <-chan os.Signal, log *slog.Logger) error {
 	pair, err := newKeyPair(h.config, h.dir, log)
 	if err != nil {
 		return err
 	}
-	m.registry.MustRegister(newHouseCollector(h.engine, pair.expires))
+	m.registry.MustRegister(newEngineCollector(h.engine, pair.expires))
 	peers := &doorway{}
 	public, err := h.publicHandler(peers)
 	if err != nil {
@@ -329,7 +329,7 @@ func (h *house) serve(ctx context.Context, o *serveOptions, m *metrics, hangups 
 }
 
 // servePublic serves what strangers reach until ctx ends.
-func (h *house) servePublic(ctx context.Context, group *errgroup.Group, public http.Handler, pair *keyPair, log *slog.Logger) (*front.Server, error) {
+func (h *installation) servePublic(ctx context.Context, group *errgroup.Group, public http.Handler, pair *keyPair, log *slog.Logger) (*front.Server, error) {
 	listener, err := net.Listen("tcp", h.config.Listen.HTTPS)
 	if err != nil {
 		return nil, listenFault("listen.https", h.config.Listen.HTTPS, err)
@@ -353,7 +353,7 @@ func reloadAt(ctx context.Context, hangups <-chan os.Signal, pair *keyPair, log 
 }
 
 // keeper makes deposits for a successor, nil where none is configured.
-func (h *house) keeper(m *metrics, log *slog.Logger) *escrow.Keeper {
+func (h *installation) keeper(m *metrics, log *slog.Logger) *escrow.Keeper {
 	if h.config.Escrow.Dir == "" {
 		return nil
 	}
@@ -363,7 +363,7 @@ func (h *house) keeper(m *metrics, log *slog.Logger) *escrow.Keeper {
 }
 
 // tidy compacts the repositories' segments where that is worth it, looking each minute.
-func (h *house) tidy(ctx context.Context, log *slog.Logger) error {
+func (h *installation) tidy(ctx context.Context, log *slog.Logger) error {
 	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	for {
@@ -379,7 +379,7 @@ func (h *house) tidy(ctx context.Context, log *slog.Logger) error {
 }
 
 // publicHandler serves what relying parties fetch, the public record of transfers, and the doors for peers, and nothing else.
-func (h *house) publicHandler(peers *doorway) (http.Handler, error) {
+func (h *installation) publicHandler(peers *doorway) (http.Handler, error) {
 	certificate, err := h.engine.Anchor()
 	if err != nil {
 		return nil, err
@@ -404,7 +404,7 @@ func (h *house) publicHandler(peers *doorway) (http.Handler, error) {
 
 // serveSocket opens the door for the other commands. A socket that a dead daemon left is removed: the store's lock
 // says that no other is alive.
-func (h *house) serveSocket(ctx context.Context, group *errgroup.Group, room *api.Room, log *slog.Logger) error {
+func (h *installation) serveSocket(ctx context.Context, group *errgroup.Group, room *api.Room, log *slog.Logger) error {
 	path := filepath.Join(h.dir, "cadastre.sock")
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Wrap(err, "couldn't replace the socket %s", path)

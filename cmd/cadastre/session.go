@@ -27,8 +27,8 @@ import (
 	"cadastre/routes"
 )
 
-// house is an opened data directory, with its engine and mover.
-type house struct {
+// installation is an opened data directory, with its engine and mover.
+type installation struct {
 	dir    string
 	config *config
 	store  store.Store
@@ -40,7 +40,7 @@ func (g *global) storePath() string  { return filepath.Join(g.data, "store.db") 
 func (g *global) socketPath() string { return filepath.Join(g.data, "cadastre.sock") }
 
 // open opens the data directory for this process alone.
-func (g *global) open(log *slog.Logger) (*house, error) {
+func (g *global) open(log *slog.Logger) (*installation, error) {
 	if _, err := os.Stat(g.data); errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, "there is no data directory %s; make one with 'cadastre init --data %s', or name another with --data", g.data, g.data)
 	}
@@ -59,14 +59,14 @@ func (g *global) open(log *slog.Logger) (*house, error) {
 	}
 	e.Federation.Reading = c.Limits.Looks.reading()
 	e.Routes = routes.NewKeeper(c.Routes.keeper(g.data, log))
-	return &house{g.data, c, st, e, moves.New(e, g.data, log)}, nil
+	return &installation{g.data, c, st, e, moves.New(e, g.data, log)}, nil
 }
 
-func (h *house) close() { _ = h.store.Close() }
+func (h *installation) close() { _ = h.store.Close() }
 
 // client talks to the daemon of the data directory, or, when none holds it, to the directory itself. The caller need
 // not know which: where a request needs more than is open without a daemon, prepare opens it; it may be nil.
-func (g *global) client(prepare func(*house) error) (*api.Client, func(), error) {
+func (g *global) client(prepare func(*installation) error) (*api.Client, func(), error) {
 	for deadline := time.Now().Add(startingFor); ; {
 		if connection, err := net.Dial("unix", g.socketPath()); err == nil {
 			_ = connection.Close()
@@ -110,7 +110,7 @@ func ask[Request, Answer any](ctx context.Context, g *global, path string, reque
 }
 
 // askWith is ask where a request needs more of the directory than is open without a daemon.
-func askWith[Request, Answer any](ctx context.Context, g *global, path string, request Request, prepare func(*house) error) (Answer, error) {
+func askWith[Request, Answer any](ctx context.Context, g *global, path string, request Request, prepare func(*installation) error) (Answer, error) {
 	client, done, err := g.client(prepare)
 	if err != nil {
 		var none Answer

@@ -103,7 +103,7 @@ func newTransferLogs(source logSource, rirs []string) *transferLogs {
 }
 
 // rirs is the handles of the RIRs. One that is added is there at the next start.
-func (h *house) rirs() (rirs []string, err error) {
+func (h *installation) rirs() (rirs []string, err error) {
 	err = h.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		rirs = l.Children(l.Root())
 		return nil

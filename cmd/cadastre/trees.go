@@ -18,12 +18,12 @@ import (
 	"cadastre/rsync"
 )
 
-// trees is the rsync side of a house: a tree for each registry, the trust anchor's module, and the daemon over them.
+// trees is the rsync side of an installation: a tree for each registry, the trust anchor's module, and the daemon over them.
 type trees struct {
-	house  *house
-	log    *slog.Logger
-	trees  map[string]*rsync.Tree
-	daemon *rsync.Daemon // nil: rsync is not served
+	installation *installation
+	log          *slog.Logger
+	trees        map[string]*rsync.Tree
+	daemon       *rsync.Daemon // nil: rsync is not served
 
 	waiting bool // rsyncd could not be started, for want of room on the disk; of the one who follows
 
@@ -33,8 +33,8 @@ type trees struct {
 	served map[string]string // module -> path that the daemon was last told
 }
 
-func (h *house) openTrees(log *slog.Logger) (*trees, error) {
-	t := &trees{house: h, log: log, trees: map[string]*rsync.Tree{}, served: map[string]string{}}
+func (h *installation) openTrees(log *slog.Logger) (*trees, error) {
+	t := &trees{installation: h, log: log, trees: map[string]*rsync.Tree{}, served: map[string]string{}}
 	for name := range h.engine.Repositories() {
 		tree, err := rsync.OpenTree(rsync.Config{
 			Dir: filepath.Join(h.dir, "rsync", name), Base: h.config.RsyncBase + name + "/", MTime: objectTime, Log: log,
@@ -51,7 +51,7 @@ func (h *house) openTrees(log *slog.Logger) (*trees, error) {
 
 // putAnchor writes the trust anchor's certificate into its module. mu is held.
 func (t *trees) putAnchor() error {
-	certificate, err := t.house.engine.Anchor()
+	certificate, err := t.installation.engine.Anchor()
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func treesEvery(soak time.Duration) time.Duration {
 	return max(soak/2, time.Second)
 }
 
-func (t *trees) anchorDir() string { return filepath.Join(t.house.dir, "rsync", "ta") }
+func (t *trees) anchorDir() string { return filepath.Join(t.installation.dir, "rsync", "ta") }
 
 // objectTime is the time that an object says of itself. What is published was checked before, so that it always has one.
 func objectTime(uri string, object []byte) time.Time {
@@ -97,7 +97,7 @@ func (t *trees) startDaemon() error {
 func (t *trees) tryDaemon() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	address := t.house.config.Listen.Rsync
+	address := t.installation.config.Listen.Rsync
 	if address == "" {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (t *trees) tryDaemon() error {
 			served[name] = path
 		}
 	}
-	daemon, err := rsync.Start(rsync.DaemonConfig{Dir: filepath.Join(t.house.dir, "rsyncd"), Address: address, Log: t.log, Modules: modules})
+	daemon, err := rsync.Start(rsync.DaemonConfig{Dir: filepath.Join(t.installation.dir, "rsyncd"), Address: address, Log: t.log, Modules: modules})
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (t *trees) follow(ctx context.Context) error {
 			try("ta", t.tryDaemon)
 		}
 		hasty := t.hasty.Swap(false)
-		for name, repository := range t.house.engine.Repositories() {
+		for name, repository := range t.installation.engine.Repositories() {
 			session, serial, _ := repository.Published()
 			if at, due := t.trees[name].Due(session, serial); !due || time.Now().Before(at) && !hasty {
 				continue
@@ -202,7 +202,7 @@ func (t *trouble) failed(now time.Time, err error) bool {
 
 // Waits and Hasten implement ca.Beyond.
 func (t *trees) Waits() (list []ca.Wait) {
-	repositories := t.house.engine.Repositories()
+	repositories := t.installation.engine.Repositories()
 	for _, name := range slices.Sorted(maps.Keys(repositories)) {
 		session, serial, _ := repositories[name].Published()
 		if at, due := t.trees[name].Due(session, serial); due {
@@ -248,7 +248,7 @@ func (t *trees) publishAll() error {
 	t.mu.Lock()
 	failed := t.putAnchor()
 	t.mu.Unlock()
-	for name, repository := range t.house.engine.Repositories() {
+	for name, repository := range t.installation.engine.Repositories() {
 		failed = errors.Join(failed, t.publish(name, repository))
 	}
 	return failed

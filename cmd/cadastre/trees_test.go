@@ -10,7 +10,7 @@ import (
 // TestTreesTakeTurns has several publish at once, as the demonstration does beside the daemon's own round: a tree takes
 // one at a time.
 func TestTreesTakeTurns(t *testing.T) {
-	h := openHouse(t)
+	h := openInstallation(t)
 	trees, err := h.openTrees(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -59,8 +59,8 @@ func (s *street) dial(from string) net.Conn {
 
 const length = 16 << 20 // of the long answer
 
-// house answers: short at once, long with more than any buffer has, echo with the body.
-func house() http.Handler {
+// site answers: short at once, long with more than any buffer has, echo with the body.
+func site() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /short", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "short") })
 	mux.HandleFunc("GET /long", func(w http.ResponseWriter, _ *http.Request) {
@@ -77,9 +77,9 @@ func house() http.Handler {
 	return mux
 }
 
-// serve serves the house until the test ends.
+// serve serves the site until the test ends.
 func serve(t *testing.T, limits Limits, config *tls.Config) (*street, *Server) {
-	s, server := newStreet(), New(house(), limits, slog.New(slog.DiscardHandler))
+	s, server := newStreet(), New(site(), limits, slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(s, config) }()
 	t.Cleanup(func() {
@@ -98,7 +98,7 @@ func get(t *testing.T, s *street, from, path string) (status int, size int64, er
 	t.Helper()
 	c := s.dial(from)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}}
-	answer, err := client.Get("http://house" + path)
+	answer, err := client.Get("http://localhost" + path)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -113,12 +113,12 @@ func TestBodyNeverComes(t *testing.T) {
 		request, answer string
 		within          time.Duration
 	}{
-		{"GET /short HTTP/1.1\r\nHost: house\r\nContent-Length: 100\r\n\r\n", "HTTP/1.1 200", time.Second},
-		{"GET /nowhere HTTP/1.1\r\nHost: house\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 404", time.Second},
-		{"POST /nowhere HTTP/1.1\r\nHost: house\r\nContent-Length: 10000000\r\n\r\n", "HTTP/1.1 404", time.Second},
-		{"POST /nowhere HTTP/1.1\r\nHost: house\r\nContent-Length: 100\r\n\r\n", "HTTP/1.1 404", 6 * time.Second},
-		{"POST /echo HTTP/1.1\r\nHost: house\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 408", 31 * time.Second},
-		{"POST /echo HTTP/1.1\r\nHost: house\r\n", "", 11 * time.Second}, // a header that never ends
+		{"GET /short HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n", "HTTP/1.1 200", time.Second},
+		{"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 404", time.Second},
+		{"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n", "HTTP/1.1 404", time.Second},
+		{"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n", "HTTP/1.1 404", 6 * time.Second},
+		{"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf", "HTTP/1.1 408", 31 * time.Second},
+		{"POST /echo HTTP/1.1\r\nHost: localhost\r\n", "", 11 * time.Second}, // a header that never ends
 		{"", "", 11 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSlowBody(t *testing.T) {
 			begun, conn := time.Now(), s.dial("192.0.2.1")
 			var sending sync.WaitGroup
 			sending.Go(func() {
-				_, err := fmt.Fprintf(conn, "POST /echo HTTP/1.1\r\nHost: house\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", c.length)
+				_, err := fmt.Fprintf(conn, "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", c.length)
 				for sent := 0; sent < c.length && err == nil; sent += c.piece {
 					time.Sleep(c.every)
 					_, err = conn.Write(bytes.Repeat([]byte("x"), min(c.piece, c.length-sent)))
@@ -174,7 +174,7 @@ func TestStalledReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, server := serve(t, Limits{}, nil)
 		conn := s.dial("192.0.2.1")
-		if _, err := io.WriteString(conn, "GET /long HTTP/1.1\r\nHost: house\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(conn, "GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(29 * time.Second)
@@ -209,7 +209,7 @@ func TestSlowReader(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s, _ := serve(t, Limits{}, nil)
 			conn := s.dial("192.0.2.1")
-			if _, err := io.WriteString(conn, "GET /long HTTP/1.1\r\nHost: house\r\nConnection: close\r\n\r\n"); err != nil {
+			if _, err := io.WriteString(conn, "GET /long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
 			got, _ := slowly(conn, piece, time.Second)
@@ -226,7 +226,7 @@ func secured(t *testing.T) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0), DNSNames: []string{"house"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0), DNSNames: []string{"localhost"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +254,7 @@ func TestSecondBody(t *testing.T) {
 		never, hold := io.Pipe()
 		defer hold.Close() //nolint:errcheck // a pipe's end
 		begun := time.Now()
-		answer, err := client.Post("https://house/echo", "text/plain", never)
+		answer, err := client.Post("https://localhost/echo", "text/plain", never)
 		if err == nil {
 			if answer.StatusCode != http.StatusRequestTimeout || answer.ProtoMajor != 2 {
 				t.Errorf("the answer is %s %s", answer.Proto, answer.Status)
@@ -264,7 +264,7 @@ func TestSecondBody(t *testing.T) {
 		if took := time.Since(begun); took < 25*time.Second || took > 31*time.Second {
 			t.Errorf("it took %s: %v", took, err)
 		}
-		again, err := client.Get("https://house/short")
+		again, err := client.Get("https://localhost/short")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func TestSecondReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, server := serve(t, Limits{}, config)
 		client := second(t, s, "192.0.2.1")
-		answer, err := client.Get("https://house/long")
+		answer, err := client.Get("https://localhost/long")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestLongAnswer(t *testing.T) {
 		c := s.dial("192.0.2.1")
 		defer c.Close() //nolint:errcheck // a pipe's end
 		go func() {
-			_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: house\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
+			_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
 		}()
 		time.Sleep(time.Minute)
 		// one who waits for us is not displaced
@@ -333,8 +333,8 @@ func TestLongAnswer(t *testing.T) {
 	})
 }
 
-// TestFullHouse: whoever holds all connections, from one network or from many, does not keep another from being answered.
-func TestFullHouse(t *testing.T) {
+// TestFull: whoever holds all connections, from one network or from many, does not keep another from being answered.
+func TestFull(t *testing.T) {
 	for name, c := range map[string]struct {
 		from func(i int) string
 		last string
@@ -352,7 +352,7 @@ func TestFullHouse(t *testing.T) {
 					conn := s.dial(c.from(i))
 					defer conn.Close() //nolint:errcheck // a pipe's end
 					go func() {
-						_, _ = io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: house\r\nContent-Length: 100\r\n\r\n")
+						_, _ = io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
 					}()
 					time.Sleep(time.Millisecond)
 				}

@@ -35,7 +35,7 @@ type Algorithm interface {
 var RSA Algorithm = rsa2048{}
 
 // P256 is ECDSA on P-256 with SHA-256. No standard allows it in the RPKI; rpki-client accepts it when asked to (-x),
-// and tests run the same house with it because its keys cost nothing.
+// and tests run the same program with it because its keys cost nothing.
 var P256 Algorithm = p256{}
 
 type rsa2048 struct{}

@@ -20,7 +20,7 @@ import (
 
 // TestExchange sends messages through a real server, with a certificate that nobody vouches for and with none.
 func TestExchange(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	dir := t.TempDir()
 	h.Trace = must(NewTracer(filepath.Join(dir, "ours")))
 	for name, server := range map[string]*httptest.Server{"https": httptest.NewTLSServer(h.mux()), "http": httptest.NewServer(h.mux())} {
@@ -110,7 +110,7 @@ func TestClientRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, client := serve(t, c.handler)
-				call := newHouse(t).client(client)
+				call := newTestDoor(t).client(client)
 				last := time.Now().Add(-time.Minute).Truncate(time.Second)
 				call.LastSigned, call.MaxReply = last, 5000
 				_, err := call.Call(t.Context(), []byte("<list/>"))
@@ -128,9 +128,9 @@ func TestClientRefuses(t *testing.T) {
 // TestSharesOfWhoIsAsked: who is asked has a share of requests, of processor time and of the memory for messages, as who asks has.
 func TestSharesOfWhoIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, client := serve(t, newHouse(t).mux())
+		_, client := serve(t, newTestDoor(t).mux())
 		who := shares.Principal{Kind: shares.Parent, Name: "ours"}
-		c := newHouse(t).client(client)
+		c := newTestDoor(t).client(client)
 		c.Who, c.Memory = who, shares.NewPool(1<<20)
 		c.Shares = shares.NewLedger(shares.Budgets{shares.Parent: {shares.Requests: {PerSecond: 1, Burst: 2}, shares.CPU: {PerSecond: 0.01, Burst: 1}}})
 		call := func() error {
@@ -177,7 +177,7 @@ func TestHung(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		}))
-		c := newHouse(t).client(client)
+		c := newTestDoor(t).client(client)
 		begun := time.Now()
 		_, err := c.Call(t.Context(), []byte("<list/>"))
 		if fault.KindOf(err) != fault.Unreachable || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "in time") {
@@ -196,7 +196,7 @@ func TestHung(t *testing.T) {
 }
 
 func TestNoServiceURI(t *testing.T) {
-	c := newHouse(t).client(nil)
+	c := newTestDoor(t).client(nil)
 	c.URL = "http://bad host/"
 	if _, err := c.Call(t.Context(), []byte("<list/>")); fault.KindOf(err) != fault.BadInput {
 		t.Errorf("the error is %v", err)
@@ -215,7 +215,7 @@ func TestReplyIsNew(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = w.Write(reply)
 		}))
-		c := newHouse(t).client(client)
+		c := newTestDoor(t).client(client)
 		call := func(wanted string) {
 			t.Helper()
 			_, err := c.Call(t.Context(), []byte("<list/>"))

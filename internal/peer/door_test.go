@@ -31,7 +31,7 @@ func (u unread) Read([]byte) (int, error) {
 }
 
 func TestRefusedUnread(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	refuse := func(method, handle string, length int64, status int, why string) {
 		t.Helper()
 		r := httptest.NewRequest(method, "/rfc6492/x", unread{t})
@@ -54,7 +54,7 @@ func TestRefusedUnread(t *testing.T) {
 }
 
 func TestRefusedRead(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	chunked := request("theirs", bytes.Repeat([]byte{'x'}, int(h.MaxBody)+1))
 	chunked.ContentLength = -1
 	h.wantRefusal(h.call(chunked), 413, "length")
@@ -79,7 +79,7 @@ type failing struct{}
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestAnswer(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	w := h.send(signedNow(theirs(), "<list/>"))
 	h.wantReply(w, "reply to <list/>")
 	if got := w.Header().Get("Content-Type"); got != h.ContentType {
@@ -89,7 +89,7 @@ func TestAnswer(t *testing.T) {
 
 // TestKeep: a message and the signed reply are kept as they came and go, before the reply is sent; what cannot be kept is not said.
 func TestKeep(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	h.Log = slog.New(slog.DiscardHandler)
 	var failed error
 	var heard, said []byte
@@ -114,7 +114,7 @@ func TestKeep(t *testing.T) {
 // TestReplay: no message may be signed before the last one, nor in the future; several in one second may.
 func TestReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		first := signedNow(theirs(), "<first/>")
 		h.wantReply(h.send(first), "reply to <first/>")
 		h.wantReply(h.send(signedNow(theirs(), "<same second/>")), "reply to <same second/>")
@@ -134,7 +134,7 @@ func TestReplay(t *testing.T) {
 // the peer's share is used up by it. One that only asks is answered anew.
 func TestAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		h.Kind, h.Shares = shares.Child, shares.NewLedger(shares.Budgets{shares.Child: {shares.Requests: {PerSecond: 1e-9, Burst: 4}}})
 		publish := signedNow(theirs(), "<publish/>")
 		reply := h.send(publish)
@@ -209,7 +209,7 @@ func TestAnswerFails(t *testing.T) {
 		{fault.New(fault.Storage, "/var/lib/secret is full"), 507, "try again later"},
 		{errors.New("a defect in line 7"), 500, "try again later"},
 	} {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		var log bytes.Buffer
 		h.Log = slog.New(slog.NewTextHandler(&log, nil))
 		h.Answer = func(context.Context, string, []byte, Stamp) ([]byte, error) { return nil, c.err }
@@ -222,7 +222,7 @@ func TestAnswerFails(t *testing.T) {
 			t.Errorf("%v is not in the log: %s", c.err, &log)
 		}
 	}
-	h := newHouse(t)
+	h := newTestDoor(t)
 	h.Answer = func(context.Context, string, []byte, Stamp) ([]byte, error) {
 		return []byte("<error_response/>"), fault.New(fault.NotHeld, "not yours")
 	}
@@ -242,7 +242,7 @@ func TestCannotSign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHouse(t)
+	h := newTestDoor(t)
 	h.Log = slog.New(slog.DiscardHandler)
 	broken := must(envelope.NewSigner(outOfReach{key}, certificate))
 	h.callers["theirs"].Self = broken
@@ -260,7 +260,7 @@ func TestCannotSign(t *testing.T) {
 
 // TestSerial: a second message of a handle is told to wait, by name, and only if it is authentic.
 func TestSerial(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
 	h.Serial = true
 	h.Busy = func(_ string, content []byte) []byte { return []byte("1101 for " + string(content)) }
@@ -294,7 +294,7 @@ func TestSerial(t *testing.T) {
 
 // TestGoneMeanwhile: a peer that is removed while its message is read is not answered.
 func TestGoneMeanwhile(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	find, asked := h.Find, 0
 	h.Find = func(handle string) (*Caller, bool) {
 		if asked++; asked > 1 {
@@ -308,13 +308,13 @@ func TestGoneMeanwhile(t *testing.T) {
 // TestSlowBody: a body has a deadline, which is over with the body and does not end a long answer or a kept connection.
 func TestSlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		h.MaxBody = 32 << 20 // for which there is more time, but not for a message that is shorter
 		l, client := serve(t, h.mux())
 
 		begun := time.Now()
 		c := must(l.dial(t.Context(), "", ""))
-		_, err := io.WriteString(c, "POST /rfc6492/theirs HTTP/1.1\r\nHost: house\r\nContent-Length: 1000\r\n\r\nhalf")
+		_, err := io.WriteString(c, "POST /rfc6492/theirs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,11 +349,11 @@ func TestSlowBody(t *testing.T) {
 // TestReplyNotTaken: a peer that does not read its reply is given up.
 func TestReplyNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		l, _ := serve(t, h.mux())
 		c := must(l.dial(t.Context(), "", ""))
 		message := signedNow(theirs(), "<list/>")
-		r := must(http.NewRequest(http.MethodPost, "http://house/rfc6492/theirs", bytes.NewReader(message)))
+		r := must(http.NewRequest(http.MethodPost, "http://localhost/rfc6492/theirs", bytes.NewReader(message)))
 		if err := r.Write(c); err != nil {
 			t.Fatal(err)
 		}

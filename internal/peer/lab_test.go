@@ -46,8 +46,8 @@ var (
 	stranger = sync.OnceValue(newSomeone)
 )
 
-// house is a door and what is behind it.
-type house struct {
+// testDoor is a door and what is behind it.
+type testDoor struct {
 	*Door
 	t *testing.T
 
@@ -57,9 +57,9 @@ type house struct {
 	reasons  []string // of refusals
 }
 
-// newHouse has one registered peer, "theirs", and answers each message with itself.
-func newHouse(t *testing.T) *house {
-	h := &house{t: t, callers: map[string]*Caller{"theirs": {Handle: "theirs", Trust: theirs().trust, Self: ours().Signer}}}
+// newTestDoor has one registered peer, "theirs", and answers each message with itself.
+func newTestDoor(t *testing.T) *testDoor {
+	h := &testDoor{t: t, callers: map[string]*Caller{"theirs": {Handle: "theirs", Trust: theirs().trust, Self: ours().Signer}}}
 	h.Door = &Door{
 		ContentType: "application/rpki-updown",
 		MaxBody:     100_000,
@@ -106,16 +106,18 @@ func request(handle string, body []byte) *http.Request {
 }
 
 // call makes one call without a network.
-func (h *house) call(r *http.Request) *httptest.ResponseRecorder {
+func (h *testDoor) call(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
 }
 
-func (h *house) send(body []byte) *httptest.ResponseRecorder { return h.call(request("theirs", body)) }
+func (h *testDoor) send(body []byte) *httptest.ResponseRecorder {
+	return h.call(request("theirs", body))
+}
 
 // wantRefusal checks status and reason of the last call.
-func (h *house) wantRefusal(w *httptest.ResponseRecorder, status int, why string) {
+func (h *testDoor) wantRefusal(w *httptest.ResponseRecorder, status int, why string) {
 	h.t.Helper()
 	last := ""
 	if len(h.reasons) > 0 {
@@ -127,7 +129,7 @@ func (h *house) wantRefusal(w *httptest.ResponseRecorder, status int, why string
 }
 
 // wantReply opens a reply.
-func (h *house) wantReply(w *httptest.ResponseRecorder, content string) {
+func (h *testDoor) wantReply(w *httptest.ResponseRecorder, content string) {
 	h.t.Helper()
 	if w.Code != http.StatusOK {
 		h.t.Fatalf("the answer is %d: %s", w.Code, w.Body)
@@ -193,13 +195,13 @@ func serve(t *testing.T, handler http.Handler) (*wire, *http.Client) {
 	return l, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-func (h *house) mux() *http.ServeMux {
+func (h *testDoor) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	h.Mount(mux, "/rfc6492/")
 	return mux
 }
 
-// client is theirs, calling at this house.
-func (h *house) client(http *http.Client) *Client {
-	return &Client{URL: "http://house/rfc6492/theirs", ContentType: h.ContentType, Self: theirs().Signer, Peer: ours().trust, Name: "ours", HTTP: http}
+// client is theirs, calling at this door.
+func (h *testDoor) client(http *http.Client) *Client {
+	return &Client{URL: "http://localhost/rfc6492/theirs", ContentType: h.ContentType, Self: theirs().Signer, Peer: ours().trust, Name: "ours", HTTP: http}
 }

@@ -18,7 +18,7 @@ import (
 
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		h.Rate, h.Strangers = shares.Rate{PerSecond: 2, Burst: 3}, shares.Rate{PerSecond: 1, Burst: 2}
 		from := func(address, handle string) *httptest.ResponseRecorder {
 			r := request(handle, nil)
@@ -51,7 +51,7 @@ func TestRate(t *testing.T) {
 }
 
 // hold sends a message of which so much has come, and the rest has not.
-func (h *house) hold(from, handle string, octets int) (goOn func(), done chan *httptest.ResponseRecorder) {
+func (h *testDoor) hold(from, handle string, octets int) (goOn func(), done chan *httptest.ResponseRecorder) {
 	reading, source := io.Pipe()
 	r := httptest.NewRequest(http.MethodPost, "/", reading)
 	r.RemoteAddr = from
@@ -72,7 +72,7 @@ func TestHeld(t *testing.T) { synctest.Test(t, testHeld) }
 
 func testHeld(t *testing.T) {
 	const from = "192.0.2.1:1234" // as httptest has it
-	h := newHouse(t)
+	h := newTestDoor(t)
 	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
 	h.Memory = shares.NewPool(4 * 50_000) // strangers have a quarter
 	first, firstDone := h.hold(from, "other", 1000)
@@ -100,7 +100,7 @@ func testHeld(t *testing.T) {
 	h.wantNothingHeld()
 }
 
-func (h *house) wantNothingHeld() {
+func (h *testDoor) wantNothingHeld() {
 	h.t.Helper()
 	if held := h.memory().Stats(); held.Known != 0 || held.Strangers != 0 {
 		h.t.Errorf("%+v are still held", held)
@@ -122,7 +122,7 @@ func TestUnfinished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHouse(t)
+				h := newTestDoor(t)
 				h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
 				h.Refused, h.Memory = nil, shares.NewPool(1<<20)
 				message := func(n int) []byte { return signedNow(theirs(), fmt.Sprintf("<list n='%d'/>", n)) }
@@ -156,7 +156,7 @@ func TestUnfinished(t *testing.T) {
 // TestKnown: what comes from where the peer's messages come from has its own part of the memory, and of the checks.
 func TestKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		h.Checks = shares.Rate{PerSecond: 1, Burst: 2}
 		h.wantReply(h.send(signedNow(theirs(), "<first/>")), "reply to <first/>") // one check
 		pretend := func(i int) *httptest.ResponseRecorder {
@@ -188,7 +188,7 @@ func TestKnown(t *testing.T) {
 // TestShare: a peer that has used up its share is told so, and another is answered.
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t)
+		h := newTestDoor(t)
 		h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
 		h.Kind = shares.Child
 		h.Shares = shares.NewLedger(shares.Budgets{shares.Child: {shares.Requests: {PerSecond: 1, Burst: 2}}})
@@ -213,7 +213,7 @@ func TestShare(t *testing.T) {
 // TestMemoryStaysFlat has 10,000 strangers knock, each with a handle of his own, and 10,000 pretenders at a handle that
 // there is, each from an address of his own.
 func TestMemoryStaysFlat(t *testing.T) {
-	h := newHouse(t)
+	h := newTestDoor(t)
 	h.Refused = nil
 	knock := func(i int, handle string) {
 		r := request(handle, []byte("no message"))
@@ -250,7 +250,7 @@ func (q *quiet) Write(p []byte) (int, error) { return len(p), nil }
 func (q *quiet) WriteHeader(int)             {}
 
 // refusals are the calls that have to cost less than 0.1 ms of CPU.
-func refusals(h *house) map[string]*http.Request {
+func refusals(h *testDoor) map[string]*http.Request {
 	long := request("theirs", nil)
 	long.ContentLength = h.MaxBody + 1
 	return map[string]*http.Request{
@@ -264,8 +264,8 @@ func refusals(h *house) map[string]*http.Request {
 // TestRefusedIsCheap asks for a tenth of a millisecond; it takes about a hundredth of that.
 func TestRefusedIsCheap(t *testing.T) {
 	const calls = 20_000
-	for name, r := range refusals(newHouse(t)) {
-		h := newHouse(t)
+	for name, r := range refusals(newTestDoor(t)) {
+		h := newTestDoor(t)
 		h.Refused, h.Rate = nil, shares.Rate{PerSecond: 1e-9, Burst: 1}
 		h.call(request("theirs", nil)) // uses up the rate
 		w := &quiet{http.Header{}}
@@ -288,7 +288,7 @@ func cpu() time.Duration {
 }
 
 func BenchmarkRefused(b *testing.B) {
-	h := newHouse(nil)
+	h := newTestDoor(nil)
 	h.Refused, h.Rate = nil, shares.Rate{PerSecond: 1e-9, Burst: 1}
 	h.call(request("theirs", nil))
 	for name, r := range refusals(h) {
@@ -304,7 +304,7 @@ func BenchmarkRefused(b *testing.B) {
 
 // BenchmarkRefusedOverHTTP counts the CPU of both ends, the server's reading of the request among it.
 func BenchmarkRefusedOverHTTP(b *testing.B) {
-	h := newHouse(nil)
+	h := newTestDoor(nil)
 	h.Refused, h.Strangers = nil, shares.Rate{PerSecond: 1e9, Burst: 1e9}
 	server := httptest.NewServer(h.mux())
 	defer server.Close()
@@ -322,7 +322,7 @@ func BenchmarkRefusedOverHTTP(b *testing.B) {
 
 // BenchmarkAnswer is a signed reply to a signed message: one RSA signature, three checks of one, and little else.
 func BenchmarkAnswer(b *testing.B) {
-	h := newHouse(nil)
+	h := newTestDoor(nil)
 	h.Refused, h.Rate = nil, shares.Rate{PerSecond: 1e9, Burst: 1e9}
 	message := signedNow(theirs(), strings.Repeat("<list/>", 100))
 	for b.Loop() {

@@ -208,7 +208,7 @@ func TestCRL(t *testing.T) {
 	}
 }
 
-// TestP256 makes sure that a house on P-256 is not vetoed for its keys, of which cfrpki knows nothing.
+// TestP256 makes sure that an installation on P-256 is not vetoed for its keys, of which cfrpki knows nothing.
 func TestP256(t *testing.T) {
 	signer, err := object.P256.Generate()
 	if err != nil {

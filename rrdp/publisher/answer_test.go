@@ -16,7 +16,7 @@ import (
 )
 
 func TestPublishReplaceWithdraw(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	h.wantList(t, "alice", nil)
 	h.send(t, "alice") // nothing is asked for, and done
@@ -35,7 +35,7 @@ func TestPublishReplaceWithdraw(t *testing.T) {
 func TestErrors(t *testing.T) {
 	big := strings.Repeat("x", 1001)
 	outside := publication.PDU{Tag: "t", URI: uri("bob", "a.roa"), Object: []byte("x")}
-	h := newHouse(t, Limits{ObjectBytes: 1000})
+	h := newTestServer(t, Limits{ObjectBytes: 1000})
 	h.add(t, "alice")
 	h.add(t, "bob")
 	there := map[string]string{"a.roa": "one", "d/b.roa": "two"}
@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 
 // TestDirectoryBecomesObject: what makes room for another in the same query is no collision.
 func TestDirectoryBecomesObject(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "d/b.roa", "two"))
 	h.send(t, "alice", withdraw("alice", "d/b.roa", "two"), publish("alice", "d", "x"))
@@ -86,7 +86,7 @@ func TestDirectoryBecomesObject(t *testing.T) {
 
 // TestManyErrors: a reply stays small, whatever was sent.
 func TestManyErrors(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	var pdus []publication.PDU
 	for i := range 1000 {
@@ -104,7 +104,7 @@ func TestManyErrors(t *testing.T) {
 }
 
 func TestXMLErrors(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	for _, xml := range []string{"", "no xml", `<msg xmlns="http://www.hactrn.net/uris/rpki/publication-spec/" version="3" type="query"></msg>`} {
 		at = at.Add(time.Second)
@@ -124,7 +124,7 @@ func TestXMLErrors(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	list := publication.Query{List: true}
 	refused := publication.Query{PDUs: []publication.PDU{withdraw("alice", "a.roa", "x")}}
@@ -148,7 +148,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestUnknown(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	_, err := h.Answer(context.Background(), "Alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
 	wantKind(t, err, fault.NotFound)
@@ -158,7 +158,7 @@ func TestUnknown(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	h := newHouse(t, Limits{Objects: 3, Bytes: 1000, Changes: 10})
+	h := newTestServer(t, Limits{Objects: 3, Bytes: 1000, Changes: 10})
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "a", "x"), publish("alice", "b", "x"), publish("alice", "c", "x"))
 	wantErrors(t, h.ask(t, "alice", publication.Query{PDUs: []publication.PDU{publish("alice", "d", "x")}}), "other_error")
@@ -190,7 +190,7 @@ func TestLimits(t *testing.T) {
 
 // TestCommitFails: nothing has changed, everyone is told so, and the next may succeed.
 func TestCommitFails(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "a.roa", "one"))
 	h.setFail(fault.New(fault.Storage, "the disk is full of secrets"))
@@ -224,7 +224,7 @@ func TestCommitFails(t *testing.T) {
 
 // TestListIsKept: the reply is the same bytes until something changes.
 func TestListIsKept(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	list := func() []byte {
 		reply, err := h.Answer(context.Background(), "alice", (&publication.Query{List: true}).XML(), peer.Stamp{Signed: at})
@@ -267,7 +267,7 @@ func TestListBudget(t *testing.T) {
 }
 
 func TestContextEnds(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	h.holdCommits()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -290,7 +290,7 @@ func TestContextEnds(t *testing.T) {
 // again does not fill the disk. Withdrawing stays possible, and a restart forgets nothing.
 func TestReplacedAgainAndAgain(t *testing.T) {
 	text := func(i int) string { return fmt.Sprintf("%0750d", i) } // a fragment of some 1,100 bytes
-	h := newHouse(t, Limits{Kept: 20_000})
+	h := newTestServer(t, Limits{Kept: 20_000})
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "a.roa", text(0)))
 	taken := 0

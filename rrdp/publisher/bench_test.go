@@ -41,7 +41,7 @@ func (m *member) change(i int) []byte {
 }
 
 // settle adds publishers of so many objects each.
-func (h *house) settle(b *testing.B, publishers, objects int) []*member {
+func (h *testServer) settle(b *testing.B, publishers, objects int) []*member {
 	members := make([]*member, publishers)
 	for i := range members {
 		m := &member{handle: fmt.Sprint("p", i)}
@@ -58,7 +58,7 @@ func (h *house) settle(b *testing.B, publishers, objects int) []*member {
 // BenchmarkPublish: 1,000 publishers of 20 objects each change one object each at once, with all that is written to the disk,
 // and without what CMS costs.
 func BenchmarkPublish(b *testing.B) {
-	h := newHouseIn(b, Limits{Changes: 1 << 30}, realDisk)
+	h := newTestServerIn(b, Limits{Changes: 1 << 30}, realDisk)
 	members := h.settle(b, 1000, 20)
 	commits, rounds := h.commits, 0
 	var failed atomic.Int64
@@ -90,7 +90,7 @@ func BenchmarkPublish(b *testing.B) {
 
 // BenchmarkPublishAlone is one publisher that changes one object after another.
 func BenchmarkPublishAlone(b *testing.B) {
-	h := newHouseIn(b, Limits{Changes: 1 << 30}, realDisk)
+	h := newTestServerIn(b, Limits{Changes: 1 << 30}, realDisk)
 	m := h.settle(b, 1, 20)[0]
 	i := 0
 	for b.Loop() {
@@ -104,7 +104,7 @@ func BenchmarkPublishAlone(b *testing.B) {
 // BenchmarkList is a list query over 10,000 objects that did not change, with the check of its signature and the signing of
 // the reply.
 func BenchmarkList(b *testing.B) {
-	h := newHouse(b, Limits{})
+	h := newTestServer(b, Limits{})
 	m := h.settle(b, 1, 10_000)[0]
 	key, certificate, err := envelopetest.NewIdentity(time.Now())
 	if err != nil {
@@ -142,7 +142,7 @@ func BenchmarkList(b *testing.B) {
 
 // BenchmarkListAnew is the same when something has changed since the last.
 func BenchmarkListAnew(b *testing.B) {
-	h := newHouse(b, Limits{})
+	h := newTestServer(b, Limits{})
 	p := h.find(h.settle(b, 1, 10_000)[0].handle)
 	for b.Loop() {
 		h.lists.forget(p)

@@ -14,14 +14,14 @@ import (
 )
 
 // holdCommits makes commits wait for release.
-func (h *house) holdCommits() {
+func (h *testServer) holdCommits() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hold = make(chan struct{})
 }
 
 // release lets all commits go from now on.
-func (h *house) release() {
+func (h *testServer) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.hold != nil {
@@ -31,7 +31,7 @@ func (h *house) release() {
 }
 
 // queued waits until n changes wait for the next group.
-func (h *house) queued(t tester, n int) {
+func (h *testServer) queued(t tester, n int) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; {
 		h.queue.mu.Lock()
@@ -50,7 +50,7 @@ func (h *house) queued(t tester, n int) {
 // TestGroupCommit: what comes while a commit is under way is one commit and one serial; each query sees those before it,
 // and what fails fails alone.
 func TestGroupCommit(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	const n = 50
 	for i := range n {
 		h.add(t, fmt.Sprint("p", i))
@@ -151,7 +151,7 @@ func TestCloseWaits(t *testing.T) {
 // TestConcurrent has many publishers work at once, with lists, registrations and an inspection beside them. Each keeps its
 // own account, and all agree at the end, and after a restart.
 func TestConcurrent(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	const publishers, rounds = 20, 15
 	want := make([]map[string]string, publishers)
 	var all sync.WaitGroup

@@ -64,7 +64,7 @@ func (j *journal) take() string {
 // makes problems too.
 func TestProblems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, Limits{})
+		h := newTestServer(t, Limits{})
 		log := &journal{}
 		start := func() (stop func()) {
 			h.Log, h.Suites = slog.New(slog.NewTextHandler(log, nil)), []validate.Suite{validate.P256}

@@ -100,7 +100,7 @@ func (m model) drawQuery(t *rapid.T, handle string) []publication.PDU {
 // the server says and what the repository has against a map.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := newHouse(t, Limits{Objects: modelObjects})
+		h := newTestServer(t, Limits{Objects: modelObjects})
 		want := model{}
 		handles := []string{"alice", "bob"}
 		for _, handle := range handles {
@@ -143,7 +143,7 @@ func TestModel(t *testing.T) {
 }
 
 // playGroup has several queries committed at once.
-func playGroup(t *rapid.T, h *house, want model, handles []string) {
+func playGroup(t *rapid.T, h *testServer, want model, handles []string) {
 	h.holdCommits()
 	first := h.start(handles[0], publication.Query{})
 	<-h.held
@@ -175,7 +175,7 @@ func wantCodes(t tester, reply *publication.Reply, want []string) {
 }
 
 // wantConsistent holds the server's totals, and the repository, against the model.
-func (h *house) wantConsistent(t tester, want model) {
+func (h *testServer) wantConsistent(t tester, want model) {
 	t.Helper()
 	sizes, objects := map[string]int64{}, map[string]int{}
 	for o := range h.repositories["north"].Live() {

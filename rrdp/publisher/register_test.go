@@ -19,7 +19,7 @@ import (
 )
 
 func TestRegister(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	ctx := context.Background()
 	info, err := h.Add(ctx, Registration{Handle: "alice", Registry: "south", TrustAnchor: identity()})
 	if err != nil {
@@ -59,7 +59,7 @@ func TestRegister(t *testing.T) {
 
 // TestOccupied: nobody gets a base with something below it that he did not publish.
 func TestOccupied(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	err := h.CommitObjects(map[string][]rrdp.Change{"north": {{URI: uri("alice", "a.roa"), Object: []byte("x")}}}, func(store.Writer) error { return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestOccupied(t *testing.T) {
 
 // TestOverlap: no base is below another.
 func TestOverlap(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	for _, base := range []string{"rsync://rpki.example.net/north/", "rsync://rpki.example.net/north/alice/", "rsync://rpki.example.net/north/alice/x/"} {
 		h.base = func(string, string) (string, string) { return base, "" }
@@ -91,7 +91,7 @@ func TestOverlap(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	ctx := context.Background()
 	h.add(t, "alice")
 	h.add(t, "bob")
@@ -117,7 +117,7 @@ func TestRemove(t *testing.T) {
 }
 
 func TestUpdate(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	ctx := context.Background()
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "a.roa", "x"))
@@ -146,7 +146,7 @@ func TestUpdate(t *testing.T) {
 // TestDamaged: what cannot be read is not passed over.
 func TestDamaged(t *testing.T) {
 	for bucket, text := range map[store.Bucket]string{recordBucket: "{", stateBucket: "[]"} {
-		h := newHouse(t, Limits{})
+		h := newTestServer(t, Limits{})
 		h.add(t, "alice")
 		if _, err := h.store.Update(store.Any, func(w store.Writer) error { return w.Put(bucket, []byte("alice"), []byte(text)) }); err != nil {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func TestDamaged(t *testing.T) {
 		_, err := Open(h.store, h.repositories, baseOf, h, Limits{})
 		wantKind(t, err, fault.Corrupt)
 	}
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	delete(h.repositories, "north")
 	_, err := Open(h.store, h.repositories, baseOf, h, Limits{})
@@ -202,7 +202,7 @@ func TestBelow(t *testing.T) {
 	}
 }
 
-// FuzzBelow: what is accepted is in normal form, and a path that the rest of the house takes.
+// FuzzBelow: what is accepted is in normal form, and a path that the other packages take.
 func FuzzBelow(f *testing.F) {
 	const base = "rsync://h/m/alice/"
 	for _, seed := range []string{"a.roa", "../x", "a//b", "a/b/c.mft", "%2e", "", "."} {

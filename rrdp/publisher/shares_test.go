@@ -12,7 +12,7 @@ import (
 
 // TestWritten: what a publisher writes is counted, replaced or not, and another's is not counted with it.
 func TestWritten(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	h.add(t, "bob")
 	h.Shares.Ledger = shares.NewLedger(shares.Budgets{shares.Publisher: {shares.Written: shares.PerHour(1000)}})
@@ -29,7 +29,7 @@ func TestWritten(t *testing.T) {
 
 // TestDiskIsShort: publishers may look and withdraw while the disk is short of room, and publish nothing.
 func TestDiskIsShort(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	h.send(t, "alice", publish("alice", "a.roa", "one"))
 	h.Shares.Disk = shares.NewDisk(t.TempDir(), 1<<62)
@@ -43,7 +43,7 @@ func TestDiskIsShort(t *testing.T) {
 // TestReplayPublish: what was published and withdrawn does not come back when somebody sends the message again, within the same
 // second and after a restart; a list may be asked for again.
 func TestReplayPublish(t *testing.T) {
-	h := newHouse(t, Limits{})
+	h := newTestServer(t, Limits{})
 	h.add(t, "alice")
 	add := (&publication.Query{PDUs: []publication.PDU{publish("alice", "a.roa", "one")}}).XML()
 	stamp := newStamp(at)

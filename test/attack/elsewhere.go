@@ -37,7 +37,7 @@ func serveHTTP(handler http.Handler) (url string, end func(), err error) {
 	return "http://" + listener.Addr().String() + "/", func() { _ = server.Close() }, nil
 }
 
-// parent is a CA elsewhere that certifies one of the house's organisations.
+// parent is a CA elsewhere that certifies one of the installation's organisations.
 type parent struct {
 	*identity
 	key    crypto.Signer
@@ -151,8 +151,8 @@ func (p *parent) issue(list *updown.ListResponse, q *updown.Issue) updown.Body {
 	return &updown.Error{Status: updown.StatusIssueNoClass}
 }
 
-// adopt has an organisation of the house be certified by the parent.
-func (h *house) adopt(ctx context.Context, holder, name, url string, p *parent) error {
+// adopt has an organisation of the installation be certified by the parent.
+func (h *installation) adopt(ctx context.Context, holder, name, url string, p *parent) error {
 	text, err := h.ask(ctx, "parents", "request", holder)
 	if err != nil {
 		return err
@@ -337,17 +337,17 @@ func misplacing(ctx context.Context, r *run, dir string) (string, error) {
 	return fmt.Sprintf("%d places", len(bad)), errors.Join(errs...)
 }
 
-// installation is another one that was introduced, and lies.
-type installation struct {
+// liar is an introduced installation that lies.
+type liar struct {
 	*identity
 	name   string // and its registry's
-	url    string // of the house's door for it
+	url    string // of the installation's door for it
 	server *envelope.Trust
 	client *http.Client
 }
 
-// befriend has the house know a lying installation, the keeper of a registry of its name.
-func (h *house) befriend(ctx context.Context, name string) (*installation, error) {
+// befriend has the installation know a lying installation, the keeper of a registry of its name.
+func (h *installation) befriend(ctx context.Context, name string) (*liar, error) {
 	id, err := newIdentity()
 	if err != nil {
 		return nil, err
@@ -378,20 +378,20 @@ func (h *house) befriend(ctx context.Context, name string) (*installation, error
 		return nil, err
 	}
 	trust, err := envelope.ParseTrust(ours.TrustAnchor)
-	return &installation{id, name, ours.ServiceURI + hex.EncodeToString(id.signer.KeyID()), trust, from(90)}, err
+	return &liar{id, name, ours.ServiceURI + hex.EncodeToString(id.signer.KeyID()), trust, from(90)}, err
 }
 
 // says sends a report and reads the answer; where there is none but a status, that is returned.
-func (i *installation) says(ctx context.Context, report transferwire.Message) (transferwire.Message, int, error) {
-	message, err := i.signer.Sign(report.XML(), time.Now())
+func (l *liar) says(ctx context.Context, report transferwire.Message) (transferwire.Message, int, error) {
+	message, err := l.signer.Sign(report.XML(), time.Now())
 	if err != nil {
 		return nil, 0, err
 	}
-	a, err := post(ctx, i.client, i.url, transferwire.ContentType, message)
+	a, err := post(ctx, l.client, l.url, transferwire.ContentType, message)
 	if err != nil || a.status != http.StatusOK {
 		return nil, a.status, err
 	}
-	opened, err := i.server.Open(a.body, time.Now())
+	opened, err := l.server.Open(a.body, time.Now())
 	if err != nil {
 		return nil, a.status, err
 	}
@@ -400,7 +400,7 @@ func (i *installation) says(ctx context.Context, report transferwire.Message) (t
 }
 
 // claim is a report that resources come from its registry, of somebody who has them there, with a route of AS666.
-func (i *installation) claim(n int, kind, to, resources string) (*transferwire.Source, error) {
+func (l *liar) claim(n int, kind, to, resources string) (*transferwire.Source, error) {
 	set, err := inr.Parse(resources)
 	if err != nil {
 		return nil, err
@@ -408,11 +408,11 @@ func (i *installation) claim(n int, kind, to, resources string) (*transferwire.S
 	route := transferwire.Route{Prefix: netip.MustParsePrefix(resources), Origin: 666}
 	route.MaxLength = route.Prefix.Bits()
 	s := &transferwire.Source{
-		Ref: fmt.Sprintf("%s%010d", i.name, n), State: transferwire.Initiated, Kind: kind, From: i.name + "/x", FromRegistry: i.name, To: to, ToRegistry: "south", Under: "south",
+		Ref: fmt.Sprintf("%s%010d", l.name, n), State: transferwire.Initiated, Kind: kind, From: l.name + "/x", FromRegistry: l.name, To: to, ToRegistry: "south", Under: "south",
 		Soak: time.Second, Legs: []transferwire.Leg{{Kind: "lir", Parts: []transferwire.Part{{Resources: set, Status: "allocated"}}}}, Staged: []transferwire.Route{route},
 	}
 	if to == "south" {
-		s.From = i.name
+		s.From = l.name
 	}
 	return s, nil
 }

@@ -118,7 +118,7 @@ type child struct {
 }
 
 // delegate has an organisation's CA be ours.
-func (h *house) delegate(ctx context.Context, holder string) (*child, error) {
+func (h *installation) delegate(ctx context.Context, holder string) (*child, error) {
 	id, err := newIdentity()
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (h *house) delegate(ctx context.Context, holder string) (*child, error) {
 }
 
 // introduce hands a request to a command and returns the response that it prints.
-func (h *house) introduce(ctx context.Context, name string, request []byte, args ...string) ([]byte, error) {
+func (h *installation) introduce(ctx context.Context, name string, request []byte, args ...string) ([]byte, error) {
 	file, err := os.CreateTemp(h.dir, name+"-*.xml")
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ type publisher struct {
 }
 
 // register has a publisher be ours.
-func (h *house) register(ctx context.Context, handle string) (*publisher, error) {
+func (h *installation) register(ctx context.Context, handle string) (*publisher, error) {
 	id, err := newIdentity()
 	if err != nil {
 		return nil, err

@@ -122,7 +122,7 @@ func (s *stage) crlSize(ctx context.Context) (largest int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	one := newReader(s.house, func(time.Duration, error) {})
+	one := newReader(s.installation, func(time.Duration, error) {})
 	if err := one.fetch(ctx, uri, "", false, &whole); err != nil {
 		return 0, err
 	}

@@ -35,7 +35,7 @@ type authority struct {
 }
 
 // newAuthority registers a holder's CA on both sides, has its key certified and publishes for the first time.
-func newAuthority(ctx context.Context, h *house, holder string, number int) (*authority, error) {
+func newAuthority(ctx context.Context, h *installation, holder string, number int) (*authority, error) {
 	c, err := h.delegate(ctx, "north/"+holder)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 )
 
 // said is what an installation says that it keeps.
-func (h *house) said(ctx context.Context) (string, error) {
+func (h *installation) said(ctx context.Context) (string, error) {
 	var all strings.Builder
 	for _, args := range [][]string{{"vrps"}, {"roa", "list"}, {"holdings", "list"}} {
 		text, err := h.ask(ctx, args...)
@@ -206,7 +206,7 @@ func filling(ctx context.Context, r *run, dir string) (string, error) {
 }
 
 // has is an error where a VRP that was acknowledged is not there.
-func (h *house) has(ctx context.Context, acknowledged []string) error {
+func (h *installation) has(ctx context.Context, acknowledged []string) error {
 	vrps, err := h.vrps(ctx)
 	if err != nil {
 		return err
@@ -274,7 +274,7 @@ func killing(ctx context.Context, r *run, dir string) (string, error) {
 }
 
 // clockOf gets hold of the daemon's clock, or skips.
-func (h *house) clockOf() (*timeshift, error) {
+func (h *installation) clockOf() (*timeshift, error) {
 	t, err := newTimeshift(h.daemon.PID())
 	if err != nil {
 		return nil, skipped("the daemon's clock cannot be set here: %v", err)
@@ -283,7 +283,7 @@ func (h *house) clockOf() (*timeshift, error) {
 }
 
 // frozen waits until the daemon says that it signs nothing.
-func (h *house) frozenWithin(ctx context.Context, most time.Duration) error {
+func (h *installation) frozenWithin(ctx context.Context, most time.Duration) error {
 	return process.Until(ctx, most, func() error {
 		s, err := h.status(ctx)
 		if err == nil && s.Frozen == "" {

@@ -121,7 +121,7 @@ func guessing(ctx context.Context, r *run, dir string) (string, error) {
 
 // folders is what init and the high-water mark do with what somebody else put in their way.
 func folders(ctx context.Context, r *run, dir string) (string, error) {
-	h, err := r.found(ctx, filepath.Join(dir, "house"), p256)
+	h, err := r.found(ctx, filepath.Join(dir, "installation"), p256)
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +173,7 @@ func folders(ctx context.Context, r *run, dir string) (string, error) {
 }
 
 // command is ask without the data directory.
-func (h *house) command(ctx context.Context, args ...string) ([]byte, error) {
+func (h *installation) command(ctx context.Context, args ...string) ([]byte, error) {
 	return soon(ctx, h.program, args...)
 }
 

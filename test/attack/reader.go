@@ -32,7 +32,7 @@ type reader struct {
 	firstSaw map[string]time.Time // by VRP
 }
 
-func newReader(h *house, took func(time.Duration, error)) *reader {
+func newReader(h *installation, took func(time.Duration, error)) *reader {
 	return &reader{
 		notification: h.url("rrdp/north/notification.xml"), client: &http.Client{Timeout: 20 * time.Second, Transport: h.tls.Client.Transport},
 		took: took, objects: map[string][32]byte{}, firstSaw: map[string]time.Time{},

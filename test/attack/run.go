@@ -31,9 +31,9 @@ type run struct {
 	begun  time.Time
 	chance *rand.Rand
 
-	cadastre string // our program
-	tls      *localtls.Authority
-	houses   []*house
+	cadastre      string // our program
+	tls           *localtls.Authority
+	installations []*installation
 
 	passed, failed int
 }
@@ -135,7 +135,7 @@ func (r *run) playApart(ctx context.Context, chosen []attack) {
 				return "", err
 			}
 			figures, err := a.apart(ctx, r, dir)
-			r.endHouses()
+			r.endInstallations()
 			if err == nil && !r.keep {
 				err = os.RemoveAll(dir)
 			}
@@ -177,14 +177,14 @@ func (r *run) play(ctx context.Context, a attack, proof func(ctx context.Context
 	fmt.Printf("  %s %5.1f s  %s, %s: %s%s\n", mark, time.Since(begun).Seconds(), a.name, a.who, a.right, figures)
 }
 
-func (r *run) endHouses() {
-	for _, h := range r.houses {
+func (r *run) endInstallations() {
+	for _, h := range r.installations {
 		h.end()
 	}
-	r.houses = nil
+	r.installations = nil
 }
 
-func (r *run) end() { r.endHouses() }
+func (r *run) end() { r.endInstallations() }
 
 // close prints the score, and removes the work of a run without failures.
 func (r *run) close() error {

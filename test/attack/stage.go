@@ -17,7 +17,7 @@ import (
 
 // stage is the installation that most attacks are played against, and the honest clients beside them.
 type stage struct {
-	*house
+	*installation
 	r         *run
 	reader    *reader
 	authority *authority
@@ -105,7 +105,7 @@ func (r *run) raise(ctx context.Context) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{house: h, r: r, samples: map[string][]sample{}}
+	s := &stage{installation: h, r: r, samples: map[string][]sample{}}
 	if s.authority, err = newAuthority(ctx, h, "kamba", 3); err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (r *run) raise(ctx context.Context) (*stage, error) {
 func (s *stage) end() {
 	s.cancel()
 	s.ended.Wait()
-	s.house.end()
+	s.installation.end()
 }
 
 // work starts the honest clients.

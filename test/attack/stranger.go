@@ -29,7 +29,7 @@ type hold struct {
 }
 
 // holdTLS opens a connection from 127.n.0.1, sends some octets, and then reads until the server closes it.
-func (h *house) holdTLS(ctx context.Context, n int, what, octets string) (*hold, error) {
+func (h *installation) holdTLS(ctx context.Context, n int, what, octets string) (*hold, error) {
 	raw, err := h.dial(ctx, n)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (h *house) holdTLS(ctx context.Context, n int, what, octets string) (*hold,
 	return reading(what, conn), err
 }
 
-func (h *house) dial(ctx context.Context, n int) (net.Conn, error) {
+func (h *installation) dial(ctx context.Context, n int) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(n), 0, 1)}}
 	return dialer.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", h.https))
 }
@@ -196,7 +196,7 @@ func (s *stage) stall(ctx context.Context, n int) (conns []net.Conn, err error) 
 }
 
 // snapshot is where the notification says that the snapshot is.
-func (h *house) snapshot(ctx context.Context) (string, error) {
+func (h *installation) snapshot(ctx context.Context) (string, error) {
 	a, err := get(ctx, h.tls.Client, h.url("rrdp/north/notification.xml"))
 	if err != nil {
 		return "", err

@@ -29,7 +29,7 @@ type validator struct {
 }
 
 // newValidator is nil, with the reason, where there is no rpki-client or it cannot be run.
-func (r *run) newValidator(h *house, dir string) (v *validator, why string, err error) {
+func (r *run) newValidator(h *installation, dir string) (v *validator, why string, err error) {
 	program := filepath.Join(r.rpHome, newest)
 	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
 		return nil, "there is no " + program, nil

@@ -12,16 +12,16 @@ import (
 	"cadastre/test/internal/process"
 )
 
-// holder is an organisation below the registry of a house, as the CA that it is.
+// holder is an organisation below the registry of an installation, as the CA that it is.
 type holder struct {
-	h      *house
+	h      *installation
 	handle string
 }
 
-func (h *house) holder(handle string) *holder { return &holder{h, handle} }
+func (h *installation) holder(handle string) *holder { return &holder{h, handle} }
 
 // enrol adds a holder that holds nothing yet.
-func (h *house) enrol(ctx context.Context, handle string) (*holder, error) {
+func (h *installation) enrol(ctx context.Context, handle string) (*holder, error) {
 	return h.holder(handle), h.run(ctx, "organisations", "add", handle, "--parent", registry, "--kind", "lir")
 }
 
@@ -45,7 +45,7 @@ func (a *holder) Publishes(ctx context.Context, response string) error {
 	return a.h.run(ctx, "repository", "configure", a.handle, "--response", response)
 }
 
-// comesHome has it publish with its own house again.
+// comesHome has it publish with its own installation again.
 func (a *holder) comesHome(ctx context.Context) error {
 	return a.h.run(ctx, "repository", "local", a.handle)
 }
@@ -96,7 +96,7 @@ func (a *holder) Activates(ctx context.Context) error {
 }
 
 // Adopts implements parent: the child becomes an organisation below the registry.
-func (h *house) Adopts(ctx context.Context, child, of, request string) ([]byte, error) {
+func (h *installation) Adopts(ctx context.Context, child, of, request string) ([]byte, error) {
 	if _, err := h.enrol(ctx, child); err != nil {
 		return nil, err
 	}
@@ -107,24 +107,24 @@ func (h *house) Adopts(ctx context.Context, child, of, request string) ([]byte, 
 }
 
 // Grants implements parent.
-func (h *house) Grants(ctx context.Context, child, more string) error {
+func (h *installation) Grants(ctx context.Context, child, more string) error {
 	err := h.run(ctx, append([]string{"holdings", "delegate", "--to", child}, strings.Fields(more)...)...)
 	return errors.Join(err, h.settle(ctx))
 }
 
 // Takes implements parent.
-func (h *house) Takes(ctx context.Context, child, less string) error {
+func (h *installation) Takes(ctx context.Context, child, less string) error {
 	return h.decide(ctx, append([]string{"holdings", "revoke", "--holder", child}, strings.Fields(less)...)...)
 }
 
 // Registers implements server.
-func (h *house) Registers(ctx context.Context, publisher, request string) ([]byte, error) {
+func (h *installation) Registers(ctx context.Context, publisher, request string) ([]byte, error) {
 	return h.ask(ctx, "publishers", "add", publisher, "--request", request, "--repository", registry)
 }
 
-// decide runs a command, and once more with its code where the brake holds it: to take something away from a house this
+// decide runs a command, and once more with its code where the brake holds it: to take something away from an installation this
 // small always takes away a large share.
-func (h *house) decide(ctx context.Context, args ...string) error {
+func (h *installation) decide(ctx context.Context, args ...string) error {
 	err := h.run(ctx, args...)
 	if code := brake.Code(err); code != "" {
 		return h.run(ctx, append(args, "--code", code)...)

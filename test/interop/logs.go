@@ -17,9 +17,9 @@ type log struct {
 }
 
 var (
-	loudKrill = regexp.MustCompile(`\[(WARN|ERROR)\]|panicked`)
-	loudHouse = regexp.MustCompile(`level=(WARN|ERROR)|^panic:|DATA RACE`)
-	loudRsync = regexp.MustCompile(`rsync error|failed`)
+	loudKrill        = regexp.MustCompile(`\[(WARN|ERROR)\]|panicked`)
+	loudInstallation = regexp.MustCompile(`level=(WARN|ERROR)|^panic:|DATA RACE`)
+	loudRsync        = regexp.MustCompile(`rsync error|failed`)
 )
 
 // logs is those of every daemon of the scene.
@@ -28,8 +28,8 @@ func (s *scene) logs() []log {
 	if s.krill != nil {
 		out = append(out, log{"Krill", s.krill.Path("krill.log"), loudKrill, 5}, log{"Krill's rsync daemon", s.krill.Path("rsyncd.log"), loudRsync, 0})
 	}
-	for _, h := range s.houses {
-		out = append(out, log{"Cadastre, " + h.name, h.path("serve.log"), loudHouse, 1})
+	for _, h := range s.installations {
+		out = append(out, log{"Cadastre, " + h.name, h.path("serve.log"), loudInstallation, 1})
 	}
 	return out
 }

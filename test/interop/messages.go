@@ -38,7 +38,7 @@ func (s *scene) readMessages(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, h := range s.houses {
+	for _, h := range s.installations {
 		traced, err := h.messages(s.krill == nil)
 		if err != nil {
 			return "", err
@@ -90,7 +90,7 @@ func (s *scene) setupMessages() ([]message, error) {
 
 // messages is what the daemon traced: TIME-SEQ-in-PROTOCOL-HANDLE.xml, or out. What came in another program wrote, unless
 // there are none but ours.
-func (h *house) messages(alone bool) ([]message, error) {
+func (h *installation) messages(alone bool) ([]message, error) {
 	paths, err := filepath.Glob(filepath.Join(h.path("trace"), "*.xml"))
 	if err != nil {
 		return nil, err

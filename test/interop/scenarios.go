@@ -36,8 +36,8 @@ const (
 	bystanderVRP   = "196.11.0.0/24,24,AS37199"
 )
 
-// begin starts what a scenario needs, and returns it: Krill, and a house with a bystander.
-func (s *scene) begin(ctx context.Context) (k *krill.Krill, h *house, want wanted, _ error) {
+// begin starts what a scenario needs, and returns it: Krill, and an installation with a bystander.
+func (s *scene) begin(ctx context.Context) (k *krill.Krill, h *installation, want wanted, _ error) {
 	err := s.steps(ctx,
 		do("Krill starts, and its CA is certified for everything", func(ctx context.Context) (err error) {
 			k, err = krill.Start(ctx, s.rpHome, s.path("krill"), s.tls)
@@ -45,16 +45,16 @@ func (s *scene) begin(ctx context.Context) (k *krill.Krill, h *house, want wante
 			return err
 		}),
 		do("Cadastre starts, with a registry and a holder", func(ctx context.Context) (err error) {
-			h, err = s.house(ctx, ours, weHold)
+			h, err = s.installation(ctx, ours, weHold)
 			return err
 		}),
 	)
 	return k, h, wanted{ours: {bystanderVRP}}, err
 }
 
-// house starts an installation of ours with its bystander.
-func (s *scene) house(ctx context.Context, name, holds string) (*house, error) {
-	h, err := s.startHouse(ctx, name, holds)
+// installation starts an installation of ours with its bystander.
+func (s *scene) installation(ctx context.Context, name, holds string) (*installation, error) {
+	h, err := s.startInstallation(ctx, name, holds)
 	if err != nil || name != ours {
 		return h, err
 	}

@@ -26,10 +26,10 @@ type scene struct {
 	scenario
 	dir string
 
-	krill  *krill.Krill // nil where there is none
-	houses []*house
-	proofs int
-	setups int
+	krill         *krill.Krill // nil where there is none
+	installations []*installation
+	proofs        int
+	setups        int
 }
 
 // step is one proof of a scene: it returns figures for people.
@@ -91,7 +91,7 @@ func (s *scene) keepSetup(what string, xml []byte) (string, error) {
 
 // end ends the daemons.
 func (s *scene) end() {
-	for _, h := range s.houses {
+	for _, h := range s.installations {
 		h.end()
 	}
 	if s.krill != nil {

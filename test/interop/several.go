@@ -7,16 +7,16 @@ import (
 	"cadastre/test/internal/krill"
 )
 
-const others = "others" // the name of the trust anchor of a second house
+const others = "others" // the name of the trust anchor of a second installation
 
-// betweenUs has two houses, each with two children in the other: one that publishes at its parent's, one at home.
+// betweenUs has two installations, each with two children in the other: one that publishes at its parent's, one at home.
 func betweenUs(ctx context.Context, s *scene) error {
-	var here, there *house
+	var here, there *installation
 	want := wanted{ours: {bystanderVRP}}
 	err := s.steps(ctx, do("two daemons start", func(ctx context.Context) (err error) {
 		var err2 error
-		here, err = s.house(ctx, ours, weHold)
-		there, err2 = s.house(ctx, others, othersHold)
+		here, err = s.installation(ctx, ours, weHold)
+		there, err2 = s.installation(ctx, others, othersHold)
 		return errors.Join(err, err2)
 	}))
 	if err != nil {
@@ -24,7 +24,7 @@ func betweenUs(ctx context.Context, s *scene) error {
 	}
 	for _, c := range []struct {
 		name, resources, vrp string
-		in, under, at        *house
+		in, under, at        *installation
 		anchor               string
 	}{
 		{"one", "196.10.0.0/20 AS37101", "196.10.0.0/22,24,AS37101", there, here, here, ours},
@@ -62,7 +62,7 @@ func betweenUs(ctx context.Context, s *scene) error {
 	return s.steps(ctx, s.agreed(want)...)
 }
 
-// severalParents has a CA with a class below Krill's, one below a second house, and one below its own registry. What one
+// severalParents has a CA with a class below Krill's, one below a second installation, and one below its own registry. What one
 // of them takes away stays where another still holds it.
 func severalParents(ctx context.Context, s *scene) error {
 	k, h, want, err := s.begin(ctx)
@@ -77,11 +77,11 @@ func severalParents(ctx context.Context, s *scene) error {
 		moving   = "102.17.0.0/20,20,AS37151"
 	)
 	branch := h.holder(name)
-	var there *house
+	var there *installation
 	all := want.and(ours, fromHome).and(krillAnchor, fromKC).and(others, fromB)
 	err = s.steps(ctx,
-		do("a second house starts", func(ctx context.Context) (err error) {
-			there, err = s.house(ctx, others, othersHold)
+		do("a second installation starts", func(ctx context.Context) (err error) {
+			there, err = s.installation(ctx, others, othersHold)
 			return err
 		}),
 		do("our CA holds something of its own registry", func(ctx context.Context) error {
@@ -96,7 +96,7 @@ func severalParents(ctx context.Context, s *scene) error {
 			}
 			return branch.holding(ctx, "62.10.0.0/16")
 		}),
-		do("and of the second house", func(ctx context.Context) error {
+		do("and of the second installation", func(ctx context.Context) error {
 			if err := s.hang(ctx, branch, there, name, "others", "102.16.0.0/20"); err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func severalParents(ctx context.Context, s *scene) error {
 			return branch.Authorises(ctx, fromHome, fromKC, fromB, moving)
 		}),
 		s.seen("each is accepted below its own trust anchor", all.and(krillAnchor, moving)),
-		do("what it has of Krill it gets of the second house as well", func(ctx context.Context) error {
+		do("what it has of Krill it gets of the second installation as well", func(ctx context.Context) error {
 			if err := there.Grants(ctx, name, "102.17.0.0/20"); err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func severalParents(ctx context.Context, s *scene) error {
 			}
 			return branch.Asks(ctx)
 		}),
-		s.seen("it stands below the second house, and nothing else has changed", all.and(others, moving)),
+		s.seen("it stands below the second installation, and nothing else has changed", all.and(others, moving)),
 	)
 	if err != nil {
 		return err

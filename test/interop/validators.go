@@ -31,7 +31,7 @@ func (s *scene) anchors() map[string]string {
 	if s.krill != nil {
 		out[krillAnchor] = s.krill.TAL()
 	}
-	for _, h := range s.houses {
+	for _, h := range s.installations {
 		out[h.name] = h.tal()
 	}
 	return out

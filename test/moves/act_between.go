@@ -27,17 +27,17 @@ countries = ["BR"]
 // playBetween has holders move between two installations, each with its own trust anchor: readers have both.
 func playBetween(ctx context.Context, r *run) error {
 	s := &scene{run: r, world: &world{}}
-	var north, south *house
+	var north, south *installation
 	err := r.steps(
 		step{"a share of both registries, and who moves", func() (string, error) { return s.choose(s.chooseBetween) }},
 		step{"two daemons begin, each with one registry", func() (figures string, err error) {
-			if north, err = s.newHouse(ctx, "north", failingTree); err != nil {
+			if north, err = s.newInstallation(ctx, "north", failingTree); err != nil {
 				return "", err
 			}
-			if south, err = s.newHouse(ctx, "south", southTree); err != nil {
+			if south, err = s.newInstallation(ctx, "south", southTree); err != nil {
 				return "", err
 			}
-			return s.twoHouses(ctx, north, south)
+			return s.twoInstallations(ctx, north, south)
 		}},
 		step{"they are introduced to each other", func() (string, error) {
 			return "", errors.Join(s.introduce(ctx, north, south), s.introduce(ctx, south, north))
@@ -62,8 +62,8 @@ func playBetween(ctx context.Context, r *run) error {
 	return err
 }
 
-func (s *scene) twoHouses(ctx context.Context, north, south *house) (string, error) {
-	s.h, s.seen = north, []*house{north, south}
+func (s *scene) twoInstallations(ctx context.Context, north, south *installation) (string, error) {
+	s.h, s.seen = north, []*installation{north, south}
 	for _, m := range s.world.moves {
 		if m.home, m.away = north, south; registryOf(m.from) != failing {
 			m.home, m.away = south, north
@@ -85,8 +85,8 @@ func (s *scene) twoHouses(ctx context.Context, north, south *house) (string, err
 	return strings.Join(figures, "; "), nil
 }
 
-// introduce has one house know another under its name.
-func (s *scene) introduce(ctx context.Context, h, other *house) error {
+// introduce has one installation know another under its name.
+func (s *scene) introduce(ctx context.Context, h, other *installation) error {
 	path, err := s.file(other.ask(ctx, "registries", "introduce", "--tls-ca", s.tls.Roots))("introduction-" + other.name + ".xml")
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (s *scene) introduce(ctx context.Context, h, other *house) error {
 }
 
 // once tells whether what has moved is authorised below one trust anchor.
-func (s *scene) once(ctx context.Context, north, south *house) (string, error) {
+func (s *scene) once(ctx context.Context, north, south *installation) (string, error) {
 	here, err := north.vrps(ctx)
 	if err != nil {
 		return "", err

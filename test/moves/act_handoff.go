@@ -49,11 +49,11 @@ func playHandoff(ctx context.Context, r *run) error {
 	err := r.steps(
 		step{"a registry with many holders, and its successor with a few", func() (string, error) { return s.populate(failing, successor) }},
 		step{"the daemon begins", func() (string, error) {
-			h, err := s.newHouse(ctx, "house", handoffTree)
+			h, err := s.newInstallation(ctx, "installation", handoffTree)
 			if err != nil {
 				return "", err
 			}
-			s.h, s.seen = h, []*house{h}
+			s.h, s.seen = h, []*installation{h}
 			return h.fill(ctx, s.world.statistics, s.world.intents)
 		}},
 	)
@@ -80,11 +80,11 @@ func playHandoff(ctx context.Context, r *run) error {
 // playEscrow has the registry that fails be an installation of its own, of which nothing is left but what it deposited.
 func playEscrow(ctx context.Context, r *run) error {
 	s := &scene{run: r, world: &world{}}
-	var lost *house
+	var lost *installation
 	err := r.steps(
 		step{"a registry with many holders in an installation of its own, and its successor with a few in another", func() (string, error) { return s.populate(failing, successor) }},
 		step{"the registry's daemon begins, and deposits", func() (figures string, err error) {
-			if lost, err = s.newHouse(ctx, "gone", failingTree); err != nil {
+			if lost, err = s.newInstallation(ctx, "gone", failingTree); err != nil {
 				return "", err
 			}
 			intents, late := s.intentsOf(failing)
@@ -94,11 +94,11 @@ func playEscrow(ctx context.Context, r *run) error {
 			return figures, s.deposit(ctx, lost, late)
 		}},
 		step{"the successor's daemon begins, where the registry has all its resources and no holder", func() (string, error) {
-			h, err := s.newHouse(ctx, "successor", handoffTree)
+			h, err := s.newInstallation(ctx, "successor", handoffTree)
 			if err != nil {
 				return "", err
 			}
-			s.h, s.seen = h, []*house{lost, h}
+			s.h, s.seen = h, []*installation{lost, h}
 			if err := h.run(ctx, append([]string{"holdings", "delegate", "--to", failing}, s.held(failing)...)...); err != nil {
 				return "", err
 			}
@@ -183,7 +183,7 @@ func (s *scene) populate(of, to string) (string, error) {
 }
 
 // fill imports what a registry has, and starts the daemon.
-func (h *house) fill(ctx context.Context, statistics []string, intents string) (string, error) {
+func (h *installation) fill(ctx context.Context, statistics []string, intents string) (string, error) {
 	if err := h.run(ctx, append([]string{"holdings", "import"}, statistics...)...); err != nil {
 		return "", err
 	}
@@ -222,7 +222,7 @@ func (s *scene) intentsOf(registries ...string) (path string, last vrp) {
 }
 
 // authorise adds an intent.
-func (h *house) authorise(ctx context.Context, v vrp) error {
+func (h *installation) authorise(ctx context.Context, v vrp) error {
 	return h.run(ctx, "roa", "add", v.prefix.String(), fmt.Sprintf("AS%d", v.asn), fmt.Sprint(v.maxLength))
 }
 
@@ -252,8 +252,8 @@ func (s *scene) fromEscrow() []string {
 	return []string{"--escrow", folder, "--identity", identity, "--signer", signer}
 }
 
-// deposit has a house make a full deposit and, when it has authorised one thing more, one of what has changed, for a successor whose key is made here.
-func (s *scene) deposit(ctx context.Context, h *house, late vrp) error {
+// deposit has an installation make a full deposit and, when it has authorised one thing more, one of what has changed, for a successor whose key is made here.
+func (s *scene) deposit(ctx context.Context, h *installation, late vrp) error {
 	folder, identity, signer := s.escrow()
 	text, err := h.ask(ctx, "escrow", "keygen", identity)
 	if err != nil {
@@ -375,7 +375,7 @@ func (s *scene) gone(ctx context.Context) error {
 func (s *scene) afresh(ctx context.Context) (string, error) {
 	begun := time.Now()
 	for _, v := range append([]string{newest}, s.also...) {
-		d := s.read([]*house{s.h}, s.world, v+" afresh", v, nil)
+		d := s.read([]*installation{s.h}, s.world, v+" afresh", v, nil)
 		err := untilSeen(ctx, 5*time.Minute, d, begun, s.world.final)
 		d.stop()
 		if err != nil {

@@ -16,8 +16,8 @@ import (
 // scene is the act while it is played.
 type scene struct {
 	*run
-	h     *house   // that things move in
-	seen  []*house // that readers look at
+	h     *installation   // that things move in
+	seen  []*installation // that readers look at
 	world *world
 	old   *reader   // the one that is kept on old data
 	mixed *reader   // the one whose repositories are of different moments
@@ -109,11 +109,11 @@ func (s *scene) choose(how func([]*holder) *chooser) (string, error) {
 }
 
 func (s *scene) build(ctx context.Context) (string, error) {
-	h, err := s.newHouse(ctx, "house", bothTree)
+	h, err := s.newInstallation(ctx, "installation", bothTree)
 	if err != nil {
 		return "", err
 	}
-	s.h, s.seen = h, []*house{h}
+	s.h, s.seen = h, []*installation{h}
 	for _, m := range s.world.moves {
 		m.home = h
 	}
@@ -121,9 +121,9 @@ func (s *scene) build(ctx context.Context) (string, error) {
 }
 
 // same compares what the program says that validators must print.
-func (s *scene) same(ctx context.Context, want vrps, houses ...*house) (string, error) {
+func (s *scene) same(ctx context.Context, want vrps, installations ...*installation) (string, error) {
 	got := maps.Clone(s.world.others) // which is not ours to say
-	for _, h := range houses {
+	for _, h := range installations {
 		lines, err := h.vrps(ctx)
 		if err != nil {
 			return "", err

@@ -23,8 +23,8 @@ type move struct {
 	next            *move // that begins when this one is done
 	krill           bool  // the donor's CA is Krill's
 
-	home      *house // where it begins
-	away      *house // where the recipient is, where that is another installation
+	home      *installation // where it begins
+	away      *installation // where the recipient is, where that is another installation
 	id        uint64
 	ref       string // what both call it
 	approved  bool

@@ -141,7 +141,7 @@ func (s *scene) begin(ctx context.Context, m *move) error {
 }
 
 // approve has the recipients' registries agree to what they have come to know.
-func (s *scene) approve(ctx context.Context, h *house, list []transfer, all []*move) error {
+func (s *scene) approve(ctx context.Context, h *installation, list []transfer, all []*move) error {
 	for _, t := range list {
 		at := slices.IndexFunc(all, func(m *move) bool { return m.away == h && m.ref == t.Ref && !m.approved })
 		if at < 0 {
@@ -184,7 +184,7 @@ func (s *scene) look(ctx context.Context, all []*move) (waits []string, more []*
 }
 
 // steer is look for those that begin in one installation; it tells how many these are, too.
-func (s *scene) steer(ctx context.Context, h *house, list []transfer, all []*move) (shown int, waits []string, more []*move, err error) {
+func (s *scene) steer(ctx context.Context, h *installation, list []transfer, all []*move) (shown int, waits []string, more []*move, err error) {
 	for _, t := range list {
 		at := slices.IndexFunc(all, func(m *move) bool { return m.home == h && m.id == t.ID })
 		if at < 0 {

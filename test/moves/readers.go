@@ -26,8 +26,8 @@ type reader struct {
 	ended  chan struct{}
 }
 
-// read starts a reader under the trust anchors of houses.
-func (r *run) read(houses []*house, w *world, name, validator string, f *front, flags ...string) *reader {
+// read starts a reader under the trust anchors of installations.
+func (r *run) read(installations []*installation, w *world, name, validator string, f *front, flags ...string) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &reader{sightings: newSightings(w), name: name, front: f, cancel: cancel, ended: make(chan struct{})}
 	r.readers = append(r.readers, d)
@@ -35,7 +35,7 @@ func (r *run) read(houses []*house, w *world, name, validator string, f *front, 
 	if f != nil {
 		environment = append(environment, "http_proxy="+f.url(), "https_proxy="+f.url())
 	}
-	look := func(h *house) ([]byte, error) {
+	look := func(h *installation) ([]byte, error) {
 		args := append([]string{validator, h.tal(), r.tls.Roots, r.cache(name, h)}, flags...)
 		return within(ctx, 5*time.Minute, environment, filepath.Join(r.shared, "rp", "vrps"), args...)
 	}
@@ -46,7 +46,7 @@ func (r *run) read(houses []*house, w *world, name, validator string, f *front, 
 			began := time.Now()
 			var text []byte
 			var err error
-			for _, h := range houses {
+			for _, h := range installations {
 				var part []byte
 				if part, err = look(h); err != nil {
 					break
@@ -70,7 +70,7 @@ func (r *run) read(houses []*house, w *world, name, validator string, f *front, 
 				d.fails(began, ended, err)
 			} else {
 				if fault := d.take(began, ended, seen); fault {
-					r.keepSight(d, houses, text, ended)
+					r.keepSight(d, installations, text, ended)
 				}
 			}
 			_ = pause(ctx, r.every)
@@ -88,7 +88,7 @@ func (d *reader) stop() {
 }
 
 // keepSight keeps what a reader saw when something was missing, and its logs, for whoever looks for the reason.
-func (r *run) keepSight(d *reader, houses []*house, text []byte, at moment) {
+func (r *run) keepSight(d *reader, installations []*installation, text []byte, at moment) {
 	dir := r.path("missed", strings.ReplaceAll(d.name, " ", "-")+"-"+at.Format("150405"))
 	if os.MkdirAll(dir, 0o755) != nil {
 		return // it is told without
@@ -99,14 +99,14 @@ func (r *run) keepSight(d *reader, houses []*house, text []byte, at moment) {
 		lines = append(lines, n.vrp.String()+"\n")
 	}
 	_ = os.WriteFile(filepath.Join(dir, "missing"), []byte(strings.Join(lines, "")), 0o644)
-	for _, h := range houses {
+	for _, h := range installations {
 		if log, err := os.ReadFile(filepath.Join(r.cache(d.name, h), "log")); err == nil {
 			_ = os.WriteFile(filepath.Join(dir, "log-"+h.name), log, 0o644)
 		}
 	}
 }
 
-// cache is the folder that a reader keeps for what is below a house's trust anchor.
-func (r *run) cache(name string, h *house) string {
+// cache is the folder that a reader keeps for what is below an installation's trust anchor.
+func (r *run) cache(name string, h *installation) string {
 	return r.path("cache-" + strings.ReplaceAll(name, " ", "-") + "-" + h.name)
 }

@@ -9,7 +9,7 @@ import (
 
 // roll is a key roll that goes on while everything moves.
 type roll struct {
-	home   *house
+	home   *installation
 	holder string
 	was    string // its key before
 }
@@ -27,7 +27,7 @@ const rolling = 4
 // is for when the reader on old data has what it stays with: new keys are no matter of transfers, and it can't have both.
 func (s *scene) rollKeys(ctx context.Context) ([]*roll, error) {
 	var rolls []*roll
-	begin := func(h *house, holder, soak string) error {
+	begin := func(h *installation, holder, soak string) error {
 		keys, err := h.keys(ctx, holder)
 		if err != nil || len(keys) == 0 {
 			return err
@@ -63,7 +63,7 @@ func (s *scene) rollKeys(ctx context.Context) ([]*roll, error) {
 	return rolls, nil
 }
 
-func (h *house) keys(ctx context.Context, holder string) (keys []key, err error) {
+func (h *installation) keys(ctx context.Context, holder string) (keys []key, err error) {
 	return keys, h.askJSON(ctx, &keys, "keys", "show", holder)
 }
 

@@ -47,9 +47,9 @@ type run struct {
 	keys     []string // environment of a program that takes kept keys
 	tls      *localtls.Authority
 
-	houses  []*house
-	readers []*reader
-	krill   *krill.Krill
+	installations []*installation
+	readers       []*reader
+	krill         *krill.Krill
 
 	passed, failed int
 }
@@ -226,13 +226,13 @@ func (r *run) end() {
 	for _, w := range r.readers {
 		w.stop()
 	}
-	for _, h := range r.houses {
+	for _, h := range r.installations {
 		h.end()
 	}
 	if r.krill != nil {
 		r.krill.End()
 	}
-	r.readers, r.houses, r.krill = nil, nil, nil
+	r.readers, r.installations, r.krill = nil, nil, nil
 }
 
 // close prints the score, and removes the work of a run without failures.

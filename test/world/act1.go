@@ -16,7 +16,7 @@ const buildKills = 3
 // firstAct builds the RPKI of 2023 from nothing, with the daemon killed while it works, and has everyone look at it.
 func (w *world) firstAct(ctx context.Context) error {
 	act("act 1: the registry of 2023-03-24, from nothing")
-	h := w.house
+	h := w.installation
 	if err := w.prove("init, with the tree of IANA and AFRINIC", func() (string, error) { return "", h.init(ctx, w.algorithm) }); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (w *world) firstAct(ctx context.Context) error {
 }
 
 func (w *world) importFirst(ctx context.Context) (string, error) {
-	if _, err := w.house.run(ctx, "holdings", "import", w.inputs.first); err != nil {
+	if _, err := w.installation.run(ctx, "holdings", "import", w.inputs.first); err != nil {
 		return "", err
 	}
 	return thousands(w.inputs.holders) + " holders", nil
@@ -60,10 +60,10 @@ func (w *world) importIntents(ctx context.Context) (string, error) {
 	var effect struct {
 		Left []string `json:"left"`
 	}
-	if err := w.house.ask(ctx, &effect, "roa", "import", w.inputs.announcements, "--only-held"); err != nil {
+	if err := w.installation.ask(ctx, &effect, "roa", "import", w.inputs.announcements, "--only-held"); err != nil {
 		return "", err
 	}
-	now, err := w.house.status(ctx)
+	now, err := w.installation.status(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +87,7 @@ func (w *world) moments(n int) []float64 {
 
 // killBuilding waits until about that share of the authorities is there, and for a moment more, and kills.
 func (w *world) killBuilding(ctx context.Context, share float64) (string, error) {
-	h := w.house
+	h := w.installation
 	var now status
 	for {
 		var err error
@@ -111,7 +111,7 @@ func (w *world) killBuilding(ctx context.Context, share float64) (string, error)
 
 // settled waits until every decision is published.
 func (w *world) settled(ctx context.Context) (string, error) {
-	now, err := w.house.settle(ctx)
+	now, err := w.installation.settle(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -122,16 +122,16 @@ func (w *world) settled(ctx context.Context) (string, error) {
 	for _, r := range now.Repositories {
 		objects += r.Objects
 	}
-	w.house.peak = max(w.house.peak, w.house.daemon.PeakMemory())
+	w.installation.peak = max(w.installation.peak, w.installation.daemon.PeakMemory())
 	return fmt.Sprintf("%s authorities, %s objects, serial %d of AFRINIC, at most %d MB of memory", thousands(now.Authorities), thousands(objects),
-		now.Repositories["afrinic"].Serial, w.house.peak>>20), nil
+		now.Repositories["afrinic"].Serial, w.installation.peak>>20), nil
 }
 
 // look has everyone look at a state at rest, which must be the one that was computed.
 func (w *world) look(ctx context.Context, meant vrpSet, later bool) error {
 	want := meant.sorted()
 	if err := w.prove("'cadastre vrps' is what the files say, computed another way", func() (string, error) {
-		got, err := w.house.vrps(ctx)
+		got, err := w.installation.vrps(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -152,7 +152,7 @@ func (w *world) look(ctx context.Context, meant vrpSet, later bool) error {
 // restart kills a daemon that has nothing to do. Since what it starts with for rsync is always the newest serial, it
 // also spares the validators over rsync the wait for the next tree, which may be fifteen minutes.
 func (w *world) restart(ctx context.Context) (string, error) {
-	h := w.house
+	h := w.installation
 	before, err := h.status(ctx)
 	if err != nil {
 		return "", err
@@ -178,7 +178,7 @@ func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Millis
 
 // followed is the follower's verdict once it has seen what is published now.
 func (w *world) followed(ctx context.Context, want []string) (string, error) {
-	now, err := w.house.status(ctx)
+	now, err := w.installation.status(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -194,14 +194,14 @@ func (w *world) followed(ctx context.Context, want []string) (string, error) {
 
 // rsyncReady waits until the visible tree of every repository is the one of its serial.
 func (w *world) rsyncReady(ctx context.Context) (string, error) {
-	now, err := w.house.status(ctx)
+	now, err := w.installation.status(ctx)
 	if err != nil {
 		return "", err
 	}
 	for deadline := time.Now().Add(time.Minute); ; {
 		late := ""
 		for name, r := range now.Repositories {
-			tree, _ := os.Readlink(filepath.Join(w.house.data, "rsync", name, "current"))
+			tree, _ := os.Readlink(filepath.Join(w.installation.data, "rsync", name, "current"))
 			if !strings.HasPrefix(tree, fmt.Sprintf("tree-%d-", r.Serial)) {
 				late = fmt.Sprintf("%s is at serial %d, and its tree is %q", name, r.Serial, tree)
 			}
@@ -220,7 +220,7 @@ func (w *world) rsyncReady(ctx context.Context) (string, error) {
 
 // readServeLog is an error where the daemon has logged one.
 func (w *world) readServeLog() (string, error) {
-	log, err := os.ReadFile(w.house.path("serve.log"))
+	log, err := os.ReadFile(w.installation.path("serve.log"))
 	if err != nil {
 		return "", err
 	}

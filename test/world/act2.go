@@ -28,7 +28,7 @@ type effect struct {
 // secondAct lets three years come over the registry, with the daemon killed while it follows, and has everyone look.
 func (w *world) secondAct(ctx context.Context) error {
 	act("act 2: the same registry on 2026-05-05")
-	h := w.house
+	h := w.installation
 	before, err := h.status(ctx)
 	if err != nil {
 		return err
@@ -64,14 +64,14 @@ func (w *world) importHeld(ctx context.Context, before status) (code, figures st
 	if err := w.refused(ctx, &held, "holdings", "import", w.inputs.second); err != nil {
 		return "", "", err
 	}
-	after, err := w.house.status(ctx)
+	after, err := w.installation.status(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	if after.Revision != before.Revision {
 		return "", "", fmt.Errorf("the store was at revision %d and is at %d", before.Revision, after.Revision)
 	}
-	got, err := w.house.vrps(ctx)
+	got, err := w.installation.vrps(ctx)
 	if err != nil {
 		return "", "", err
 	}
@@ -83,7 +83,7 @@ func (w *world) importHeld(ctx context.Context, before status) (code, figures st
 
 // refused runs a command that the brake must hold, and reads what it says would be.
 func (w *world) refused(ctx context.Context, held *effect, args ...string) error {
-	stdout, err := w.house.run(ctx, append(args, "-o", "json")...)
+	stdout, err := w.installation.run(ctx, append(args, "-o", "json")...)
 	var refused *process.Exit
 	if !errors.As(err, &refused) || refused.Status != exitRefused {
 		return fmt.Errorf("it should have ended with %d, and: %w", exitRefused, err)
@@ -99,7 +99,7 @@ func (w *world) refused(ctx context.Context, held *effect, args ...string) error
 
 func (w *world) dryRun(ctx context.Context, code string, meant *change) (string, error) {
 	var would effect
-	if err := w.house.ask(ctx, &would, "holdings", "import", w.inputs.second, "--dry-run"); err != nil {
+	if err := w.installation.ask(ctx, &would, "holdings", "import", w.inputs.second, "--dry-run"); err != nil {
 		return "", err
 	}
 	if would.Code != code {
@@ -129,7 +129,7 @@ func lines(vrps []vrp) []string {
 // finds it: in the import itself, in the work that follows, or in the start from the kill before. An import that was not
 // answered is repeated, as an operator would.
 func (w *world) importKilled(ctx context.Context, code string) (string, error) {
-	h := w.house
+	h := w.installation
 	moments := make([]time.Duration, changeKills)
 	for i := range moments {
 		share := w.chance.Float64()
@@ -169,7 +169,7 @@ func (w *world) importKilled(ctx context.Context, code string) (string, error) {
 
 // sawAll makes sure that no serial since the first act went by unseen.
 func (w *world) sawAll(ctx context.Context, before status) (string, error) {
-	now, err := w.house.status(ctx)
+	now, err := w.installation.status(ctx)
 	if err != nil {
 		return "", err
 	}

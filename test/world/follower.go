@@ -23,7 +23,7 @@ type follower struct {
 
 // follow starts the follower.
 func (w *world) follow() (*follower, error) {
-	h := w.house
+	h := w.installation
 	args := append([]string{"verify", h.tal(), "--follow", "200ms", "-o", "json", "--tls-ca", h.roots(), "--cache", w.path("follower")}, h.suite...)
 	cmd := exec.CommandContext(context.Background(), h.program, args...) // our own program, ended by hand
 	stdout, err := cmd.StdoutPipe()

@@ -11,7 +11,7 @@ import (
 	"cadastre/test/internal/delegated"
 )
 
-// inputs are the files that the house is given, and what must come of them.
+// inputs are the files that the installation is given, and what must come of them.
 type inputs struct {
 	first, second string // the registry in 2023 and in 2026
 	announcements string // CSV

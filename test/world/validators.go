@@ -101,7 +101,7 @@ func (w *world) judgeAll(ctx context.Context, want []string, later bool) {
 func (w *world) ask(ctx context.Context, v validator, want []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	args := []string{v.name, w.house.tal(), w.house.roots(), w.cache(v)}
+	args := []string{v.name, w.installation.tal(), w.installation.roots(), w.cache(v)}
 	if v.rsync {
 		args = append(args, "--rsync")
 	}
@@ -133,8 +133,8 @@ func (w *world) verify(ctx context.Context, want []string, flags ...string) (str
 		VRPs     []vrp     `json:"vrps"`
 		Objects  int       `json:"objects"`
 	}
-	args := append([]string{"verify", w.house.tal(), "--tls-ca", w.house.roots(), "--cache", w.path("cache-verify" + strings.Join(flags, ""))}, flags...)
-	if err := w.house.ask(ctx, &report, append(args, w.house.suite...)...); err != nil {
+	args := append([]string{"verify", w.installation.tal(), "--tls-ca", w.installation.roots(), "--cache", w.path("cache-verify" + strings.Join(flags, ""))}, flags...)
+	if err := w.installation.ask(ctx, &report, append(args, w.installation.suite...)...); err != nil {
 		return "", err
 	}
 	for _, f := range report.Findings {
@@ -154,7 +154,7 @@ func (w *world) verify(ctx context.Context, want []string, flags ...string) (str
 
 // sameCCR compares what we found with what a validator wrote of what it found.
 func (w *world) sameCCR(ctx context.Context, v validator) (string, error) {
-	_, err := w.house.run(ctx, "verify", w.house.tal(), "--tls-ca", w.house.roots(), "--no-rsync", "--cache", w.path("cache-verify--no-rsync"),
+	_, err := w.installation.run(ctx, "verify", w.installation.tal(), "--tls-ca", w.installation.roots(), "--no-rsync", "--cache", w.path("cache-verify--no-rsync"),
 		"--ccr", filepath.Join(w.cache(v), "out", "rpki.ccr"))
 	return "", err
 }

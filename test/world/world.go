@@ -42,16 +42,16 @@ func readSettings() (settings, error) {
 // whole tells whether the registry is taken as it is, so that its figures are known beforehand.
 func (s *settings) whole() bool { return s.holders == 0 }
 
-// world is one run: the house that is proven, who looks at it, and the score.
+// world is one run: the installation that is proven, who looks at it, and the score.
 type world struct {
 	settings
 	dir    string
 	chance *rand.Rand
 	begun  time.Time
 
-	house    *house
-	follower *follower
-	inputs   inputs
+	installation *installation
+	follower     *follower
+	inputs       inputs
 
 	passed, failed int
 }
@@ -68,7 +68,7 @@ func newWorld(ctx context.Context, s settings) (*world, error) {
 	}
 	fmt.Printf("world: %s, %s, seed %d, in %s\n", size, s.algorithm, s.seed, w.dir)
 	if w.inputs, err = prepareInputs(s, w.dir); err == nil {
-		w.house, err = buildHouse(ctx, s, w.dir)
+		w.installation, err = buildInstallation(ctx, s, w.dir)
 	}
 	if err == nil {
 		err = w.checkValidators()
@@ -120,7 +120,7 @@ func (w *world) endProcesses() {
 	if w.follower != nil {
 		w.follower.stop()
 	}
-	w.house.end()
+	w.installation.end()
 }
 
 func (w *world) path(parts ...string) string {

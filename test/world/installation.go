@@ -19,8 +19,8 @@ import (
 	"cadastre/test/internal/process"
 )
 
-// house is the installation that is proven: its program, its data directory, and its daemon while one runs.
-type house struct {
+// installation is the installation that is proven: its program, its data directory, and its daemon while one runs.
+type installation struct {
 	program string
 	dir     string // of this run
 	data    string
@@ -34,9 +34,9 @@ type house struct {
 	peak    uint64 // memory of any daemon so far, in bytes
 }
 
-// buildHouse builds the program. What it is run on comes with init.
-func buildHouse(ctx context.Context, s settings, dir string) (*house, error) {
-	h := &house{program: filepath.Join(dir, "cadastre"), dir: dir, data: filepath.Join(dir, "data")}
+// buildInstallation builds the program. What it is run on comes with init.
+func buildInstallation(ctx context.Context, s settings, dir string) (*installation, error) {
+	h := &installation{program: filepath.Join(dir, "cadastre"), dir: dir, data: filepath.Join(dir, "data")}
 	if s.algorithm != rsa {
 		h.suite = []string{"--p256"}
 	}
@@ -64,13 +64,13 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
-func (h *house) passphrase() string      { return h.path("passphrase") }
-func (h *house) tal() string             { return h.path("cadastre.tal") }
-func (h *house) roots() string           { return h.path("ca.pem") }
+func (h *installation) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *installation) passphrase() string      { return h.path("passphrase") }
+func (h *installation) tal() string             { return h.path("cadastre.tal") }
+func (h *installation) roots() string           { return h.path("ca.pem") }
 
 // init makes the data directory, and puts locator and TLS authority where the validators can read them.
-func (h *house) init(ctx context.Context, algorithm string) error {
+func (h *installation) init(ctx context.Context, algorithm string) error {
 	_, err := h.run(ctx, "init", "--tree", h.path("tree.toml"), "--passphrase-file", h.passphrase(), "--algorithm", algorithm,
 		"--https-port", strconv.Itoa(h.https), "--rsync-port", strconv.Itoa(h.rsync))
 	if err != nil {
@@ -99,18 +99,18 @@ func (h *house) init(ctx context.Context, algorithm string) error {
 const soak = "1m"
 
 // shortenSoak changes the soak in what init wrote.
-func (h *house) shortenSoak() error {
+func (h *installation) shortenSoak() error {
 	return process.Configure(h.data, nil, map[string]any{"soak": soak})
 }
 
 // run runs one command on the data directory, or through its daemon. It fails with a *process.Exit unless the command says that
 // all is well.
-func (h *house) run(ctx context.Context, args ...string) ([]byte, error) {
+func (h *installation) run(ctx context.Context, args ...string) ([]byte, error) {
 	return process.Output(ctx, nil, h.program, append(args, "--data", h.data)...)
 }
 
 // ask runs a command and reads its answer as JSON.
-func (h *house) ask(ctx context.Context, answer any, args ...string) error {
+func (h *installation) ask(ctx context.Context, answer any, args ...string) error {
 	stdout, err := h.run(ctx, append(args, "-o", "json")...)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func decode(text []byte, answer any) error {
 }
 
 // vrps is what 'cadastre vrps' says that every validator must print.
-func (h *house) vrps(ctx context.Context) ([]string, error) {
+func (h *installation) vrps(ctx context.Context) ([]string, error) {
 	stdout, err := h.run(ctx, "vrps")
 	return strings.Fields(string(stdout)), err
 }
@@ -145,19 +145,19 @@ type status struct {
 	} `json:"repositories"`
 }
 
-func (h *house) status(ctx context.Context, flags ...string) (s status, err error) {
+func (h *installation) status(ctx context.Context, flags ...string) (s status, err error) {
 	return s, h.ask(ctx, &s, append([]string{"status"}, flags...)...)
 }
 
 // settle waits until every decision is published.
-func (h *house) settle(ctx context.Context) (status, error) {
+func (h *installation) settle(ctx context.Context) (status, error) {
 	ctx, cancel := context.WithTimeout(ctx, 25*time.Minute)
 	defer cancel()
 	return h.status(ctx, "--wait")
 }
 
 // begin starts the daemon and does not wait for it.
-func (h *house) begin() error {
+func (h *installation) begin() error {
 	log, err := os.OpenFile(h.path("serve.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (h *house) begin() error {
 }
 
 // awaitServing waits until a notification can be had, and tells how long that took.
-func (h *house) awaitServing(ctx context.Context) (time.Duration, error) {
+func (h *installation) awaitServing(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
 	url := fmt.Sprintf("https://localhost:%d/rrdp/iana/notification.xml", h.https)
 	for time.Since(begun) < time.Minute {
@@ -197,7 +197,7 @@ func (h *house) awaitServing(ctx context.Context) (time.Duration, error) {
 }
 
 // serve starts the daemon and waits until it serves.
-func (h *house) serve(ctx context.Context) (time.Duration, error) {
+func (h *installation) serve(ctx context.Context) (time.Duration, error) {
 	if err := h.begin(); err != nil {
 		return 0, err
 	}
@@ -205,12 +205,12 @@ func (h *house) serve(ctx context.Context) (time.Duration, error) {
 }
 
 // kill ends the daemon with -9.
-func (h *house) kill() {
+func (h *installation) kill() {
 	h.peak = max(h.peak, h.daemon.PeakMemory())
 	h.outages.begin()
 	h.daemon.Kill()
 }
 
-func (h *house) end() {
+func (h *installation) end() {
 	h.daemon.End()
 }

@@ -19,8 +19,8 @@ import (
 	"cadastre/test/internal/process"
 )
 
-// house is one installation of Cadastre: a data directory and its daemon.
-type house struct {
+// installation is one installation of Cadastre: a data directory and its daemon.
+type installation struct {
 	program string
 	dir     string
 	tls     *localtls.Authority
@@ -60,14 +60,14 @@ func registryFile() string {
 }
 
 // found makes an installation with the registries north and south, north's holders, and a ROA of each that is not elsewhere.
-func (r *run) found(ctx context.Context, dir, algorithm string) (*house, error) {
-	h := &house{program: r.cadastre, dir: dir, tls: r.tls}
+func (r *run) found(ctx context.Context, dir, algorithm string) (*installation, error) {
+	h := &installation{program: r.cadastre, dir: dir, tls: r.tls}
 	ports, err := process.FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
 	h.https, h.rsync, h.metrics = ports[0], ports[1], ports[2]
-	r.houses = append(r.houses, h)
+	r.installations = append(r.installations, h)
 	var roas strings.Builder
 	roas.WriteString("prefix,origin,maxlength\n")
 	for i, name := range holders {
@@ -110,7 +110,7 @@ func (r *run) found(ctx context.Context, dir, algorithm string) (*house, error) 
 }
 
 // configure changes what init wrote: the TLS certificate that all daemons of the run have, and what takes hours.
-func (h *house) configure() error {
+func (h *installation) configure() error {
 	certificate, key, err := h.tls.Give(h.path("tls"))
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (h *house) configure() error {
 }
 
 // foundAndServe makes an installation and starts its daemon.
-func (r *run) foundAndServe(ctx context.Context, dir, algorithm string) (*house, error) {
+func (r *run) foundAndServe(ctx context.Context, dir, algorithm string) (*installation, error) {
 	h, err := r.found(ctx, dir, algorithm)
 	if err == nil {
 		err = h.serve(ctx)
@@ -131,7 +131,7 @@ func (r *run) foundAndServe(ctx context.Context, dir, algorithm string) (*house,
 }
 
 // serve starts the daemon and waits until it serves.
-func (h *house) serve(ctx context.Context) (err error) {
+func (h *installation) serve(ctx context.Context) (err error) {
 	words := append([]string{}, h.launch...)
 	words = append(words, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"))
 	words = append(words, h.flags...)
@@ -155,33 +155,35 @@ func (h *house) serve(ctx context.Context) (err error) {
 	return nil
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
-func (h *house) data() string            { return h.path("data") }
-func (h *house) tal() string             { return h.path("cadastre.tal") }
-func (h *house) log() string             { return h.path("serve.log") }
-func (h *house) end()                    { h.daemon.End() }
+func (h *installation) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *installation) data() string            { return h.path("data") }
+func (h *installation) tal() string             { return h.path("cadastre.tal") }
+func (h *installation) log() string             { return h.path("serve.log") }
+func (h *installation) end()                    { h.daemon.End() }
 
 // url is where the daemon serves a path.
-func (h *house) url(path string) string { return fmt.Sprintf("https://localhost:%d/%s", h.https, path) }
+func (h *installation) url(path string) string {
+	return fmt.Sprintf("https://localhost:%d/%s", h.https, path)
+}
 
 // module is the rsync URI below which a registry publishes.
-func (h *house) module(registry string) string {
+func (h *installation) module(registry string) string {
 	return fmt.Sprintf("rsync://localhost:%d/%s/", h.rsync, registry)
 }
 
 // ask runs one command on the data directory, or through its daemon, and returns what it prints.
-func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
+func (h *installation) ask(ctx context.Context, args ...string) ([]byte, error) {
 	return process.Soon(ctx, nil, h.program, append(args, "--data", h.data())...)
 }
 
 // tell is ask where nothing that is printed matters.
-func (h *house) tell(ctx context.Context, args ...string) error {
+func (h *installation) tell(ctx context.Context, args ...string) error {
 	_, err := h.ask(ctx, args...)
 	return err
 }
 
 // askJSON runs a command and reads its answer as JSON.
-func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
+func (h *installation) askJSON(ctx context.Context, answer any, args ...string) error {
 	text, err := h.ask(ctx, append(args, "-o", "json")...)
 	if err != nil {
 		return err
@@ -193,10 +195,10 @@ func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
 }
 
 // settle waits until every decision so far is published.
-func (h *house) settle(ctx context.Context) error { return h.tell(ctx, "status", "--wait") }
+func (h *installation) settle(ctx context.Context) error { return h.tell(ctx, "status", "--wait") }
 
 // vrps is what 'cadastre vrps' says that every validator must print.
-func (h *house) vrps(ctx context.Context) ([]string, error) {
+func (h *installation) vrps(ctx context.Context) ([]string, error) {
 	text, err := h.ask(ctx, "vrps")
 	return strings.Fields(string(text)), err
 }
@@ -211,7 +213,7 @@ type status struct {
 	} `json:"repositories"`
 }
 
-func (h *house) status(ctx context.Context) (s status, err error) {
+func (h *installation) status(ctx context.Context) (s status, err error) {
 	return s, h.askJSON(ctx, &s, "status")
 }
 
@@ -242,7 +244,7 @@ func refused(err error, statuses ...int) error {
 }
 
 // lastWords is the end of the daemon's log.
-func (h *house) lastWords() string {
+func (h *installation) lastWords() string {
 	text, err := os.ReadFile(h.log())
 	if err != nil {
 		return err.Error()
@@ -252,7 +254,7 @@ func (h *house) lastWords() string {
 }
 
 // size is how many octets the files of the data directory take on the disk, each once under whatever names.
-func (h *house) size() (total int64) {
+func (h *installation) size() (total int64) {
 	counted := map[uint64]bool{}
 	_ = filepath.WalkDir(h.data(), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -39,9 +39,9 @@ func testPolicy() Policy {
 	return p
 }
 
-// house is the test registry of tests that need the inside of this package; all others have internal/registrytest. It is an installation with an engine, and a relying party that reads each serial as it comes out. It lives in a
+// testRegistry is the test registry of tests that need the inside of this package; all others have internal/registrytest. It is an installation with an engine, and a relying party that reads each serial as it comes out. It lives in a
 // bubble of testing/synctest, so that serials and manifests take no real time.
-type house struct {
+type testRegistry struct {
 	rapid.TB
 	dir    string
 	policy Policy
@@ -51,7 +51,7 @@ type house struct {
 	log    *bytes.Buffer
 	seal   func() // ends the engine's pool
 
-	unmount  func() // takes back what was mounted in the house, if set
+	unmount  func() // takes back what was mounted in the test registry, if set
 	restored bool   // the next start is told that it is a restored backup
 }
 
@@ -115,15 +115,15 @@ func must(t rapid.TB, err error) {
 	}
 }
 
-// newHouse is a new installation of a tree. Nothing is issued yet.
-func newHouse(t rapid.TB, dir, tree string) *house {
+// newTestRegistry is a new installation of a tree. Nothing is issued yet.
+func newTestRegistry(t rapid.TB, dir, tree string) *testRegistry {
 	t.Helper()
-	return newHouseWith(t, dir, tree, testPolicy())
+	return newTestRegistryWith(t, dir, tree, testPolicy())
 }
 
-func newHouseWith(t rapid.TB, dir, tree string, policy Policy) *house {
+func newTestRegistryWith(t rapid.TB, dir, tree string, policy Policy) *testRegistry {
 	t.Helper()
-	h := &house{TB: t, dir: filepath.Join(dir, "data"), policy: policy, log: &bytes.Buffer{}}
+	h := &testRegistry{TB: t, dir: filepath.Join(dir, "data"), policy: policy, log: &bytes.Buffer{}}
 	from := sown(t, tree, policy)
 	must(t, os.CopyFS(h.dir, os.DirFS(from)))
 	mark, err := os.ReadFile(HighWaterPath(from))
@@ -134,7 +134,7 @@ func newHouseWith(t rapid.TB, dir, tree string, policy Policy) *house {
 	return h
 }
 
-func (h *house) openStore() {
+func (h *testRegistry) openStore() {
 	h.Helper()
 	st, err := store.Open(filepath.Join(h.dir, "store"), store.Options{NoSync: true})
 	must(h, err)
@@ -142,7 +142,7 @@ func (h *house) openStore() {
 }
 
 // open makes an engine of what is on disk, as at a start, with its keys open. Without its passphrase the trust anchor is offline.
-func (h *house) open(anchor []byte) {
+func (h *testRegistry) open(anchor []byte) {
 	h.Helper()
 	e, err := Open(h.store, h.dir, h.policy, slog.New(slog.NewTextHandler(h.log, nil)))
 	must(h, err)
@@ -163,14 +163,14 @@ func (h *house) open(anchor []byte) {
 }
 
 // reopen abandons the engine as a crash does, and starts another on the same store and directory.
-func (h *house) reopen() {
+func (h *testRegistry) reopen() {
 	h.Helper()
 	h.seal()
 	h.open(anchorSecret)
 }
 
-// close ends everything that the house has running.
-func (h *house) close() {
+// close ends everything that the test registry has running.
+func (h *testRegistry) close() {
 	h.seal()
 	_ = h.store.Close()
 	if h.unmount != nil {
@@ -179,25 +179,25 @@ func (h *house) close() {
 }
 
 // runAlone runs the engine without what runs beside it, with another check of the clock.
-func (h *house) runAlone(ctx context.Context, believes func(time.Time) error) error {
+func (h *testRegistry) runAlone(ctx context.Context, believes func(time.Time) error) error {
 	h.engine.loop.Believes = believes
 	h.engine.loop.Run(ctx)
 	return nil
 }
 
-func (h *house) by() holdings.By {
+func (h *testRegistry) by() holdings.By {
 	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: time.Now()}
 }
 
 // settle has the engine do all that is due, and checks that what is published is what is wanted.
-func (h *house) settle() {
+func (h *testRegistry) settle() {
 	h.Helper()
 	must(h, h.engine.Settle(context.Background()))
 	h.complete()
 }
 
 // complete checks that the relying party reads exactly what ledger and book ask for, and what the engine says it issued.
-func (h *house) complete() {
+func (h *testRegistry) complete() {
 	h.Helper()
 	if h.reader.Failed() {
 		h.FailNow()
@@ -230,7 +230,7 @@ func (h *house) complete() {
 }
 
 // wanted is the VRPs that ledger and book ask for.
-func (h *house) wanted() map[string]bool {
+func (h *testRegistry) wanted() map[string]bool {
 	h.Helper()
 	want := map[string]bool{}
 	must(h, h.engine.Read(func(l *holdings.Ledger, b *roa.Book) error {
@@ -245,20 +245,20 @@ func (h *house) wanted() map[string]bool {
 }
 
 // decided has the relying party insist, from now on, on the VRPs that were wanted before a decision and still are.
-func (h *house) decided(effect *Effect, err error) *Effect {
+func (h *testRegistry) decided(effect *Effect, err error) *Effect {
 	h.Helper()
 	must(h, err)
 	h.reader.Insist(h.wanted())
 	return effect
 }
 
-func (h *house) give(to, what string) *Effect {
+func (h *testRegistry) give(to, what string) *Effect {
 	h.Helper()
 	return h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: to, Resources: resources(h, what), Status: holdings.Allocated, Ground: "contract"}, Consent{}))
 }
 
 // take revokes, past the brake if need be.
-func (h *house) take(from, what string) *Effect {
+func (h *testRegistry) take(from, what string) *Effect {
 	h.Helper()
 	dry, err := h.engine.Revoke(h.by(), from, resources(h, what), Consent{DryRun: true})
 	must(h, err)
@@ -266,7 +266,7 @@ func (h *house) take(from, what string) *Effect {
 }
 
 // intend adds intents, a line each.
-func (h *house) intend(csv string) *Effect {
+func (h *testRegistry) intend(csv string) *Effect {
 	h.Helper()
 	rows, err := roa.ParseCSV("announcements.csv", strings.NewReader(csv))
 	must(h, err)
@@ -295,7 +295,7 @@ func extended(t rapid.TB, registry string, day int, records string) *holdings.Fi
 }
 
 // imports takes files, past the brake if need be.
-func (h *house) imports(files ...*holdings.File) *Effect {
+func (h *testRegistry) imports(files ...*holdings.File) *Effect {
 	h.Helper()
 	dry, err := h.engine.Import(h.by(), files, holdings.ImportOptions{}, Consent{DryRun: true})
 	must(h, err)

@@ -16,8 +16,8 @@ import (
 	"cadastre/test/internal/process"
 )
 
-// house is one installation of Cadastre: a data directory, and the daemon.
-type house struct {
+// installation is one installation of Cadastre: a data directory, and the daemon.
+type installation struct {
 	name        string // of its trust anchor
 	program     string
 	environment []string
@@ -35,15 +35,15 @@ const (
 	pool   = 64              // keys that a killed daemon takes with it
 )
 
-// newHouse makes an installation with the organisations of a tree. Its daemon is not started.
-func (r *run) newHouse(ctx context.Context, name, tree string) (*house, error) {
-	h := &house{name: name, program: r.cadastre, environment: r.keys, dir: r.path(name), tls: r.tls, soak: builds}
+// newInstallation makes an installation with the organisations of a tree. Its daemon is not started.
+func (r *run) newInstallation(ctx context.Context, name, tree string) (*installation, error) {
+	h := &installation{name: name, program: r.cadastre, environment: r.keys, dir: r.path(name), tls: r.tls, soak: builds}
 	ports, err := process.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
 	h.https, h.rsync = ports[0], ports[1]
-	r.houses = append(r.houses, h)
+	r.installations = append(r.installations, h)
 	err = errors.Join(
 		os.MkdirAll(h.path("trace"), 0o755),
 		os.WriteFile(h.path("passphrase"), []byte("of the proof\n"), 0o600),
@@ -67,7 +67,7 @@ func (r *run) newHouse(ctx context.Context, name, tree string) (*house, error) {
 }
 
 // configure changes config.toml: the TLS certificate that all daemons of the run have, and what takes hours.
-func (h *house) configure() error {
+func (h *installation) configure() error {
 	certificate, key, err := h.tls.Give(h.path("tls"))
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (h *house) configure() error {
 }
 
 // serve starts the daemon and waits until it serves.
-func (h *house) serve(ctx context.Context) (err error) {
+func (h *installation) serve(ctx context.Context) (err error) {
 	h.daemon, err = process.StartLogged(h.path("serve.log"), h.environment, h.program, "serve", "--data", h.data(), "--passphrase-file", h.path("passphrase"), "--trace", h.path("trace"))
 	if err != nil {
 		return err
@@ -107,24 +107,24 @@ func (h *house) serve(ctx context.Context) (err error) {
 }
 
 // restart kills the daemon with -9 and starts it again.
-func (h *house) restart(ctx context.Context) error {
+func (h *installation) restart(ctx context.Context) error {
 	h.kills++
 	h.daemon.Kill()
 	return h.serve(ctx)
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
-func (h *house) data() string            { return h.path("data") }
-func (h *house) tal() string             { return h.path("cadastre.tal") }
-func (h *house) end()                    { h.daemon.End() }
+func (h *installation) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *installation) data() string            { return h.path("data") }
+func (h *installation) tal() string             { return h.path("cadastre.tal") }
+func (h *installation) end()                    { h.daemon.End() }
 
 // ask runs one command on the data directory, or through its daemon, and returns what it prints.
-func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
+func (h *installation) ask(ctx context.Context, args ...string) ([]byte, error) {
 	return process.Soon(ctx, h.environment, h.program, append(args, "--data", h.data())...)
 }
 
 // askJSON runs a command and reads its answer as JSON.
-func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
+func (h *installation) askJSON(ctx context.Context, answer any, args ...string) error {
 	text, err := h.ask(ctx, append(args, "-o", "json")...)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
 }
 
 // run is ask where nothing that is printed matters.
-func (h *house) run(ctx context.Context, args ...string) error {
+func (h *installation) run(ctx context.Context, args ...string) error {
 	_, err := h.ask(ctx, args...)
 	return err
 }
@@ -152,24 +152,24 @@ type status struct {
 	} `json:"repositories"`
 }
 
-func (h *house) status(ctx context.Context) (s status, err error) {
+func (h *installation) status(ctx context.Context) (s status, err error) {
 	return s, h.askJSON(ctx, &s, "status")
 }
 
 // settle waits until every decision so far is published.
-func (h *house) settle(ctx context.Context) error {
+func (h *installation) settle(ctx context.Context) error {
 	_, err := within(ctx, 20*time.Minute, h.environment, h.program, "status", "--wait", "--data", h.data())
 	return err
 }
 
 // vrps is what 'cadastre vrps' says that every validator must print.
-func (h *house) vrps(ctx context.Context) ([]string, error) {
+func (h *installation) vrps(ctx context.Context) ([]string, error) {
 	text, err := h.ask(ctx, "vrps")
 	return strings.Fields(string(text)), err
 }
 
 // errors is an error where the daemon's log has one.
-func (h *house) errors() error {
+func (h *installation) errors() error {
 	log, err := os.ReadFile(h.path("serve.log"))
 	if err != nil {
 		return err

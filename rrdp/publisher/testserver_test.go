@@ -26,7 +26,7 @@ import (
 // memoryDisk is where Linux has a file system in memory: that synced files reach a disk is not what is tested here.
 const memoryDisk = "/dev/shm"
 
-// realDisk is where benchmarks of what is waited for have their houses.
+// realDisk is where benchmarks of what is waited for have their directories.
 var realDisk = os.TempDir()
 
 func TestMain(m *testing.M) {
@@ -54,8 +54,8 @@ var identity = sync.OnceValue(func() []byte {
 	return certificate
 })
 
-// house is a server over real repositories and a real store, and the Committer between them.
-type house struct {
+// testServer is a server over real repositories and a real store, and the Committer between them.
+type testServer struct {
 	*Server
 	store        store.Store
 	dir          string
@@ -71,16 +71,16 @@ type house struct {
 
 var registries = []string{"north", "south"}
 
-func newHouse(t tester, limits Limits) *house { return newHouseIn(t, limits, "") }
+func newTestServer(t tester, limits Limits) *testServer { return newTestServerIn(t, limits, "") }
 
-// newHouseIn is a house in a directory of some place; one that is named is a disk that is waited for.
-func newHouseIn(t tester, limits Limits, place string) *house {
+// newTestServerIn is a testServer in a directory of some place; one that is named is a disk that is waited for.
+func newTestServerIn(t tester, limits Limits, place string) *testServer {
 	t.Helper()
-	dir, err := os.MkdirTemp(place, "house-")
+	dir, err := os.MkdirTemp(place, "publisher-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{dir: dir, limits: limits, held: make(chan struct{}, 1000)}
+	h := &testServer{dir: dir, limits: limits, held: make(chan struct{}, 1000)}
 	if h.store, err = store.Open(filepath.Join(dir, "store"), store.Options{Create: true, NoSync: place == ""}); err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +97,12 @@ func newHouseIn(t tester, limits Limits, place string) *house {
 	return h
 }
 
-func (h *house) config(registry string) rrdp.Config {
+func (h *testServer) config(registry string) rrdp.Config {
 	return rrdp.Config{Name: registry, Dir: filepath.Join(h.dir, registry), BaseURI: "https://rrdp.example.net/rrdp/" + registry + "/"}
 }
 
 // open is a start of the daemon.
-func (h *house) open(t tester) {
+func (h *testServer) open(t tester) {
 	t.Helper()
 	h.repositories = map[string]*rrdp.Repository{}
 	for _, name := range registries {
@@ -128,7 +128,7 @@ func baseOf(registry, handle string) (siaBase, notify string) {
 }
 
 // CommitObjects implements Committer.
-func (h *house) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
+func (h *testServer) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
 	h.mu.Lock()
 	fail, hold := h.fail, h.hold
 	h.mu.Unlock()
@@ -171,13 +171,13 @@ func (h *house) CommitObjects(changes map[string][]rrdp.Change, extra func(store
 	return err
 }
 
-func (h *house) setFail(err error) {
+func (h *testServer) setFail(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fail = err
 }
 
-func (h *house) add(t tester, handle string) {
+func (h *testServer) add(t tester, handle string) {
 	t.Helper()
 	if _, err := h.Add(context.Background(), Registration{Handle: handle, Registry: "north", TrustAnchor: identity()}); err != nil {
 		t.Fatal(err)
@@ -188,12 +188,12 @@ func (h *house) add(t tester, handle string) {
 var at = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // ask sends a query and returns the reply.
-func (h *house) ask(t tester, handle string, q publication.Query) *publication.Reply {
+func (h *testServer) ask(t tester, handle string, q publication.Query) *publication.Reply {
 	t.Helper()
 	return h.askAt(t, handle, q, at)
 }
 
-func (h *house) askAt(t tester, handle string, q publication.Query, signed time.Time) *publication.Reply {
+func (h *testServer) askAt(t tester, handle string, q publication.Query, signed time.Time) *publication.Reply {
 	t.Helper()
 	reply, err := h.try(handle, q, signed)
 	if err != nil {
@@ -202,7 +202,7 @@ func (h *house) askAt(t tester, handle string, q publication.Query, signed time.
 	return reply
 }
 
-func (h *house) try(handle string, q publication.Query, signed time.Time) (*publication.Reply, error) {
+func (h *testServer) try(handle string, q publication.Query, signed time.Time) (*publication.Reply, error) {
 	xml, err := h.Answer(context.Background(), handle, q.XML(), newStamp(signed))
 	if err != nil {
 		return nil, err
@@ -220,7 +220,7 @@ func newStamp(signed time.Time) peer.Stamp {
 }
 
 // start asks on a goroutine of its own and returns what waits for the reply.
-func (h *house) start(handle string, q publication.Query) func(tester) *publication.Reply {
+func (h *testServer) start(handle string, q publication.Query) func(tester) *publication.Reply {
 	var reply *publication.Reply
 	var err error
 	done := make(chan struct{})
@@ -239,7 +239,7 @@ func (h *house) start(handle string, q publication.Query) func(tester) *publicat
 }
 
 // send sends changes, and wants them done.
-func (h *house) send(t tester, handle string, pdus ...publication.PDU) {
+func (h *testServer) send(t tester, handle string, pdus ...publication.PDU) {
 	t.Helper()
 	if reply := h.ask(t, handle, publication.Query{PDUs: pdus}); !reply.Success {
 		t.Fatalf("%s: %+v", handle, reply.Errors)
@@ -247,7 +247,7 @@ func (h *house) send(t tester, handle string, pdus ...publication.PDU) {
 }
 
 // list is what a publisher is told that it has: URI -> hash.
-func (h *house) list(t tester, handle string) map[string][32]byte {
+func (h *testServer) list(t tester, handle string) map[string][32]byte {
 	t.Helper()
 	reply := h.ask(t, handle, publication.Query{List: true})
 	if !reply.IsList {
@@ -264,7 +264,7 @@ func (h *house) list(t tester, handle string) map[string][32]byte {
 }
 
 // wantList wants a publisher to have these objects: names below its base -> content.
-func (h *house) wantList(t tester, handle string, want map[string]string) {
+func (h *testServer) wantList(t tester, handle string, want map[string]string) {
 	t.Helper()
 	hashes := map[string][32]byte{}
 	for name, content := range want {

@@ -45,15 +45,15 @@ var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 var decided = holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: noon}
 
-// house is a ledger and a book with their store.
-type house struct {
+// testBook is a ledger and a book with their store.
+type testBook struct {
 	testing.TB
 	store  store.Store
 	ledger *holdings.Ledger
 	book   *roa.Book
 }
 
-func newHouse(t testing.TB) *house {
+func newTestBook(t testing.TB) *testBook {
 	t.Helper()
 	orgs, err := holdings.ParseTree([]byte(tree))
 	if err != nil {
@@ -67,7 +67,7 @@ func newHouse(t testing.TB) *house {
 	if _, err := s.Update(store.Any, func(w store.Writer) error { return holdings.Create(w, orgs, principal.Principal{Name: "tester"}, noon) }); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{TB: t, store: s}
+	h := &testBook{TB: t, store: s}
 	h.view(func(r store.Reader) (err error) {
 		h.ledger, err = holdings.Load(r)
 		return err
@@ -76,14 +76,14 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-func (h *house) view(fn func(store.Reader) error) {
+func (h *testBook) view(fn func(store.Reader) error) {
 	h.Helper()
 	if err := h.store.View(fn); err != nil {
 		h.Fatal(err)
 	}
 }
 
-func (h *house) reload() (b *roa.Book) {
+func (h *testBook) reload() (b *roa.Book) {
 	h.Helper()
 	h.view(func(r store.Reader) (err error) {
 		b, err = roa.Load(r)
@@ -93,7 +93,7 @@ func (h *house) reload() (b *roa.Book) {
 }
 
 // decide makes an outcome of the ledger so.
-func (h *house) decide(o *holdings.Outcome, err error) {
+func (h *testBook) decide(o *holdings.Outcome, err error) {
 	h.Helper()
 	if err == nil {
 		_, err = h.store.Update(store.Any, o.Write)
@@ -104,13 +104,13 @@ func (h *house) decide(o *holdings.Outcome, err error) {
 	h.ledger.Apply(o)
 }
 
-func (h *house) give(to, resources string) {
+func (h *testBook) give(to, resources string) {
 	h.Helper()
 	h.decide(h.ledger.Delegate(decided, holdings.Delegation{To: to, Resources: set(h, resources), Status: holdings.Allocated, Ground: "contract"}))
 }
 
 // want makes an outcome of the book so.
-func (h *house) want(o *roa.Outcome, err error) *roa.Outcome {
+func (h *testBook) want(o *roa.Outcome, err error) *roa.Outcome {
 	h.Helper()
 	if err == nil {
 		_, err = h.store.Update(store.Any, o.Write)
@@ -140,9 +140,9 @@ func rows(t testing.TB, text string) []roa.Row {
 	return list
 }
 
-// furnished is a house in which a /8 goes down to three holders.
-func furnished(t testing.TB) *house {
-	h := newHouse(t)
+// furnished is a testBook in which a /8 goes down to three holders.
+func furnished(t testing.TB) *testBook {
+	h := newTestBook(t)
 	h.give("afrinic", "41.0.0.0/8, 2c00::/12")
 	h.give("isp", "41.0.0.0/16, 2c00:1::/32")
 	h.give("shop", "41.0.0.0/20")
@@ -163,7 +163,7 @@ func sharedFile(t testing.TB, path ...string) *bytes.Reader {
 }
 
 // imports takes one of the real registries.
-func (h *house) imports(name string) {
+func (h *testBook) imports(name string) {
 	h.Helper()
 	f, err := holdings.ReadFile(name, sharedFile(h, "registries", name))
 	if err != nil {

@@ -41,8 +41,8 @@ func must(t rapid.TB, err error) {
 	}
 }
 
-// house is an installation whose identity is open, and a successor.
-type house struct {
+// testInstallation is an installation whose identity is open, and a successor.
+type testInstallation struct {
 	testing.TB
 	data, folder string
 	store        store.Store
@@ -59,10 +59,10 @@ func testPolicy() ca.Policy {
 	return p
 }
 
-func newHouse(t testing.TB) *house {
+func newTestInstallation(t testing.TB) *testInstallation {
 	t.Helper()
 	at := t.TempDir()
-	h := &house{TB: t, data: filepath.Join(at, "data"), folder: filepath.Join(at, "escrow")}
+	h := &testInstallation{TB: t, data: filepath.Join(at, "data"), folder: filepath.Join(at, "escrow")}
 	must(t, os.Mkdir(h.data, 0o700))
 	st, err := store.Open(filepath.Join(h.data, "store"), store.Options{Create: true, NoSync: true})
 	must(t, err)
@@ -82,7 +82,7 @@ func newHouse(t testing.TB) *house {
 }
 
 // open opens the installation, as at a start; without a passphrase nothing can be signed.
-func (h *house) open(passphrase []byte) {
+func (h *testInstallation) open(passphrase []byte) {
 	h.Helper()
 	e, err := ca.Open(h.store, h.data, testPolicy(), slog.New(slog.DiscardHandler))
 	must(h, err)
@@ -97,7 +97,7 @@ func (h *house) open(passphrase []byte) {
 }
 
 // settle has everything issued and published.
-func (h *house) settle() {
+func (h *testInstallation) settle() {
 	h.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -105,12 +105,12 @@ func (h *house) settle() {
 	must(h, h.engine.Settle(ctx))
 }
 
-func (h *house) by() holdings.By {
+func (h *testInstallation) by() holdings.By {
 	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: time.Now()}
 }
 
 // endow gives the registry something to delegate.
-func (h *house) endow() {
+func (h *testInstallation) endow() {
 	h.Helper()
 	set, err := inr.Parse("102.16.0.0/12, AS37100")
 	must(h, err)
@@ -119,7 +119,7 @@ func (h *house) endow() {
 }
 
 // delegate gives a /24 to a new holder, who authorises it.
-func (h *house) delegate(handle string, third int) {
+func (h *testInstallation) delegate(handle string, third int) {
 	h.Helper()
 	prefix := fmt.Sprintf("102.16.%d.0/24", third)
 	set, err := inr.Parse(prefix)
@@ -134,7 +134,7 @@ func (h *house) delegate(handle string, third int) {
 }
 
 // deposit makes one, and checks the chain.
-func (h *house) deposit(full bool) *Deposited {
+func (h *testInstallation) deposit(full bool) *Deposited {
 	h.Helper()
 	d, err := Deposit(context.Background(), h.engine, Options{Folder: h.folder, Recipient: h.recipient, Full: full})
 	must(h, err)

@@ -15,8 +15,8 @@ import (
 	"cadastre/test/internal/process"
 )
 
-// house is one installation of Cadastre: a data directory with IANA, one registry and its holders, and the daemon.
-type house struct {
+// installation is one installation of Cadastre: a data directory with IANA, one registry and its holders, and the daemon.
+type installation struct {
 	name    string // of its trust anchor
 	program string
 	dir     string
@@ -41,18 +41,18 @@ kind = "rir"
 parent = "iana"
 `
 
-// brief is what the policy of a house waits for, so that a run need not.
+// brief is what the policy of an installation waits for, so that a run need not.
 const brief = "5s"
 
-// startHouse makes an installation whose registry holds resources, and starts its daemon.
-func (s *scene) startHouse(ctx context.Context, name, holds string) (*house, error) {
-	h := &house{name: name, program: s.cadastre, dir: s.path(name), tls: s.tls}
+// startInstallation makes an installation whose registry holds resources, and starts its daemon.
+func (s *scene) startInstallation(ctx context.Context, name, holds string) (*installation, error) {
+	h := &installation{name: name, program: s.cadastre, dir: s.path(name), tls: s.tls}
 	ports, err := process.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
 	h.https, h.rsync = ports[0], ports[1]
-	s.houses = append(s.houses, h)
+	s.installations = append(s.installations, h)
 	if err := h.init(ctx); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *scene) startHouse(ctx context.Context, name, holds string) (*house, err
 	return h, h.awaitReady(ctx)
 }
 
-func (h *house) init(ctx context.Context) error {
+func (h *installation) init(ctx context.Context) error {
 	err := errors.Join(
 		os.MkdirAll(h.path("trace"), 0o755),
 		os.WriteFile(h.path("passphrase"), []byte("of the proof\n"), 0o600),
@@ -90,7 +90,7 @@ func (h *house) init(ctx context.Context) error {
 }
 
 // configure changes what init wrote: the TLS certificate that all daemons of the run have, and what takes days.
-func (h *house) configure() error {
+func (h *installation) configure() error {
 	certificate, key, err := h.tls.Give(h.path("tls"))
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (h *house) configure() error {
 	return process.Configure(h.data(), map[string]any{"certificate": certificate, "key": key}, map[string]any{"notice": brief, "soak": brief})
 }
 
-func (h *house) awaitReady(ctx context.Context) error {
+func (h *installation) awaitReady(ctx context.Context) error {
 	err := process.Until(ctx, time.Minute, func() error {
 		if err := h.daemon.Ended(); err != nil {
 			return err
@@ -112,18 +112,18 @@ func (h *house) awaitReady(ctx context.Context) error {
 	return h.settle(ctx)
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
-func (h *house) data() string            { return h.path("data") }
-func (h *house) tal() string             { return h.path("cadastre.tal") }
-func (h *house) end()                    { h.daemon.End() }
+func (h *installation) path(name string) string { return filepath.Join(h.dir, name) }
+func (h *installation) data() string            { return h.path("data") }
+func (h *installation) tal() string             { return h.path("cadastre.tal") }
+func (h *installation) end()                    { h.daemon.End() }
 
 // ask runs one command on the data directory, or through its daemon, and returns what it prints.
-func (h *house) ask(ctx context.Context, args ...string) ([]byte, error) {
+func (h *installation) ask(ctx context.Context, args ...string) ([]byte, error) {
 	return process.Soon(ctx, nil, h.program, append(args, "--data", h.data())...)
 }
 
 // askJSON runs a command and reads its answer as JSON.
-func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
+func (h *installation) askJSON(ctx context.Context, answer any, args ...string) error {
 	text, err := h.ask(ctx, append(args, "-o", "json")...)
 	if err != nil {
 		return err
@@ -135,10 +135,10 @@ func (h *house) askJSON(ctx context.Context, answer any, args ...string) error {
 }
 
 // run is ask where nothing that is printed matters.
-func (h *house) run(ctx context.Context, args ...string) error {
+func (h *installation) run(ctx context.Context, args ...string) error {
 	_, err := h.ask(ctx, args...)
 	return err
 }
 
 // settle waits until every decision so far is published.
-func (h *house) settle(ctx context.Context) error { return h.run(ctx, "status", "--wait") }
+func (h *installation) settle(ctx context.Context) error { return h.run(ctx, "status", "--wait") }
