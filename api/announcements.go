@@ -50,7 +50,13 @@ type RoutesIgnore struct {
 	Again         bool       `json:"again,omitempty"`
 }
 
+// ROASuggest asks what a holder, or everybody, may want to authorise by what is announced.
+type ROASuggest struct {
+	Holder string `json:"holder,omitempty"`
+}
+
 func (s server) announcements(mux *router) {
+	handle(mux, principal.Read, "/roas/suggest", func(_ context.Context, q ROASuggest) (*roa.Suggested, error) { return s.engine.Suggest(q.Holder) })
 	handle(mux, principal.Read, "/routes/status", func(context.Context, Nothing) (RoutesStatus, error) { return s.routesStatus(), nil })
 	handle(mux, principal.Read, "/routes/show", func(_ context.Context, q RoutesShow) (RoutesShown, error) {
 		if !q.Prefix.IsValid() || q.Prefix.Addr().Is4In6() {

@@ -20,7 +20,7 @@ var reading = strings.Fields(`
 /aspas /aspas/list /children/list /children/response /children/show /decisions /escrow/signer /handoffs/plan /handoffs/status
 /holdings/history /holdings/list /holdings/transfers /identity/show /keys/show /organisations/list /parents/list /parents/request
 /policy/show /publishers/list /publishers/response /publishers/show /registries/introduce /registries/list /registries/show
-/repository/request /repository/show /roas/list /routes/ignored /routes/show /routes/status /status /tal /transfers/evidence /transfers/list /transfers/offer /transfers/show
+/repository/request /repository/show /roas/list /roas/suggest /routes/ignored /routes/show /routes/status /status /tal /transfers/evidence /transfers/list /transfers/offer /transfers/show
 /vrps /wait`)
 
 // TestRights asks every call as somebody with each set of rights. A request that passes is refused for its body, which is no JSON.

@@ -183,3 +183,39 @@ func (e *Engine) Announced(p netip.Prefix) (list []Announced, at time.Time, why 
 	}
 	return list, known.Time, why, nil
 }
+
+// Suggest is what a holder, or with an empty one everybody, may want to authorise, or authorise more narrowly, by what is announced. It fails
+// with NotFound.
+func (e *Engine) Suggest(holder string) (*roa.Suggested, error) {
+	ignored, err := e.ignored()
+	if err != nil {
+		return nil, err
+	}
+	known, why := e.Routes.Now(time.Now())
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	holders := e.book.Holders()
+	if holder != "" {
+		org, ok := e.ledger.Organisation(holder)
+		if !ok {
+			return nil, fault.New(fault.NotFound, "there is no organisation %q", holder)
+		}
+		holder, holders = org.Handle, []string{org.Handle}
+	}
+	s := &roa.Suggested{Announcements: e.book.Suggest(e.ledger, holder, known, ignored), TooPermissive: []roa.Narrower{}, Why: why}
+	if known == nil {
+		return s, nil
+	}
+	s.Time = known.Time
+	for _, name := range holders {
+		for _, in := range e.book.Of(name) {
+			if bgp := e.book.InBGP(e.ledger, in, known); bgp.State == roa.TooPermissive {
+				s.TooPermissive = append(s.TooPermissive, roa.Narrower{Intent: in, Instead: bgp.Instead})
+			}
+		}
+	}
+	if len(s.Announcements)+len(s.TooPermissive) == 0 {
+		s.Why = fmt.Sprintf("of the %d announcements that are known, all within it are valid, or are ignored", known.Len())
+	}
+	return s, nil
+}

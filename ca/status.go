@@ -139,8 +139,10 @@ func (e *Engine) Read(fn func(*holdings.Ledger, *roa.Book) error) error {
 func (e *Engine) Intents(holder string, each func(roa.Intent, roa.Status)) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
+	known, _ := e.Routes.Now(time.Now())
 	return eachIntent(e, holder, e.book.Holders(), e.book.Of, func(in roa.Intent, r store.Reader) (roa.Status, []string, error) {
 		status, err := roa.StatusOf(in, e.ledger, r)
+		status.BGP = e.book.InBGP(e.ledger, in, known)
 		return status, roa.Lines(status.VRPs), err
 	}, each)
 }

@@ -29,6 +29,7 @@ type Status struct {
 	Decision uint64   `json:"decision,omitempty"` // the newest decision that took something of it, 0 where none is known
 	To       []string `json:"to,omitempty"`       // who holds what was lost, the lowest in the tree, sorted
 	Reason   string   `json:"reason,omitempty"`   // all of that in a sentence
+	BGP      *InBGP   `json:"bgp,omitempty"`      // of a ROA, how it stands to what is announced; nil where that is not known; package ca sets it
 }
 
 // StatusOf is the status of a ROA intent. It fails with Corrupt only.

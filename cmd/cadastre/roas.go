@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,11 +13,12 @@ import (
 	"cadastre/api"
 	"cadastre/ca"
 	"cadastre/internal/fault"
+	"cadastre/roa"
 )
 
 func newROA(g *global) *cobra.Command {
 	cmd := newNoun("roa", "Manage ROAs", "  cadastre roa add 196.10.0.0/22 AS37100 24\n  cadastre roa import announcements.csv")
-	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g))
+	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g), roaSuggest(g))
 	return cmd
 }
 
@@ -131,10 +133,18 @@ func roaList(g *global) *cobra.Command {
 			}
 			return g.print(cmd.OutOrStdout(), list, func(w io.Writer) {
 				table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(table, "HOLDER\tPREFIX\tMAXLENGTH\tORIGIN\tSTANDS\tWHY")
+				seen := slices.ContainsFunc(list, func(in api.ROAIntent) bool { return in.Status.BGP != nil && in.Status.BGP.State != roa.NotHeld })
+				head := ""
+				if seen {
+					head = "BGP\t"
+				}
+				fmt.Fprintln(table, "HOLDER\tPREFIX\tMAXLENGTH\tORIGIN\tSTANDS\t"+head+"WHY")
 				for _, in := range list {
-					why := whyIntent(in.Status.Reason, in.Wait, in.Until)
-					fmt.Fprintf(table, "%s\t%s\t%d\tAS%d\t%s\t%s\n", in.Holder, in.Prefix, in.MaxLength, in.Origin, in.Status.State, why)
+					why, bgp := whyIntent(in.Status.Reason, in.Wait, in.Until), ""
+					if seen {
+						bgp = bgpWords(in.Status.BGP) + "\t"
+					}
+					fmt.Fprintf(table, "%s\t%s\t%d\tAS%d\t%s\t%s%s\n", in.Holder, in.Prefix, in.MaxLength, in.Origin, in.Status.State, bgp, why)
 				}
 				_ = table.Flush()
 			})
@@ -154,4 +164,59 @@ func whyIntent(why string, wait *ca.Wait, until time.Time) string {
 		why = strings.TrimSuffix("ends "+when(until)+"; "+why, "; ")
 	}
 	return why
+}
+
+// bgpWords says how an intent stands to what is announced, and what would do in place of it.
+func bgpWords(bgp *roa.InBGP) string {
+	switch {
+	case bgp == nil:
+		return "-"
+	case len(bgp.By) > 0:
+		return fmt.Sprintf("%s beside %s", bgp.State, shortened(strings.Join(bgp.By, " "), 70))
+	case bgp.State == roa.TooPermissive:
+		return fmt.Sprintf("%s: %s would do", bgp.State, shortened(strings.Join(roa.Lines(bgp.Instead), " "), 100))
+	case bgp.Disallows > 0:
+		return fmt.Sprintf("%s; %d announcements that it covers are invalid", bgp.State, bgp.Disallows)
+	}
+	return string(bgp.State)
+}
+
+func roaSuggest(g *global) *cobra.Command {
+	q := api.ROASuggest{}
+	cmd := &cobra.Command{
+		Use:   "suggest",
+		Short: "Suggest ROAs for what is announced",
+		Long: "Prints a ROA for each announcement that is not valid, in lines that 'roa import' reads. What looks like a hijack, or can't be authorised, is told\n" +
+			"in a comment and not suggested; what is ignored ('cadastre routes ignore') is left out. So are intents that are too permissive told, with\n" +
+			"narrower ones that would do. Look at the lines before you import them: what is announced need not be what is meant.",
+		Example: "  cadastre roa suggest --holder acme > wanted\n  cadastre roa import wanted --dry-run",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := ask[api.ROASuggest, *roa.Suggested](cmd.Context(), g, "/roas/suggest", q)
+			if err != nil {
+				return err
+			}
+			return g.print(cmd.OutOrStdout(), s, func(w io.Writer) { printSuggested(w, s) })
+		},
+	}
+	cmd.Flags().StringVar(&q.Holder, "holder", "", "for one holder alone")
+	return cmd
+}
+
+func printSuggested(w io.Writer, s *roa.Suggested) {
+	if s.Why != "" {
+		fmt.Fprintf(w, "# %s\n", s.Why)
+		return
+	}
+	fmt.Fprintf(w, "# as announced on %s\n", when(s.Time))
+	for _, a := range s.Announcements {
+		if a.Doubt != "" {
+			fmt.Fprintf(w, "# %s by AS%d (%s, %s) is not suggested: %s\n", a.Prefix, a.Origin, a.Holder, a.State, a.Doubt)
+			continue
+		}
+		fmt.Fprintf(w, "# %s: it is %s, seen by %s peers, since %s\nA: %s-%d => %d\n", a.Holder, a.State, peers(a.Announcement), dash(a.Since), a.Prefix, a.Prefix.Bits(), a.Origin)
+	}
+	for _, n := range s.TooPermissive {
+		fmt.Fprintf(w, "# %s is too permissive; this would do: %s\n", n.Intent, shortened(strings.Join(roa.Lines(n.Instead), " "), 200))
+	}
 }
