@@ -43,7 +43,9 @@ func (m *model) accept(d *deal) error {
 	}
 	d.state, d.agreed = holdings.Accepted, m.agreement(d)
 	m.trace("%s: transfer %d is accepted, with %v", m.now().Sub(noon), d.ids[d.taker], d.agreed)
+	d.aspas = m.agreedASPAs(d)
 	if !m.mutation.mirrorless {
+		m.bringASPAs(d)
 		d.taker.must(d.taker.want(d.taker.book.Bring(d.agreed), nil))
 	}
 	return m.look()
@@ -112,6 +114,7 @@ func (m *model) finalise(d *deal) error {
 			own[at] = in
 		}
 	}
+	m.settleASPAs(d)
 	if err := m.agreedKeeps(d, before, m.promised()); err != nil {
 		return err
 	}
@@ -144,6 +147,7 @@ func (m *model) cancel(d *deal) error {
 			out.Removed = append(out.Removed, d.taker.book.Brought(leg.To, d.ids[d.taker])...)
 		}
 		d.taker.must(d.taker.want(out, nil))
+		m.settleASPAs(d)
 	}
 	return m.look()
 }

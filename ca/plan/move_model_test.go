@@ -9,6 +9,7 @@ import (
 	"cadastre/ca/issued"
 	"cadastre/holdings"
 	"cadastre/internal/inr"
+	"cadastre/internal/intents"
 	"cadastre/roa"
 )
 
@@ -24,8 +25,9 @@ type deal struct {
 	ids    map[*village]uint64
 	state  holdings.TransferState
 	agreed []roa.Intent // what the recipient's side is to have
-	seen   time.Time    // since when it is published
-	parked bool         // disputed
+	aspas  []intents.Object
+	seen   time.Time // since when it is published
+	parked bool      // disputed
 }
 
 // model runs transfers as the state machine does, in installations without cryptography, and has each state of each
@@ -33,7 +35,8 @@ type deal struct {
 type model struct {
 	villages  []*village
 	watch     *watch
-	wants     map[*village]map[string][]roa.Intent // what holders want, as agreed
+	wants     map[*village]map[string][]roa.Intent          // what holders want, as agreed
+	aspas     map[*village]map[string]map[uint32]wantedASPA // likewise, the ASPAs
 	promises  []promise
 	announced []announcement
 	deals     []*deal
@@ -90,6 +93,7 @@ func (m *model) begin() error {
 		names := slices.SortedFunc(slices.Values(v.all()), func(a, b string) int { return v.level(a) - v.level(b) })
 		m.watch.see(v.world, names...)
 	}
+	m.asked()
 	m.watch.forget()
 	m.promise(true)
 	return m.look()
@@ -238,7 +242,7 @@ func (m *model) stands(d *deal) bool {
 			}
 		}
 	}
-	return true
+	return m.standASPAs(d)
 }
 
 // clear is as Engine.Clear, of the side that lost.

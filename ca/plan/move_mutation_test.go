@@ -20,6 +20,7 @@ func staircase(t *testing.T) (*model, *deal) {
 	v.intend("isp", "41.0.32.0/20", "AS37000")
 	v.intend("shop", "41.0.0.0/23", "AS37001")
 	v.intend("other", "41.0.96.0/20", "AS37002")
+	v.must(v.names("isp", 37000, 174, 3356))
 	m := modelOf(v)
 	return m, &deal{kind: holdings.Takeover, donor: v, taker: v, from: "isp", to: "rede", resources: resources(t, "41.0.8.0-41.0.31.255, 41.0.192.0/21, AS37000")}
 }
@@ -33,6 +34,13 @@ func landing(t *testing.T) (*model, *deal) {
 	v.intend("shop", "41.0.4.0/23", "AS37001")
 	m := modelOf(v)
 	return m, &deal{kind: holdings.Merger, donor: v, taker: v, from: "shop", to: "kid", resources: resources(t, "41.0.4.0/22")}
+}
+
+// number is the staircase with an AS that moves alone: nothing but its ASPA goes along.
+func number(t *testing.T) (*model, *deal) {
+	m, d := staircase(t)
+	d.resources = resources(t, "AS37000")
+	return m, d
 }
 
 // rolling is the staircase while the recipient's registry gets a new key.
@@ -137,6 +145,11 @@ func TestWrongMovesAreSeen(t *testing.T) {
 		{"a repository is one point", landing, mutation{together: true}, true},
 		{"what grew is passed on at once", staircase, mutation{forget: func(is *issued.Records) { is.Grown = nil }}, true},
 		{"what is above shrinks at once", staircase, mutation{forget: func(is *issued.Records) { is.Shed = time.Time{} }}, true},
+		{"as it is, an AS alone", number, mutation{}, false},
+		{"its ASPA is not mirrored", number, mutation{mirrorless: true}, true},
+		{"an AS alone, shrunk before it has grown", number, mutation{blind: true}, true},
+		{"an AS alone, and plans know of no soak", number, mutation{unsoaked: true}, true},
+		{"an AS alone, finalised at once when it is published", number, mutation{hasty: true}, true},
 		{"a covering AS0 in flight", staircase, mutation{midway: covering("lacnic", "41.0.192.0/21", "AS0")}, true},
 		{"a covering ROA in flight", staircase, mutation{midway: covering("nic.br", "41.0.192.0/21", "AS28000")}, true},
 	} {
@@ -144,7 +157,7 @@ func TestWrongMovesAreSeen(t *testing.T) {
 			m, d := c.scene(t)
 			m.mutation, m.nap = c.mutation, 10*time.Minute
 			if err := m.carryThrough(d); (err != nil) != c.seen {
-				t.Errorf("in %d readings, the readers say: %v", m.watch.read, err)
+				t.Errorf("in %d readings, the readers say: %v", m.watch.looked, err)
 			}
 		})
 	}

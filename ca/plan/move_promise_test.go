@@ -19,6 +19,7 @@ type promise struct {
 	ending  []roa.VRP // what somebody asked for until a time
 	parts   []roa.VRP // what nobody asked for: parts of what is authorised as a whole, because others hold the rest
 	coming  []roa.VRP // besides, of those to whom something is on its way
+	aspas   providers
 }
 
 // add has an intent say something.
@@ -72,7 +73,7 @@ func (v *village) certain(in roa.Intent) []roa.VRP {
 
 // promised is what can be counted on from now on.
 func (m *model) promised() promise {
-	p := promise{from: m.now()}
+	p := promise{from: m.now(), aspas: m.promisedASPAs()}
 	for _, v := range m.villages {
 		for _, handle := range v.Organisations() {
 			for _, in := range m.wants[v][handle] {
@@ -105,7 +106,7 @@ func (m *model) promise(fresh bool) {
 		m.promises = []promise{p}
 		return
 	}
-	if last := m.promises[len(m.promises)-1]; !slices.Equal(last.vrps, p.vrps) || !slices.Equal(last.coming, p.coming) {
+	if last := m.promises[len(m.promises)-1]; !slices.Equal(last.vrps, p.vrps) || !slices.Equal(last.coming, p.coming) || !last.aspas.equal(p.aspas) {
 		m.promises = append(m.promises, p)
 	}
 	for len(m.promises) > 1 && !m.promises[1].from.After(m.now().Add(-m.watch.soak-decided)) {
@@ -165,9 +166,12 @@ func (m *model) look() error {
 		return nil
 	}
 	m.promise(false)
-	d := m.demanded()
+	d, aspas := m.demanded(), m.demandedASPAs()
 	return m.watch.mixtures(m.now(), func(state map[string]shown) error {
-		vrps := m.watch.vrps(state)
+		vrps, found := m.watch.read(state)
+		if missing := aspas.misses(found); missing != "" {
+			return fmt.Errorf("a reader misses %s (%s); it has %v", missing, m.describe(state), found)
+		}
 		for _, v := range d.vrps {
 			if _, there := slices.BinarySearchFunc(vrps, v, roa.VRP.Compare); !there && !implied(v, vrps) {
 				return fmt.Errorf("a reader misses %s (%s); it has %v", v, m.describe(state), roa.Lines(vrps))

@@ -90,6 +90,9 @@ func (m *model) runs(t *rapid.T, regions []*region) {
 			for _, in := range r.intendSome(t) {
 				m.wants[r.village][in.Holder] = append(m.wants[r.village][in.Holder], in)
 			}
+			if holder, v, ok := r.nameSome(t); ok { // for the first time, or in place of other providers
+				m.ask(r.village, holder, v, time.Time{})
+			}
 			must(m.look())
 		case step == 7:
 			v := rapid.SampledFrom(m.villages).Draw(t, "roller's")

@@ -79,6 +79,9 @@ func drawRegion(t *rapid.T, first int) *region {
 	for range rapid.IntRange(2, 12).Draw(t, "intents") {
 		r.intendSome(t)
 	}
+	for range rapid.IntRange(0, 6).Draw(t, "ASPAs") {
+		r.nameSome(t)
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "losses") {
 		r.change(t, func(holder string, s inr.Set) (*holdings.Outcome, error) {
 			return r.Return(r.by(), holder, s.Intersect(r.Holding(holder)))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca/issued"
 	"cadastre/internal/inr"
 	"cadastre/roa"
@@ -19,6 +20,7 @@ type shown map[string]*listed
 type listed struct {
 	certificates map[signer]inr.Set // by who is certified
 	roas         []roa.VRP          // sorted
+	aspas        map[uint32]aspa.VAP
 }
 
 // signer is a key, and the point where its manifest is.
@@ -26,7 +28,7 @@ type signer struct{ point, key string }
 
 func (s shown) equal(o shown) bool {
 	return maps.EqualFunc(s, o, func(a, b *listed) bool {
-		return slices.Equal(a.roas, b.roas) && maps.EqualFunc(a.certificates, b.certificates, inr.Set.Equal)
+		return slices.Equal(a.roas, b.roas) && maps.EqualFunc(a.aspas, b.aspas, func(v, w aspa.VAP) bool { return v.Compare(w) == 0 }) && maps.EqualFunc(a.certificates, b.certificates, inr.Set.Equal)
 	})
 }
 
@@ -44,7 +46,7 @@ type watch struct {
 	points map[string][]version
 	order  []string // points, those above first
 	chance *rand.Rand
-	read   int // readings that were looked at
+	looked int // readings that were looked at
 }
 
 func newWatch(soak time.Duration, seed uint64, worlds ...*world) *watch {
@@ -61,13 +63,15 @@ func (o *watch) see(w *world, holders ...string) {
 	for _, holder := range holders {
 		s := shown{}
 		for _, authority := range w.have(holder) {
-			l := &listed{certificates: map[signer]inr.Set{}}
+			l := &listed{certificates: map[signer]inr.Set{}, aspas: map[uint32]aspa.VAP{}}
 			for _, p := range w.issued[authority].Products {
 				switch says := p.Says.(type) {
 				case issued.Name:
 					l.certificates[o.signer(w, says)] = w.issued[says].Certified
 				case roa.VRP:
 					l.roas = append(l.roas, says)
+				case aspa.VAP:
+					l.aspas[says.Customer] = says
 				}
 			}
 			l.roas = roa.Unique(l.roas)
@@ -130,7 +134,7 @@ func (o *watch) mixtures(now time.Time, yield func(map[string]shown) error) erro
 		for i, point := range open {
 			state[point] = held[point][pick(i, len(held[point]))].shown
 		}
-		o.read++
+		o.looked++
 		return yield(state)
 	}
 	if combinations <= 96 {
@@ -171,10 +175,11 @@ func only(newest bool, n int) int {
 	return 0
 }
 
-// vrps is what a strict reader makes of a state (RFC 6487): a certificate that claims too much is not valid, nor is anything
-// below it; a ROA that does falls alone.
-func (o *watch) vrps(state map[string]shown) []roa.VRP {
+// read is what a strict reader makes of a state (RFC 6487): a certificate that claims too much is not valid, nor is anything
+// below it; a ROA or an ASPA that does falls alone.
+func (o *watch) read(state map[string]shown) ([]roa.VRP, providers) {
 	var vrps []roa.VRP
+	found := providers{}
 	var walk func(at signer, certified inr.Set)
 	walk = func(at signer, certified inr.Set) {
 		s := state[at.point][at.key]
@@ -186,6 +191,11 @@ func (o *watch) vrps(state map[string]shown) []roa.VRP {
 				vrps = append(vrps, v)
 			}
 		}
+		for _, v := range s.aspas {
+			if certified.Contains(v.Resources()) {
+				found.add(v)
+			}
+		}
 		for child, resources := range s.certificates {
 			if certified.Contains(resources) {
 				walk(child, resources)
@@ -195,7 +205,7 @@ func (o *watch) vrps(state map[string]shown) []roa.VRP {
 	for _, w := range o.worlds {
 		walk(o.signer(w, issued.Anchor), inr.Everything())
 	}
-	return roa.Unique(vrps)
+	return roa.Unique(vrps), found
 }
 
 // announcement is a route as it is announced.
