@@ -73,6 +73,7 @@ func inPair(t *testing.T, test func(p *pair)) {
 		a.Enrol("afrinic/x/shop", "afrinic/x", holdings.EndUser)
 		a.Give("afrinic/x/shop", "41.0.16.0/20")
 		a.Intend("41.0.0.0/16,AS36001,20\n41.0.16.0/20,AS36002\n41.0.128.0/17,AS36003\n2c00:1::/32,AS36001\n")
+		names(a.Registry, ourASPA)
 		b.Give("ripe", "80.0.0.0/8")
 		b.Enrol("ripe/old", "ripe", holdings.LIR)
 		b.Give("ripe/old", "80.1.0.0/16")

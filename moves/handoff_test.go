@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cadastre/aspa"
 	"cadastre/ca"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
@@ -354,7 +355,7 @@ func deposit(s *scene, identity []byte) *moves.Snapshot {
 	give := func(to, what string) {
 		apply(l.Delegate(s.By(), holdings.Delegation{To: to, Resources: s.Set(what), Status: holdings.Allocated, Ground: "contract"}))
 	}
-	give("afrinic", "41.0.0.0/8")
+	give("afrinic", "41.0.0.0/8, AS36001")
 	for i, h := range []string{"afrinic/a", "afrinic/b", "afrinic/gone", "afrinic/x", "afrinic/b/one", "two"} {
 		parent := "afrinic"
 		if i > 3 {
@@ -362,7 +363,7 @@ func deposit(s *scene, identity []byte) *moves.Snapshot {
 		}
 		apply(l.Enrol(s.By(), holdings.Organisation{Handle: h, Parent: parent, Kind: holdings.LIR, Name: "Holder " + h}))
 	}
-	give("afrinic/a", "41.0.0.0/16")
+	give("afrinic/a", "41.0.0.0/16, AS36001")
 	give("afrinic/b", "41.1.0.0/16,41.2.0.0/16")
 	give("afrinic/x", "41.3.0.0/16")
 	give("afrinic/b/one", "41.1.1.0/24")
@@ -372,6 +373,11 @@ func deposit(s *scene, identity []byte) *moves.Snapshot {
 	in, err := b.Add(l, rows, roa.Options{By: holdings.By{Who: principal.Principal{Name: "tester"}, Time: time.Now()}})
 	check(err)
 	b.Apply(in)
+	f, err := aspa.ReadFile("test", strings.NewReader(ourASPA))
+	check(err)
+	r, err := aspa.Resolve(b.Objects, l, f, aspa.Options{By: s.By()})
+	check(err)
+	b.Objects.Apply(&r.ObjectChange)
 	return moves.SnapshotOf(l, b, map[string][]byte{"afrinic/x": identity}, "afrinic")
 }
 
@@ -386,7 +392,7 @@ func TestHandoffFromEscrow(t *testing.T) {
 				s.start()
 				s.Give("lacnic", "45.0.0.0/8")
 				if known {
-					s.Give("afrinic", "41.0.0.0/14")
+					s.Give("afrinic", "41.0.0.0/14, AS36001")
 				}
 				s.Enrol("lacnic/a", "lacnic", holdings.LIR) // another of that name
 				s.Give("lacnic/a", "45.1.0.0/16")
@@ -405,10 +411,10 @@ func TestHandoffFromEscrow(t *testing.T) {
 				s.Reopen()
 				s.start()
 				s.until(func() bool { return s.handoff(id).Done == 2 })
-				if want := append(slices.Clone(deposited), before...); !slices.Equal(s.VRPs(), want) {
+				if want := append(append(slices.Clone(deposited), before...), ourASPA); !slices.Equal(s.VRPs(), want) {
 					t.Fatalf("%v instead of %v", s.VRPs(), want)
 				}
-				if s.Certified("lacnic/a-2") != "41.0.0.0/16" || s.Certified("lacnic/b/one") != "41.1.1.0/24" || s.Certified("lacnic/b/two") != "41.1.2.0/24" {
+				if s.Certified("lacnic/a-2") != "41.0.0.0/16, AS36001" || s.Certified("lacnic/b/one") != "41.1.1.0/24" || s.Certified("lacnic/b/two") != "41.1.2.0/24" {
 					t.Fatal(s.Certified("lacnic/a-2"), s.Certified("lacnic/b/one"), s.Certified("lacnic/b/two"))
 				}
 				c, offered := s.Engine().Delegated("lacnic/x")

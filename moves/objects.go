@@ -43,7 +43,8 @@ func objectsAlong(t *holdings.Transfer, b *roa.Book) ([]along, error) {
 			continue
 		}
 		for _, in := range b.Objects.Of(leg.From) {
-			if in.Authorised(leg.Resources) {
+			// elsewhere the lowest leg has it, and a leftover of who delegated it on ends
+			if in.Authorised(leg.Resources) && (t.Local() || legWith(t.Legs, in.Says.Resources()) == i) {
 				add(i, in)
 			}
 		}
@@ -57,16 +58,16 @@ func objectsAlong(t *holdings.Transfer, b *roa.Book) ([]along, error) {
 		if err != nil {
 			return nil, fault.New(fault.Corrupt, "transfer %d has %s, which can't be read: %w", t.ID, said, err)
 		}
-		if i := legWith(t, p.Resources()); i >= 0 && t.Legs[i].From == "" {
+		if i := legWith(t.Legs, p.Resources()); i >= 0 && t.Legs[i].From == "" {
 			add(i, in)
 		}
 	}
 	return list, nil
 }
 
-// legWith is the index of the lowest leg of a transfer that has some resources; -1 where none has.
-func legWith(t *holdings.Transfer, resources inr.Set) int {
-	for i, leg := range slices.Backward(t.Legs) { // each comes after the one above it
+// legWith is the index of the lowest of a transfer's legs that has some resources; -1 where none has.
+func legWith(legs []holdings.Leg, resources inr.Set) int {
+	for i, leg := range slices.Backward(legs) { // each comes after the one above it
 		if leg.Resources.Contains(resources) {
 			return i
 		}
@@ -165,7 +166,7 @@ func (f *Begun) foreseeObjects(l *holdings.Ledger, b *roa.Book) error {
 	}
 	goes := map[string]bool{}
 	for _, x := range list {
-		goes[string(x.in.Key())] = true
+		goes[string(x.in.Key())] = true // of this holder
 		f.CarriedObjects = append(f.CarriedObjects, x.in.Says)
 	}
 	giving, _ := l.Involved(t)

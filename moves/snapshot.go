@@ -45,7 +45,7 @@ func SnapshotOf(l *holdings.Ledger, b *roa.Book, identities map[string][]byte, r
 				routes = append(routes, roa.Carried(in, leg.Resources)...)
 			}
 			for _, in := range b.Objects.Of(leg.From) {
-				if in.Authorised(leg.Resources) {
+				if in.Authorised(leg.Resources) && legWith(r.Legs, in.Says.Resources()) == i {
 					r.Objects = append(r.Objects, roa.SaidOf(in))
 				}
 			}

@@ -34,6 +34,7 @@ func aSource(t testing.TB) *Source {
 			{Path: "shop/branch", Kind: "enduser", Parts: []Part{{Resources: set(t, "41.0.0.0/24"), Status: "assigned"}}},
 		},
 		Carried:      []Route{{Prefix: netip.MustParsePrefix("41.0.0.0/16"), MaxLength: 24, Origin: 65000}, {netip.MustParsePrefix("2c00::/32"), 32, 0, time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}},
+		Objects:      []Object{{Kind: "aspa", Says: "AS5 => AS174, AS3356"}, {"aspa", "AS6 => AS0", time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}},
 		Staged:       []Route{{Prefix: netip.MustParsePrefix("41.0.0.0/24"), MaxLength: 24, Origin: 4294967295}},
 		Certificates: []Shown{{URI: "rsync://h/m/x.cer"}, {"rsync://h/m/afrinic.cer", []byte{1, 2}, []byte{3}}},
 	}
@@ -123,6 +124,9 @@ func judged(t testing.TB) map[string]struct {
 		"leading zero":         {with(source, `origin="65000"`, `origin="065000"`), "origin", false},
 		"large origin":         {with(source, `origin="65000"`, `origin="4294967296"`), "origin", true},
 		"host bits":            {with(source, `prefix="41.0.0.0/24"`, `prefix="41.0.0.1/24"`), "prefix", true},
+		"kind in capitals":     {with(source, `kind="aspa" says="AS5`, `kind="ASPA" says="AS5`), "small letters", false},
+		"says nothing":         {with(source, `says="AS6 =&gt; AS0"`, `says=""`), "printable", false},
+		"loose spaces":         {with(source, `says="AS6 =&gt; AS0"`, `says="AS6  =&gt; AS0"`), "printable", true},
 		"unknown attribute":    {with(source, ` held=`, ` hold=`), `attribute "hold"`, false},
 		"http certificate":     {with(recipient, "rsync://h/m/a.cer", "https://h/m/a.cer"), "rsync://", false},
 		"offer no base64":      {with(recipient, "<offer>", "<offer>!"), "base64", false},
