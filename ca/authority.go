@@ -6,7 +6,7 @@ import (
 )
 
 // engineBucket keeps single values: installation, vault, anchor's certificate, clock.
-var engineBucket = store.Declare("engine", "ca", store.Withheld("the vault and the sealed key of the identity; what of the rest a successor needs is in Settings"))
+var engineBucket = store.Declare("engine", "ca", store.Withheld("the keeper of keys and the identity's key; what of the rest a successor needs is in Settings"))
 
 // Policy is what an operator decides about the certification authorities.
 type Policy = issued.Policy

@@ -170,7 +170,7 @@ func (f *Federation) noteMet(tx *Tx, peer string) error {
 func (f *Federation) RenewIdentity(by holdings.By) error {
 	keeper := f.opened()
 	if keeper == nil {
-		return fault.New(fault.Unreachable, "no daemon runs, and the key of an identity is sealed by it; start 'cadastre serve'")
+		return fault.New(fault.Unreachable, "no daemon runs, and the key of an identity is made by it; start 'cadastre serve'")
 	}
 	made, err := NewIdentity(keeper, time.Now())
 	if err != nil {
