@@ -29,7 +29,10 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // Settle does all that can be done now, and returns when it is published. It does not wait for a soak.
-func (e *Engine) Settle(ctx context.Context) error { return e.loop.Settle(ctx) }
+func (e *Engine) Settle(ctx context.Context) error {
+	defer func() { _ = e.destroyRetired() }() // it was logged, and the next time is as good
+	return e.loop.Settle(ctx)
+}
 
 // Step does once what is due: ends by date, key rolls, one plan, and serials. It returns after how long it is to be called again.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) { return e.loop.Once(ctx) }
