@@ -188,6 +188,7 @@ func (b *Batch) Apply() {
 	r.mu.Lock()
 	if b.compaction != nil {
 		b.compaction.apply(r.index)
+		r.opened.forget() // they have the segments that it empties
 	}
 	for i, rec := range b.records {
 		if err := rec.apply(r.index, b.first+uint64(i)); err != nil { // an index

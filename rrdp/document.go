@@ -163,23 +163,31 @@ func readFull(f io.ReaderAt, buf []byte, at int64) error {
 }
 
 // open is the document as a stream in which one can seek.
-func (d *document) open() *stream { return &stream{document: d} }
+func (d *document) open() *stream { return &stream{document: d, length: d.size()} }
 
 // stream reads a document. What goes wrong stays in err: http.ServeContent keeps it to itself.
 type stream struct {
-	*document
-	at  int64
-	err error
+	document *document
+	late     func() (*document, error) // gives the document when it is first read; nil where it is there
+	length   int64
+	at       int64
+	err      error
 }
 
 // Read implements io.Reader.
 func (s *stream) Read(buf []byte) (int, error) {
-	if s.at >= s.size() {
+	if s.at >= s.length {
 		return 0, io.EOF
 	}
-	i := sort.Search(len(s.ends), func(i int) bool { return s.ends[i] > s.at })
-	p := s.pieces[i]
-	at := p.end - (s.ends[i] - s.at)
+	if s.document == nil {
+		if s.document, s.err = s.late(); s.err != nil {
+			return 0, s.err
+		}
+	}
+	d := s.document
+	i := sort.Search(len(d.ends), func(i int) bool { return d.ends[i] > s.at })
+	p := d.pieces[i]
+	at := p.end - (d.ends[i] - s.at)
 	n := int(min(int64(len(buf)), p.end-at))
 	if p.segment == nil {
 		copy(buf[:n], p.literal[at:])
@@ -197,7 +205,7 @@ func (s *stream) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekCurrent:
 		offset += s.at
 	case io.SeekEnd:
-		offset += s.size()
+		offset += s.length
 	}
 	if offset < 0 {
 		return 0, errors.New("seek before the beginning")

@@ -62,18 +62,41 @@ func (r *Repository) serve(w http.ResponseWriter, req *http.Request, name string
 		refuse(w, http.StatusNotFound, "there is no such file, or no more")
 		return
 	}
-	d, err := r.document(f, file, packed)
-	if err != nil {
-		refuse(w, fault.KindOf(err).HTTP(), "the file cannot be given now")
-		return
+	size, known := r.size(file, packed)
+	s := &stream{length: size}
+	if !known || wantsBody(req) {
+		d, err := r.document(f, file, packed)
+		if err != nil {
+			refuse(w, fault.KindOf(err).HTTP(), "the file cannot be given now")
+			return
+		}
+		s = d.open()
+	} else {
+		s.late = func() (*document, error) { return r.document(f, file, packed) }
 	}
-	s := d.open()
 	tag := hexHash(file.sum.hash)
-	reply(w, req, answer{body: s, size: d.size(), tag: tag, packed: packed, at: file.at, cache: cacheFile})
+	reply(w, req, answer{body: s, size: s.length, tag: tag, packed: packed, at: file.at, cache: cacheFile})
 	if s.err != nil {
 		// the length is announced and cannot be kept: the client must not take this for the whole
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// wantsBody tells whether a request is for the file itself: one with a precondition seldom is, and HEAD never.
+func wantsBody(req *http.Request) bool {
+	return req.Method == http.MethodGet && req.Header.Get("If-None-Match") == "" && req.Header.Get("If-Modified-Since") == ""
+}
+
+// size is that of one form of a file, where it is known without the file's document. Of a repository that is quarantined none is: each
+// file is held against its hash before anything is said of it.
+func (r *Repository) size(file *published, packed bool) (int64, bool) {
+	switch {
+	case r.damage != nil:
+		return 0, false
+	case !packed:
+		return file.sum.size, true
+	}
+	return r.opened.size(form{file.name, packed})
 }
 
 // answer is a representation that is ready to be sent.
@@ -107,6 +130,19 @@ func reply(w http.ResponseWriter, req *http.Request, a answer) {
 // document is the pieces of a file that was announced, in one form. It fails with NotFound when the session has ended
 // meanwhile, and with Corrupt rather than give other bytes.
 func (r *Repository) document(f *front, file *published, packed bool) (*document, error) {
+	if r.damage == nil {
+		if d := r.opened.get(form{file.name, packed}); d != nil {
+			return d, nil
+		}
+	}
+	d, err := r.assemble(f, file, packed)
+	if err == nil && r.damage == nil {
+		r.opened.put(form{file.name, packed}, d, r.front.Load().files)
+	}
+	return d, err
+}
+
+func (r *Repository) assemble(f *front, file *published, packed bool) (*document, error) {
 	r.mu.RLock()
 	if r.index.session != f.session {
 		r.mu.RUnlock()

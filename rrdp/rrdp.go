@@ -44,6 +44,7 @@ type Repository struct {
 	path     string // path of BaseURI
 	segments *segments
 	press    *press
+	opened   opened
 	damage   error // why it is quarantined, nil when all is well; not changed after it was opened
 
 	writing sync.Mutex // guards open
