@@ -28,6 +28,7 @@ const metricsConnections = 8
 // limitsConfig is what those who may talk to the daemon can use of it. A number that is 0 or absent means the default; a
 // number below 0 means no limit, where the table in docs/limits.md allows that.
 type limitsConfig struct {
+	Memory                int         `toml:"memory_mib,omitempty"`              // of the process; below 0: any
 	Connections           int         `toml:"connections,omitempty"`             // to listen.https, at one time
 	ConnectionsPerNetwork int         `toml:"connections_per_network,omitempty"` // of those, from one /24 of IPv4 or /48 of IPv6
 	MessageMemory         int         `toml:"message_memory_mib,omitempty"`      // for messages that come in
@@ -109,12 +110,15 @@ func (c *looksConfig) reading() relying.Limits {
 // fewestMemory is what one message of RFC 8181 may have, three quarters of which have to be there for those who are known.
 const fewestMemory = 88
 
+// fewestProcess is what the process takes, in MiB, before it has anything to do.
+const fewestProcess = 64
+
 func (c *limitsConfig) check() error {
 	for _, one := range []struct {
 		key           string
 		value, fewest int
 	}{
-		{"connections", c.Connections, 1}, {"connections_per_network", c.ConnectionsPerNetwork, 1}, {"message_memory_mib", c.MessageMemory, fewestMemory},
+		{"memory_mib", max(c.Memory, 0), fewestProcess}, {"connections", c.Connections, 1}, {"connections_per_network", c.ConnectionsPerNetwork, 1}, {"message_memory_mib", c.MessageMemory, fewestMemory},
 		{"operator_memory_mib", c.OperatorMemory, api.LargestRequest >> 20},
 	} {
 		if one.value != 0 && one.value < one.fewest {

@@ -33,8 +33,8 @@ type global struct {
 }
 
 func main() {
-	sandbox.Main()          // does not return in a process that reads repositories
-	debug.SetGCPercent(200) // what is made is mostly garbage at once; memory is not what is short
+	sandbox.Main() // does not return in a process that reads repositories
+	limitMemory(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:])
 	stop()

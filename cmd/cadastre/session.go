@@ -48,6 +48,7 @@ func (g *global) open(log *slog.Logger) (*installation, error) {
 	if err != nil {
 		return nil, err
 	}
+	limitMemory(c.Limits.Memory)
 	st, err := store.Open(g.storePath(), store.Options{})
 	if err != nil {
 		return nil, err
