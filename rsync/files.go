@@ -2,12 +2,12 @@ package rsync
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 	"time"
 
 	"cadastre/rrdp"
@@ -15,7 +15,7 @@ import (
 
 // bring makes the files of a tree that nobody sees what the view has: those of changed objects, and none at the withdrawn
 // URIs.
-func (t *Tree) bring(next *tree, v rrdp.View, changed []rrdp.Object, withdrawn []string) error {
+func (t *Tree) bring(ctx context.Context, next *tree, v rrdp.View, changed []rrdp.Object, withdrawn []string) error {
 	touched := map[string]bool{next.Name: true}
 	for _, uri := range withdrawn {
 		name, err := relative(t.cfg.Base, uri)
@@ -28,6 +28,9 @@ func (t *Tree) bring(next *tree, v rrdp.View, changed []rrdp.Object, withdrawn [
 		t.prune(next.Name, path.Dir(name), touched)
 	}
 	for _, o := range changed {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		name, err := relative(t.cfg.Base, o.URI)
 		if err != nil {
 			return err
@@ -127,36 +130,26 @@ func (t *Tree) prune(tree, dir string, touched map[string]bool) {
 }
 
 // linkAll makes a new tree of hard links to the files of another.
-func (t *Tree) linkAll(from, to *tree) error {
-	var dirs []string
-	err := fs.WalkDir(t.root.FS(), from.Name, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		target := to.Name + strings.TrimPrefix(name, from.Name)
-		if !d.IsDir() {
-			return t.root.Link(name, target)
-		}
-		dirs = append(dirs, target)
-		if name == from.Name {
-			return nil
-		}
-		return t.mkdir(target)
-	})
-	for _, dir := range dirs {
-		err = errors.Join(err, t.root.Chtimes(dir, dirTime, dirTime))
+func (t *Tree) linkAll(ctx context.Context, from, to *tree) error {
+	old, err := t.openTree(from.Name)
+	if err != nil {
+		return err
 	}
-	return err
+	next, err := t.openTree(to.Name)
+	if err != nil {
+		return errors.Join(err, old.Close())
+	}
+	return old.link(ctx, next)
 }
 
 // check compares the visible tree with the repository, once after each start. A tree that is not what it says, or of
 // which the repository does not know what it should be, is not built upon.
-func (t *Tree) check(v rrdp.View) error {
+func (t *Tree) check(ctx context.Context, v rrdp.View) error {
 	old := t.state.Visible
 	if t.checked || old == nil {
 		return nil
 	}
-	good, err := t.matches(old, v)
+	good, err := t.matches(ctx, old, v)
 	if err != nil {
 		return err
 	}
@@ -171,7 +164,7 @@ func (t *Tree) check(v rrdp.View) error {
 }
 
 // matches says whether the files of a tree are the objects of its serial, as far as the view still knows them.
-func (t *Tree) matches(old *tree, v rrdp.View) (bool, error) {
+func (t *Tree) matches(ctx context.Context, old *tree, v rrdp.View) (bool, error) {
 	if old.Session != v.Session {
 		return false, nil
 	}
@@ -191,26 +184,17 @@ func (t *Tree) matches(old *tree, v rrdp.View) (bool, error) {
 	for _, uri := range withdrawn {
 		since[uri] = true
 	}
-	good := true
-	err := fs.WalkDir(t.root.FS(), old.Name, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		uri := t.cfg.Base + strings.TrimPrefix(name, old.Name+"/")
-		if since[uri] {
-			return nil
-		}
-		object, err := t.root.ReadFile(name)
-		if err != nil {
-			return err
-		}
+	dir, err := t.openTree(old.Name)
+	if err != nil {
+		return false, err
+	}
+	var buf []byte
+	skip := func(path string) bool { return since[t.cfg.Base+path] }
+	good, err := dir.read(ctx, &buf, skip, func(path string, object []byte) bool {
+		uri := t.cfg.Base + path
 		hash, there := want[uri]
-		if !there || sha256.Sum256(object) != hash {
-			good = false
-			return fs.SkipAll
-		}
 		delete(want, uri)
-		return nil
+		return there && sha256.Sum256(object) == hash
 	})
 	return good && len(want) == 0, err
 }

@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -114,16 +115,16 @@ func (t *Tree) Due(session string, serial uint64) (at time.Time, due bool) {
 }
 
 // Publish makes the state of a view visible, whatever Due says. It fails with Storage when the disk does; the tree that
-// was visible then still is, and Publish may be called again.
-func (t *Tree) Publish(v rrdp.View) error {
+// was visible then still is, and Publish may be called again. When ctx ends it stops at once, as if it had failed.
+func (t *Tree) Publish(ctx context.Context, v rrdp.View) error {
 	t.sweep()
-	if err := t.check(v); err != nil {
+	if err := t.check(ctx, v); err != nil {
 		return fault.Wrap(err, "couldn't check the rsync tree in %s", t.cfg.Dir)
 	}
 	if old := t.state.Visible; old != nil && old.Session == v.Session && old.Serial == v.Serial {
 		return nil
 	}
-	next, err := t.build(v)
+	next, err := t.build(ctx, v)
 	if err == nil {
 		err = t.show(next)
 	}
@@ -131,7 +132,7 @@ func (t *Tree) Publish(v rrdp.View) error {
 }
 
 // build makes a tree with the state of a view, out of sight.
-func (t *Tree) build(v rrdp.View) (*tree, error) {
+func (t *Tree) build(ctx context.Context, v rrdp.View) (*tree, error) {
 	next := &tree{Session: v.Session, Serial: v.Serial, Name: t.freeName(v.Serial)}
 	if spare := t.spare(v); spare != nil {
 		// from here on it is no tree that could be trusted after a crash
@@ -142,24 +143,24 @@ func (t *Tree) build(v rrdp.View) (*tree, error) {
 			return nil, err
 		}
 		changed, withdrawn, _ := v.Since(spare.Serial)
-		return next, t.bring(next, v, changed, withdrawn)
+		return next, t.bring(ctx, next, v, changed, withdrawn)
 	}
 	if err := t.mkdir(next.Name); err != nil {
 		return nil, err
 	}
 	if old := t.state.Visible; old != nil && old.Session == v.Session {
 		if changed, withdrawn, ok := v.Since(old.Serial); ok {
-			if err := t.linkAll(old, next); err != nil {
+			if err := t.linkAll(ctx, old, next); err != nil {
 				return nil, err
 			}
-			return next, t.bring(next, v, changed, withdrawn)
+			return next, t.bring(ctx, next, v, changed, withdrawn)
 		}
 	}
 	var all []rrdp.Object
 	for o := range v.All() {
 		all = append(all, o)
 	}
-	return next, t.bring(next, v, all, nil)
+	return next, t.bring(ctx, next, v, all, nil)
 }
 
 // spare is a tree that has had its time of quiet and can be brought to the view, the newest of those; nil if there is none.

@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +26,7 @@ const base = "rsync://rpki.example.net/test/"
 
 // registry is a repository with a tree beside it.
 type registry struct {
-	t    *testing.T
+	t    testing.TB
 	st   store.Store
 	repo *rrdp.Repository
 	tree *Tree
@@ -40,7 +41,7 @@ func objectTime(_ string, object []byte) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-func newRegistry(t *testing.T, dir string) *registry {
+func newRegistry(t testing.TB, dir string) *registry {
 	t.Helper()
 	st, err := store.Open(filepath.Join(dir, "store"), store.Options{Create: true, NoSync: true})
 	if err != nil {
@@ -102,14 +103,14 @@ func (r *registry) serial(changes map[string]string) rrdp.View {
 
 func (r *registry) publish(v rrdp.View) {
 	r.t.Helper()
-	if err := r.tree.Publish(v); err != nil {
+	if err := r.tree.Publish(r.t.Context(), v); err != nil {
 		r.t.Fatal(err)
 	}
 	r.check()
 }
 
 // contents reads the files below a directory, and checks modes and the times of directories.
-func contents(t *testing.T, dir string) map[string]string {
+func contents(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -316,7 +317,7 @@ func TestFailure(t *testing.T) {
 	before := maps.Clone(r.want)
 	v := r.serial(map[string]string{"a.roa": object(2, "two"), "b/c.roa": strings.Repeat("x", 5000)})
 	limit(t, 3000, func() {
-		if err := r.tree.Publish(v); fault.KindOf(err) != fault.Storage {
+		if err := r.tree.Publish(r.t.Context(), v); fault.KindOf(err) != fault.Storage {
 			t.Errorf("the error is %v", err)
 		}
 	})
@@ -326,6 +327,64 @@ func TestFailure(t *testing.T) {
 	r.publish(v)
 	if n := len(r.trees()); n != 2 {
 		t.Errorf("there are %d trees", n)
+	}
+}
+
+// TestEnded: a tree that is built when the program is to end is given up, wherever it is, and the next Publish is as if nothing had been.
+func TestEnded(t *testing.T) {
+	r := newRegistry(t, t.TempDir())
+	r.publish(r.serial(map[string]string{"a/1.roa": object(1, "one"), "b/1.roa": object(1, "two")}))
+	before := maps.Clone(r.want)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, restarted := range []bool{false, true} {
+		if restarted {
+			r.reopen()
+		}
+		v := r.serial(map[string]string{"a/2.roa": object(2, fmt.Sprint(restarted))})
+		if err := r.tree.Publish(ended, v); !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+		if got := contents(t, r.tree.Path()); !maps.Equal(got, before) {
+			t.Errorf("it shows %v", got)
+		}
+		r.publish(v)
+		before = maps.Clone(r.want)
+	}
+}
+
+// BenchmarkTree is for each directory of five files: links to all of it, and the look that a start takes.
+func BenchmarkTree(b *testing.B) {
+	const directories = 2000
+	r := newRegistry(b, b.TempDir())
+	all := map[string]string{}
+	for i := range directories {
+		for j := range 5 {
+			all[fmt.Sprintf("%08d/0/%d.roa", i, j)] = object(i, strings.Repeat("x", 1900))
+		}
+	}
+	r.publish(r.serial(all))
+	v, _ := r.repo.View()
+	made := 0
+	for name, fn := range map[string]func() error{
+		"link": func() error {
+			made++
+			next := &tree{Name: fmt.Sprintf("tree-0-%d", made)}
+			return errors.Join(r.tree.mkdir(next.Name), r.tree.linkAll(b.Context(), r.tree.state.Visible, next))
+		},
+		"check": func() error {
+			r.tree.checked = false
+			return r.tree.check(b.Context(), v)
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := fn(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/directories, "ns/directory")
+		})
 	}
 }
 

@@ -244,7 +244,7 @@ func (h *installation) serveMeanwhile(ctx context.Context, log *slog.Logger) (st
 	if err := h.serveRRDP(ctx, group, log); err != nil {
 		log.Warn("RRDP is not served meanwhile", "address", h.config.RRDPBase, "why", err)
 	}
-	trees, err := h.openTrees(log)
+	trees, err := h.openServed(log)
 	if err == nil {
 		if err = trees.tryDaemon(); err != nil {
 			trees.close()

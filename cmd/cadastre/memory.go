@@ -16,7 +16,7 @@ const defaultMemory = 768
 // use leaves less below the limit, there is less, but never so little that collecting is all that is done.
 const (
 	usualRoom = 200
-	leastRoom = 30
+	leastRoom = 60
 )
 
 var memory struct {

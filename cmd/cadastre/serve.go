@@ -149,7 +149,7 @@ func (h *installation) once(ctx context.Context, o *serveOptions) error {
 		return err
 	}
 	defer trees.close()
-	if err := h.carry(ctx, func() error { return h.writeAll(www, trees) }); err != nil {
+	if err := h.carry(ctx, func() error { return h.writeAll(ctx, www, trees) }); err != nil {
 		return err
 	}
 	fmt.Printf("RRDP is in %s, rsync in %s (a module for each folder, its path is the link 'current' in it)\n", www, filepath.Join(h.dir, "rsync"))
@@ -163,7 +163,7 @@ func (h *installation) once(ctx context.Context, o *serveOptions) error {
 
 // writeAll writes what others serve: RRDP, the trust anchor, the public record, and the rsync trees. What fails keeps nothing else
 // from being written.
-func (h *installation) writeAll(www string, trees *trees) error {
+func (h *installation) writeAll(ctx context.Context, www string, trees *trees) error {
 	var failed error
 	for name, repository := range h.engine.Repositories() {
 		if _, serial, _ := repository.Published(); serial > 0 {
@@ -179,7 +179,7 @@ func (h *installation) writeAll(www string, trees *trees) error {
 	if err == nil {
 		err = newTransferLogs(h.engine, rirs).write(www)
 	}
-	return firstOf(errors.Join(failed, err, trees.publishAll()))
+	return firstOf(errors.Join(failed, err, trees.publishAll(ctx)))
 }
 
 // firstOf is the first of several errors, which has a kind and one sentence.
@@ -278,7 +278,7 @@ func (h *installation) serve(ctx context.Context, o *serveOptions, m *metrics, h
 	if err := h.openDoors(peers, o.trace, m.messageRefused); err != nil {
 		return err
 	}
-	trees, err := h.openTrees(log)
+	trees, err := h.openServed(log)
 	if err != nil {
 		return err
 	}
@@ -317,7 +317,7 @@ func (h *installation) serve(ctx context.Context, o *serveOptions, m *metrics, h
 	if o.ready != nil {
 		group.Go(func() error {
 			if err := h.engine.WaitIdle(ctx); err == nil {
-				if err := trees.publishAll(); err != nil {
+				if err := trees.publishAll(ctx); err != nil {
 					return err
 				}
 				o.ready(h)

@@ -33,8 +33,9 @@ type trees struct {
 	served map[string]string // module -> path that the daemon was last told
 }
 
+// openTrees opens the tree of each registry.
 func (h *installation) openTrees(log *slog.Logger) (*trees, error) {
-	t := &trees{installation: h, log: log, trees: map[string]*rsync.Tree{}, served: map[string]string{}}
+	t := h.noTrees(log)
 	for name := range h.engine.Repositories() {
 		tree, err := rsync.OpenTree(rsync.Config{
 			Dir: filepath.Join(h.dir, "rsync", name), Base: h.config.RsyncBase + name + "/", MTime: objectTime, Log: log,
@@ -47,6 +48,18 @@ func (h *installation) openTrees(log *slog.Logger) (*trees, error) {
 		t.trees[name] = tree
 	}
 	return t, nil
+}
+
+// openServed opens the trees that the daemon serves: without an address for rsync there are none.
+func (h *installation) openServed(log *slog.Logger) (*trees, error) {
+	if h.config.Listen.Rsync == "" {
+		return h.noTrees(log), nil
+	}
+	return h.openTrees(log)
+}
+
+func (h *installation) noTrees(log *slog.Logger) *trees {
+	return &trees{installation: h, log: log, trees: map[string]*rsync.Tree{}, served: map[string]string{}}
 }
 
 // putAnchor writes the trust anchor's certificate into its module. mu is held.
@@ -146,7 +159,7 @@ func (t *trees) follow(ctx context.Context) error {
 			troubles[what] = &trouble{}
 		}
 		if now := time.Now(); troubles[what].mayTry(now) {
-			if err := do(); troubles[what].failed(now, err) {
+			if err := do(); ctx.Err() == nil && troubles[what].failed(now, err) {
 				t.log.Error("couldn't publish a tree for rsync; the last one is served on, and it is tried again", "registry", what, "error", err)
 			}
 		}
@@ -156,12 +169,16 @@ func (t *trees) follow(ctx context.Context) error {
 			try("ta", t.tryDaemon)
 		}
 		hasty := t.hasty.Swap(false)
-		for name, repository := range t.installation.engine.Repositories() {
-			session, serial, _ := repository.Published()
-			if at, due := t.trees[name].Due(session, serial); !due || time.Now().Before(at) && !hasty {
+		repositories := t.installation.engine.Repositories()
+		for name, tree := range t.trees {
+			session, serial, _ := repositories[name].Published()
+			if at, due := tree.Due(session, serial); !due || time.Now().Before(at) && !hasty {
 				continue
 			}
-			try(name, func() error { return t.publish(name, repository) })
+			try(name, func() error { return t.publish(ctx, name, repositories[name]) })
+			if ctx.Err() != nil {
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -203,7 +220,7 @@ func (t *trouble) failed(now time.Time, err error) bool {
 // Waits and Hasten implement ca.Beyond.
 func (t *trees) Waits() (list []ca.Wait) {
 	repositories := t.installation.engine.Repositories()
-	for _, name := range slices.Sorted(maps.Keys(repositories)) {
+	for _, name := range slices.Sorted(maps.Keys(t.trees)) {
 		session, serial, _ := repositories[name].Published()
 		if at, due := t.trees[name].Due(session, serial); due {
 			w := ca.Wait{Kind: ca.TreeBehind, Of: name, Until: at.UTC()}
@@ -220,8 +237,8 @@ func (t *trees) Waits() (list []ca.Wait) {
 func (t *trees) Hasten() { t.hasty.Store(true) }
 
 // publish brings a tree to the serial that its repository has, and notes where that fails.
-func (t *trees) publish(name string, repository *rrdp.Repository) error {
-	err := t.tryPublish(name, repository)
+func (t *trees) publish(ctx context.Context, name string, repository *rrdp.Repository) error {
+	err := t.tryPublish(ctx, name, repository)
 	if err != nil {
 		t.failed.Store(name, err)
 	} else {
@@ -230,26 +247,27 @@ func (t *trees) publish(name string, repository *rrdp.Repository) error {
 	return err
 }
 
-func (t *trees) tryPublish(name string, repository *rrdp.Repository) error {
+func (t *trees) tryPublish(ctx context.Context, name string, repository *rrdp.Repository) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	view, ok := repository.View()
 	if !ok {
 		return nil
 	}
-	if err := t.trees[name].Publish(view); err != nil {
+	if err := t.trees[name].Publish(ctx, view); err != nil {
 		return err
 	}
 	return t.serve(name, t.trees[name])
 }
 
 // publishAll brings every tree to the serial that its repository has.
-func (t *trees) publishAll() error {
+func (t *trees) publishAll(ctx context.Context) error {
 	t.mu.Lock()
 	failed := t.putAnchor()
 	t.mu.Unlock()
-	for name, repository := range t.installation.engine.Repositories() {
-		failed = errors.Join(failed, t.publish(name, repository))
+	repositories := t.installation.engine.Repositories()
+	for name := range t.trees {
+		failed = errors.Join(failed, t.publish(ctx, name, repositories[name]))
 	}
 	return failed
 }
