@@ -78,6 +78,8 @@ func (x *index) remove(d *Delegation) {
 	}
 }
 
+func (x *index) empty() bool { return len(x.ips.blocks)+len(x.as.blocks) == 0 }
+
 // overlapping lists the delegations that share anything with a set, by ID, without duplicates.
 func (x *index) overlapping(s inr.Set) []*Delegation {
 	var found []*Delegation

@@ -94,13 +94,9 @@ func (l *Ledger) History(r store.Reader, q HistoryQuery) ([]Tenure, error) {
 
 // collect finds the tenures that the query asks for. Each is looked at alone; see onlyInForce.
 func (h *history) collect() error {
-	for handle, n := range h.ledger.orgs {
-		if h.query.Holder == "" || h.query.Holder == handle {
-			for _, d := range n.received {
-				if err := h.add(d); err != nil {
-					return err
-				}
-			}
+	for _, d := range h.inForce() {
+		if err := h.add(d); err != nil {
+			return err
 		}
 	}
 	prefix := []byte(nil)
@@ -116,6 +112,25 @@ func (h *history) collect() error {
 		}
 	}
 	return nil
+}
+
+// inForce lists the delegations in force to the holder that is asked about, or of some of the resources.
+func (h *history) inForce() []*Delegation {
+	if h.query.Holder != "" {
+		if n := h.ledger.orgs[h.query.Holder]; n != nil {
+			return n.received
+		}
+		return nil
+	}
+	found := slices.Clone(h.ledger.foreign)
+	for _, n := range h.ledger.orgs {
+		for _, given := range []*index{&n.given, &n.incoming} {
+			if !given.empty() {
+				found = append(found, given.overlapping(h.query.Resources)...)
+			}
+		}
+	}
+	return found
 }
 
 // onlyInForce removes tenures that did not rest on anything at the time. If a delegation had come to its date, what its holder delegated on
