@@ -178,7 +178,7 @@ func TestTransportsAgree(t *testing.T) {
 		"no parents":        {call[api.ParentsList, []ca.ParentStatus]("/parents/list", api.ParentsList{}), 0, "[]"},
 		"no publishers":     {call[api.Nothing, []publisher.Info]("/publishers/list", api.Nothing{}), 0, "[]"},
 		"no such publisher": {call[api.Publisher, *publisher.Info]("/publishers/show", api.Publisher{Handle: "alice"}), fault.NotFound, "alice"},
-		"no outlets":        {call[api.RepositoryShow, []ca.RemoteStatus]("/repository/show", api.RepositoryShow{}), 0, "[]"},
+		"no remotes":        {call[api.RepositoryShow, []ca.RemoteStatus]("/repository/show", api.RepositoryShow{}), 0, "[]"},
 		"update of nothing": {call[api.ChildrenUpdate, api.XML]("/children/update", api.ChildrenUpdate{Why: why, Holder: "north/baobab"}), fault.BadInput, "either"},
 		"update of both": {call[api.PublishersUpdate, api.XML]("/publishers/update", api.PublishersUpdate{Handle: "alice",
 			Update: api.Update{Request: "<publisher_request/>", ResetReplay: true}}), fault.BadInput, "either"},

@@ -15,11 +15,11 @@ type HandoffStart struct {
 	Why
 	Registry string          `json:"registry"`
 	To       string          `json:"to"`
-	Batch    int             `json:"batch,omitempty"`  // 0: moves.DefaultBatch
-	Pace     string          `json:"pace,omitempty"`   // shortest time between two batches; empty: none
-	Soak     string          `json:"soak,omitempty"`   // empty: as the registries' policies have it
-	Snapshot *moves.Snapshot `json:"estate,omitempty"` // what the registry deposited, if it is not in this ledger
-	Code     string          `json:"code,omitempty"`   // of the plan
+	Batch    int             `json:"batch,omitempty"`    // 0: moves.DefaultBatch
+	Pace     string          `json:"pace,omitempty"`     // shortest time between two batches; empty: none
+	Soak     string          `json:"soak,omitempty"`     // empty: as the registries' policies have it
+	Snapshot *moves.Snapshot `json:"snapshot,omitempty"` // what the registry deposited, if it is not in this ledger
+	Code     string          `json:"code,omitempty"`     // of the plan
 }
 
 // HandoffSteer asks for the status of a registry's handoff, or to pause or resume it. Without a registry it is the newest handoff.

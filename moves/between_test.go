@@ -607,8 +607,8 @@ func TestLostMessages(t *testing.T) {
 	})
 }
 
-// TestLostFromSight: a recipient's side that is not seen any more begins its soak anew.
-func TestLostFromSight(t *testing.T) {
+// TestSeenNoMore: a recipient's side that is not seen any more begins its soak anew.
+func TestSeenNoMore(t *testing.T) {
 	inPair(t, func(p *pair) {
 		ref := p.begin(moves.Request{})
 		p.approve(ref)

@@ -218,7 +218,7 @@ func heardSince(t *holdings.Transfer, now time.Time) time.Time {
 
 // waitsElsewhere is what an initiated transfer to another installation waits for there.
 func (m *Mover) waitsElsewhere(t *holdings.Transfer) holdings.Waiting {
-	if failure := m.couriers.failure(t.Peer); failure != "" {
+	if failure := m.senders.failure(t.Peer); failure != "" {
 		return holdings.Waiting{For: needThere, Says: failure}
 	}
 	w, err := m.peerReportOf(t.Peer, t.Ref)

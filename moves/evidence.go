@@ -28,7 +28,7 @@ type Evidence struct {
 	Transfer  holdings.Transfer   `json:"transfer"` // with its timeline, Steps
 	Decisions []holdings.Decision `json:"decisions"`
 	Facts     []ca.Fact           `json:"facts"`
-	Looks     []Sighting          `json:"looks"`
+	Looks     []Observation       `json:"looks"`
 	Messages  []Record            `json:"messages"`
 	// Identities are the certificates, DER, of the identities that messages were signed under: ours, and those of the other
 	// installation. They are found by the SHA-256 of the certificate, hex.
@@ -38,8 +38,8 @@ type Evidence struct {
 // EvidenceFormat is the format of evidence that is written here.
 const EvidenceFormat = "cadastre-transfer-evidence-1"
 
-// Sighting is what a relying party of ours saw of the moved resources before a step that depended on it.
-type Sighting struct {
+// Observation is what a relying party of ours saw of the moved resources before a step that depended on it.
+type Observation struct {
 	At          time.Time       `json:"at"`
 	Before      int             `json:"before"` // the index of that step
 	TrustAnchor string          `json:"trust_anchor"`
@@ -157,7 +157,7 @@ func (m *Mover) keepLook(t *holdings.Transfer) error {
 	if report == nil {
 		return nil // all of it is published here: what the step records says what was published
 	}
-	look := Sighting{At: report.At, Before: len(t.Steps), TrustAnchor: report.TrustAnchor, Authorities: []SeenAuthority{}, VRPs: []string{}}
+	look := Observation{At: report.At, Before: len(t.Steps), TrustAnchor: report.TrustAnchor, Authorities: []SeenAuthority{}, VRPs: []string{}}
 	for _, a := range report.Authorities {
 		if of := a.Resources.Intersect(t.Resources); !of.Empty() {
 			look.Authorities = append(look.Authorities, SeenAuthority{a.CertificateURI, a.ManifestURI, hex.EncodeToString(a.ManifestHash[:]), of})
@@ -193,7 +193,7 @@ func (m *Mover) Evidence(id uint64) (*Evidence, error) {
 		if ev.Facts, err = kept[ca.Fact](r, ca.FactKey(id, 0)); err != nil {
 			return err
 		}
-		if ev.Looks, err = kept[Sighting](r, lookKey(id)); err != nil {
+		if ev.Looks, err = kept[Observation](r, lookKey(id)); err != nil {
 			return err
 		}
 		if ev.Messages, err = kept[Record](r, recordKey(ev.Transfer.Ref)); err != nil {

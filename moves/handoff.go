@@ -103,13 +103,13 @@ type crew struct {
 	starting []*holdings.Transfer // accepted, and the recipient's side is not seen yet
 	open     int                  // begun and not done
 	last     time.Time            // when the newest batch began
-	aside    map[string]bool      // holders whose transfer was cancelled since the handoff was last resumed
+	leftOut  map[string]bool      // holders whose transfer was cancelled since the handoff was last resumed
 	left     []string             // holders that have no transfer yet
 }
 
 // crewOf reads the transfers within a handoff.
 func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
-	c := crew{aside: map[string]bool{}}
+	c := crew{leftOut: map[string]bool{}}
 	again := t.When(holdings.StepLetGo)
 	for _, w := range l.Within(t.ID) {
 		switch {
@@ -121,7 +121,7 @@ func crewOf(l *holdings.Ledger, t *holdings.Transfer) crew {
 		case w.State == holdings.Accepted && w.Seen.IsZero():
 			c.starting = append(c.starting, w)
 		case w.State == holdings.Cancelled && w.DonorHere() && w.When(holdings.StepCancelled).After(again):
-			c.aside[w.From] = true
+			c.leftOut[w.From] = true
 		}
 		if !w.Done() {
 			c.open++
@@ -141,7 +141,7 @@ func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *dueSte
 	if err := m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
 		c = crewOf(l, t)
 		if !t.Handoff.Escrow {
-			c.left = m.unmoved(l, t, c.aside)
+			c.left = m.unmoved(l, t, c.leftOut)
 		}
 		return nil
 	}); err != nil {
@@ -167,8 +167,8 @@ func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *dueSte
 	switch {
 	case c.open > 0:
 		m.noteWaiting(t, holdings.Waiting{For: needOnTheirWay, Number: c.open})
-	case len(c.left)+len(c.aside) > 0:
-		m.noteWaiting(t, holdings.Waiting{For: needLeftOut, Number: max(len(c.left), len(c.aside))})
+	case len(c.left)+len(c.leftOut) > 0:
+		m.noteWaiting(t, holdings.Waiting{For: needLeftOut, Number: max(len(c.left), len(c.leftOut))})
 	case now.Before(t.Soaked()):
 		return t.Soaked(), nil
 	default:
@@ -177,15 +177,15 @@ func (m *Mover) lookAtHandoff(t *holdings.Transfer, now time.Time, ready *dueSte
 	return time.Time{}, nil
 }
 
-// unmoved lists the holders of a registry that have no transfer under way, without those in aside.
-func (m *Mover) unmoved(l *holdings.Ledger, t *holdings.Transfer, aside map[string]bool) []string {
+// unmoved lists the holders of a registry that have no transfer under way, without those in leftOut.
+func (m *Mover) unmoved(l *holdings.Ledger, t *holdings.Transfer, leftOut map[string]bool) []string {
 	busy := map[string]bool{}
 	for _, w := range l.Within(t.ID) {
 		if !w.State.Over() {
 			busy[w.From] = true
 		}
 	}
-	return slices.DeleteFunc(l.HoldersOf(t.From), func(h string) bool { return busy[h] || aside[h] })
+	return slices.DeleteFunc(l.HoldersOf(t.From), func(h string) bool { return busy[h] || leftOut[h] })
 }
 
 // elsewhere tells whether some holder of a transfer has its CA elsewhere.

@@ -36,7 +36,7 @@ type Mover struct {
 
 	background background // looks and calls that are under way
 	contacts   contacts
-	couriers   couriers
+	senders    senders
 	allowances allowances
 	merging    sync.Mutex // held while a report of another installation is taken and followed
 

@@ -99,7 +99,7 @@ func (m *Mover) forgetObservations() {
 }
 
 // cacheDir is where looks cache what they fetched, below the data directory.
-const cacheDir = "sight"
+const cacheDir = "looks"
 
 // observe has our relying party look once at what is published below a trust anchor, and keeps the result in o.
 func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observation) {

@@ -400,7 +400,7 @@ func (m *Mover) peerStatus(p *Peer) (*PeerStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &PeerStatus{Peer: *p, Handle: handle, IdentityExpires: trust.Expires(), Contact: p.Called, Open: len(open), Error: m.couriers.failure(p.Name)}
+	s := &PeerStatus{Peer: *p, Handle: handle, IdentityExpires: trust.Expires(), Contact: p.Called, Open: len(open), Error: m.senders.failure(p.Name)}
 	if p.Answered.After(s.Contact) {
 		s.Contact = p.Answered
 	}

@@ -47,7 +47,7 @@ func (l *Loop) plan(ctx context.Context, set []string) (done bool, err error) {
 	}
 	l.unfinished = false
 	for _, holder := range l.agenda.Mended(set, now) {
-		l.log.Info("what was set aside is done", "organisation", holder)
+		l.log.Info("the work of a quarantined organisation is done", "organisation", holder)
 	}
 	l.engine.Planned(set, len(waves) > 0)
 	return true, nil
@@ -196,7 +196,7 @@ func ownFault(err error) bool {
 // quarantined. Done is false if a decision has overtaken a part.
 func (l *Loop) takeApart(ctx context.Context, parts [][]plan.Update, cause error) (done bool, err error) {
 	if len(parts) == 1 {
-		l.setAside(parts[0], cause)
+		l.quarantine(parts[0], cause)
 		return true, nil
 	}
 	for _, half := range [][][]plan.Update{parts[:len(parts)/2], parts[len(parts)/2:]} {
@@ -216,9 +216,9 @@ func (l *Loop) takeApart(ctx context.Context, parts [][]plan.Update, cause error
 	return true, nil
 }
 
-func (l *Loop) setAside(part []plan.Update, cause error) {
+func (l *Loop) quarantine(part []plan.Update, cause error) {
 	holder := plan.About(part)
 	again := l.agenda.Quarantine(holder, cause, plan.Bare(part), time.Now())
-	l.log.Error("this was refused and is set aside; all else goes on, and it will be tried again", "organisation", holder, "error", cause, "again", again)
+	l.log.Error("this was refused, and its organisation is quarantined; all else goes on, and it will be tried again", "organisation", holder, "error", cause, "again", again)
 	l.engine.Watch().Refused(fault.KindOf(cause))
 }

@@ -39,20 +39,20 @@ func TestPartsOfABatch(t *testing.T) {
 	}
 }
 
-// TestPlanForWhatWaits: who is set aside gets new manifests and no more; what needs a key that is offline is left out, with
+// TestPlanForWhatWaits: who is quarantined gets new manifests and no more; what needs a key that is offline is left out, with
 // all that hangs on it.
 func TestPlanForWhatWaits(t *testing.T) {
 	v := furnished(t)
 	v.take("isp", "41.0.0.0/19")
 	v.give("other", "41.0.0.0/19")
-	v.aside = map[issued.Name]bool{issued.Parse("isp"): true}
+	v.quarantined = map[issued.Name]bool{issued.Parse("isp"): true}
 	want := []string{"grow 3: afrinic certifies other (41.0.0.0/19, 41.0.64.0/18)", "authorise 0: shop withdraws 1", "shrink 4: isp revokes shop"}
 	if got := outline(v.plan()); !slices.Equal(got, want) {
-		t.Errorf("with isp set aside the plan is\n\t%s", strings.Join(got, "\n\t"))
+		t.Errorf("with isp quarantined the plan is\n\t%s", strings.Join(got, "\n\t"))
 	}
 	v.now = v.now.Add(v.policy.ManifestLife - v.policy.ManifestSlack)
 	if got := strings.Join(outline(v.plan()), "\n"); !strings.Contains(got, "refresh 3: isp; nic.br; other\n") {
-		t.Errorf("who is set aside gets no new manifest:\n%s", got)
+		t.Errorf("who is quarantined gets no new manifest:\n%s", got)
 	}
 
 	v = newVillage(t)

@@ -213,12 +213,12 @@ func TestKeyRollsWait(t *testing.T) {
 		v.must(v.execute(v.plan(), BatchKeys))
 		v.turn()
 		v.turn()
-		v.aside = map[issued.Name]bool{v.active("isp"): true}
+		v.quarantined = map[issued.Name]bool{v.active("isp"): true}
 		v.must(v.execute(v.plan(), BatchKeys))
 		if got := v.read(v.snapshot()).vrps; v.active("isp") != issued.Parse("isp~1") || !maps.Equal(got, before) {
 			t.Errorf("%s is active, and the VRPs are %v", v.active("isp"), got)
 		}
-		v.aside = nil
+		v.quarantined = nil
 		v.settle(BatchKeys)
 	})
 	t.Run("what is given while a new key takes over above", func(t *testing.T) {

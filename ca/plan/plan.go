@@ -36,7 +36,7 @@ type View interface {
 	Unsent(authority issued.Name) bool            // the server elsewhere that it publishes at does not have all of it
 	Moving(authority issued.Name) bool            // it is part of a transfer
 	Offline(authority issued.Name) bool           // nothing can be signed with its key now
-	Aside(authority issued.Name) bool             // its work failed, and only its manifest is renewed until that is tried again
+	InQuarantine(authority issued.Name) bool      // its work failed, and only its manifest is renewed until that is tried again
 }
 
 // Step is what the updates of a wave are for. It decides where the wave comes in the plan.
@@ -131,7 +131,7 @@ func (p *planner) authority(name issued.Name) {
 		depth = p.Depth(name) + 1
 	}
 	is := p.Issued(name)
-	if name == issued.Anchor || p.Aside(name) {
+	if name == issued.Anchor || p.InQuarantine(name) {
 		if is != nil && p.due(p.policy.ManifestDue(&is.Authority)) {
 			p.in(Refresh, depth, name)
 		}
@@ -146,7 +146,7 @@ func (p *planner) authority(name issued.Name) {
 		p.create(name, parent, depth, entitled)
 	case entitled.Empty() || p.spent(name, is): // all that it published goes with its certificate, unless its issuer can't take that back now
 		issuer := cmp.Or(is.Issuer, parent)
-		if names := is.ObjectNames(); len(names) > 0 && (p.Offline(issuer) || p.Aside(issuer)) {
+		if names := is.ObjectNames(); len(names) > 0 && (p.Offline(issuer) || p.InQuarantine(issuer)) {
 			p.in(Authorise, 0, name).Withdraw = names
 		}
 		up := p.in(Shrink, depth, issuer)
@@ -389,7 +389,7 @@ func (p *planner) certifies(name issued.Name) bool {
 	case name == issued.Outside || p.Parent(name) == issued.Outside:
 		return false
 	default:
-		return !p.Aside(name) && !p.Entitled(name).Empty() && p.certifies(p.Parent(name))
+		return !p.InQuarantine(name) && !p.Entitled(name).Empty() && p.certifies(p.Parent(name))
 	}
 }
 

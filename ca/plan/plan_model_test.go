@@ -59,7 +59,7 @@ type world struct {
 	sheets map[string]folders // what each repository has published
 	rolls  map[string]Roll    // by organisation
 
-	offline, aside map[issued.Name]bool
+	offline, quarantined map[issued.Name]bool
 }
 
 // folders is what one repository shows: the folder of each authority in it.
@@ -187,7 +187,7 @@ func (w *world) Unsent(issued.Name) bool        { return false }
 
 func (w *world) Issued(name issued.Name) *issued.Records { return w.issued[name] }
 func (w *world) Offline(name issued.Name) bool           { return w.offline[name] }
-func (w *world) Aside(name issued.Name) bool             { return w.aside[name] }
+func (w *world) InQuarantine(name issued.Name) bool      { return w.quarantined[name] }
 
 // all is every organisation and the trust anchor: the set that a start plans for.
 func (w *world) all() []string { return append([]string{issued.AnchorHolder}, w.Organisations()...) }

@@ -277,5 +277,5 @@ func (s *Snapshot) Offline(authority issued.Name) bool {
 	return authority == issued.Anchor && s.AnchorOffline
 }
 
-// Aside tells whether an authority's organisation is quarantined: until the next try only its manifest is renewed.
-func (s *Snapshot) Aside(authority issued.Name) bool { return s.Quarantined(authority.Holder) }
+// InQuarantine tells whether an authority's organisation is quarantined: until the next try only its manifest is renewed.
+func (s *Snapshot) InQuarantine(authority issued.Name) bool { return s.Quarantined(authority.Holder) }

@@ -23,7 +23,7 @@ var attacks = []attack{
 
 	{name: "classes", who: "a parent", right: "its resource classes are counted", apart: multiplying},
 	{name: "old-replies", who: "a parent", right: "replies that are old, endless or somebody else's are not taken", apart: stale},
-	{name: "outlets", who: "a server elsewhere", right: "a place that is none is refused, and who is with a bad server gets away", apart: misplacing},
+	{name: "remotes", who: "a server elsewhere", right: "a place that is none is refused, and who is with a bad server gets away", apart: misplacing},
 	{name: "serials", who: "a delegated CA", right: "it uses up no serials of its registry", apart: serials, most: 90e9},
 	{name: "renewals", who: "a delegated CA", right: "the certificate that comes is the one that was asked for", apart: renewing},
 	{name: "litter", who: "a publisher", right: "versions that came and went leave the disk", apart: littering},

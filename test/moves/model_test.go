@@ -113,8 +113,8 @@ func set(t *testing.T, lines ...string) vrps {
 	return s
 }
 
-// TestSightings gives a reader's judge outputs that may be and outputs that may not.
-func TestSightings(t *testing.T) {
+// TestObservations gives a reader's judge outputs that may be and outputs that may not.
+func TestObservations(t *testing.T) {
 	const (
 		stands, whole, inside = "41.1.0.0/16,16,AS2", "41.0.0.0/16,24,AS1", "41.0.0.0/18,18,AS3"
 		part, rest1, rest2    = "41.0.0.0/18,24,AS1", "41.0.64.0/18,24,AS1", "41.0.128.0/17,24,AS1"
@@ -137,7 +137,7 @@ func TestSightings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := small(t)
-			s := newSightings(w)
+			s := newObservations(w)
 			at := time.Now()
 			s.take(at, at, w.before)
 			if c.finished {

@@ -18,7 +18,7 @@ const (
 
 // reader is a validator that fetches again and again, with a cache of its own.
 type reader struct {
-	*sightings
+	*observations
 	name  string
 	front *front // that it fetches through, nil where it fetches directly
 
@@ -29,7 +29,7 @@ type reader struct {
 // read starts a reader under the trust anchors of installations.
 func (r *run) read(installations []*installation, w *world, name, validator string, f *front, flags ...string) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &reader{sightings: newSightings(w), name: name, front: f, cancel: cancel, ended: make(chan struct{})}
+	d := &reader{observations: newObservations(w), name: name, front: f, cancel: cancel, ended: make(chan struct{})}
 	r.readers = append(r.readers, d)
 	environment := []string{"RP_HOME=" + r.rpHome}
 	if f != nil {
@@ -70,7 +70,7 @@ func (r *run) read(installations []*installation, w *world, name, validator stri
 				d.fails(began, ended, err)
 			} else {
 				if fault := d.take(began, ended, seen); fault {
-					r.keepSight(d, installations, text, ended)
+					r.keepObservation(d, installations, text, ended)
 				}
 			}
 			_ = pause(ctx, r.every)
@@ -87,8 +87,8 @@ func (d *reader) stop() {
 	}
 }
 
-// keepSight keeps what a reader saw when something was missing, and its logs, for whoever looks for the reason.
-func (r *run) keepSight(d *reader, installations []*installation, text []byte, at moment) {
+// keepObservation keeps what a reader saw when something was missing, and its logs, for whoever looks for the reason.
+func (r *run) keepObservation(d *reader, installations []*installation, text []byte, at moment) {
 	dir := r.path("missed", strings.ReplaceAll(d.name, " ", "-")+"-"+at.Format("150405"))
 	if os.MkdirAll(dir, 0o755) != nil {
 		return // it is told without

@@ -23,7 +23,7 @@ import (
 	"cadastre/roa"
 )
 
-// TestOneBadAuthorityHoldsUpNobody: what the gate refuses of one authority is set aside. The others grow, publish and renew;
+// TestOneBadAuthorityHoldsUpNobody: an authority whose work the gate refuses is quarantined. The others grow, publish and renew;
 // the one is tried again and again, not often, and comes back by itself when what was wrong with it is right.
 func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 	inTestRegistry(t, forest, func(h *testRegistry) {
@@ -40,7 +40,7 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		status, err := h.engine.Status()
 		must(h, err)
 		if len(status.Waits) != 1 || status.Waits[0].Of != "other" || status.Waits[0].Kind != Quarantined || !strings.Contains(status.Waits[0].Error, "ghost") {
-			h.Errorf("what is set aside is %+v", status.Waits)
+			h.Errorf("what is quarantined is %+v", status.Waits)
 		}
 
 		h.reader.Pause(true) // what other published ends, and there will be findings
@@ -74,7 +74,7 @@ func TestOneBadAuthorityHoldsUpNobody(t *testing.T) {
 		h.reader.Read("the end")
 		h.complete()
 		if status, _ := h.engine.Status(); len(status.Waits) > 0 {
-			h.Errorf("this is still set aside: %v", status.Waits)
+			h.Errorf("this is still quarantined: %v", status.Waits)
 		}
 	})
 }

@@ -30,14 +30,14 @@ const (
 // afterFailure is how long a peer, and what is to be said about one transfer, rest after a call that failed.
 var afterFailure = due.Backoff{First: 10 * time.Second, Most: 10 * time.Minute}
 
-// couriers send reports to peers. There is one courier for each peer, and each runs in a goroutine of its own: a peer that does not
+// senders send reports to peers. There is one sender for each peer, and each runs in a goroutine of its own: a peer that does not
 // answer delays no other.
-type couriers struct {
+type senders struct {
 	mu sync.Mutex
-	of map[string]*courier
+	of map[string]*sender
 }
 
-type courier struct {
+type sender struct {
 	turn      due.Turn
 	failed    string // the error of the last call; empty if it succeeded
 	exchanges map[uint64]*exchanged
@@ -50,17 +50,17 @@ type exchanged struct {
 	turn due.Turn
 }
 
-func (c *couriers) courier(name string) *courier {
+func (c *senders) sender(name string) *sender {
 	if c.of == nil {
-		c.of = map[string]*courier{}
+		c.of = map[string]*sender{}
 	}
 	if c.of[name] == nil {
-		c.of[name] = &courier{exchanges: map[uint64]*exchanged{}}
+		c.of[name] = &sender{exchanges: map[uint64]*exchanged{}}
 	}
 	return c.of[name]
 }
 
-func (c *courier) exchanged(id uint64) *exchanged {
+func (c *sender) exchanged(id uint64) *exchanged {
 	if c.exchanges[id] == nil {
 		c.exchanges[id] = &exchanged{}
 	}
@@ -68,7 +68,7 @@ func (c *courier) exchanged(id uint64) *exchanged {
 }
 
 // failure is the error of the last call to a peer; empty if it succeeded.
-func (c *couriers) failure(name string) string {
+func (c *senders) failure(name string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if one := c.of[name]; one != nil {
@@ -80,10 +80,10 @@ func (c *couriers) failure(name string) string {
 // recall ends the delays after failures, so that a peer is called again at once. It is for when the peer has called us, or its record
 // has changed.
 func (m *Mover) recall(name string) {
-	c := &m.couriers
+	c := &m.senders
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	one := c.courier(name)
+	one := c.sender(name)
 	one.turn.Pardon()
 	for _, e := range one.exchanges {
 		e.turn.Pardon()
@@ -118,9 +118,9 @@ func (m *Mover) correspond(ctx context.Context, open []*holdings.Transfer, now t
 		}
 	}
 	for name, ids := range called {
-		c := &m.couriers
+		c := &m.senders
 		c.mu.Lock()
-		if c.courier(name).turn.Begin(now) {
+		if c.sender(name).turn.Begin(now) {
 			m.background.start(func() { m.carry(ctx, name, ids) })
 		}
 		c.mu.Unlock()
@@ -150,9 +150,9 @@ func (m *Mover) dueAt(t *holdings.Transfer, open int, now time.Time) (time.Time,
 	if err != nil {
 		return time.Time{}, err
 	}
-	m.couriers.mu.Lock()
-	defer m.couriers.mu.Unlock()
-	c := m.couriers.courier(t.Peer)
+	m.senders.mu.Lock()
+	defer m.senders.mu.Unlock()
+	c := m.senders.sender(t.Peer)
 	e := c.exchanged(t.ID)
 	at := now
 	switch {
@@ -190,17 +190,17 @@ func (m *Mover) carry(ctx context.Context, name string, ids []uint64) {
 			return
 		}
 	}
-	m.couriers.mu.Lock()
-	defer m.couriers.mu.Unlock()
-	m.couriers.courier(name).turn.End(time.Now(), nil, afterFailure)
+	m.senders.mu.Lock()
+	defer m.senders.mu.Unlock()
+	m.senders.sender(name).turn.End(time.Now(), nil, afterFailure)
 }
 
 // noteCall notes how a call about a transfer ended, and tells whether it went well. One that failed is the last of its turn. Of several
 // failures in a row the first is logged.
 func (m *Mover) noteCall(name string, id uint64, said [sha256.Size]byte, err error) (well bool) {
-	m.couriers.mu.Lock()
-	defer m.couriers.mu.Unlock()
-	c := m.couriers.courier(name)
+	m.senders.mu.Lock()
+	defer m.senders.mu.Unlock()
+	c := m.senders.sender(name)
 	e := c.exchanged(id)
 	if err == nil {
 		*e = exchanged{said: said, at: time.Now()}
@@ -400,10 +400,10 @@ func (m *Mover) replyTo(ctx context.Context, p *Peer, message transferwire.Messa
 		return nil, err
 	}
 	if comes { // if this reply is lost, the source asks again
-		m.couriers.mu.Lock()
-		m.couriers.courier(p.Name).exchanged(id).said = sha256.Sum256(report.XML())
-		m.couriers.courier(p.Name).exchanged(id).at = time.Now()
-		m.couriers.mu.Unlock()
+		m.senders.mu.Lock()
+		m.senders.sender(p.Name).exchanged(id).said = sha256.Sum256(report.XML())
+		m.senders.sender(p.Name).exchanged(id).at = time.Now()
+		m.senders.mu.Unlock()
 	}
 	return report, nil
 }

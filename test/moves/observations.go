@@ -8,8 +8,8 @@ import (
 
 type moment = time.Time
 
-// sightings is what one reader has seen, held against what had to be seen.
-type sightings struct {
+// observations is what one reader has seen, held against what had to be seen.
+type observations struct {
 	mu     sync.Mutex
 	world  *world
 	routes []validity // of each announcement before anything moved
@@ -28,8 +28,8 @@ type sightings struct {
 	faults    []string
 }
 
-func newSightings(w *world) *sightings {
-	s := &sightings{world: w}
+func newObservations(w *world) *observations {
+	s := &observations{world: w}
 	before := tableOf(w.before)
 	for _, a := range w.routes {
 		s.routes = append(s.routes, before.judge(a))
@@ -37,12 +37,12 @@ func newSightings(w *world) *sightings {
 	return s
 }
 
-func (s *sightings) fault(at moment, format string, args ...any) {
+func (s *observations) fault(at moment, format string, args ...any) {
 	s.faults = append(s.faults, at.Format("15:04:05 ")+fmt.Sprintf(format, args...))
 }
 
 // take is an output of the reader; it tells whether there was anything wrong with it.
-func (s *sightings) take(began, ended moment, seen vrps) (wrong bool) {
+func (s *observations) take(began, ended moment, seen vrps) (wrong bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pass(began, ended)
@@ -68,7 +68,7 @@ func (s *sightings) take(began, ended moment, seen vrps) (wrong bool) {
 }
 
 // pass lets the time since the last output go by, in which routers had that.
-func (s *sightings) pass(began, ended moment) {
+func (s *observations) pass(began, ended moment) {
 	if !s.lastBegan.IsZero() {
 		s.slowest = max(s.slowest, began.Sub(s.lastBegan), ended.Sub(began))
 		s.lost += time.Duration(s.absent) * ended.Sub(s.lastEnded)
@@ -79,7 +79,7 @@ func (s *sightings) pass(began, ended moment) {
 }
 
 // fails is a run of the reader that gave nothing: routers keep what they had.
-func (s *sightings) fails(began, ended moment, err error) {
+func (s *observations) fails(began, ended moment, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pass(began, ended)
@@ -88,7 +88,7 @@ func (s *sightings) fails(began, ended moment, err error) {
 }
 
 // pace forgets how long runs took so far, and tells it.
-func (s *sightings) pace() time.Duration {
+func (s *observations) pace() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.slowest
@@ -96,34 +96,34 @@ func (s *sightings) pace() time.Duration {
 	return was
 }
 
-func (s *sightings) seenLast() vrps {
+func (s *observations) seenLast() vrps {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
 }
 
-func (s *sightings) count() int {
+func (s *observations) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.runs + s.failed
 }
 
 // begin begins the judgement: what was seen so far does not count.
-func (s *sightings) begin() {
+func (s *observations) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.absent, s.lost, s.harmed, s.failed, s.faults = 0, 0, 0, 0, nil
 }
 
 // rest ends the judgement: what is seen from here on may be anything.
-func (s *sightings) rest() {
+func (s *observations) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resting = true
 }
 
 // holds is nil where the last output of a run that began after a time is a set.
-func (s *sightings) holds(after moment, want vrps) error {
+func (s *observations) holds(after moment, want vrps) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil || s.lastBegan.Before(after) {
@@ -133,7 +133,7 @@ func (s *sightings) holds(after moment, want vrps) error {
 }
 
 // verdict is the figures of the reader, and an error where something was missing or worse.
-func (s *sightings) verdict() (figures string, err error) {
+func (s *observations) verdict() (figures string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.absent > 0 {
