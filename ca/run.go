@@ -67,6 +67,9 @@ func (r runner) Thaw()                          { r.engine.thaw() }
 func (r runner) LastCommit() (time.Time, error) { return r.engine.lastCommit() }
 func (r runner) RaiseHighWater() error          { return r.engine.raiseHighWater() }
 
+// Settled destroys the keys that are not used any more. What fails was logged, and the next time is as good.
+func (r runner) Settled() { _ = r.engine.destroyRetired() }
+
 func (r runner) Turn(now time.Time) error {
 	r.engine.expire(now)
 	r.engine.endIntents(now)

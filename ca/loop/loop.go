@@ -46,6 +46,7 @@ type Engine interface {
 	Write(w store.Writer, b *issue.Batch, step plan.Step) error                   // puts a batch, of a wave of a step, into the store
 	Committed(b *issue.Batch)                                                     // the transaction has committed
 	Planned(set []string, changed bool)                                           // the plan for a set is executed
+	Settled()                                                                     // all is done that can be done now; called by Settle
 	RaiseHighWater() error                                                        // something was published
 }
 
@@ -133,6 +134,7 @@ func (l *Loop) Settle(ctx context.Context) error {
 			return err
 		}
 		if l.idle() {
+			l.engine.Settled()
 			return l.refused()
 		}
 		l.sleep(ctx, min(wait, time.Second))
