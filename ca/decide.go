@@ -67,16 +67,17 @@ func (e *Engine) Revoke(by holdings.By, holder string, resources inr.Set, consen
 // Exchange gives an organisation resources in place of others, which it keeps until a deadline. Warnings in the effect name
 // organisations below it that have parts of the old ones.
 func (e *Engine) Exchange(by holdings.By, give inr.Set, want holdings.Delegation, deadline time.Time, consent Consent) (*Effect, error) {
-	f, err := e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Exchange(by, give, want, deadline) }))
-	if f == nil {
-		return nil, err
-	}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	for _, below := range e.ledger.Children(holdings.Fold(want.To)) {
-		if has := e.ledger.Holding(below).Intersect(give); !has.Empty() {
-			f.Warnings = append(f.Warnings, fmt.Sprintf("%s has %s of it, which ends with it", below, has))
+	var warnings []string
+	f, err := e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		for _, below := range l.Children(holdings.Fold(want.To)) {
+			if has := l.Holding(below).Intersect(give); !has.Empty() {
+				warnings = append(warnings, fmt.Sprintf("%s has %s of it, which ends with it", below, has))
+			}
 		}
+		return l.Exchange(by, give, want, deadline)
+	}))
+	if f != nil {
+		f.Warnings = append(f.Warnings, warnings...)
 	}
 	return f, err
 }
@@ -103,16 +104,8 @@ func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *
 	}, &coming)
 }
 
-// Enrol adds an organisation to the tree, or changes its name or country. A new registry gets a repository, which a running daemon
-// cannot open: then it fails with Busy.
+// Enrol adds an organisation to the tree, or changes its name or country.
 func (e *Engine) Enrol(by holdings.By, o holdings.Organisation) (*Effect, error) {
-	_, exists, err := e.Organisation(o.Handle)
-	if err != nil {
-		return nil, err
-	}
-	if o.Kind.IsRegistry() && !exists && e.keeper != nil {
-		return nil, fault.New(fault.Busy, "%s is a registry: stop the daemon, add it, and start again", o.Handle)
-	}
 	return e.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Enrol(by, o) }))
 }
 
@@ -129,7 +122,8 @@ func OfLedger(resolve func(*holdings.Ledger) (*holdings.Outcome, error)) Resolve
 
 // Decide takes a decision. It resolves what changes, computes the effect, asks the brake, and commits. Ledger and book change at one
 // moment, under one number in the log. A dry run, or a decision that changes nothing, ends with the effect. If the brake holds the
-// decision it fails with Refused, and returns the effect, too.
+// decision it fails with Refused, and returns the effect, too. A new registry gets a repository, which a running daemon cannot open: then it
+// fails with Busy.
 func (e *Engine) Decide(consent Consent, resolve Resolve) (*Effect, error) {
 	return e.decide(consent, resolve, nil)
 }
@@ -147,6 +141,10 @@ func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effe
 	}
 	if o == nil || o.Empty() {
 		o = e.ledger.OfIntents(intents.By)
+	}
+	added := e.newRegistries(o)
+	if len(added) > 0 && e.keeper != nil {
+		return nil, fault.New(fault.Busy, "%s is a registry: stop the daemon, add it, and start again", added[0])
 	}
 	o.Intents = intents.Changes()
 	f, err := e.effectOf(o, intents, consent)
@@ -167,26 +165,30 @@ func (e *Engine) decide(consent Consent, resolve Resolve, coming *[]loss) (*Effe
 	if coming != nil {
 		f.losses = append(f.losses, *coming...)
 	}
-	if err := e.commitDecision(o, intents, f.losses); err != nil {
+	if err := e.commitDecision(o, intents, f.losses, added); err != nil {
 		return nil, err
 	}
 	f.Decision = o.Decision.ID
 	return f, nil
 }
 
-// commitDecision commits a decision, with what the brake has to remember of it, applies it, and wakes the engine. The caller holds the
-// engine's mu.
-func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losses []loss) error {
-	notices := e.noticesOf(o)
-	facts, err := e.factsOf(o)
-	if err != nil {
-		return err
-	}
-	var added []string
+// newRegistries lists the registries that a decision adds. Each gets a repository.
+func (e *Engine) newRegistries(o *holdings.Outcome) (added []string) {
 	for _, org := range o.Organisations {
 		if org.Kind.IsRegistry() && e.repositories.Own()[org.Handle] == nil {
 			added = append(added, org.Handle)
 		}
+	}
+	return added
+}
+
+// commitDecision commits a decision, with what the brake has to remember of it, applies it, and wakes the engine. Added is the registries
+// that it adds. The caller holds the engine's mu.
+func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losses []loss, added []string) error {
+	notices := e.noticesOf(o)
+	facts, err := e.factsOf(o)
+	if err != nil {
+		return err
 	}
 	_, err = e.store.Update(store.Any, func(w store.Writer) error {
 		if err := federation.WriteNotices(w, notices); err != nil {
@@ -233,8 +235,7 @@ func (e *Engine) commitDecision(o *holdings.Outcome, intents *roa.Outcome, losse
 	return e.openAdded(added, o.Decision.ID)
 }
 
-// openAdded opens the repositories of registries that a decision added. Enrol has made sure that no daemon runs. On an error the decision
-// is taken nevertheless.
+// openAdded opens the repositories of registries that a decision added, while no daemon runs. On an error the decision is taken nevertheless.
 func (e *Engine) openAdded(registries []string, decision uint64) error {
 	for _, registry := range registries {
 		if err := e.repositories.Add(registry); err != nil {

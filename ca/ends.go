@@ -37,19 +37,16 @@ type heldEnd struct {
 // Expire ends delegations that have come to their date, of all holders or of some. The engine does that by itself. As a command it is for
 // ends that the brake holds.
 func (e *Engine) Expire(by holdings.By, consent Consent, holders ...string) (*Effect, error) {
-	for i, h := range holders {
-		if holders[i] = holdings.Fold(h); !e.holds(holders[i]) {
-			return nil, fault.New(fault.NotFound, "there is no organisation %q", h)
+	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+		folded := make([]string, len(holders))
+		for i, h := range holders {
+			if _, exists := l.Organisation(h); !exists {
+				return nil, fault.New(fault.NotFound, "there is no organisation %q", h)
+			}
+			folded[i] = holdings.Fold(h)
 		}
-	}
-	return e.Decide(consent, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) { return l.Expire(by, holders...) }))
-}
-
-func (e *Engine) holds(holder string) bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	_, ok := e.ledger.Organisation(holder)
-	return ok
+		return l.Expire(by, folded...)
+	}))
 }
 
 // expire ends delegations that have come to their date, in one decision. If the brake holds that, it decides for each holder alone, those

@@ -11,6 +11,7 @@ import (
 	"cadastre/ca/issued"
 	"cadastre/federation"
 	"cadastre/holdings"
+	"cadastre/internal/fault"
 	"cadastre/internal/store"
 	"cadastre/internal/updown"
 )
@@ -106,6 +107,22 @@ func TestRegistryThatCannotBeOpened(t *testing.T) {
 			t.Error("the next decision was written over the one before")
 		}
 		h.reopen()
+	})
+}
+
+// TestRegistryBesideADaemon: a registry needs a repository, which a running daemon cannot open, by whichever decision it comes.
+func TestRegistryBesideADaemon(t *testing.T) {
+	inTestRegistry(t, forest, func(h *testRegistry) {
+		peopled(h)
+		nir := holdings.Organisation{Handle: "nic.example", Kind: holdings.NIR, Parent: "afrinic"}
+		_, err := h.engine.Enrol(h.by(), nir)
+		kindOf(h, err, fault.Busy, "nic.example", "stop the daemon")
+		_, err = h.engine.DelegateNew(h.by(), nir, lease(h, "nic.example", "41.0.192.0/24"), Consent{})
+		kindOf(h, err, fault.Busy, "nic.example", "stop the daemon")
+		if _, known, _ := h.engine.Organisation("nic.example"); known || h.engine.Repositories()["nic.example"] != nil {
+			t.Error("it is there")
+		}
+		h.settle()
 	})
 }
 

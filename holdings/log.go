@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -116,20 +115,4 @@ func IntentChanges(r store.Reader, decision uint64) iter.Seq2[IntentChange, erro
 			}
 		}
 	}
-}
-
-// CheckIntentChanges checks that the records of a decision's changes have the hash in the decision's record. It fails with Corrupt.
-func CheckIntentChanges(r store.Reader, d Decision) error {
-	records, sum := 0, sha256.New()
-	for record, err := range r.Scan(loggedIntentBucket, numberKey(d.ID)) {
-		if err != nil {
-			return err
-		}
-		records++
-		_, _ = sum.Write(record.Value)
-	}
-	if records != d.Intents.Records || records > 0 && hex.EncodeToString(sum.Sum(nil)) != d.Intents.SHA256 {
-		return damaged("the intents that a decision changed", errors.New("they are not those that the decision names"))
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cadastre/holdings"
+	"cadastre/internal/due"
 	"cadastre/internal/payload"
 	"cadastre/internal/relying"
 	"cadastre/roa"
@@ -37,24 +38,22 @@ type observations struct {
 
 // observation is the newest look below a trust anchor.
 type observation struct {
-	looking bool
-	at      time.Time // when it began
-	took    time.Duration
-	early   bool // it did not wait for its share
-	report  *relying.Report
-	err     error
+	turn   due.Turn
+	early  bool // it did not wait for its share
+	report *relying.Report
+	err    error
 }
 
 // due tells whether to look now for something that happened at since, and whether that look is early.
 func (o *observation) due(since, now time.Time) (due, early bool) {
-	rested := now.Sub(o.at)
+	rested := now.Sub(o.turn.Begun)
 	switch {
-	case o.looking || rested <= lookAgain:
+	case o.turn.Busy() || rested <= lookAgain:
 		return false, false
-	case rested > lookShare*o.took:
+	case rested > lookShare*o.turn.Ended.Sub(o.turn.Begun):
 		return true, false
 	}
-	return !o.early && o.at.Before(since), true
+	return !o.early && o.turn.Begun.Before(since), true
 }
 
 // ownAnchor is the name of the look below our own trust anchor. Looks below others have names made of the installation's name.
@@ -73,8 +72,9 @@ func (m *Mover) see(ctx context.Context, name, tal, roots string, since time.Tim
 		o = &observation{}
 		m.observed.of[name] = o
 	}
-	if due, early := o.due(since, time.Now()); due {
-		o.looking, o.early = true, early
+	now := time.Now()
+	if due, early := o.due(since, now); due && o.turn.Begin(now) {
+		o.early = early
 		m.background.start(func() { m.observe(ctx, name, tal, roots, o) })
 	}
 	if o.report != nil && o.report.At.Before(since) {
@@ -88,7 +88,7 @@ func (m *Mover) forgetObservations() {
 	m.observed.mu.Lock()
 	defer m.observed.mu.Unlock()
 	for _, o := range m.observed.of {
-		if o.looking {
+		if o.turn.Busy() {
 			return
 		}
 	}
@@ -103,15 +103,14 @@ const cacheDir = "looks"
 
 // observe has our relying party look once at what is published below a trust anchor, and keeps the result in o.
 func (m *Mover) observe(ctx context.Context, name, tal, roots string, o *observation) {
-	at := time.Now()
 	look := m.Look
 	if look == nil {
 		look = m.engine.Federation.Relying
 	}
 	report, err := look(ctx, filepath.Join(m.dir, cacheDir, relying.Folder(name)), tal, roots)
 	m.observed.mu.Lock()
-	o.looking, o.at, o.took, o.err = false, at, time.Since(at), err
-	if err == nil {
+	o.turn.End(time.Now(), err, due.Backoff{}) // a look that failed waits no longer than others
+	if o.err = err; err == nil {
 		o.report = report
 	}
 	m.observed.mu.Unlock()

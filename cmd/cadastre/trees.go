@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cadastre/ca"
+	"cadastre/internal/due"
 	"cadastre/internal/fault"
 	"cadastre/internal/validate"
 	"cadastre/rrdp"
@@ -158,8 +159,8 @@ func (t *trees) follow(ctx context.Context) error {
 		if troubles[what] == nil {
 			troubles[what] = &trouble{}
 		}
-		if now := time.Now(); troubles[what].mayTry(now) {
-			if err := do(); ctx.Err() == nil && troubles[what].failed(now, err) {
+		if troubles[what].begin(time.Now()) {
+			if err := do(); ctx.Err() == nil && troubles[what].failed(time.Now(), err) {
 				t.log.Error("couldn't publish a tree for rsync; the last one is served on, and it is tried again", "registry", what, "error", err)
 			}
 		}
@@ -188,31 +189,26 @@ func (t *trees) follow(ctx context.Context) error {
 	}
 }
 
-// trouble is what goes wrong again and again. The pause between two tries doubles from a second to five minutes.
+// trouble is what goes wrong again and again.
 type trouble struct {
-	next  time.Time
-	pause time.Duration
-	said  string
+	turn due.Turn
+	said string
 }
 
-// Pauses between tries of what failed.
-const (
-	firstPause   = time.Second
-	longestPause = 5 * time.Minute
-)
+// afterTrouble is the pause between two tries of what failed.
+var afterTrouble = due.Backoff{First: time.Second, Most: 5 * time.Minute}
 
-func (t *trouble) mayTry(now time.Time) bool { return !now.Before(t.next) }
+// begin begins a try, if one may begin now.
+func (t *trouble) begin(now time.Time) bool { return !now.Before(t.turn.Resume()) && t.turn.Begin(now) }
 
 // failed notes how a try ended, and tells whether that is worth saying: it failed in another way than before, or for the
 // first time in so long that it may have been forgotten.
 func (t *trouble) failed(now time.Time, err error) bool {
-	if err == nil {
-		*t = trouble{}
+	if t.turn.End(now, err, afterTrouble); err == nil {
+		t.said = ""
 		return false
 	}
-	t.pause = min(max(2*t.pause, firstPause), longestPause)
-	t.next = now.Add(t.pause)
-	again := t.said == err.Error() && t.pause < longestPause
+	again := t.said == err.Error() && t.turn.Resume().Sub(now) < afterTrouble.Most
 	t.said = err.Error()
 	return !again
 }

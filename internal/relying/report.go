@@ -160,9 +160,6 @@ func (r *Report) CCR() *ccr.Cache {
 	return c
 }
 
-// FromReport is the canonical cache representation of a report in DER.
-func FromReport(r *Report) ([]byte, error) { return r.CCR().Encode() }
-
 // CompareCCR compares a report with the CCR that another relying party wrote, plain or gzip. It fails with Invalid
 // where that cannot be read.
 func CompareCCR(r *Report, theirs []byte) ([]ccr.Difference, error) {

@@ -397,7 +397,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("the JSON does not say %q:\n%s", says, data)
 		}
 	}
-	der, err := FromReport(r)
+	der, err := r.CCR().Encode()
 	must(t, err)
 	c, err := ccr.Decode(der)
 	must(t, err)

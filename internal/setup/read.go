@@ -30,10 +30,6 @@ var kinds = map[string]struct {
 	"repository_response": {"a repository's response, which a publisher needs", readRepositoryResponse},
 }
 
-// Parse reads any of the four messages and returns a *ChildRequest, *ParentResponse, *PublisherRequest or
-// *RepositoryResponse. It fails with BadInput. What it returns shares nothing with message.
-func Parse(message []byte) (any, error) { return parse(message, "") }
-
 // ParseChildRequest reads a child_request; where message is another, the error says which. It fails with BadInput.
 func ParseChildRequest(message []byte) (*ChildRequest, error) {
 	return as[ChildRequest](parse(message, "child_request"))

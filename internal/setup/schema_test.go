@@ -81,7 +81,7 @@ var judged = map[string]struct {
 
 func TestJudged(t *testing.T) {
 	for name, c := range judged {
-		_, err := Parse([]byte(c.xml))
+		_, err := parse([]byte(c.xml), "")
 		if c.says == "" && err != nil {
 			t.Errorf("%s: refused: %v", name, err)
 		} else if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || fault.KindOf(err) != fault.BadInput) {
@@ -112,14 +112,14 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := Parse(data)
+		m, err := parse(data, "")
 		if err != nil {
 			if m != nil || fault.KindOf(err) != fault.BadInput {
 				t.Fatalf("%v with %v", m, err)
 			}
 			return
 		}
-		again, err := Parse(m.(written).XML())
+		again, err := parse(m.(written).XML(), "")
 		if err != nil || !reflect.DeepEqual(m, again) {
 			t.Fatalf("%s\nis read as %+v, written as\n%s\nand read again as %+v, %v", data, m, m.(written).XML(), again, err)
 		}
@@ -127,7 +127,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestGoesOn(t *testing.T) {
-	if _, err := Parse([]byte(child + child)); err == nil || !strings.Contains(err.Error(), "goes on") {
+	if _, err := parse([]byte(child+child), ""); err == nil || !strings.Contains(err.Error(), "goes on") {
 		t.Errorf("two requests: %v", err)
 	}
 }

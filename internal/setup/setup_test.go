@@ -62,7 +62,7 @@ func aMessage(tags bool) *rapid.Generator[written] {
 func TestComesBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := aMessage(true).Draw(rt, "message")
-		got, err := Parse(m.XML())
+		got, err := parse(m.XML(), "")
 		if err != nil || !reflect.DeepEqual(m, got) {
 			rt.Fatalf("%s\ncame back as %+v, %v", m.XML(), got, err)
 		}
@@ -116,7 +116,7 @@ func TestVectors(t *testing.T) {
 		t.Errorf("there are %d samples, of which %d are known", len(paths), len(want))
 	}
 	for _, path := range paths {
-		m, err := Parse(wiretest.Vector(t, path))
+		m, err := parse(wiretest.Vector(t, path), "")
 		is := want[filepath.Base(path)]
 		if strings.HasPrefix(is, "<") {
 			if err == nil || !strings.Contains(err.Error(), is) {
@@ -128,7 +128,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: %T and not %s, %v", path, m, is, err)
 			continue
 		}
-		if again, err := Parse(m.(written).XML()); err != nil || !reflect.DeepEqual(m, again) {
+		if again, err := parse(m.(written).XML(), ""); err != nil || !reflect.DeepEqual(m, again) {
 			t.Errorf("%s does not come back: %+v, %v", path, again, err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestOther(t *testing.T) {
 		}
 	}
 	large := append((&ChildRequest{"a", "", []byte{1}}).XML(), bytes.Repeat([]byte{' '}, maxMessage)...)
-	if _, err := Parse(large); err == nil || fault.KindOf(err) != fault.BadInput || !strings.Contains(err.Error(), "bytes") {
+	if _, err := parse(large, ""); err == nil || fault.KindOf(err) != fault.BadInput || !strings.Contains(err.Error(), "bytes") {
 		t.Errorf("a message of %d bytes: %v", len(large), err)
 	}
 }
