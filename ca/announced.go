@@ -89,6 +89,28 @@ func (a *Announcements) held() string {
 	return fmt.Sprintf("it would turn %d known announcements invalid", len(a.breaks))
 }
 
+// Foresee is what becomes of announcements when VRPs take the place of others later, as when a transfer is finalised. Only a Resolve may call
+// it: the engine's mu is held then.
+func (e *Engine) Foresee(before, after []roa.VRP) (*Announcements, error) {
+	return e.announcements(before, after, nil)
+}
+
+// Held adds to why the brake holds something, and its code, both perhaps empty, that announcements turn invalid.
+func (a *Announcements) Held(e *Engine, why, code string) (bothWhy, bothCode string) {
+	broken := a.held()
+	if broken == "" {
+		return why, code
+	}
+	plan := []byte(code)
+	for _, b := range a.breaks {
+		plan = fmt.Appendf(plan, "\n%s", b)
+	}
+	if why != "" {
+		why += "; "
+	}
+	return why + broken, e.Code(plan)
+}
+
 // ignoredBucket keeps announcements that do not matter, by prefix and AS.
 var ignoredBucket = store.Declare("ignored-announcement", "ca", store.Deposited)
 

@@ -40,11 +40,14 @@ type Begun struct {
 	CarriedObjects kinds.List `json:"-"`
 	LostObjects    kinds.List `json:"-"`
 
-	Staged   []holdings.Route `json:"staged"`         // the recipient's own routes
-	Warnings []string         `json:"warnings"`       // what an engineer should know before
-	Held     string           `json:"held,omitempty"` // why the brake holds it; empty where it does not
-	Code     string           `json:"code,omitempty"` // with this code it may begin nevertheless
-	DryRun   bool             `json:"dry_run"`
+	Staged   []holdings.Route `json:"staged"`   // the recipient's own routes
+	Warnings []string         `json:"warnings"` // what an engineer should know before
+	// Announcements is what becomes of announcements when the transfer is finalised; nil where no VRP changes.
+	Announcements *ca.Announcements `json:"announcements,omitempty"`
+
+	Held   string `json:"held,omitempty"` // why the brake holds it; empty where it does not
+	Code   string `json:"code,omitempty"` // with this code it may begin nevertheless
+	DryRun bool   `json:"dry_run"`
 }
 
 type bareBegun Begun
@@ -81,7 +84,7 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 		}
 		begun.Transfer = o.Transfers[0]
 		t := &begun.Transfer
-		begun.foresee(l, b)
+		gained := begun.foresee(l, b)
 		if err := begun.foreseeObjects(l, b); err != nil {
 			return nil, err
 		}
@@ -94,7 +97,11 @@ func (m *Mover) Initiate(by holdings.By, q Request, consent ca.Consent) (*Begun,
 				return nil, fault.Wrap(err, "this is more than can be told to %s at once; move it in parts", t.Peer)
 			}
 		}
+		if begun.Announcements, err = m.engine.Foresee(begun.Lost, gained); err != nil {
+			return nil, err
+		}
 		begun.Held, begun.Code = weigh(t.From, begun.Lost, begun.LostObjects)
+		begun.Held, begun.Code = begun.Announcements.Held(m.engine, begun.Held, begun.Code)
 		return o, begun.passes(consent)
 	})
 	if err != nil {
@@ -187,8 +194,9 @@ func (m *Mover) registryAt(name, under string) (string, error) {
 	return "", fault.New(fault.BadInput, "%s keeps the registries %s; name with --under which of them the recipient is in", name, strings.Join(p.Registries, ", "))
 }
 
-// foresee lists which VRPs of the donor go along and which end, and warns of what an engineer may not expect.
-func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
+// foresee lists which VRPs of the donor go along and which end, and warns of what an engineer may not expect. It returns the VRPs that come:
+// the recipient's own, and the parts of what the donor has authorised as a whole.
+func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) (gained []roa.VRP) {
 	t := &f.Transfer
 	f.Staged = t.Routes
 	kept := map[roa.VRP]bool{}
@@ -202,14 +210,21 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	}
 	for _, r := range t.Routes {
 		kept[roa.OfRoute(r)] = true
+		gained = append(gained, roa.OfRoute(r))
 	}
 	giving, _ := l.Involved(t)
 	for _, holder := range giving {
 		holding := l.Holding(holder)
 		rest := holding.Minus(t.Resources)
 		stays := map[roa.VRP]bool{}
+		has := map[roa.VRP]bool{}
+		for _, v := range b.VRPs(holder, holding) {
+			has[v] = true
+		}
 		for _, v := range b.VRPs(holder, rest) {
-			stays[v] = true
+			if stays[v] = true; !has[v] {
+				gained = append(gained, v)
+			}
 		}
 		for _, in := range b.Of(holder) {
 			before, _ := roa.Authorised(in, holding)
@@ -228,6 +243,7 @@ func (f *Begun) foresee(l *holdings.Ledger, b *roa.Book) {
 	if !t.Kind.SameHolder() && t.Bridge == 0 && len(f.Lost) > 0 {
 		f.Warnings = append(f.Warnings, "what the donor had authorised of what moves ends with the finalisation: agree on a bridge if its routes are to stay for a while")
 	}
+	return gained
 }
 
 // Approve records that the recipient's registry agrees to a transfer. The rows are routes of the new holder, besides those that the

@@ -258,7 +258,7 @@ func TestRooms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "| room |")
+	_, table, _ := strings.Cut(string(text), "| package |")
 	rooms := map[string]bool{}
 	for line := range strings.Lines(table) {
 		cells := strings.Split(line, "|")

@@ -52,6 +52,7 @@ func printBegun(w io.Writer, b *moves.Begun) {
 	if t.Bridge > 0 {
 		fmt.Fprintf(w, "what goes along stays authorised for %s after the finalisation\n", t.Bridge)
 	}
+	printAnnouncements(w, b.Announcements, b.DryRun)
 	if b.Held != "" && b.DryRun {
 		fmt.Fprintf(w, "the brake would hold it: when the transfer is finalised %s\ncode: %s\n", b.Held, b.Code)
 	}
