@@ -128,7 +128,7 @@ func words(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t,;", r) })
 }
 
-// ParseRow reads an ASPA from its words: the customer AS, and its providers. It fails with BadInput.
+// ParseRow reads an ASPA from its parts: the customer AS, and its providers. It fails with BadInput.
 func ParseRow(customer string, providers ...string) (row Row, err error) {
 	if row.Customer, err = inr.ParseAS(customer); err != nil {
 		return row, err

@@ -151,7 +151,7 @@ func (l *Ledger) SetPolicy(by By, p Policy) (*Outcome, error) {
 	return d.outcome()
 }
 
-// normal is the policy with its words in the case and order in which they are stored.
+// normal is the policy with its names in the case and order in which they are stored.
 func (p Policy) normal() Policy {
 	p.Registry, p.Profile, p.Approval = Fold(p.Registry), Profile(Fold(string(p.Profile))), Approval(Fold(string(p.Approval)))
 	grounds := []string{}

@@ -53,7 +53,7 @@ func (m *Mover) Abandon(by holdings.By, id uint64, silence time.Duration, keep b
 		return fault.New(fault.Conflict, "%s was heard %s ago, and takes part in transfer %d: cancel it, or abandon it when %s has been silent for %s",
 			t.Peer, term.Text(quiet.Round(time.Second)), id, t.Peer, term.Text(silence))
 	}
-	text := fmt.Sprintf("abandoned: no word of %s since %s", t.Peer, heard.UTC().Format(time.RFC3339))
+	text := fmt.Sprintf("abandoned: nothing was heard of %s since %s", t.Peer, heard.UTC().Format(time.RFC3339))
 	if odds {
 		text = fmt.Sprintf("abandoned: at %s it is %s", t.Peer, at)
 	}

@@ -166,7 +166,7 @@ func TestAnAssertionHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// TestDistrusted: an operator's word wins over another installation's. What came from there is withdrawn, whether it is final or
+// TestDistrusted: an operator's decision counts more than what another installation says. What came from there is withdrawn, whether it is final or
 // not, by the brake; nothing more is taken, and then is again.
 func TestDistrusted(t *testing.T) {
 	inPair(t, func(p *pair) {

@@ -381,7 +381,7 @@ func TestEndsBetweenInstallations(t *testing.T) {
 		"the recipient late": {true, seen, func(p *pair, ref string) {
 			p.ok(p.b.mover.Cancel(p.b.By(), p.b.at(ref).ID))
 			if p.b.state(ref) != holdings.Accepted {
-				t.Error("the recipient's side withdrew without the source's word")
+				t.Error("the recipient's side withdrew before the source had told it to")
 			}
 		}},
 		"both at once": {true, seen, func(p *pair, ref string) {
@@ -447,7 +447,7 @@ func TestAWeekOfSilence(t *testing.T) {
 				}
 				week(p)
 				if gone == p.b && p.a.state(ref) != was {
-					t.Fatalf("it was %s and is %s without a word or a look", was, p.a.state(ref))
+					t.Fatalf("it was %s and is %s without a report or a look", was, p.a.state(ref))
 				}
 				if gone == p.b && was == holdings.Accepted && p.b.state(ref) != holdings.Accepted {
 					t.Fatal("the recipient's side is", p.b.state(ref))

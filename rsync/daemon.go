@@ -149,9 +149,9 @@ func (d *Daemon) await() error {
 		}
 		select {
 		case err := <-d.ended:
-			return fault.New(fault.Unreachable, "the rsync daemon has ended at once (%v): its words are in the log", err)
+			return fault.New(fault.Unreachable, "the rsync daemon has ended at once (%v): what it printed is in the log", err)
 		case <-ctx.Done():
-			return fault.New(fault.Unreachable, "the rsync daemon does not answer on %s after %v: its words are in the log", d.cfg.Address, patience)
+			return fault.New(fault.Unreachable, "the rsync daemon does not answer on %s after %v: what it printed is in the log", d.cfg.Address, patience)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -66,7 +66,7 @@ func printPolicy(w io.Writer, p holdings.Policy) {
 	for _, e := range p.Exchanges {
 		fmt.Fprintf(w, "  exchanges     with %s: out %s, in %s\n", e.With, kindsText(e.Out), kindsText(e.In))
 	}
-	finalised := "on a word of the registry"
+	finalised := "when the registry says so"
 	if p.Automatic {
 		finalised = "by itself"
 	}

@@ -59,8 +59,8 @@ func registriesAdd(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add [NAME] --introduction FILE",
 		Short: "Add another installation by its introduction",
-		Long: "Takes the introduction that another installation printed. Check by another way that it is theirs: from then on its word about\n" +
-			"transfers counts. The name is ours for it; without one it goes by what it calls itself.",
+		Long: "Takes the introduction that another installation printed. Check by another way that it is theirs: from then on what it says about\n" +
+			"transfers counts. The name is what it is called here; by default what it calls itself.",
 		Example: "  cadastre registries add ripe --introduction theirs.xml\n  cadastre registries add --introduction -",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {

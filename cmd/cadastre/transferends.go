@@ -61,7 +61,7 @@ func transferAbandon(g *global) *cobra.Command {
 				return err
 			}
 			return g.print(cmd.OutOrStdout(), s, func(w io.Writer) {
-				fmt.Fprintf(w, "transfer %d is %s, without a word of %s\n", s.ID, s.State, s.Peer)
+				fmt.Fprintf(w, "transfer %d is %s, without an answer of %s\n", s.ID, s.State, s.Peer)
 				printWaits(w, s)
 			})
 		},

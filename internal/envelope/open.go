@@ -23,11 +23,11 @@ func (t *Trust) Open(message []byte, now time.Time) (*Message, error) {
 	return t.open(message, p, now)
 }
 
-// OpenKept reads a message that was kept for as long as one likes, where Open has one that has just come: what has to be
-// valid and current has to have been so when the message says that it was signed. Errors are those of Open.
+// OpenKept reads a message of any age that was kept; Open is for one that has just come. The certificate and the CRL have to have been valid
+// and current at the time at which the message says that it was signed. Errors are those of Open.
 //
-// Whoever has a signing key can so sign for the two days of its certificate for ever. Ours are in no file, and a signer
-// forgets them after a day.
+// So whoever gets hold of a signing key can at any later time make messages that seem to be of the two days of its certificate. Ours are in no
+// file, and a signer forgets them after a day.
 func (t *Trust) OpenKept(message []byte) (*Message, error) {
 	p, err := parse(message)
 	if err != nil {

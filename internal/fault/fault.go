@@ -31,7 +31,7 @@ const (
 	Clock                   // the clock cannot be believed
 	Invalid                 // a repository or an object does not validate
 	Unreachable             // a peer or repository cannot be reached
-	Forbidden               // a registry's policy, an operator's word, or the rights of who asks do not allow it; no code lets it pass
+	Forbidden               // a registry's policy, an operator's decision, or the rights of who asks do not allow it; no code lets it pass
 )
 
 // row is what one kind becomes at each border.

@@ -62,7 +62,7 @@ func OfRange(r IPRange) Set {
 // OfAS is the set of the AS numbers from first to last.
 func OfAS(first, last uint32) Set { return Set{AS: []ASRange{{first, last}}} }
 
-// Everything is all unicast and other address space and every AS number that can be held, which leaves out AS 0.
+// Everything is all IPv4 and IPv6 addresses, and all AS numbers but AS 0.
 func Everything() Set {
 	return Set{
 		V4: []IPRange{RangeOf(netip.MustParsePrefix("0.0.0.0/0"))},

@@ -1,8 +1,8 @@
 // Package object builds the signed objects of the RPKI: certificates, CRLs, manifests, ROAs and ASPAs, one file for each, and
-// decides every byte of them. What it builds follows section 2 of each profile to the letter and nothing more; it reads
-// nothing. The code that checks the result is internal/validate, on purpose other code.
+// decides every byte of them. What it builds has what the profile of the object asks for (RFC 6487, 6488, 7935, 9286, 9582, 9589, 9829 and
+// draft-ietf-sidrops-aspa-profile), and nothing more. It reads nothing.
 //
-// It is trusted: a mistake here is published. It is why the checker shares nothing with it.
+// A mistake here would be published. So internal/validate, which checks each object before that, shares no code with this package.
 package object
 
 import (

@@ -6,7 +6,7 @@ import (
 	"cadastre/internal/wirexml"
 )
 
-// around is how much a PDU takes on the wire beside its URI, tag, hash and object: a little more than it is.
+// around is how many bytes a PDU takes besides its URI, tag, hash and object. It is a little more than that needs.
 const around = 64
 
 // XML writes the query. All its PDUs have a tag, as the schema wants, even if it is empty.

@@ -42,7 +42,7 @@ type Process struct {
 	CPU      time.Duration // RLIMIT_CPU
 	Files    int           // that are open (RLIMIT_NOFILE)
 	FileSize int64         // octets of one file (RLIMIT_FSIZE)
-	Nice     int           // how far it steps back behind the daemon
+	Nice     int           // its priority: so much is added to its nice value (setpriority)
 	Answer   int64         // octets of what it hands back
 	Grace    time.Duration // after the time of the run, until it is killed
 }
@@ -63,7 +63,7 @@ func byHand() Limits {
 	}
 }
 
-// ForDaemon is what a daemon's own looks may cost where its configuration does not say otherwise: enough for a registry of the size of the largest, and for members' CAs.
+// ForDaemon is what a daemon's own looks may cost by default: enough for the largest registry there is, and for the CAs of members.
 func ForDaemon() Limits {
 	l := byHand()
 	l.File, l.Held, l.Findings = gibi, 32*mebi, 2000

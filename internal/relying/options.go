@@ -2,11 +2,10 @@
 // certificates point to over RRDP (RFC 8182) or rsync, keeps it in a cache, has internal/validate walk it, and reports
 // VRPs and findings. Verify does that once; Follow keeps on doing it, one RRDP serial after the other.
 //
-// Trusted are the TAL and, for whom it talks to, the TLS roots. Nothing that a repository sends is trusted: sizes and
-// times are bounded, every hash is checked, references leave the origin of the notification never (RFC 9674), and what
-// one repository publishes is seen only by the CAs that name this repository. The cache is trusted as far as its own
-// checksums go: one that is damaged is thrown away and fetched again, and what is read from it is validated as if it
-// had come from the network.
+// It trusts the TAL, and the TLS authorities about which server it talks to. It trusts nothing that a repository sends: sizes and
+// times are bounded, every hash is checked, no reference may leave the origin of the notification (RFC 9674), and what
+// one repository publishes counts only for the CAs that name this repository. The cache has checksums. If they do not fit, it is
+// removed and fetched again; what is read from it is validated as if it had come from the network.
 package relying
 
 import (

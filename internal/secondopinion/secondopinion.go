@@ -80,7 +80,7 @@ func signedObject(der []byte, contentType asn1.ObjectIdentifier) error {
 	return nil
 }
 
-// inner turns the decoder's word on the signature over the content into an error. It knows RSA alone, so that it has
+// inner turns what the decoder found of the signature over the content into an error. It knows RSA alone, so that it has
 // no say where the program runs on P-256.
 func inner(valid bool, why error, ee *librpki.RPKICertificate) error {
 	if _, isRSA := ee.Certificate.PublicKey.(*rsa.PublicKey); isRSA && !valid {

@@ -8,16 +8,16 @@ import (
 	"cadastre/internal/wirexml"
 )
 
-// authority is a host, by name or address, and perhaps a port. There is nobody's name or password before it.
+// authority is a host, by name or address, and perhaps a port. A user's name or password before it is refused.
 var authority = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:([0-9]{1,5}))?$`)
 
 // part is a module or a folder of a sia_base: it needs no unescaping, and does not lead out of where it is.
 var part = regexp.MustCompile(`^[A-Za-z0-9_~-][A-Za-z0-9._~+,=@:-]{0,254}$`)
 
-// readBase reads a sia_base: an rsync URI of a host, a module, and perhaps folders below it. What is published is named by it, and
-// stands in certificates: it has to be a place that every relying party reads as the same.
+// readBase reads a sia_base: an rsync URI of a host, a module, and perhaps folders below it. The URIs of all that is published begin with it
+// and stand in certificates, so every relying party has to read it as the same place.
 //
-// Tolerated: none with a slash at its end, which APNIC writes; it gets one.
+// Tolerated: a sia_base without a slash at its end, which APNIC writes. The slash is added.
 func readBase(root *wirexml.Element) string {
 	base := root.URI("sia_base", maxURI, "rsync://")
 	if !strings.HasSuffix(base, "/") {

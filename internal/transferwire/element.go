@@ -45,7 +45,7 @@ func optionalHandle(e *wirexml.Element, attribute string) string {
 	return value
 }
 
-// path takes where a leg is below the donor, "" for the donor's own.
+// path takes the path from the donor down to the holder of a leg; "" for the donor itself.
 func path(e *wirexml.Element) string {
 	value, ok := e.Optional("path", maxHandle)
 	if ok && !handles.IsOrganisation(value) {

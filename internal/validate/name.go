@@ -14,7 +14,7 @@ import (
 //	AttributeTypeAndValue     ::= SEQUENCE { type OBJECT IDENTIFIER, value ANY }
 
 // parseName checks an issuer or subject: one CommonName as PrintableString, at most one serialNumber beside it
-// (RFC 6487, sections 4.4 and 4.5). A router's subject may be UTF-8 too (RFC 8209, section 3.1.1).
+// (RFC 6487, sections 4.4 and 4.5). A UTF8String deviates from that, but for the subject of a router (RFC 8209, section 3.1.1).
 //
 //nolint:unparam // like all that parse, it says whether it could
 func parseName(c *check, der []byte, whose, section string, utf8Too bool) bool {

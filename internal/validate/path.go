@@ -45,7 +45,7 @@ func newAuthority(uri string, cert *Certificate, resources inr.Set, parent *auth
 	return a
 }
 
-// leaves tells whether a CA publishes on another host than the one above it.
+// leaves tells whether a CA publishes on another host than the CA above it.
 func (a *authority) leaves(above *Certificate) bool {
 	for _, uri := range [...]string{a.cert.Repository, a.cert.Notify} {
 		if host := hostOf(uri); host != "" && host != hostOf(above.Repository) && host != hostOf(above.Notify) {

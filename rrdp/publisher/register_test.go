@@ -228,7 +228,7 @@ func FuzzBelow(f *testing.F) {
 	})
 }
 
-// TestSpend holds the allowance against its own words: no hour has more than twice the changes of one, and a publisher
+// TestSpend checks what the comment of the allowance says: no hour has more than twice the changes of one, and a publisher
 // that stays below the rate is never refused.
 func TestSpend(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -480,7 +480,7 @@ func claiming(ctx context.Context, s *stage) (string, error) {
 			errs = append(errs, fmt.Errorf("who holds what is claimed may not transfer it: %s", said))
 		}
 	}
-	// the operator's word wins, and takes whatever had come of it
+	// the operator's decision counts, and takes away what had come of the claim
 	err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies")
 	if brake.Holds(err) {
 		err = s.tell(ctx, "registries", "distrust", "western", "--reason", "it lies", "--code", brake.Code(err))
@@ -545,7 +545,7 @@ func branching(ctx context.Context, s *stage) (string, error) {
 	return figures, err
 }
 
-// chattering sends long words about transfers that nobody knows.
+// chattering sends long reports of transfers that nobody knows.
 func chattering(ctx context.Context, s *stage) (string, error) {
 	w, err := s.befriend(ctx, "chattering")
 	if err != nil {

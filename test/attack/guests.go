@@ -253,7 +253,7 @@ func again(ctx context.Context, s *stage) (string, error) {
 // orTaken is an error, or that there was none.
 func orTaken(err error) error {
 	if err == nil {
-		return errors.New("without a word")
+		return errors.New("without an error")
 	}
 	return err
 }

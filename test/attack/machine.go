@@ -67,7 +67,7 @@ func flipping(ctx context.Context, r *run, dir string) (string, error) {
 		case ctx.Err() != nil || status < 0:
 			return err
 		case err == nil && got != want:
-			errs = append(errs, fmt.Errorf("%s: it says another thing without a word", what))
+			errs = append(errs, fmt.Errorf("%s: it says another thing, and reports no damage", what))
 		case err == nil:
 		case refused(err, corrupt) != nil:
 			errs = append(errs, fmt.Errorf("%s: it ended with %d: %.150s", what, status, words))

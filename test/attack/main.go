@@ -2,7 +2,7 @@
 // say. 'make attack' runs it. Each line that it prints is one attack: as a stranger, a delegated CA, a publisher, a parent, a
 // server elsewhere, an introduced installation, a user of the socket, a failing disk, a wrong clock.
 //
-// Most are played against one daemon of which honest clients must not notice anything meanwhile: a reader of RRDP, an operator
+// Most are played against one daemon, and its honest clients must not notice: a reader of RRDP, an operator
 // who adds ROAs, a delegated CA and a publisher. Each attack is then also judged by these: their slowest calls are at most
 // twice as slow as when it was quiet, the daemon's memory grows by at most 100 MB, nothing that was acknowledged is lost, and
 // rpki-client sees exactly what was asked for. The others have an installation of their own.
@@ -10,8 +10,8 @@
 //	go run ./test/attack -only handoff,flips
 //	go run ./test/attack -list
 //
-// It forges messages with the project's packages, so that they are well formed where they are to be. What should come of them
-// it does not ask these. All traffic is to 127.0.0.1.
+// It forges messages with the project's packages, so that they are well formed where they should be. It does not ask these packages
+// what should come of the messages. All traffic is to 127.0.0.1.
 package main
 
 import (

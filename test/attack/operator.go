@@ -97,7 +97,7 @@ func nibbling(ctx context.Context, r *run, dir string) (string, error) {
 	return figures, nil
 }
 
-// guessing is whether who knows what would be lost knows the code.
+// guessing tries to find the code from what would be lost.
 func guessing(ctx context.Context, r *run, dir string) (string, error) {
 	codes := map[string]bool{}
 	for _, name := range []string{"one", "two"} {

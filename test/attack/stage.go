@@ -382,7 +382,7 @@ func (s *stage) noticed(began, ended time.Time, before uint64) error {
 	return errors.Join(errs...)
 }
 
-// account is the last word: all that was acknowledged is there, and nothing else.
+// account is the last check of a run: all that was acknowledged is there, and nothing else.
 func (s *stage) account(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	s.held = true

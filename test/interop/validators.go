@@ -50,7 +50,7 @@ func (s *scene) seen(what string, want wanted) step {
 	return step{what, func(ctx context.Context) (string, error) { return s.awaits(ctx, want) }}
 }
 
-// agreed is the last word of a scenario: all validators print exactly what is wanted, and the newest rpki-client found
+// agreed is the last step of a scenario: all validators print exactly what is wanted, and the newest rpki-client found
 // nothing invalid under any trust anchor.
 func (s *scene) agreed(want wanted) []step {
 	steps := []step{

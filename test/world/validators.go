@@ -228,7 +228,7 @@ func onlyDeltas(log string) (string, error) {
 	}
 	found := byDeltas.FindStringSubmatch(log)
 	if found == nil {
-		return "", errors.New("its log has no word of deltas")
+		return "", errors.New("its log says nothing of deltas")
 	}
 	return found[1] + found[2] + " deltas", nil
 }

@@ -3,7 +3,7 @@
 //
 // Two relying parties that accept the same objects write the same bytes but for producedAt, so that equal hashes
 // settle the question, and Compare says where they differ when they do not. A CCR is not signed: it is evidence for a
-// test or an operator, and nothing is ever published on its word. rpki-client writes this form from 9.8 on.
+// test or an operator, and nothing is ever published because of one. rpki-client writes this form from 9.8 on.
 //
 //	ContentInfo ::= SEQUENCE {
 //	  contentType      OBJECT IDENTIFIER,  -- 1.2.840.113549.1.9.16.1.54

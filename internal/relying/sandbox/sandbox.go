@@ -26,8 +26,8 @@ import (
 	"cadastre/internal/validate"
 )
 
-// word is the argument that has the program read repositories.
-const word = "read-repositories"
+// argument has the program read repositories.
+const argument = "read-repositories"
 
 // settings are the variables of the environment that are handed over, in the order and not in the environment: how to reach
 // others, and whose TLS certificates to believe.
@@ -54,7 +54,7 @@ var ready atomic.Bool
 // Main does what a process that reads repositories does, and ends it, where this is one; it returns where it is none.
 func Main() {
 	ready.Store(true)
-	if len(os.Args) == 2 && os.Args[1] == word {
+	if len(os.Args) == 2 && os.Args[1] == argument {
 		os.Exit(serve(os.Stdin, os.Stdout))
 	}
 }
@@ -148,7 +148,7 @@ func run(ctx context.Context, o order) (*answer, error) {
 	bounds := o.Options.Limits
 	ctx, cancel := context.WithTimeout(ctx, bounds.Run.Time+bounds.Process.Grace)
 	defer cancel()
-	command := exec.CommandContext(ctx, program, word)
+	command := exec.CommandContext(ctx, program, argument)
 	command.Args[0] = os.Args[0]
 	command.Env = []string{}
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

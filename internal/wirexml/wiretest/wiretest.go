@@ -1,5 +1,5 @@
-// Package wiretest lends the tests of messages what they share: the samples and schemas of ../shared/vectors, which may
-// be absent, and jing, which validates with RELAX NG. It is no part of the program.
+// Package wiretest is what the tests of messages share: the samples and schemas of ../shared/vectors, which may
+// be absent, and jing, which validates with RELAX NG. The program does not use it.
 package wiretest
 
 import (
