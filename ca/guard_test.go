@@ -209,6 +209,39 @@ func TestAnchorOffline(t *testing.T) {
 	})
 }
 
+// TestAnchorNeededAfterARoll: status says that the root's certificate needs the anchor, by the deadline of the generation that issues.
+func TestAnchorNeededAfterARoll(t *testing.T) {
+	policy := testPolicy()
+	policy.Root = issued.Lifetime{Life: 10 * day, Lead: 5 * day}
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestRegistryWith(t, t.TempDir(), forest, policy)
+		defer func() { h.close() }()
+		peopled(h)
+		must(t, h.engine.RollKey(h.by(), "iana", time.Hour))
+		stop := h.run()
+		time.Sleep(day)
+		stop()
+		if keys, err := h.engine.Keys("iana"); err != nil || len(keys) != 1 || keys[0].State != "active" {
+			t.Fatalf("the keys of the root are %+v, %v", keys, err)
+		}
+		if name := h.engine.issued.Of("iana")[0]; name.Generation != 1 {
+			t.Fatalf("%s issues", name)
+		}
+		h.seal()
+		h.open(nil)
+		stop = h.run()
+		defer stop()
+		time.Sleep(3 * day)
+		if status, err := h.engine.Status(); err != nil || len(status.Waits) > 0 {
+			t.Errorf("before its deadline this waits: %v, %v", status.Waits, err)
+		}
+		time.Sleep(2 * day)
+		if status, err := h.engine.Status(); err != nil || len(status.Waits) != 1 || status.Waits[0].Kind != AnchorNeeded || status.Waits[0].Of != "iana" {
+			t.Errorf("after its deadline this waits: %v, %v", status.Waits, err)
+		}
+	})
+}
+
 func anchorManifest(h *testRegistry) string {
 	is, err := h.engine.issued.Read(issued.Anchor)
 	must(h, err)

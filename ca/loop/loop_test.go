@@ -6,6 +6,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cadastre/ca/agenda"
+	"cadastre/ca/issue"
+	"cadastre/ca/issued"
 )
 
 // TestProgress: who waits is told once, waiting wakes the loop, and a failure has one beginning until the work succeeds.
@@ -51,4 +55,20 @@ func TestProgress(t *testing.T) {
 		p.stepped.Beat()
 		<-step
 	})
+}
+
+// TestOvertaken: a decision about an organisation overtakes each batch with something of it, whichever generation of its key that is.
+func TestOvertaken(t *testing.T) {
+	for _, name := range []issued.Name{{Holder: "isp"}, {Holder: "isp", Generation: 1}, {Holder: "isp", Source: "a-parent"}, {Holder: "isp", Key: "0a"}} {
+		l := &Loop{agenda: agenda.New(nil)}
+		b := &issue.Batch{Changes: map[issued.Name]*issue.Change{name: {}}}
+		l.agenda.Touch("shop")
+		if l.overtaken(b) {
+			t.Errorf("a decision about another overtakes a batch of %s", name)
+		}
+		l.agenda.Touch("isp")
+		if !l.overtaken(b) {
+			t.Errorf("a decision about its organisation does not overtake a batch of %s", name)
+		}
+	}
 }
