@@ -27,11 +27,11 @@ var private = map[string][]string{
 // allowed is where they may be called outside of package keys, with the reason. None of these makes a long-lived key of the RPKI or of
 // an identity.
 var allowed = map[string]string{
-	"internal/object/algorithm.go GenerateKey":   "what object.Algorithm is",
-	"internal/envelope/sign.go GenerateKey":      "signs the messages of one day, and stays in memory",
-	"cmd/cadastre/tls.go GenerateKey":            "TLS of a trial, which an operator's own file replaces",
-	"cmd/cadastre/tls.go MarshalPKCS8PrivateKey": "TLS of a trial, which an operator's own file replaces",
-	"escrow/identity.go GenerateX25519Identity":  "what a successor reads deposits with, a file of its own that is kept elsewhere",
+	"internal/object/algorithm.go GenerateKey":  "what object.Algorithm is",
+	"internal/envelope/sign.go GenerateKey":     "signs the messages of one day, and stays in memory",
+	"daemon/tls.go GenerateKey":                 "TLS of a trial, which an operator's own file replaces",
+	"daemon/tls.go MarshalPKCS8PrivateKey":      "TLS of a trial, which an operator's own file replaces",
+	"escrow/identity.go GenerateX25519Identity": "what a successor reads deposits with, a file of its own that is kept elsewhere",
 }
 
 // TestKeysAreMadeInOnePlace: no room but keys makes private keys, or has their bytes. So whatever can be said of a keeper holds for every

@@ -16,6 +16,7 @@ import (
 
 	"cadastre/api"
 	"cadastre/ca"
+	"cadastre/daemon"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -55,7 +56,7 @@ type demonstration struct {
 func (d *demonstration) passphraseFile() string { return filepath.Join(d.data, "passphrase") }
 
 func (d *demonstration) run(httpsPort, rsyncPort int, once bool) error {
-	if _, err := os.Stat(d.storePath()); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(daemon.StorePath(d.data)); errors.Is(err, fs.ErrNotExist) {
 		if err := d.make(httpsPort, rsyncPort); err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func (d *demonstration) run(httpsPort, rsyncPort int, once bool) error {
 	ctx, stop := context.WithCancel(d.cmd.Context())
 	defer stop()
 	var shown error
-	err := d.serve(ctx, &serveOptions{secrets: secretFlags{file: d.passphraseFile()}, ready: func(h *installation) {
+	err := d.serve(ctx, &serveOptions{secrets: secretFlags{file: d.passphraseFile()}, ready: func(h *daemon.Directory) {
 		if shown = d.show(ctx, h); once || shown != nil {
 			stop()
 		}
@@ -130,8 +131,8 @@ func (d *demonstration) fill() error {
 }
 
 // show has our own relying party walk what is served, and prints what others need.
-func (d *demonstration) show(ctx context.Context, h *installation) error {
-	tal, err := h.engine.TAL()
+func (d *demonstration) show(ctx context.Context, h *daemon.Directory) error {
+	tal, err := h.Engine.TAL()
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (d *demonstration) show(ctx context.Context, h *installation) error {
 	if err != nil {
 		return err
 	}
-	meant, err := h.engine.VRPs()
+	meant, err := h.Engine.VRPs()
 	if err != nil {
 		return err
 	}
@@ -163,12 +164,12 @@ func (d *demonstration) show(ctx context.Context, h *installation) error {
 	fmt.Fprintf(out, "\nTrust anchor locator, in %s:\n\n%s\n", talPath, indent(tal))
 	fmt.Fprintln(out, "Served:")
 	for _, name := range []string{"iana", "north", "south", "isles"} {
-		fmt.Fprintf(out, "  %s%s/notification.xml\n", h.config.RRDPBase, name)
+		fmt.Fprintf(out, "  %s%s/notification.xml\n", h.Config.RRDPBase, name)
 	}
 	if _, err := exec.LookPath("rsync"); err != nil {
 		fmt.Fprintln(out, "  rsync is not on this machine, so it is not served; apt-get install rsync brings it")
 	} else {
-		fmt.Fprintf(out, "  %s\n", h.config.RsyncBase)
+		fmt.Fprintf(out, "  %s\n", h.Config.RsyncBase)
 	}
 	absolute, err := filepath.Abs(d.data)
 	if err != nil {

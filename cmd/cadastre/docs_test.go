@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"cadastre/daemon"
 )
 
 // What README.md, docs, --help and error messages name has to be there: commands with their flags and arguments, files, keys of
@@ -194,7 +196,7 @@ func configKeys(typ reflect.Type, prefix string, into map[string]bool) map[strin
 
 // TestDocumentsName looks for all that README.md and docs name.
 func TestDocumentsName(t *testing.T) {
-	flags, keys := flagsOf(), configKeys(reflect.TypeFor[config](), "", map[string]bool{})
+	flags, keys := flagsOf(), configKeys(reflect.TypeFor[daemon.Config](), "", map[string]bool{})
 	makefile, err := os.ReadFile(root + "/Makefile")
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +280,7 @@ func TestRooms(t *testing.T) {
 	sources(t, func(path, _ string) {
 		for dir := filepath.Dir(path); !rooms[dir]; dir = filepath.Dir(dir) {
 			if dir == "." {
-				t.Errorf("README.md has no room for %s", path)
+				t.Errorf("README.md has no package for %s", path)
 				return
 			}
 		}

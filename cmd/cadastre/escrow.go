@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cadastre/api"
+	"cadastre/daemon"
 	"cadastre/escrow"
 	"cadastre/internal/envelope"
 	"cadastre/internal/fault"
@@ -77,12 +78,12 @@ func escrowDeposit(g *global) *cobra.Command {
 			if err := g.toDeposit(&q); err != nil {
 				return err
 			}
-			d, err := askWith[api.EscrowDeposit, *escrow.Deposited](cmd.Context(), g, "/escrow/deposit", q, func(h *installation) error {
+			d, err := askWith[api.EscrowDeposit, *escrow.Deposited](cmd.Context(), g, "/escrow/deposit", q, func(h *daemon.Directory) error {
 				keys, err := passphrase(s.file, "CADASTRE_PASSPHRASE", "keys", false)
 				if err != nil {
 					return err
 				}
-				return h.engine.OpenIdentity(keys)
+				return h.Engine.OpenIdentity(keys)
 			})
 			if err != nil {
 				return err
@@ -101,7 +102,7 @@ func escrowDeposit(g *global) *cobra.Command {
 
 // toDeposit fills in what the configuration says.
 func (g *global) toDeposit(q *api.EscrowDeposit) error {
-	c, err := readConfig(g.data)
+	c, err := daemon.ReadConfig(g.data)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (g *global) toDeposit(q *api.EscrowDeposit) error {
 		q.Recipient = c.Escrow.Recipient
 	}
 	if q.Folder == "" || q.Recipient == "" {
-		return fault.New(fault.BadInput, "name the folder with --to and the successor with --recipient, or set both under [escrow] in %s", configPath(g.data))
+		return fault.New(fault.BadInput, "name the folder with --to and the successor with --recipient, or set both under [escrow] in %s", daemon.ConfigPath(g.data))
 	}
 	if q.Folder, err = filepath.Abs(q.Folder); err != nil {
 		return err

@@ -1,25 +1,20 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"cadastre/api"
 	"cadastre/ca"
+	"cadastre/daemon"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
-	"cadastre/internal/store"
 )
 
 // initOptions is what a new data directory is made from.
@@ -50,6 +45,11 @@ func (s *secretFlags) read(confirm bool) (keys, anchor []byte, own bool, err err
 	}
 	anchor, err = passphrase(s.anchorFile, "CADASTRE_ANCHOR_PASSPHRASE", "trust anchor's key", confirm)
 	return keys, anchor, true, err
+}
+
+// get reads both when they are needed; with confirm what is typed is asked for twice.
+func (s *secretFlags) get(confirm bool) daemon.Secrets {
+	return func() (keys, anchor []byte, own bool, err error) { return s.read(confirm) }
 }
 
 func newInit(g *global) *cobra.Command {
@@ -92,7 +92,7 @@ func (g *global) printMade(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	made := madeAs{g.data, configPath(g.data), filepath.Join(g.data, "anchor.key"), s.AnchorNeeded}
+	made := madeAs{g.data, daemon.ConfigPath(g.data), filepath.Join(g.data, "anchor.key"), s.AnchorNeeded}
 	return g.print(cmd.OutOrStdout(), made, func(w io.Writer) {
 		fmt.Fprintf(w, "%s is ready; look at %s, then: cadastre serve --data %s\n", made.Data, made.Config, made.Data)
 		fmt.Fprintf(w, "the trust anchor's key is %s: it can be taken away, and is needed again before %s\n", made.AnchorKey, made.AnchorNeeded.Format(time.DateOnly))
@@ -118,99 +118,15 @@ func (g *global) initialise(cmd *cobra.Command, o *initOptions) error {
 	}
 	c := o.config(o.host)
 	c.Policy.Algorithm = o.algorithm
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return err
 	}
-	return g.make(c, o, func(st store.Store, keys, anchor []byte) error {
-		return ca.Init(st, g.data, c.policy, tree, keys, anchor, g.who)
-	}, func(h *installation, keys, anchor []byte) error { return h.firstIssue(cmd.Context(), keys, anchor) })
-}
-
-// make makes the data directory: what fill writes into its store, and what begin then does. When it fails, what it made is
-// removed.
-func (g *global) make(c *config, o *initOptions, fill func(st store.Store, keys, anchor []byte) error, begin func(h *installation, keys, anchor []byte) error) (err error) {
-	if entries, err := os.ReadDir(g.data); err == nil && len(entries) > 0 {
-		return fault.New(fault.Conflict, "%s is not empty; choose another directory or remove that one", g.data)
-	}
-	if err := checkPrivate(g.data); err != nil {
-		return err
-	}
-	if _, err := os.Stat(ca.HighWaterPath(g.data)); !errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Conflict, "%s remembers an installation that was in %s; remove it if that one is gone for good", ca.HighWaterPath(g.data), g.data)
-	}
-	keys, anchor, _, err := o.secrets.read(true)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(g.data, 0o700); err != nil {
-		return fault.New(fault.BadInput, "couldn't make the data directory: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(g.data)
-			_ = os.Remove(ca.HighWaterPath(g.data))
-		}
-	}()
-	if err := c.write(g.data); err != nil {
-		return fault.Wrap(err, "couldn't write the configuration")
-	}
-	if c.TLS.Certificate == "" {
-		if err := makeTLS(filepath.Join(g.data, "tls"), c.host()); err != nil {
-			return err
-		}
-	}
-	st, err := store.Open(g.storePath(), store.Options{Create: true})
-	if err != nil {
-		return err
-	}
-	err = fill(st, keys, anchor)
-	if closeErr := st.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	h, err := g.open(slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	return begin(h, keys, anchor)
-}
-
-// checkPrivate wants an empty directory that is there already to be ours, and nobody else's to read or write. Links are followed.
-func checkPrivate(dir string) error {
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fault.Wrap(err, "couldn't look at %s", dir)
-	case !info.IsDir():
-		return fault.New(fault.BadInput, "%s is no directory; choose another name", dir)
-	case info.Mode().Perm()&0o022 != 0:
-		return fault.New(fault.BadInput, "others may write into %s (its mode is %04o), where private keys will be: take that right away ('chmod 700 %s'), or let init make the directory", dir, info.Mode().Perm(), dir)
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
-		return fault.New(fault.BadInput, "%s belongs to another user: make it yours, or let init make the directory", dir)
-	}
-	return fault.Wrap(os.Chmod(dir, 0o700), "couldn't close %s to others", dir)
-}
-
-// firstIssue publishes the trust anchor's own objects and the root's certificate.
-func (h *installation) firstIssue(ctx context.Context, keys, anchor []byte) error {
-	if err := h.engine.CheckHighWater(false); err != nil {
-		return err
-	}
-	if err := h.engine.Unseal(ctx, keys, anchor, 4); err != nil {
-		return err
-	}
-	return h.engine.Settle(ctx)
+	return daemon.Found(cmd.Context(), g.data, c, tree, g.who, o.secrets.get(true))
 }
 
 // config is that of new addresses.
-func (o *initOptions) config(host string) *config {
-	c := newConfig(host, o.httpsPort, o.rsyncPort)
+func (o *initOptions) config(host string) *daemon.Config {
+	c := daemon.NewConfig(host, o.httpsPort, o.rsyncPort)
 	c.Listen.Metrics = o.metrics
 	if o.rsyncPort == 0 {
 		c.Listen.Rsync = ""

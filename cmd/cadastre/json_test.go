@@ -11,6 +11,7 @@ import (
 	"cadastre/api"
 	"cadastre/aspa"
 	"cadastre/ca"
+	"cadastre/daemon"
 	"cadastre/escrow"
 	"cadastre/federation"
 	"cadastre/holdings"
@@ -59,7 +60,7 @@ func TestJSONNames(t *testing.T) {
 	for _, v := range []any{
 		ca.Status{}, ca.Effect{}, ca.Peers{}, ca.Addresses{}, federation.IdentityStatus{}, ca.KeyStatus{}, ca.PassphraseChange{}, api.ROAIntent{}, api.ASPAIntent{}, aspa.VAP{}, api.Holding{}, api.Text{}, api.XML{},
 		holdings.Decision{}, holdings.Delegation{}, holdings.Organisation{}, holdings.Policy{}, holdings.Transfer{}, moves.HandoffPlan{}, moves.PeerStatus{},
-		publisher.Info{}, roa.VRP{}, relying.Report{}, relying.Step{}, escrow.Sum{}, restoredAs{}, madeAs{}, readdressed{}, addressStatus{}, verified{}, problem{},
+		publisher.Info{}, roa.VRP{}, relying.Report{}, relying.Step{}, escrow.Sum{}, restoredAs{}, madeAs{}, daemon.Readdressed{}, addressStatus{}, verified{}, problem{},
 	} {
 		look(reflect.TypeOf(v), reflect.TypeOf(v).String())
 	}

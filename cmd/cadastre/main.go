@@ -1,5 +1,5 @@
 // Command cadastre keeps a registry of Internet number resources and its certification authorities (RPKI). It is the daemon, the client of
-// the daemon's API, and a relying party. This package only connects the other packages to commands.
+// the daemon's API, and a relying party. This package is the command line: it reads flags and files, asks the API, and prints.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cadastre/daemon"
 	"cadastre/internal/fault"
 	"cadastre/internal/principal"
 	"cadastre/internal/printable"
@@ -34,7 +35,7 @@ type global struct {
 
 func main() {
 	sandbox.Main() // does not return in a process that reads repositories
-	limitMemory(0)
+	daemon.LimitMemory(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:])
 	stop()

@@ -5,19 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"cadastre/ca"
+	"cadastre/daemon"
 	"cadastre/escrow"
 	"cadastre/internal/fault"
-	"cadastre/internal/store"
-	"cadastre/internal/term"
 )
 
 // restoreOptions are those of escrow restore.
@@ -56,7 +50,7 @@ func escrowRestore(g *global) *cobra.Command {
 			return g.print(cmd.OutOrStdout(), done, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is restored from deposit %d, of %s: %d organisations, %d delegations, %d intents, %d decisions, %d delegated CAs, %d publishers, %d parents elsewhere\n",
 					done.Data, done.Deposit, when(done.Time), done.State.Organisations, done.State.Delegations, done.State.Intents, done.State.Decisions, done.State.Children, done.Publishers, done.Parents)
-				fmt.Fprintf(w, "look at %s, then: cadastre serve --data %s\n", configPath(done.Data), done.Data)
+				fmt.Fprintf(w, "look at %s, then: cadastre serve --data %s\n", daemon.ConfigPath(done.Data), done.Data)
 			})
 		},
 	}
@@ -87,12 +81,12 @@ func (g *global) restore(cmd *cobra.Command, from string, o *restoreOptions) (*r
 	}
 	var objects func(uri string, object []byte) error
 	if o.objects != "" {
-		written, err := newObjectTree(o.objects)
+		written, err := escrow.NewObjectTree(o.objects)
 		if err != nil {
 			return nil, err
 		}
-		defer written.close()
-		objects = written.write
+		defer written.Close()
+		objects = written.Write
 	}
 	state, err := report.Load(identity, objects)
 	if err != nil {
@@ -106,17 +100,14 @@ func (g *global) restore(cmd *cobra.Command, from string, o *restoreOptions) (*r
 	if by.Reason == "" {
 		by.Reason = state.Why()
 	}
-	err = g.make(c, &o.initOptions, func(st store.Store, keys, anchor []byte) error {
-		return ca.Restore(st, g.data, c.policy, state.Restored(), keys, anchor, by)
-	}, func(h *installation, _, _ []byte) error { return h.engine.CheckHighWater(false) })
-	if err != nil {
+	if err := daemon.Restore(g.data, c, state.Restored(), by, o.secrets.get(true)); err != nil {
 		return nil, err
 	}
 	return &restoredAs{g.data, state.Number, state.Time, report.Last().State, state.Publishers, len(state.Parents)}, nil
 }
 
 // configOf is the configuration that was deposited, at the addresses that were named, if any were.
-func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*config, error) {
+func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*daemon.Config, error) {
 	https, err := url.Parse(s.RRDPBase)
 	rsync, err2 := url.Parse(s.RsyncBase)
 	if err != nil || err2 != nil {
@@ -125,58 +116,12 @@ func (o *restoreOptions) configOf(cmd *cobra.Command, s *escrow.State) (*config,
 	c := o.config(cmp.Or(o.host, https.Hostname()))
 	if o.host == "" {
 		if !cmd.Flags().Changed("https-port") {
-			c.Listen.HTTPS = listenOn(https.Hostname(), portOf(https, 443))
+			c.Listen.HTTPS = daemon.ListenOn(https.Hostname(), daemon.PortOf(https, 443))
 		}
 		if !cmd.Flags().Changed("rsync-port") {
-			c.Listen.Rsync = listenOn(rsync.Hostname(), portOf(rsync, 873))
+			c.Listen.Rsync = daemon.ListenOn(rsync.Hostname(), daemon.PortOf(rsync, 873))
 		}
 		c.RRDPBase, c.RsyncBase, c.AnchorURL, c.ServiceBase = s.RRDPBase, s.RsyncBase, s.AnchorURL, s.ServiceBase
 	}
-	c.Policy.Algorithm, c.Policy.BrakePercent = s.Algorithm, s.Brake*100
-	for _, d := range []struct {
-		text string
-		into *term.Term
-	}{
-		{s.ManifestLife, &c.Policy.ManifestLife}, {s.ManifestSlack, &c.Policy.ManifestSlack}, {s.Soak, &c.Policy.Soak}, {s.Notice, &c.Policy.Notice}, {s.BrakeWindow, &c.Policy.BrakeWindow},
-	} {
-		if err := d.into.UnmarshalText([]byte(d.text)); err != nil {
-			return nil, fault.New(fault.Corrupt, "the duration %q that was deposited cannot be read", d.text)
-		}
-	}
-	return c, c.check()
-}
-
-// portOf is the port that a URI names, or the usual one of its scheme.
-func portOf(u *url.URL, usual int) int {
-	if port, err := strconv.Atoi(u.Port()); err == nil {
-		return port
-	}
-	return usual
-}
-
-// objectTree is a folder that published objects are written into as rsync serves them: the host and its port, then the path.
-type objectTree struct{ root *os.Root }
-
-func newObjectTree(path string) (*objectTree, error) {
-	if err := os.Mkdir(path, 0o755); err != nil {
-		return nil, fault.New(fault.Conflict, "couldn't make the folder for objects, which has to be a new one: %w", err)
-	}
-	root, err := os.OpenRoot(path)
-	return &objectTree{root}, err
-}
-
-func (t *objectTree) close() { _ = t.root.Close() }
-
-// write cannot leave the folder, whatever the URI says.
-func (t *objectTree) write(uri string, object []byte) error {
-	rest, ok := strings.CutPrefix(uri, "rsync://")
-	if !ok {
-		return fault.New(fault.Corrupt, "an object that was deposited is at %.200q, which is no rsync URI", uri)
-	}
-	path := filepath.FromSlash(rest)
-	err := t.root.MkdirAll(filepath.Dir(path), 0o755)
-	if err == nil {
-		err = t.root.WriteFile(path, object, 0o644)
-	}
-	return fault.Wrap(err, "couldn't write %s", uri)
+	return c, c.TakePolicy(s)
 }

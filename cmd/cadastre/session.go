@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,79 +16,43 @@ import (
 	"golang.org/x/term"
 
 	"cadastre/api"
-	"cadastre/ca"
+	"cadastre/daemon"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/printable"
-	"cadastre/internal/store"
-	"cadastre/moves"
-	"cadastre/routes"
 )
-
-// installation is an opened data directory, with its engine and mover.
-type installation struct {
-	dir    string
-	config *config
-	store  store.Store
-	engine *ca.Engine
-	mover  *moves.Mover
-}
-
-func (g *global) storePath() string  { return filepath.Join(g.data, "store.db") }
-func (g *global) socketPath() string { return filepath.Join(g.data, "cadastre.sock") }
-
-// open opens the data directory for this process alone.
-func (g *global) open(log *slog.Logger) (*installation, error) {
-	if _, err := os.Stat(g.data); errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, "there is no data directory %s; make one with 'cadastre init --data %s', or name another with --data", g.data, g.data)
-	}
-	c, err := readConfig(g.data)
-	if err != nil {
-		return nil, err
-	}
-	limitMemory(c.Limits.Memory)
-	st, err := store.Open(g.storePath(), store.Options{})
-	if err != nil {
-		return nil, err
-	}
-	e, err := ca.Open(st, g.data, c.policy, log)
-	if err != nil {
-		_ = st.Close()
-		return nil, err
-	}
-	e.Federation.Reading = c.Limits.Looks.reading()
-	e.Routes = routes.NewKeeper(c.Routes.keeper(g.data, log))
-	return &installation{g.data, c, st, e, moves.New(e, g.data, log)}, nil
-}
-
-func (h *installation) close() { _ = h.store.Close() }
 
 // client talks to the daemon of the data directory, or, when none holds it, to the directory itself. The caller need
 // not know which: where a request needs more than is open without a daemon, prepare opens it; it may be nil.
-func (g *global) client(prepare func(*installation) error) (*api.Client, func(), error) {
+func (g *global) client(prepare func(*daemon.Directory) error) (*api.Client, func(), error) {
 	for deadline := time.Now().Add(startingFor); ; {
-		if connection, err := net.Dial("unix", g.socketPath()); err == nil {
+		if connection, err := net.Dial("unix", daemon.SocketPath(g.data)); err == nil {
 			_ = connection.Close()
 			transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "unix", g.socketPath())
+				return (&net.Dialer{}).DialContext(ctx, "unix", daemon.SocketPath(g.data))
 			}}
 			return &api.Client{HTTP: &http.Client{Transport: transport}, For: g.actor}, transport.CloseIdleConnections, nil
 		}
-		h, err := g.open(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		d, err := daemon.Open(g.data, warnings())
 		if err == nil && prepare != nil {
-			if err := prepare(h); err != nil {
-				h.close()
+			if err := prepare(d); err != nil {
+				d.Close()
 				return nil, nil, err
 			}
 		}
 		if err == nil {
-			handler := api.New(h.engine, h.mover, h.dir, api.NewRoom(0))
-			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(handler, g.who)}, For: g.actor}, h.close, nil
+			handler := api.New(d.Engine, d.Mover, d.Path, api.NewRoom(0))
+			return &api.Client{HTTP: &http.Client{Transport: api.InProcess(handler, g.who)}, For: g.actor}, d.Close, nil
 		}
 		if fault.KindOf(err) != fault.Busy || time.Now().After(deadline) {
 			return nil, nil, err
 		}
 	}
+}
+
+// warnings is the log of a command that does the daemon's work: it tells what is wrong, on standard error.
+func warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // startingFor is how long a daemon that holds the data directory may take until it answers. Each try to open the
@@ -111,7 +73,7 @@ func ask[Request, Answer any](ctx context.Context, g *global, path string, reque
 }
 
 // askWith is ask where a request needs more of the directory than is open without a daemon.
-func askWith[Request, Answer any](ctx context.Context, g *global, path string, request Request, prepare func(*installation) error) (Answer, error) {
+func askWith[Request, Answer any](ctx context.Context, g *global, path string, request Request, prepare func(*daemon.Directory) error) (Answer, error) {
 	client, done, err := g.client(prepare)
 	if err != nil {
 		var none Answer

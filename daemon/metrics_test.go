@@ -1,9 +1,7 @@
-package main
+package daemon
 
 import (
 	"context"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,27 +11,11 @@ import (
 	"cadastre/internal/fault"
 )
 
-// openInstallation makes a data directory without trees and files, and opens it in this process.
-func openInstallation(t *testing.T) *installation {
-	t.Helper()
-	t.Setenv("CADASTRE_PASSPHRASE", testPassphrase)
-	g := &global{data: filepath.Join(t.TempDir(), "data")}
-	if status := run(t.Context(), []string{"init", "--data", g.data, "--tree", "testdata/registry/tree.toml", "--algorithm", "p-256"}); status != 0 {
-		t.Fatalf("init ended with %d", status)
-	}
-	h, err := g.open(slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.close)
-	return h
-}
-
 func TestMetrics(t *testing.T) {
-	h := openInstallation(t)
+	d := openTest(t)
 	m := newMetrics()
-	h.engine.Observer = m
-	m.registry.MustRegister(newEngineCollector(h.engine, func() time.Time { return time.Now().Add(time.Hour) }))
+	d.Engine.Observer = m
+	m.registry.MustRegister(newStateCollector(d.Engine, func() time.Time { return time.Now().Add(time.Hour) }))
 	m.watchEscrow(time.Now)()
 	m.Signed(3, time.Second)
 	m.Published("north", 7, time.Second)
@@ -96,17 +78,17 @@ func TestMetrics(t *testing.T) {
 
 // TestFirstExpiryFalls checks that the alarm that matters most counts down, and that it is about the trust anchor too.
 func TestFirstExpiryFalls(t *testing.T) {
-	h := openInstallation(t)
-	at, holder, _ := h.engine.FirstExpiry()
+	d := openTest(t)
+	at, holder, _ := d.Engine.FirstExpiry()
 	if left := time.Until(at); left < 24*time.Hour || left > 60*24*time.Hour {
 		t.Errorf("the first expiry is %s's in %s", holder, left)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := h.engine.Unseal(ctx, []byte(testPassphrase), []byte(testPassphrase), 1); err != nil {
+	if err := d.Engine.Unseal(ctx, []byte(testPassphrase), []byte(testPassphrase), 1); err != nil {
 		t.Fatal(err)
 	}
-	if again, _, _ := h.engine.FirstExpiry(); !again.Equal(at) {
+	if again, _, _ := d.Engine.FirstExpiry(); !again.Equal(at) {
 		t.Errorf("opening the keys moved the first expiry from %s to %s", at, again)
 	}
 }

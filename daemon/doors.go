@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"net/http"
@@ -30,7 +30,7 @@ func (d *doorway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // openDoors has the engine answer peers, once its keys are open; refused is told which messages get no signed reply.
-func (h *installation) openDoors(d *doorway, traceDir string, refused func(handle, why string)) error {
+func (d *Directory) openDoors(way *doorway, traceDir string, refused func(handle, why string)) error {
 	var tracer *peer.Tracer
 	if traceDir != "" {
 		var err error
@@ -38,18 +38,18 @@ func (h *installation) openDoors(d *doorway, traceDir string, refused func(handl
 			return err
 		}
 	}
-	h.engine.Federation.Trace, h.mover.Trace = tracer, tracer
-	authorities, err := h.engine.Federation.Doors(tracer, refused)
+	d.Engine.Federation.Trace, d.Mover.Trace = tracer, tracer
+	authorities, err := d.Engine.Federation.Doors(tracer, refused)
 	if err != nil {
 		return err
 	}
-	transfers, err := h.mover.Doors(refused)
+	transfers, err := d.Mover.Doors(refused)
 	if err != nil {
 		return err
 	}
 	doors := http.NewServeMux()
 	doors.Handle("/", authorities)
 	doors.Handle("/transfers/", transfers)
-	d.open(doors)
+	way.open(doors)
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"math"
@@ -11,8 +11,8 @@ import (
 // TestMemoryLimit: below the limit the heap has the usual room, near it less, and what is in use lifts it rather than have the collector
 // run without end.
 func TestMemoryLimit(t *testing.T) {
-	t.Cleanup(func() { limitMemory(-1) })
-	limitMemory(64)
+	t.Cleanup(func() { LimitMemory(-1) })
+	LimitMemory(64)
 	heap := func() uint64 {
 		s := []meters.Sample{{Name: "/gc/heap/goal:bytes"}}
 		meters.Read(s)
@@ -42,7 +42,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	runtime.KeepAlive(used)
 	runtime.KeepAlive(more)
-	limitMemory(-1)
+	LimitMemory(-1)
 	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
 		t.Errorf("without a limit there is one of %d", limit)
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 // TestTreesTakeTurns has several publish at once, as the demonstration does beside the daemon's own round: a tree takes
 // one at a time.
 func TestTreesTakeTurns(t *testing.T) {
-	h := openInstallation(t)
-	trees, err := h.openTrees(slog.New(slog.DiscardHandler))
+	d := openTest(t)
+	trees, err := d.openTrees(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestTreesTakeTurns(t *testing.T) {
 	if err := publishers.Wait(); err != nil {
 		t.Error(err)
 	}
-	for name, repository := range h.engine.Repositories() {
+	for name, repository := range d.Engine.Repositories() {
 		session, serial, _ := repository.Published()
 		if s, n := trees.trees[name].Serial(); serial > 0 && (s != session || n != serial) {
 			t.Errorf("the tree of %s is at serial %d of %s, and its repository at %d of %s", name, n, s, serial, session)
@@ -37,9 +37,9 @@ func TestTreesTakeTurns(t *testing.T) {
 
 // TestNoTrees: a daemon that serves no rsync builds no tree for it, and nothing waits for one.
 func TestNoTrees(t *testing.T) {
-	h := openInstallation(t)
-	h.config.Listen.Rsync = ""
-	trees, err := h.openServed(slog.New(slog.DiscardHandler))
+	d := openTest(t)
+	d.Config.Listen.Rsync = ""
+	trees, err := d.openServed(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +50,8 @@ func TestNoTrees(t *testing.T) {
 	if list := trees.Waits(); len(list) > 0 {
 		t.Errorf("%v is waited for", list)
 	}
-	for name := range h.engine.Repositories() {
-		if _, err := os.Stat(filepath.Join(h.dir, "rsync", name)); !errors.Is(err, fs.ErrNotExist) {
+	for name := range d.Engine.Repositories() {
+		if _, err := os.Stat(filepath.Join(d.Path, "rsync", name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("there is a folder for the trees of %s (%v)", name, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"time"
@@ -86,33 +86,29 @@ func (m *metrics) watchEscrow(last func() time.Time) (failed func()) {
 	return failures.Inc
 }
 
-// engineCollector reads the state of an engine when metrics are asked for.
-type engineCollector struct {
+// stateCollector reads the state of an engine when metrics are asked for.
+type stateCollector struct {
 	engine *ca.Engine
 	tls    func() time.Time // when the served TLS certificate ends
 
-	firstExpiry, anchorNeeded, authorities, vrps, aspas, poolReady, poolSize, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
-	waits                                                                                                                                        *prometheus.Desc
-	keysUsable, keysRetired                                                                                                                      *prometheus.Desc
-	peers                                                                                                                                        peerDescs
-	transfers                                                                                                                                    transferDescs
+	firstExpiry, anchorNeeded, authorities, vrps, aspas, frozen, disputes, waiting, tlsExpiry, serial, age, objects, staged *prometheus.Desc
+	waits                                                                                                                   *prometheus.Desc
+	keys                                                                                                                    keyDescs
+	peers                                                                                                                   peerDescs
+	transfers                                                                                                               transferDescs
 }
 
-func newEngineCollector(e *ca.Engine, tls func() time.Time) *engineCollector {
+func newStateCollector(e *ca.Engine, tls func() time.Time) *stateCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("cadastre_"+name, help, labels, nil)
 	}
-	return &engineCollector{
+	return &stateCollector{
 		engine: e, tls: tls,
 		firstExpiry:  desc("first_expiry_seconds", "Seconds until the first thing in the whole tree ends to be valid."),
 		anchorNeeded: desc("anchor_needed_seconds", "Seconds until what the trust anchor's key signed last ends; the key has to have signed anew by then."),
 		authorities:  desc("authorities", "Certification authorities, the trust anchor included."),
 		vrps:         desc("vrps", "Validated ROA payloads that are issued."),
 		aspas:        desc("aspas", "Validated ASPA payloads that are issued."),
-		poolReady:    desc("key_pool_ready", "One-time keys that are ready."),
-		poolSize:     desc("key_pool_capacity", "One-time keys that a full pool has."),
-		keysUsable:   desc("keys_usable", "1 while what the long-lived keys are with can be used; 0 otherwise, and nothing can be signed."),
-		keysRetired:  desc("keys_retired", "Long-lived keys that nothing uses any more and that are still to be destroyed."),
 		frozen:       desc("frozen", "1 while nothing is signed because something is wrong."),
 		disputes:     desc("import_lines_disputed", "Lines of registries' last files that are left out because another registry's holders have that."),
 		waiting:      desc("organisations_waiting", "Organisations that are to be planned or signed for, those in work included."),
@@ -122,16 +118,19 @@ func newEngineCollector(e *ca.Engine, tls func() time.Time) *engineCollector {
 		objects:      desc("repository_objects", "Objects in a repository.", "registry"),
 		staged:       desc("repository_staged", "1 while something is committed and not yet published.", "registry"),
 		waits:        desc("waits", "What is decided and readers do not see yet, by what it waits for; work counts as one.", "kind"),
+		keys:         newKeyDescs(desc),
 		peers:        newPeerDescs(desc),
 		transfers:    newTransferDescs(desc),
 	}
 }
 
 // Describe implements prometheus.Collector.
-func (c *engineCollector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
+func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
+	prometheus.DescribeByCollect(c, out)
+}
 
 // Collect implements prometheus.Collector.
-func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
+func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
@@ -146,14 +145,11 @@ func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
 	counts := c.engine.Counts()
 	gauge(c.vrps, float64(counts[roa.Kind]))
 	gauge(c.aspas, float64(counts[aspa.Kind]))
-	gauge(c.poolReady, float64(status.PoolReady))
-	gauge(c.poolSize, float64(status.PoolSize))
-	gauge(c.keysUsable, float64(count(status.Keys.Problem == "")))
-	gauge(c.keysRetired, float64(status.Keys.Retired))
 	gauge(c.disputes, float64(status.Disputes))
 	gauge(c.waiting, float64(status.Waiting))
 	gauge(c.frozen, float64(count(status.Frozen != "")))
 	gauge(c.tlsExpiry, time.Until(c.tls()).Seconds())
+	c.keys.collect(status, gauge)
 	c.transfers.collect(&status.Transfers, gauge)
 	kinds := map[ca.WaitKind]int{}
 	for _, w := range status.Waits {

@@ -1,4 +1,5 @@
-package main
+// Package progress shows how far long work has come.
+package progress
 
 import (
 	"log/slog"
@@ -22,9 +23,9 @@ func (p *progress) at(left int) {
 
 func (p *progress) total() int { return p.done + p.left }
 
-// newProgress shows how much of long work is left: a bar on a terminal, a line of the log now and then elsewhere. Work of a moment
+// Show shows how much of long work is left: a bar on a terminal, a line of the log now and then elsewhere. Work of a moment
 // shows nothing.
-func newProgress(out *os.File, log *slog.Logger) func(remaining int) {
+func Show(out *os.File, log *slog.Logger) func(remaining int) {
 	const lineEvery = 10 * time.Second
 	terminal := term.IsTerminal(int(out.Fd()))
 	var bar *progressbar.ProgressBar

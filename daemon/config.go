@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +22,8 @@ import (
 	"cadastre/internal/term"
 )
 
-// config is config.toml of a data directory: what relying parties and peers see of us, where we listen, and policy.
-type config struct {
+// Config is config.toml of a data directory: what relying parties and peers see of us, where we listen, and policy.
+type Config struct {
 	RRDPBase    string `toml:"rrdp_base"`
 	RsyncBase   string `toml:"rsync_base"`
 	AnchorURL   string `toml:"anchor_url"`
@@ -35,7 +36,7 @@ type config struct {
 	Escrow escrowConfig `toml:"escrow"`
 	Limits limitsConfig `toml:"limits,omitempty"`
 
-	policy ca.Policy
+	policy ca.Policy // of the engine, as Check made it
 }
 
 type listenConfig struct {
@@ -69,12 +70,13 @@ type escrowConfig struct {
 // defaultPool is how many one-time keys are kept ready: what some 600 changes need, half a minute of two cores.
 const defaultPool = 1500
 
-func newConfig(host string, httpsPort, rsyncPort int) *config {
+// NewConfig is the configuration of a new data directory that is known as host, at ports that others reach it at.
+func NewConfig(host string, httpsPort, rsyncPort int) *Config {
 	policy := ca.DefaultPolicy()
 	https, rsync := hostPort(host, httpsPort, 443), hostPort(host, rsyncPort, 873)
-	c := &config{
+	c := &Config{
 		RRDPBase: "https://" + https + "/rrdp/", RsyncBase: "rsync://" + rsync + "/", AnchorURL: "https://" + https + "/ta/ta.cer", ServiceBase: "https://" + https + "/",
-		Listen: listenConfig{HTTPS: listenOn(host, httpsPort), Rsync: listenOn(host, rsyncPort)},
+		Listen: listenConfig{HTTPS: ListenOn(host, httpsPort), Rsync: ListenOn(host, rsyncPort)},
 		Policy: policyConfig{
 			Algorithm: policy.Algorithm.Name(), ManifestLife: term.Term(policy.ManifestLife), ManifestSlack: term.Term(policy.ManifestSlack),
 			Soak: term.Term(policy.Soak), Notice: term.Term(policy.Notice), BrakePercent: policy.Brake * 100, BrakeWindow: term.Term(policy.BrakeWindow), Pool: defaultPool,
@@ -85,7 +87,7 @@ func newConfig(host string, httpsPort, rsyncPort int) *config {
 }
 
 // host is that of the certificate that RRDP is served with.
-func (c *config) host() string {
+func (c *Config) host() string {
 	u, err := url.Parse(c.RRDPBase)
 	if err != nil {
 		return ""
@@ -100,8 +102,8 @@ func hostPort(host string, port, usual int) string {
 	return net.JoinHostPort(host, fmt.Sprint(port))
 }
 
-// listenOn keeps a demonstration on loopback and has everything else listen on all addresses.
-func listenOn(host string, port int) string {
+// ListenOn is the address to listen on for a host: it keeps a demonstration on loopback and has everything else listen on all addresses.
+func ListenOn(host string, port int) string {
 	ip := net.ParseIP(host)
 	switch {
 	case host == "localhost":
@@ -112,9 +114,18 @@ func listenOn(host string, port int) string {
 	return net.JoinHostPort(host, fmt.Sprint(port))
 }
 
-func configPath(dir string) string { return filepath.Join(dir, "config.toml") }
+// PortOf is the port that a URI names, or the usual one of its scheme.
+func PortOf(u *url.URL, usual int) int {
+	if port, err := strconv.Atoi(u.Port()); err == nil {
+		return port
+	}
+	return usual
+}
 
-func (c *config) write(dir string) error {
+// ConfigPath is the file with the configuration of a data directory.
+func ConfigPath(dir string) string { return filepath.Join(dir, "config.toml") }
+
+func (c *Config) write(dir string) error {
 	var b bytes.Buffer
 	b.WriteString("# Cadastre, written by 'cadastre init'. Everything published names rrdp_base and rsync_base: when you change one, nothing\n" +
 		"# starts until 'cadastre address change' has issued everything anew for it. anchor_url is in the TAL alone: give out the\n" +
@@ -123,11 +134,12 @@ func (c *config) write(dir string) error {
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
 		return err
 	}
-	return os.WriteFile(configPath(dir), b.Bytes(), 0o600)
+	return os.WriteFile(ConfigPath(dir), b.Bytes(), 0o600)
 }
 
-func readConfig(dir string) (*config, error) {
-	path := configPath(dir)
+// ReadConfig reads and checks the configuration of a data directory.
+func ReadConfig(dir string) (*Config, error) {
+	path := ConfigPath(dir)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, "%s is not there: %s is no data directory; make one with 'cadastre init'", path, dir)
@@ -136,7 +148,7 @@ func readConfig(dir string) (*config, error) {
 		return nil, fault.Wrap(err, "couldn't read the configuration")
 	}
 	absent := ca.DefaultPolicy() // what older versions did not write
-	c := &config{Policy: policyConfig{Soak: term.Term(absent.Soak), Notice: term.Term(absent.Notice), BrakeWindow: term.Term(absent.BrakeWindow)}}
+	c := &Config{Policy: policyConfig{Soak: term.Term(absent.Soak), Notice: term.Term(absent.Notice), BrakeWindow: term.Term(absent.BrakeWindow)}}
 	c.Routes.setDefaults()
 	meta, err := toml.Decode(string(text), c)
 	if err != nil {
@@ -151,14 +163,30 @@ func readConfig(dir string) (*config, error) {
 		}
 	}
 	c.Routes.below(dir)
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, fault.Wrap(err, "%s", path)
 	}
 	return c, nil
 }
 
-// check makes the policy of the configuration, or says what is wrong with it.
-func (c *config) check() error {
+// TakePolicy gives the configuration the policy that was deposited, and checks it.
+func (c *Config) TakePolicy(s *escrow.State) error {
+	c.Policy.Algorithm, c.Policy.BrakePercent = s.Algorithm, s.Brake*100
+	for _, d := range []struct {
+		text string
+		into *term.Term
+	}{
+		{s.ManifestLife, &c.Policy.ManifestLife}, {s.ManifestSlack, &c.Policy.ManifestSlack}, {s.Soak, &c.Policy.Soak}, {s.Notice, &c.Policy.Notice}, {s.BrakeWindow, &c.Policy.BrakeWindow},
+	} {
+		if err := d.into.UnmarshalText([]byte(d.text)); err != nil {
+			return fault.New(fault.Corrupt, "the duration %q that was deposited cannot be read", d.text)
+		}
+	}
+	return c.Check()
+}
+
+// Check makes the policy of the configuration, or says what is wrong with it.
+func (c *Config) Check() error {
 	if u, err := url.Parse(c.RRDPBase); c.ServiceBase == "" && err == nil {
 		c.ServiceBase = "https://" + u.Host + "/"
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -19,12 +19,12 @@ import (
 	"cadastre/rsync"
 )
 
-// trees is the rsync side of an installation: a tree for each registry, the trust anchor's module, and the daemon over them.
+// trees is the rsync side of a data directory: a tree for each registry, the trust anchor's module, and the daemon over them.
 type trees struct {
-	installation *installation
-	log          *slog.Logger
-	trees        map[string]*rsync.Tree
-	daemon       *rsync.Daemon // nil: rsync is not served
+	of     *Directory
+	log    *slog.Logger
+	trees  map[string]*rsync.Tree
+	daemon *rsync.Daemon // nil: rsync is not served
 
 	waiting bool // rsyncd could not be started, for want of room on the disk; of the one who follows
 
@@ -35,12 +35,12 @@ type trees struct {
 }
 
 // openTrees opens the tree of each registry.
-func (h *installation) openTrees(log *slog.Logger) (*trees, error) {
-	t := h.noTrees(log)
-	for name := range h.engine.Repositories() {
+func (d *Directory) openTrees(log *slog.Logger) (*trees, error) {
+	t := d.noTrees(log)
+	for name := range d.Engine.Repositories() {
 		tree, err := rsync.OpenTree(rsync.Config{
-			Dir: filepath.Join(h.dir, "rsync", name), Base: h.config.RsyncBase + name + "/", MTime: objectTime, Log: log,
-			Every: treesEvery(h.config.policy.Soak),
+			Dir: filepath.Join(d.Path, "rsync", name), Base: d.Config.RsyncBase + name + "/", MTime: objectTime, Log: log,
+			Every: treesEvery(d.Config.policy.Soak),
 		})
 		if err != nil {
 			t.close()
@@ -52,20 +52,20 @@ func (h *installation) openTrees(log *slog.Logger) (*trees, error) {
 }
 
 // openServed opens the trees that the daemon serves: without an address for rsync there are none.
-func (h *installation) openServed(log *slog.Logger) (*trees, error) {
-	if h.config.Listen.Rsync == "" {
-		return h.noTrees(log), nil
+func (d *Directory) openServed(log *slog.Logger) (*trees, error) {
+	if d.Config.Listen.Rsync == "" {
+		return d.noTrees(log), nil
 	}
-	return h.openTrees(log)
+	return d.openTrees(log)
 }
 
-func (h *installation) noTrees(log *slog.Logger) *trees {
-	return &trees{installation: h, log: log, trees: map[string]*rsync.Tree{}, served: map[string]string{}}
+func (d *Directory) noTrees(log *slog.Logger) *trees {
+	return &trees{of: d, log: log, trees: map[string]*rsync.Tree{}, served: map[string]string{}}
 }
 
 // putAnchor writes the trust anchor's certificate into its module. mu is held.
 func (t *trees) putAnchor() error {
-	certificate, err := t.installation.engine.Anchor()
+	certificate, err := t.of.Engine.Anchor()
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func treesEvery(soak time.Duration) time.Duration {
 	return max(soak/2, time.Second)
 }
 
-func (t *trees) anchorDir() string { return filepath.Join(t.installation.dir, "rsync", "ta") }
+func (t *trees) anchorDir() string { return filepath.Join(t.of.Path, "rsync", "ta") }
 
 // objectTime is the time that an object says of itself. What is published was checked before, so that it always has one.
 func objectTime(uri string, object []byte) time.Time {
@@ -111,7 +111,7 @@ func (t *trees) startDaemon() error {
 func (t *trees) tryDaemon() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	address := t.installation.config.Listen.Rsync
+	address := t.of.Config.Listen.Rsync
 	if address == "" {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (t *trees) tryDaemon() error {
 			served[name] = path
 		}
 	}
-	daemon, err := rsync.Start(rsync.DaemonConfig{Dir: filepath.Join(t.installation.dir, "rsyncd"), Address: address, Log: t.log, Modules: modules})
+	daemon, err := rsync.Start(rsync.DaemonConfig{Dir: filepath.Join(t.of.Path, "rsyncd"), Address: address, Log: t.log, Modules: modules})
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (t *trees) follow(ctx context.Context) error {
 			try("ta", t.tryDaemon)
 		}
 		hasty := t.hasty.Swap(false)
-		repositories := t.installation.engine.Repositories()
+		repositories := t.of.Engine.Repositories()
 		for name, tree := range t.trees {
 			session, serial, _ := repositories[name].Published()
 			if at, due := tree.Due(session, serial); !due || time.Now().Before(at) && !hasty {
@@ -215,7 +215,7 @@ func (t *trouble) failed(now time.Time, err error) bool {
 
 // Waits and Hasten implement ca.Beyond.
 func (t *trees) Waits() (list []ca.Wait) {
-	repositories := t.installation.engine.Repositories()
+	repositories := t.of.Engine.Repositories()
 	for _, name := range slices.Sorted(maps.Keys(t.trees)) {
 		session, serial, _ := repositories[name].Published()
 		if at, due := t.trees[name].Due(session, serial); due {
@@ -261,7 +261,7 @@ func (t *trees) publishAll(ctx context.Context) error {
 	t.mu.Lock()
 	failed := t.putAnchor()
 	t.mu.Unlock()
-	repositories := t.installation.engine.Repositories()
+	repositories := t.of.Engine.Repositories()
 	for name := range t.trees {
 		failed = errors.Join(failed, t.publish(ctx, name, repositories[name]))
 	}

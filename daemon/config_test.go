@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"os"
@@ -12,11 +12,11 @@ import (
 // TestConfigOfBefore reads what init wrote before there were peers.
 func TestConfigOfBefore(t *testing.T) {
 	dir := t.TempDir()
-	written := newConfig("rpki.example", 8443, 873)
+	written := NewConfig("rpki.example", 8443, 873)
 	if err := written.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(configPath(dir))
+	text, err := os.ReadFile(ConfigPath(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +33,10 @@ func TestConfigOfBefore(t *testing.T) {
 	if left != 3 {
 		t.Fatalf("init writes %d of the three keys", left)
 	}
-	if err := os.WriteFile(configPath(dir), []byte(before.String()), 0o600); err != nil {
+	if err := os.WriteFile(ConfigPath(dir), []byte(before.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := readConfig(dir)
+	c, err := ReadConfig(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +45,10 @@ func TestConfigOfBefore(t *testing.T) {
 	}
 
 	given := strings.NewReplacer(`soak = "30m"`, `soak = "0s"`, `notice = "1d"`, `notice = "5s"`, "https://rpki.example:8443/\"\n\n", "https://up.example/down/\"\n\n").Replace(string(text))
-	if err := os.WriteFile(configPath(dir), []byte(given), 0o600); err != nil {
+	if err := os.WriteFile(ConfigPath(dir), []byte(given), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = readConfig(dir); err != nil {
+	if c, err = ReadConfig(dir); err != nil {
 		t.Fatal(err)
 	}
 	if c.policy.Soak != 0 || c.policy.Notice != 5*time.Second || c.policy.ServiceBase != "https://up.example/down/" {
@@ -58,7 +58,7 @@ func TestConfigOfBefore(t *testing.T) {
 
 // TestListenedFor: former addresses are listened for at their own ports, unless something between maps ports.
 func TestListenedFor(t *testing.T) {
-	c := newConfig("rpki.example", 8443, 8873)
+	c := NewConfig("rpki.example", 8443, 8873)
 	c.Listen.Rsync = ":10873"
 	was := ca.Addresses{RRDPBase: "https://old.example/rrdp/", RsyncBase: "rsync://old.example:9873/"}
 	if l := c.listenedFor(was); l.HTTPS != ":443" || l.Rsync != ":10873" {

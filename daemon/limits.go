@@ -1,18 +1,10 @@
-package main
+package daemon
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
-	"errors"
 	"maps"
-	"net"
-	"net/http"
 	"slices"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"cadastre/api"
 	"cadastre/internal/fault"
@@ -21,9 +13,6 @@ import (
 	"cadastre/internal/shares"
 	"cadastre/internal/term"
 )
-
-// metricsConnections is how many connections the listener for metrics has at one time.
-const metricsConnections = 8
 
 // limitsConfig is what those who may talk to the daemon can use of it. A number that is 0 or absent means the default; a
 // number below 0 means no limit, where the table in docs/limits.md allows that.
@@ -169,38 +158,4 @@ func (c *limitsConfig) operators() *api.Room { return api.NewRoom(int64(c.Operat
 // front makes the limits of the server that strangers reach.
 func (c *limitsConfig) front() front.Limits {
 	return front.Limits{Connections: c.Connections, PerNetwork: c.ConnectionsPerNetwork}
-}
-
-// runFront serves until ctx ends, and then lets requests that are under way finish.
-func runFront(ctx context.Context, group *errgroup.Group, server *front.Server, listener net.Listener, config *tls.Config) {
-	group.Go(func() error {
-		if err := server.Serve(listener, config); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		server.Shutdown(end)
-		return nil
-	})
-}
-
-// watchFront adds how the public listener's connections stand to the metrics.
-func (m *metrics) watchFront(server *front.Server) {
-	gauge := func(name, help string, of func(front.Stats) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(of(server.Stats())) })
-	}
-	counter := func(name, help string, of func(front.Stats) int64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(of(server.Stats())) })
-	}
-	m.registry.MustRegister(
-		gauge("cadastre_connections", "Connections that are open to the public listener.", func(s front.Stats) int { return s.Open }),
-		gauge("cadastre_connections_limit", "Connections that may be open to the public listener at one time.", func(s front.Stats) int { return s.Limit }),
-		gauge("cadastre_connections_networks", "Networks (/24 and /48) that connections to the public listener come from.", func(s front.Stats) int { return s.Networks }),
-		counter("cadastre_connections_displaced_total", "Connections that were closed for a newcomer because the limit was reached.", func(s front.Stats) int64 { return s.Displaced }),
-		counter("cadastre_connections_refused_total", "Newcomers that were closed because the limit was reached.", func(s front.Stats) int64 { return s.Refused }),
-	)
 }

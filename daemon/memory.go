@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"math"
@@ -24,9 +24,9 @@ var memory struct {
 	watch sync.Once
 }
 
-// limitMemory keeps what the process has below a number of MiB, as far as what is in use leaves room; 0 is the default, and below 0 there is
+// LimitMemory keeps what the process has below a number of MiB, as far as what is in use leaves room; 0 is the default, and below 0 there is
 // no limit. Pages of the store and of segments are the system's and do not count.
-func limitMemory(mib int) {
+func LimitMemory(mib int) {
 	debug.SetGCPercent(usualRoom)
 	if mib == 0 {
 		mib = defaultMemory

@@ -1,6 +1,7 @@
-package main
+package daemon
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -83,7 +84,7 @@ type keyPair struct {
 // lookEvery is how often the files are looked at.
 const lookEvery = 10 * time.Second
 
-func newKeyPair(c *config, dir string, log *slog.Logger) (*keyPair, error) {
+func newKeyPair(c *Config, dir string, log *slog.Logger) (*keyPair, error) {
 	k := &keyPair{certificate: c.TLS.Certificate, key: c.TLS.Key, host: c.host(), log: log}
 	if k.certificate == "" {
 		k.certificate, k.key = filepath.Join(dir, "tls", "server.pem"), filepath.Join(dir, "tls", "server.key")
@@ -109,7 +110,7 @@ func (k *keyPair) load() (*tls.Certificate, error) {
 		return nil, fault.New(fault.BadInput, "couldn't use the TLS certificate %s with the key %s: %w", k.certificate, k.key, err)
 	}
 	if k.host != "" && pair.Leaf.VerifyHostname(k.host) != nil {
-		return nil, fault.New(fault.BadInput, "the TLS certificate %s is for %s, but rrdp_base names the host %s: relying parties would refuse it; use one for that host (where a proxy in front has it, leave tls.certificate empty)", k.certificate, orDash(strings.Join(hostsOf(pair.Leaf), ", ")), k.host)
+		return nil, fault.New(fault.BadInput, "the TLS certificate %s is for %s, but rrdp_base names the host %s: relying parties would refuse it; use one for that host (where a proxy in front has it, leave tls.certificate empty)", k.certificate, cmp.Or(strings.Join(hostsOf(pair.Leaf), ", "), "-"), k.host)
 	}
 	return &pair, nil
 }

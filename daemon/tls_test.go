@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func TestTLSReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		pair, err := newKeyPair(&config{}, dir, slog.New(slog.NewTextHandler(&log, nil)))
+		pair, err := newKeyPair(&Config{}, dir, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestTLSRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := &config{TLS: tlsConfig{Certificate: filepath.Join(dir, "server.pem"), Key: filepath.Join(spare, "server.key")}}
+	c := &Config{TLS: tlsConfig{Certificate: filepath.Join(dir, "server.pem"), Key: filepath.Join(spare, "server.key")}}
 	if _, err := newKeyPair(c, dir, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "server.pem") {
 		t.Errorf("a pair that does not fit together: %v", err)
 	}
@@ -133,13 +133,13 @@ func TestTLSHost(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	for host, want := range map[string]string{"old.example": "", "192.0.2.1": "", "new.example": "is for old.example, 192.0.2.1, but rrdp_base names the host new.example"} {
-		_, err := newKeyPair(&config{RRDPBase: "https://" + host + "/rrdp/"}, dir, logger)
+		_, err := newKeyPair(&Config{RRDPBase: "https://" + host + "/rrdp/"}, dir, logger)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("for %s: %v", host, err)
 		}
 	}
 	// a renewal for another host is not taken
-	pair, err := newKeyPair(&config{RRDPBase: "https://old.example/rrdp/"}, dir, logger)
+	pair, err := newKeyPair(&Config{RRDPBase: "https://old.example/rrdp/"}, dir, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
