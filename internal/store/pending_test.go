@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"cadastre/internal/store"
@@ -80,5 +81,35 @@ func BenchmarkUnsorted(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(records), "ns/record")
 		})
+	}
+}
+
+// TestCheckMemory: to check a store takes no more memory where there is more in it.
+func TestCheckMemory(t *testing.T) {
+	allocated := func(records int) uint64 {
+		path := filepath.Join(t.TempDir(), "store")
+		st, err := store.Open(path, store.Options{Create: true, NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		update(t, st, func(w store.Writer) error {
+			for i := range records {
+				if err := w.Put(bucketOf("one"), binary.BigEndian.AppendUint64(nil, uint64(i)), make([]byte, 300)); err != nil { // an index
+					return err
+				}
+			}
+			return nil
+		})
+		_ = st.Close()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := store.Check(path); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if few, many := allocated(1000), allocated(50_000); many > few+1<<20 {
+		t.Errorf("1,000 records take %d bytes, 50,000 %d", few, many)
 	}
 }

@@ -40,7 +40,8 @@ type walker struct {
 	pageSize int64
 	pages    uint64 // in use
 	root     uint64
-	seen     []bool // by page: it is part of the tree
+	seen     []bool               // by page: it is part of the tree
+	buffers  [maxDepth + 1][]byte // by depth, for the page that is looked at there
 }
 
 // element is a key of a leaf and what is behind it.
@@ -126,7 +127,7 @@ func (w *walker) records(bucket element, each func(key, stored []byte) error) er
 // tree goes through the elements of the tree below a page. Their keys have to ascend, be at least low, and below high; nil is
 // no bound.
 func (w *walker) tree(id uint64, depth int, low, high []byte, take func(element) error) error {
-	page, err := w.page(id)
+	page, err := w.page(id, depth)
 	switch {
 	case err != nil:
 		return err
@@ -195,13 +196,13 @@ func leaf(page, low, high []byte, take func(element) error) error {
 	return nil
 }
 
-// page reads a page with what overflows from it. Each can be read once.
-func (w *walker) page(id uint64) ([]byte, error) {
+// page reads a page with what overflows from it. Each can be read once. It is good until the next one of this depth.
+func (w *walker) page(id uint64, depth int) ([]byte, error) {
 	if id < 2 || id >= w.pages {
 		return nil, fmt.Errorf("there is no page %d", id)
 	}
-	page := make([]byte, w.pageSize)
-	if _, err := w.file.ReadAt(page, int64(id)*w.pageSize); err != nil {
+	page, err := w.read(id, depth, w.pageSize)
+	if err != nil {
 		return nil, err
 	}
 	more := uint64(binary.LittleEndian.Uint32(page[12:]))
@@ -215,10 +216,16 @@ func (w *walker) page(id uint64) ([]byte, error) {
 		w.seen[i] = true
 	}
 	if more > 0 {
-		page = make([]byte, int64(more+1)*w.pageSize)
-		if _, err := w.file.ReadAt(page, int64(id)*w.pageSize); err != nil {
-			return nil, err
-		}
+		return w.read(id, depth, int64(more+1)*w.pageSize)
 	}
 	return page, nil
+}
+
+func (w *walker) read(id uint64, depth int, size int64) ([]byte, error) {
+	if int64(len(w.buffers[depth])) < size {
+		w.buffers[depth] = make([]byte, size)
+	}
+	page := w.buffers[depth][:size]
+	_, err := w.file.ReadAt(page, int64(id)*w.pageSize)
+	return page, err
 }
