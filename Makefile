@@ -8,6 +8,8 @@
 # make attack  the proof that nobody takes more than their share, or says what is not theirs to say: some minutes; ATTACK='-only flips'
 #              plays one attack
 # make bench   what is measured against what it is bound by: half an hour, needs ../shared
+# make bench-world  the same at the size of the whole Internet, from one-time keys that are made once (a night) and kept; needs ../shared.
+#              BENCH_WORLD='-share 0.05' builds a twentieth of it
 # make lint    golangci-lint by .golangci.yml
 #
 # Root on Debian gets what is missing by itself; anyone else is told what to install, and as much as can be is done.
@@ -19,7 +21,7 @@ export RP_HOME ?= /opt/rp
 LINT_VERSION := v2.15.0
 LINT         := $(shell $(GO) env GOPATH)/bin/golangci-lint
 
-.PHONY: run test race world interop moves attack bench lint lint-program
+.PHONY: run test race world interop moves attack bench bench-world lint lint-program
 
 run:
 	@$(call need,rsync)
@@ -58,6 +60,9 @@ attack:
 bench:
 	@if [ -d $(SHARED)/rp ] && [ "$$(id -u)" = 0 ]; then $(SHARED)/rp/install --routinator --krill >/dev/null; fi
 	@$(GO) run ./test/bench
+
+bench-world:
+	@$(GO) run ./test/benchworld $(BENCH_WORLD)
 
 lint:
 	@$(MAKE) --no-print-directory lint-program || echo "make: linting is left out"
