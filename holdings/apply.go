@@ -116,7 +116,7 @@ func (n *node) sum() {
 		n.holding, n.allocated = inr.Everything(), inr.Everything()
 		return
 	}
-	var held, allocated []inr.Set
+	held, allocated := make([]inr.Set, 0, len(n.received)), make([]inr.Set, 0, len(n.received))
 	for _, d := range n.received {
 		held = append(held, d.Resources)
 		if d.Status == Allocated {

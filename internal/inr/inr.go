@@ -73,7 +73,13 @@ func Everything() Set {
 
 // Of makes a canonical set of ranges in any order, overlapping or not.
 func Of(ips []IPRange, as []ASRange) Set {
-	var s Set
+	v4 := 0
+	for _, r := range ips {
+		if r.First.Is4() {
+			v4++
+		}
+	}
+	s := room(v4, len(ips)-v4, len(as))
 	for _, r := range ips {
 		if r.First.Is4() {
 			s.V4 = append(s.V4, r)
@@ -81,23 +87,46 @@ func Of(ips []IPRange, as []ASRange) Set {
 			s.V6 = append(s.V6, r)
 		}
 	}
-	s.AS = slices.Clone(as)
-	slices.SortFunc(s.V4, byFirstIP)
-	slices.SortFunc(s.V6, byFirstIP)
-	slices.SortFunc(s.AS, func(a, b ASRange) int { return cmp.Compare(a.First, b.First) })
-	s.V4, s.V6, s.AS = joined(s.V4, ipLine), joined(s.V6, ipLine), joined(s.AS, asLine)
+	s.AS = append(s.AS, as...)
+	return s.canonical()
+}
+
+// Sum is the union of many sets, in one pass. Of one set it is that set.
+func Sum(sets ...Set) Set {
+	if len(sets) == 1 {
+		return sets[0]
+	}
+	var v4, v6, as int
+	for _, s := range sets {
+		v4, v6, as = v4+len(s.V4), v6+len(s.V6), as+len(s.AS)
+	}
+	all := room(v4, v6, as)
+	for _, s := range sets {
+		all.V4, all.V6, all.AS = append(all.V4, s.V4...), append(all.V6, s.V6...), append(all.AS, s.AS...)
+	}
+	return all.canonical()
+}
+
+// room is an empty set with room for so many ranges. Where there is to be none of a kind it is nil.
+func room(v4, v6, as int) (s Set) {
+	if v4 > 0 {
+		s.V4 = make([]IPRange, 0, v4)
+	}
+	if v6 > 0 {
+		s.V6 = make([]IPRange, 0, v6)
+	}
+	if as > 0 {
+		s.AS = make([]ASRange, 0, as)
+	}
 	return s
 }
 
-// Sum is the union of many sets, in one pass.
-func Sum(sets ...Set) Set {
-	var ips []IPRange
-	var as []ASRange
-	for _, s := range sets {
-		ips = append(append(ips, s.V4...), s.V6...)
-		as = append(as, s.AS...)
-	}
-	return Of(ips, as)
+// canonical sorts and joins ranges that are nobody else's.
+func (s Set) canonical() Set {
+	slices.SortFunc(s.V4, byFirstIP)
+	slices.SortFunc(s.V6, byFirstIP)
+	slices.SortFunc(s.AS, func(a, b ASRange) int { return cmp.Compare(a.First, b.First) })
+	return Set{joined(s.V4, ipLine), joined(s.V6, ipLine), joined(s.AS, asLine)}
 }
 
 func byFirstIP(a, b IPRange) int { return a.First.Compare(b.First) }
@@ -126,9 +155,9 @@ var asLine = line[ASRange, uint32]{
 	prev:    func(n uint32) (uint32, bool) { return n - 1, n != 0 },
 }
 
-// joined merges what overlaps or touches in sorted ranges.
+// joined merges what overlaps or touches in sorted ranges, in their place.
 func joined[R, N any](sorted []R, ln line[R, N]) []R {
-	var out []R
+	out := sorted[:0]
 	for _, r := range sorted {
 		if len(out) > 0 {
 			top := &out[len(out)-1]
