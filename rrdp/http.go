@@ -19,7 +19,7 @@ const (
 	cacheError        = "no-store"
 )
 
-// ServeHTTP answers GET and HEAD for the notification and for the files that it lists or listed up to two hours ago,
+// ServeHTTP answers GET and HEAD for the notification, for the files that it lists, and for those that it listed two hours ago or later,
 // with conditional and range requests, compressed if the client prefers that. The request's path is the whole one, as in
 // BaseURI. A query is refused with 400: no reader sends one, and each would be a copy of its own in a cache.
 func (r *Repository) ServeHTTP(w http.ResponseWriter, req *http.Request) {

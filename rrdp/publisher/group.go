@@ -50,7 +50,7 @@ func (g *group) commit() error {
 		d.show()
 		if len(d.changes) > 0 {
 			s.lists.forget(d.publisher)
-			s.attention.ask(d.publisher)
+			s.inspections.ask(d.publisher)
 		}
 		if d.added || d.removed {
 			s.enrol(d)
@@ -65,7 +65,7 @@ func (s *Server) enrol(d *draft) {
 	defer s.mu.Unlock()
 	if d.removed {
 		delete(s.publishers, d.record.Handle)
-		s.attention.drop(d.publisher)
+		s.inspections.drop(d.publisher)
 	} else {
 		s.publishers[d.record.Handle] = d.publisher
 	}

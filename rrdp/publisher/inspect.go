@@ -25,10 +25,10 @@ func (s *Server) Run(ctx context.Context) {
 			return
 		}
 		wait := 24 * time.Hour
-		if next := s.attention.next(); !next.IsZero() {
+		if next := s.inspections.next(); !next.IsZero() {
 			wait = time.Until(next)
 		}
-		if !sleep(ctx, wait, s.attention.wake) {
+		if !sleep(ctx, wait, s.inspections.wake) {
 			return
 		}
 	}
@@ -50,12 +50,12 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 // first, and at those that have begun or ended meanwhile. Run does so by itself.
 func (s *Server) Inspect() {
 	now := time.Now()
-	for _, p := range s.attention.take(now) {
+	for _, p := range s.inspections.take(now) {
 		for _, uri := range p.suspects() {
 			s.inspect(p, uri)
 		}
 		if next, any := s.tell(p, now); any {
-			s.attention.later(p, next)
+			s.inspections.schedule(p, next)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type Limits struct {
 
 var defaults = Limits{Objects: 50_000, Bytes: 256 << 20, Kept: 512 << 20, ObjectBytes: 4 << 20, Changes: 100_000}
 
-// or puts those of other where l has none.
+// or is l, with the values of other where l has zeros.
 func (l Limits) or(other Limits) Limits {
 	if l.Objects == 0 {
 		l.Objects = other.Objects
@@ -39,7 +39,7 @@ func (l Limits) or(other Limits) Limits {
 	return l
 }
 
-// check refuses limits that are none.
+// check refuses negative limits.
 func (l Limits) check() error {
 	if l.Objects < 0 || l.Bytes < 0 || l.Kept < 0 || l.ObjectBytes < 0 || l.Changes < 0 {
 		return fault.New(fault.BadInput, "a publisher's limits are whole numbers above 0, or 0 for the usual ones")

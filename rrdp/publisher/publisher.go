@@ -45,7 +45,7 @@ type Server struct {
 	limits       Limits
 	queue        queue
 	lists        lists
-	attention    attention
+	inspections  inspections
 
 	mu         sync.RWMutex
 	publishers map[string]*publisher // by handle
@@ -59,8 +59,8 @@ func Open(st store.Store, repositories map[string]*rrdp.Repository, base func(re
 	s := &Server{
 		Log:          slog.New(slog.DiscardHandler),
 		repositories: repositories, base: base, committer: commit, limits: limits.or(defaults),
-		attention:  newAttention(),
-		publishers: map[string]*publisher{},
+		inspections: newInspections(),
+		publishers:  map[string]*publisher{},
 	}
 	s.queue.commit = s.commit
 	s.lists.kept = map[*publisher]list{}

@@ -187,6 +187,6 @@ func (s *Server) assign() {
 	}
 	for _, p := range all {
 		p.state.Objects, p.state.Bytes = len(p.tree.objects), p.tree.bytes()
-		s.attention.ask(p)
+		s.inspections.ask(p)
 	}
 }
