@@ -18,7 +18,7 @@ import (
 
 func newROA(g *global) *cobra.Command {
 	cmd := newNoun("roa", "Manage ROAs", "  cadastre roa add 196.10.0.0/22 AS37100 24\n  cadastre roa import announcements.csv")
-	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g), roaSuggest(g))
+	cmd.AddCommand(roaImport(g), roaChange(g, "add", "Authorise an AS to announce a prefix"), roaChange(g, "remove", "End an authorisation"), roaList(g), roaExport(g), roaSuggest(g))
 	return cmd
 }
 
@@ -164,6 +164,33 @@ func whyIntent(why string, wait *ca.Wait, until time.Time) string {
 		why = strings.TrimSuffix("ends "+when(until)+"; "+why, "; ")
 	}
 	return why
+}
+
+func roaExport(g *global) *cobra.Command {
+	q := api.ROAList{}
+	var form string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Print intents in a form that others read",
+		Long: "Prints what holders want authorised, of one holder or of all: as CSV, Krill's lines, the JSON of RIPE NCC's API or of rpki-client, Routinator's\n" +
+			"CSV, or SLURM (RFC 8416), with which a relying party has them without being published. 'roa import' reads each of these but SLURM.",
+		Example: "  cadastre roa export --holder acme > acme.csv\n  cadastre roa export --as slurm > slurm.json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := ask[api.ROAList, []api.ROAIntent](cmd.Context(), g, "/roas/list", q)
+			if err != nil {
+				return err
+			}
+			rows := make([]roa.Row, 0, len(list))
+			for _, in := range list {
+				rows = append(rows, roa.Row{Prefix: in.Prefix, Origin: in.Origin, MaxLength: in.MaxLength, Comment: in.Comment})
+			}
+			return roa.Export(cmd.OutOrStdout(), form, rows)
+		},
+	}
+	cmd.Flags().StringVar(&q.Holder, "holder", "", "of one holder alone")
+	cmd.Flags().StringVar(&form, "as", "csv", "the form: "+strings.Join(roa.Exports, ", "))
+	return cmd
 }
 
 // bgpWords says how an intent stands to what is announced, and what would do in place of it.
