@@ -18,7 +18,7 @@ import (
 type Intent[I any] interface {
 	Owner() string   // handle of the holder
 	Compare(I) int   // among the intents of one holder, in the order of their keys; 0: the two are the same one
-	Key() []byte     // in the store: the holder, a zero byte, and what tells its intents apart
+	Key() []byte     // the holder, a zero byte, and what tells its intents apart
 	Ends() time.Time // when it ends by itself; zero: never
 	BroughtBy() uint64
 }
@@ -218,12 +218,13 @@ func (c *Change[I]) ByHolder() map[string]Change[I] {
 
 // Write makes a change of a book that Load reads from a bucket.
 func Write[I Intent[I]](w store.Writer, bucket store.Bucket, c *Change[I]) error {
-	return c.write(w, func(I) store.Bucket { return bucket }, func(in I) ([]byte, error) { return json.Marshal(in) })
+	return c.write(w, func(in I) (store.Bucket, []byte) { return bucket, in.Key() }, func(in I) ([]byte, error) { return json.Marshal(in) })
 }
 
-func (c *Change[I]) write(w store.Writer, bucket func(I) store.Bucket, encode func(I) ([]byte, error)) error {
+func (c *Change[I]) write(w store.Writer, place func(I) (store.Bucket, []byte), encode func(I) ([]byte, error)) error {
 	for _, in := range c.Removed {
-		if err := w.Delete(bucket(in), in.Key()); err != nil {
+		bucket, key := place(in)
+		if err := w.Delete(bucket, key); err != nil {
 			return err
 		}
 	}
@@ -232,7 +233,8 @@ func (c *Change[I]) write(w store.Writer, bucket func(I) store.Bucket, encode fu
 		if err != nil {
 			return err
 		}
-		if err := w.Put(bucket(in), in.Key(), data); err != nil {
+		bucket, key := place(in)
+		if err := w.Put(bucket, key, data); err != nil {
 			return err
 		}
 	}

@@ -104,8 +104,15 @@ func ObjectOf(terms Terms, p payload.Payload) (Object, error) {
 	return Object{terms, says}, err
 }
 
-// Key is the holder, 0, and the payload's place. Each kind has a bucket of its own.
-func (in Object) Key() []byte { return append(append([]byte(in.Holder), 0), in.Says.Sort()...) }
+// Key is the holder, 0, the kind, 0, and the payload's place among those of its kind.
+func (in Object) Key() []byte {
+	return slices.Concat([]byte(in.Holder), []byte{0}, []byte(in.Says.Kind()), []byte{0}, in.Says.Sort())
+}
+
+// place is where the record of an intent is. Each kind has a bucket of its own, so that its name is not in the key.
+func (in Object) place() (store.Bucket, []byte) {
+	return kinds[in.Says.Kind()].bucket, slices.Concat([]byte(in.Holder), []byte{0}, in.Says.Sort())
+}
 
 // Compare orders the intents of a holder by kind, then by Sort.
 func (in Object) Compare(other Object) int {
@@ -192,7 +199,7 @@ func LoadObjects(r store.Reader) (Objects, error) {
 
 // WriteObjects makes a change of Objects in the store.
 func WriteObjects(w store.Writer, c *ObjectChange) error {
-	return c.write(w, func(in Object) store.Bucket { return kinds[in.Says.Kind()].bucket }, func(in Object) ([]byte, error) { return json.Marshal(in) })
+	return c.write(w, Object.place, func(in Object) ([]byte, error) { return json.Marshal(in) })
 }
 
 // Stands tells whether a holder that has holding authorises something under the key of a payload.

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/test/internal/attestations"
 	"cadastre/test/internal/process"
 )
 
@@ -78,7 +76,7 @@ func (s *scene) look(ctx context.Context, validator string, want wanted) error {
 			return fmt.Errorf("%w; its log is %s/log", err, s.cache(validator, anchor))
 		}
 		got, wants := strings.Fields(string(stdout)), slices.Sorted(slices.Values(want[anchor]))
-		if vaps, known, err := readVAPs(filepath.Join(s.cache(validator, anchor), "aspas")); err != nil {
+		if vaps, known, err := attestations.Read(filepath.Join(s.cache(validator, anchor), "aspas")); err != nil {
 			return err
 		} else if got = append(got, vaps...); !known {
 			wants = slices.DeleteFunc(wants, isVAP)
@@ -93,43 +91,6 @@ func (s *scene) look(ctx context.Context, validator string, want wanted) error {
 
 // isVAP tells a line of AS1=>AS2,AS3 from one of prefix,maxlength,ASn.
 func isVAP(line string) bool { return strings.Contains(line, "=>") }
-
-// readVAPs reads the ASPAs that rpki-client or Routinator found, and tells whether the validator knows them at all: FORT does not.
-func readVAPs(path string) (lines []string, known bool, _ error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	var found []struct {
-		ASID      any   `json:"customer_asid"` // rpki-client: a number
-		Customer  any   `json:"customer"`      // Routinator: "AS1"
-		Providers []any `json:"providers"`
-	}
-	if err := json.Unmarshal(text, &found); err != nil {
-		return nil, false, fmt.Errorf("%s: %w", path, err)
-	}
-	name := func(as any) string {
-		if n, isNumber := as.(float64); isNumber {
-			return fmt.Sprintf("AS%.0f", n)
-		}
-		return fmt.Sprint(as)
-	}
-	for _, a := range found {
-		customer := a.ASID
-		if customer == nil {
-			customer = a.Customer
-		}
-		var providers []string
-		for _, p := range a.Providers {
-			providers = append(providers, name(p))
-		}
-		lines = append(lines, name(customer)+"=>"+strings.Join(providers, ","))
-	}
-	return lines, true, nil
-}
 
 // cache is the folder that a validator keeps for a trust anchor throughout a scenario, so that it comes to use deltas.
 func (s *scene) cache(validator, anchor string) string {

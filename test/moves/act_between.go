@@ -73,7 +73,7 @@ func (s *scene) twoInstallations(ctx context.Context, north, south *installation
 	for i, registries := range [][]string{{failing}, {successor, nir}} {
 		h := s.seen[i]
 		intents, last := s.intentsOf(registries...)
-		f, err := h.fill(ctx, s.world.statistics[i:i+1], intents)
+		f, err := h.fill(ctx, s.world.statistics[i:i+1], intents, s.aspasOf(registries...)...)
 		if err == nil {
 			err = errors.Join(h.authorise(ctx, last), h.settle(ctx))
 		}

@@ -182,13 +182,22 @@ func (s *scene) populate(of, to string) (string, error) {
 	return fmt.Sprintf("%d holders of %s and %d of %s, %d VRPs", n, of, len(holders)-n, to, len(s.world.before)), err
 }
 
-// fill imports what a registry has, and starts the daemon.
-func (h *installation) fill(ctx context.Context, statistics []string, intents string) (string, error) {
+// fill imports what a registry has and what its holders want, ASPAs as "AS1=>AS2,AS3", and starts the daemon.
+func (h *installation) fill(ctx context.Context, statistics []string, intents string, aspas ...string) (string, error) {
 	if err := h.run(ctx, append([]string{"holdings", "import"}, statistics...)...); err != nil {
 		return "", err
 	}
 	if err := h.run(ctx, "roa", "import", intents); err != nil {
 		return "", err
+	}
+	if len(aspas) > 0 {
+		words := []string{"aspa", "add"}
+		for _, line := range aspas {
+			words = append(words, strings.Replace(line, "=>", ",", 1))
+		}
+		if err := h.run(ctx, words...); err != nil {
+			return "", err
+		}
 	}
 	if err := h.serve(ctx); err != nil {
 		return "", err

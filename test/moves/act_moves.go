@@ -100,12 +100,13 @@ func (s *scene) choose(how func([]*holder) *chooser) (string, error) {
 	}
 	s.world.holders, s.world.moves = holders, c.moves
 	s.world.foresee()
+	s.world.name()
 	statistics, intents, err := s.write(list, s.world)
 	if err != nil {
 		return "", err
 	}
 	s.world.statistics, s.world.intents = statistics, intents
-	return fmt.Sprintf("%d holders, %d VRPs, %d announcements; %d transfers", len(holders), len(s.world.before), len(s.world.routes), len(c.moves)), nil
+	return fmt.Sprintf("%d holders, %d VRPs, %d ASPAs, %d announcements; %d transfers", len(holders), len(s.world.before), len(s.world.aspas), len(s.world.routes), len(c.moves)), nil
 }
 
 func (s *scene) build(ctx context.Context) (string, error) {
@@ -117,7 +118,18 @@ func (s *scene) build(ctx context.Context) (string, error) {
 	for _, m := range s.world.moves {
 		m.home = h
 	}
-	return h.fill(ctx, s.world.statistics, s.world.intents)
+	return h.fill(ctx, s.world.statistics, s.world.intents, s.aspasOf()...)
+}
+
+// aspasOf is the ASPAs of the holders of some registries, or of all.
+func (s *scene) aspasOf(registries ...string) []string {
+	var list []string
+	for _, h := range s.world.holders {
+		if line := h.aspa(); slices.Contains(s.world.aspas, line) && (len(registries) == 0 || slices.Contains(registries, h.registry)) {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
 // same compares what the program says that validators must print.
@@ -272,13 +284,13 @@ func (s *scene) allSee(ctx context.Context) (string, error) {
 
 // verdicts says what each reader has missed, and all together.
 func (s *scene) verdicts() {
-	var lost time.Duration
+	var lost, aspas time.Duration
 	for _, d := range s.readers {
 		d.stop()
 		if d != s.old {
 			s.check(d.name+" never missed one", d.verdict)
 		}
-		lost += d.lost
+		lost, aspas = lost+d.lost, aspas+d.lostASPAs
 	}
 	// readers that take longer than half of it, on a busy machine, see more of a move and not less: that matters where one lost something
 	s.check("the soak was at least twice what the slowest reader takes, or none lost anything for it", func() (string, error) {
@@ -286,7 +298,7 @@ func (s *scene) verdicts() {
 		for _, d := range s.readers {
 			slowest = max(slowest, d.slowest)
 		}
-		if 2*slowest > s.h.soak && lost > 0 {
+		if 2*slowest > s.h.soak && lost+aspas > 0 {
 			return "", fmt.Errorf("%s, and the slowest took %.1f s: what it saw proves nothing of a shorter soak", s.h.soak, slowest.Seconds())
 		}
 		return fmt.Sprintf("%s, and the slowest took %.1f s", s.h.soak, slowest.Seconds()), nil
@@ -296,6 +308,21 @@ func (s *scene) verdicts() {
 			return "", fmt.Errorf("%.0f", lost.Seconds())
 		}
 		return "0", nil
+	})
+	if len(s.world.aspas) == 0 {
+		return
+	}
+	s.check("ASPA-seconds lost, over the readers that know ASPAs", func() (string, error) {
+		know := 0
+		for _, d := range s.readers {
+			if d.aspas {
+				know++
+			}
+		}
+		if aspas > 0 || know < 3 {
+			return "", fmt.Errorf("%.0f, and %d readers know ASPAs", aspas.Seconds(), know)
+		}
+		return fmt.Sprintf("0, of %d ASPAs and %d readers", len(s.world.aspas), know), nil
 	})
 }
 

@@ -1,6 +1,6 @@
 // Command moves is the proof that resources move without a gap: between holders of real registries, between the registries,
 // and away from one that fails, while the validators that people run fetch every few seconds. 'make moves' runs it. Each line
-// that it prints is one proof; the figure that matters is VRP-seconds lost, over all readers, and it has to be 0.
+// that it prints is one proof; the figures that matter are VRP-seconds and ASPA-seconds lost, over all readers, and they have to be 0.
 //
 // It looks at Cadastre from outside alone, and computes what has to be there from the files of ../shared, with none of
 // Cadastre's packages. Its acts can be run alone:

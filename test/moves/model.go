@@ -141,6 +141,9 @@ type world struct {
 	statistics []string
 	intents    string
 
+	// aspas is the ASPAs of all holders that have an AS: "AS1=>AS2,AS3". They go along with what moves, and are there all the time.
+	aspas []string
+
 	moves  []*move
 	before vrps // before anything moves
 	others vrps // those of all of these that CAs elsewhere make
@@ -207,4 +210,25 @@ func (w *world) missing(seen vrps, began moment, aged bool) []need {
 		}
 	}
 	return list
+}
+
+// name gives each holder whose CA is here an ASPA for the first of its AS numbers.
+func (w *world) name() {
+	elsewhere := map[*holder]bool{}
+	for _, m := range w.moves {
+		elsewhere[m.donor] = elsewhere[m.donor] || m.krill
+	}
+	for _, h := range w.holders {
+		if line := h.aspa(); line != "" && !elsewhere[h] {
+			w.aspas = append(w.aspas, line)
+		}
+	}
+}
+
+// aspa is the ASPA that a holder asks for; empty where it has no AS.
+func (h *holder) aspa() string {
+	if len(h.asns) == 0 || delegated.IsSpecial(h.asns[0]) {
+		return ""
+	}
+	return fmt.Sprintf("AS%d=>AS3356,AS6453", h.asns[0])
 }

@@ -139,12 +139,12 @@ func TestObservations(t *testing.T) {
 			w := small(t)
 			s := newObservations(w)
 			at := time.Now()
-			s.take(at, at, w.before)
+			s.take(at, at, w.before, nil)
 			if c.finished {
 				w.moves[0].finalised.Store(at.UnixNano())
 			}
-			s.take(at.Add(time.Second), at.Add(2*time.Second), set(t, c.seen...))
-			s.take(at.Add(11*time.Second), at.Add(12*time.Second), set(t, stands, whole, inside, staged))
+			s.take(at.Add(time.Second), at.Add(2*time.Second), set(t, c.seen...), nil)
+			s.take(at.Add(11*time.Second), at.Add(12*time.Second), set(t, stands, whole, inside, staged), nil)
 			_, err := s.verdict()
 			if (c.fault == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.fault) {
 				t.Fatalf("the verdict is %v, want %q", err, c.fault)
@@ -153,6 +153,26 @@ func TestObservations(t *testing.T) {
 				t.Errorf("%s of VRP time were lost, want 10 s", s.lost)
 			}
 		})
+	}
+}
+
+// TestASPASeconds: a reader that knows ASPAs loses as many seconds as one is missing; one that does not know them loses none.
+func TestASPASeconds(t *testing.T) {
+	w := small(t)
+	w.aspas = []string{"AS1=>AS3356,AS6453", "AS2=>AS3356,AS6453"}
+	at := time.Now()
+	all, one := map[string]bool{w.aspas[0]: true, w.aspas[1]: true}, map[string]bool{w.aspas[0]: true, "AS2=>AS3356": true}
+	s, blind := newObservations(w), newObservations(w)
+	for i, found := range []map[string]bool{all, one, all} {
+		then := at.Add(time.Duration(i) * 10 * time.Second)
+		s.take(then, then, w.before, found)
+		blind.take(then, then, w.before, nil)
+	}
+	if _, err := s.verdict(); err == nil || !strings.Contains(err.Error(), "the ASPA AS2=>AS3356,AS6453 is missing") || s.lostASPAs != 10*time.Second {
+		t.Errorf("%s of ASPA time were lost: %v", s.lostASPAs, err)
+	}
+	if figures, err := blind.verdict(); err != nil || strings.Contains(figures, "ASPA") {
+		t.Errorf("a reader that knows no ASPAs: %s (%v)", figures, err)
 	}
 }
 

@@ -22,6 +22,9 @@ type observations struct {
 	lastEnded moment
 	absent    int // needs that the last output did not meet
 	lost      time.Duration
+	unnamed   int // ASPAs that were missing in it
+	lostASPAs time.Duration
+	aspas     bool // the reader knows ASPAs
 	resting   bool
 	aged      bool
 	harmed    int // announcements that some output made worse
@@ -41,8 +44,8 @@ func (s *observations) fault(at moment, format string, args ...any) {
 	s.faults = append(s.faults, at.Format("15:04:05 ")+fmt.Sprintf(format, args...))
 }
 
-// take is an output of the reader; it tells whether there was anything wrong with it.
-func (s *observations) take(began, ended moment, seen vrps) (wrong bool) {
+// take is an output of the reader: its VRPs and, if it knows these, its ASPAs. It tells whether there was anything wrong with it.
+func (s *observations) take(began, ended moment, seen vrps, aspas map[string]bool) (wrong bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pass(began, ended)
@@ -56,6 +59,16 @@ func (s *observations) take(began, ended moment, seen vrps) (wrong bool) {
 	s.absent = len(missing)
 	for _, n := range missing[:min(3, len(missing))] {
 		s.fault(ended, "%s is missing, and %d more", n.vrp, len(missing)-1)
+	}
+	var unnamed []string
+	for _, line := range s.world.aspas {
+		if aspas != nil && !aspas[line] {
+			unnamed = append(unnamed, line)
+		}
+	}
+	s.unnamed, s.aspas = len(unnamed), aspas != nil
+	for _, line := range unnamed[:min(3, len(unnamed))] {
+		s.fault(ended, "the ASPA %s is missing, and %d more", line, len(unnamed)-1)
 	}
 	now := tableOf(seen)
 	for i, a := range s.world.routes {
@@ -72,6 +85,7 @@ func (s *observations) pass(began, ended moment) {
 	if !s.lastBegan.IsZero() {
 		s.slowest = max(s.slowest, began.Sub(s.lastBegan), ended.Sub(began))
 		s.lost += time.Duration(s.absent) * ended.Sub(s.lastEnded)
+		s.lostASPAs += time.Duration(s.unnamed) * ended.Sub(s.lastEnded)
 	} else {
 		s.slowest = ended.Sub(began)
 	}
@@ -112,7 +126,7 @@ func (s *observations) count() int {
 func (s *observations) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.absent, s.lost, s.harmed, s.failed, s.faults = 0, 0, 0, 0, nil
+	s.absent, s.lost, s.unnamed, s.lostASPAs, s.harmed, s.failed, s.faults = 0, 0, 0, 0, 0, 0, nil
 }
 
 // rest ends the judgement: what is seen from here on may be anything.
@@ -139,7 +153,13 @@ func (s *observations) verdict() (figures string, err error) {
 	if s.absent > 0 {
 		s.lost += time.Duration(s.absent) * time.Since(s.lastEnded)
 	}
+	if s.unnamed > 0 {
+		s.lostASPAs += time.Duration(s.unnamed) * time.Since(s.lastEnded)
+	}
 	figures = fmt.Sprintf("%d runs, the slowest took %.1f s with its pause; VRP-seconds lost: %.0f; announcements harmed: %d", s.runs, s.slowest.Seconds(), s.lost.Seconds(), s.harmed)
+	if s.aspas && len(s.world.aspas) > 0 {
+		figures += fmt.Sprintf("; ASPA-seconds lost: %.0f", s.lostASPAs.Seconds())
+	}
 	if len(s.faults) > 0 {
 		return figures, fmt.Errorf("%s; %d runs failed; %d faults, the first: %v", figures, s.failed, len(s.faults), s.faults[:min(4, len(s.faults))])
 	}

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"cadastre/test/internal/attestations"
 )
 
 const (
@@ -46,12 +48,23 @@ func (r *run) read(installations []*installation, w *world, name, validator stri
 			began := time.Now()
 			var text []byte
 			var err error
+			var aspas map[string]bool
 			for _, h := range installations {
 				var part []byte
 				if part, err = look(h); err != nil {
 					break
 				}
 				text = append(text, part...)
+				lines, known, err2 := attestations.Read(filepath.Join(r.cache(name, h), "aspas"))
+				if err = err2; err != nil {
+					break
+				}
+				if known && aspas == nil {
+					aspas = map[string]bool{}
+				}
+				for _, line := range lines {
+					aspas[line] = true
+				}
 			}
 			ended := time.Now()
 			if ctx.Err() != nil {
@@ -69,7 +82,7 @@ func (r *run) read(installations []*installation, w *world, name, validator stri
 			if err != nil {
 				d.fails(began, ended, err)
 			} else {
-				if fault := d.take(began, ended, seen); fault {
+				if fault := d.take(began, ended, seen, aspas); fault {
 					r.keepObservation(d, installations, text, ended)
 				}
 			}
