@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"cadastre/internal/keystest"
 	"cadastre/internal/registrytest"
 	"cadastre/internal/store"
+	"cadastre/keys"
 )
 
 // onDevice is a registry whose long-lived keys are in a device that no key leaves.
@@ -204,4 +206,41 @@ func holdsNoKey(t *testing.T, d *onDevice) {
 		}
 		return nil
 	}))
+}
+
+// TestLostKey: an authority whose key the device does not have any more, as after a restored backup, is quarantined, and says which key. All
+// else goes on, and a key roll mends it.
+func TestLostKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := registrytest.Policy("lost.example")
+		device := &keystest.Device{}
+		policy.Keys = device
+		d := &onDevice{registrytest.New(t, registrytest.Registries, policy), device}
+		defer d.Close()
+		d.Give("afrinic", "41.0.0.0/8 AS37000-AS37999")
+		d.Enrol("lir", "afrinic", holdings.LIR)
+		d.Enrol("shop", "afrinic", holdings.EndUser)
+		d.Give("lir", "41.0.0.0/16")
+		d.Settle()
+		list, err := d.Engine().Keys("lir")
+		d.OK(err)
+		d.OK(device.Destroy(keys.Ref{Name: list[0].SKI}))
+		d.Intend("41.0.0.0/16,AS37001")
+		d.Give("shop", "41.1.0.0/16")
+		if err := d.Engine().Settle(context.Background()); fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), list[0].SKI) {
+			t.Error("with a key that is gone:", err)
+		}
+		if got := d.Certified("shop"); got != "41.1.0.0/16" {
+			t.Errorf("another organisation has a certificate for %q meanwhile", got)
+		}
+		d.OK(d.Engine().RollKey(d.By(), "lir", time.Hour))
+		d.during(8 * time.Hour)
+		d.Complete()
+		d.same("rolled")
+		status, err := d.Engine().Status()
+		d.OK(err)
+		if len(status.Waits) > 0 || !slices.Contains(d.VRPs(), "41.0.0.0/16,16,AS37001") {
+			t.Errorf("afterwards it waits for %+v, and the VRPs are %v", status.Waits, d.VRPs())
+		}
+	})
 }

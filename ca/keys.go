@@ -15,7 +15,7 @@ import (
 // keeperKey is the header of the keeper of all long-lived keys but the trust anchor's.
 var keeperKey = []byte("vault")
 
-// destroyEvery is how often retired keys are looked for.
+// destroyEvery is how often deactivated keys are looked for.
 const destroyEvery = 10 * time.Minute
 
 // openKeeper opens the keeper of all long-lived keys but the trust anchor's. The pool is nil for one that makes no keys.
@@ -55,9 +55,9 @@ func (e *Engine) discardKeys(refs []keys.Ref) {
 	}
 }
 
-// destroyRetired destroys the keys that are not used any more. Those that cannot be destroyed now are tried again.
-func (e *Engine) destroyRetired() error {
-	n, err := keys.DestroyRetired(e.store, e.keeper)
+// destroyDeactivated destroys the keys that are not used any more. Those that cannot be destroyed now are tried again.
+func (e *Engine) destroyDeactivated() error {
+	n, err := keys.DestroyDeactivated(e.store, e.keeper)
 	if n > 0 {
 		e.log.Info("keys that are not used any more were destroyed", "keys", n)
 	}
@@ -67,27 +67,27 @@ func (e *Engine) destroyRetired() error {
 	return err
 }
 
-// followRetired destroys keys that are not used any more, every ten minutes, until ctx ends.
-func (e *Engine) followRetired(ctx context.Context) {
+// followDeactivated destroys keys that are not used any more, every ten minutes, until ctx ends.
+func (e *Engine) followDeactivated(ctx context.Context) {
 	(&due.Poller{
 		Names: due.One, Backoff: due.Backoff{First: destroyEvery, Most: time.Hour},
 		Due:  func(_ string, begun time.Time, _ bool) time.Time { return begun.Add(destroyEvery) },
-		Call: func(context.Context, string) error { return e.destroyRetired() },
+		Call: func(context.Context, string) error { return e.destroyDeactivated() },
 	}).Run(ctx)
 }
 
 // KeysStatus is how long-lived keys are kept.
 type KeysStatus struct {
-	Keeper   string `json:"keeper,omitempty"`  // what the keys are with; empty while they are not open
-	Portable bool   `json:"portable"`          // a backup of the data directory has the keys, sealed
-	Problem  string `json:"problem,omitempty"` // why the keeper cannot be used at present
-	Retired  int    `json:"retired"`           // keys that nothing uses any more and that are still to be destroyed
+	Keeper      string `json:"keeper,omitempty"`  // what the keys are with; empty while they are not open
+	Portable    bool   `json:"portable"`          // a backup of the data directory has the keys, sealed
+	Problem     string `json:"problem,omitempty"` // why the keeper cannot be used at present
+	Deactivated int    `json:"deactivated"`       // keys that nothing uses any more and that are still to be destroyed
 }
 
 func (e *Engine) keysStatus() (s KeysStatus, err error) {
 	err = e.store.View(func(r store.Reader) error {
-		list, err := keys.Retired(r)
-		s.Retired = len(list)
+		list, err := keys.Deactivated(r)
+		s.Deactivated = len(list)
 		return err
 	})
 	if err != nil || e.keeper == nil {

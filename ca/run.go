@@ -23,16 +23,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { e.Federation.Run(ctx) })
-	beside.Go(func() { e.followRetired(ctx) })
+	beside.Go(func() { e.followDeactivated(ctx) })
 	e.loop.Run(ctx)
 	return nil
 }
 
 // Settle does all that can be done now, and returns when it is published. It does not wait for a soak.
-func (e *Engine) Settle(ctx context.Context) error {
-	defer func() { _ = e.destroyRetired() }() // it was logged, and the next time is as good
-	return e.loop.Settle(ctx)
-}
+func (e *Engine) Settle(ctx context.Context) error { return e.loop.Settle(ctx) }
 
 // Step does once what is due: ends by date, key rolls, one plan, and serials. It returns after how long it is to be called again.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) { return e.loop.Once(ctx) }
@@ -68,7 +65,7 @@ func (r runner) LastCommit() (time.Time, error) { return r.engine.lastCommit() }
 func (r runner) RaiseHighWater() error          { return r.engine.raiseHighWater() }
 
 // Settled destroys the keys that are not used any more. What fails was logged, and the next time is as good.
-func (r runner) Settled() { _ = r.engine.destroyRetired() }
+func (r runner) Settled() { _ = r.engine.destroyDeactivated() }
 
 func (r runner) Turn(now time.Time) error {
 	r.engine.expire(now)

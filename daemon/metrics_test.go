@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) {
 	// what wakes an operator; dashboards and alerts name these, so that a new name is a change for their readers
 	for _, name := range []string{
 		"cadastre_first_expiry_seconds", "cadastre_anchor_needed_seconds", "cadastre_repository_age_seconds", "cadastre_repository_serial", "cadastre_repository_objects",
-		"cadastre_vrps", "cadastre_key_pool_ready", "cadastre_keys_usable", "cadastre_keys_retired", "cadastre_publication_duration_seconds", "cadastre_batch_duration_seconds",
+		"cadastre_vrps", "cadastre_key_pool_ready", "cadastre_keys_usable", "cadastre_keys_deactivated", "cadastre_publication_duration_seconds", "cadastre_batch_duration_seconds",
 		"cadastre_plans_refused_total", "cadastre_gate_findings_total", "cadastre_frozen", "cadastre_tls_expiry_seconds",
 		"cadastre_children", "cadastre_parents_failing", "cadastre_remote_repositories_failing", "cadastre_publishers_with_problems", "cadastre_messages_refused_total",
 		"cadastre_escrow_last_deposit_timestamp_seconds", "cadastre_escrow_failures_total",

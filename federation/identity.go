@@ -280,7 +280,7 @@ func (f *Federation) ReplaceIdentity(by holdings.By, force bool) error {
 			return err
 		}
 		if was != nil {
-			if err := keys.RetireRef(tx, was.ref()); err != nil {
+			if err := keys.DeactivateRef(tx, was.ref()); err != nil {
 				return err
 			}
 		}

@@ -9,8 +9,8 @@ import (
 
 // The buckets. Deposits have neither: a successor issues everything anew, with keys of its own.
 var (
-	held    = store.Declare("key", "keys", store.Withheld("private keys, sealed, or the names of keys in a device"))   // Name of a Ref -> Held
-	retired = store.Declare("key-retired", "keys", store.Withheld("keys that nothing uses any more, to be destroyed")) // Name of a Ref -> Held
+	held        = store.Declare("key", "keys", store.Withheld("private keys, sealed, or the names of keys in a device"))       // Name of a Ref -> Held
+	deactivated = store.Declare("key-deactivated", "keys", store.Withheld("keys that nothing uses any more, to be destroyed")) // Name of a Ref -> Held
 )
 
 // Put stores a Ref under its name.
@@ -25,28 +25,30 @@ func Get(r store.Reader, name string) (Ref, error) {
 	return Ref{name, bytes.Clone(in)}, err
 }
 
-// Retire notes, in the transaction that uses a stored key for the last time, that it is to be destroyed. Of a name without a key it says
+// Deactivate notes, in the transaction that uses a stored key for the last time, that it is to be destroyed. Of a name without a key it says
 // nothing: the key is somebody else's.
-func Retire(w store.Writer, name string) error {
+func Deactivate(w store.Writer, name string) error {
 	in, err := w.Get(held, []byte(name))
 	if in == nil || err != nil {
 		return err
 	}
-	if err := RetireRef(w, Ref{name, bytes.Clone(in)}); err != nil {
+	if err := DeactivateRef(w, Ref{name, bytes.Clone(in)}); err != nil {
 		return err
 	}
 	return w.Delete(held, []byte(name))
 }
 
-// RetireRef is Retire for a key whose Ref is stored elsewhere.
-func RetireRef(w store.Writer, ref Ref) error { return w.Put(retired, []byte(ref.Name), ref.Held) }
+// DeactivateRef is Deactivate for a key whose Ref is stored elsewhere.
+func DeactivateRef(w store.Writer, ref Ref) error {
+	return w.Put(deactivated, []byte(ref.Name), ref.Held)
+}
 
 // Forget removes all stored Refs, and destroys nothing: it is for a copy of a store, whose original goes on to name the keys.
 func Forget(w store.Writer) error { return store.DeleteAll(w, held, nil) }
 
-// Retired lists the keys that are to be destroyed.
-func Retired(r store.Reader) (list []Ref, err error) {
-	for record, err := range r.Scan(retired, nil) {
+// Deactivated lists the keys that are to be destroyed.
+func Deactivated(r store.Reader) (list []Ref, err error) {
+	for record, err := range r.Scan(deactivated, nil) {
 		if err != nil {
 			return nil, err
 		}
@@ -55,10 +57,10 @@ func Retired(r store.Reader) (list []Ref, err error) {
 	return list, nil
 }
 
-// DestroyRetired destroys the keys that are retired. What cannot be destroyed now stays noted; the first error is returned.
-func DestroyRetired(st store.Store, keeper Keeper) (destroyed int, err error) {
+// DestroyDeactivated destroys the keys that are deactivated. What cannot be destroyed now stays noted; the first error is returned.
+func DestroyDeactivated(st store.Store, keeper Keeper) (destroyed int, err error) {
 	var list []Ref
-	if err := st.View(func(r store.Reader) (err error) { list, err = Retired(r); return err }); err != nil || len(list) == 0 {
+	if err := st.View(func(r store.Reader) (err error) { list, err = Deactivated(r); return err }); err != nil || len(list) == 0 {
 		return 0, err
 	}
 	var gone []Ref
@@ -71,7 +73,7 @@ func DestroyRetired(st store.Store, keeper Keeper) (destroyed int, err error) {
 	}
 	_, failed := st.Update(store.Any, func(w store.Writer) error {
 		for _, ref := range gone {
-			if err := w.Delete(retired, []byte(ref.Name)); err != nil {
+			if err := w.Delete(deactivated, []byte(ref.Name)); err != nil {
 				return err
 			}
 		}

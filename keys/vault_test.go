@@ -145,8 +145,8 @@ func TestVaultDrawsFromPool(t *testing.T) {
 	makeKey(t, v, object.RSA)
 }
 
-// TestRetired: a retired key is found no more, is destroyed, and stays noted while its keeper fails.
-func TestRetired(t *testing.T) {
+// TestDeactivated: a deactivated key is found no more, is destroyed, and stays noted while its keeper fails.
+func TestDeactivated(t *testing.T) {
 	st, err := store.Open(filepath.Join(t.TempDir(), "store"), store.Options{Create: true, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestRetired(t *testing.T) {
 		return errors.Join(keys.Put(w, stays.Ref), keys.Put(w, goes.Ref))
 	})
 	update(func(w store.Writer) error {
-		return errors.Join(keys.Retire(w, goes.Ref.Name), keys.Retire(w, "of a delegated CA"), keys.RetireRef(w, elsewhere.Ref))
+		return errors.Join(keys.Deactivate(w, goes.Ref.Name), keys.Deactivate(w, "of a delegated CA"), keys.DeactivateRef(w, elsewhere.Ref))
 	})
 	look := func(name string) (ref keys.Ref, err error) {
 		err = st.View(func(r store.Reader) error { ref, err = keys.Get(r, name); return err })
@@ -174,15 +174,15 @@ func TestRetired(t *testing.T) {
 		t.Errorf("the key that stays is %+v, %v", ref, err)
 	}
 	if _, err := look(goes.Ref.Name); fault.KindOf(err) != fault.Corrupt {
-		t.Errorf("of a retired key: %v", err)
+		t.Errorf("of a deactivated key: %v", err)
 	}
 	keeper.Fail(errors.New("the device is not there"))
-	if n, err := keys.DestroyRetired(st, keeper); n != 0 || err == nil || !strings.Contains(err.Error(), "the device is not there") {
+	if n, err := keys.DestroyDeactivated(st, keeper); n != 0 || err == nil || !strings.Contains(err.Error(), "the device is not there") {
 		t.Errorf("%d were destroyed without a device, %v", n, err)
 	}
 	keeper.Fail(nil)
 	for _, want := range []int{2, 0} {
-		if n, err := keys.DestroyRetired(st, keeper); n != want || err != nil {
+		if n, err := keys.DestroyDeactivated(st, keeper); n != want || err != nil {
 			t.Errorf("%d were destroyed, not %d, %v", n, want, err)
 		}
 	}

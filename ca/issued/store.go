@@ -42,14 +42,14 @@ func Put(w store.Writer, a *Authority) error {
 	return store.PutValue(w, Authorities, []byte(a.Name.String()), a)
 }
 
-// Erase removes an authority with all its records from the store. Its key is retired.
+// Erase removes an authority with all its records from the store. Its key is deactivated.
 func Erase(w store.Writer, a *Authority) error {
 	for _, bucket := range []store.Bucket{Products, Revoked} {
 		if err := store.DeleteAll(w, bucket, Within(a.Name, "")); err != nil {
 			return err
 		}
 	}
-	if err := keys.Retire(w, a.KeyID.String()); err != nil {
+	if err := keys.Deactivate(w, a.KeyID.String()); err != nil {
 		return err
 	}
 	return w.Delete(Authorities, []byte(a.Name.String()))

@@ -120,8 +120,8 @@ func printStatus(w io.Writer, s *ca.Status) {
 	} else if k.Keeper != "" {
 		fmt.Fprintf(w, "keys         with a %s; a backup of the data directory has %s\n", k.Keeper, inBackup(k.Portable))
 	}
-	if n := s.Keys.Retired; n > 0 {
-		fmt.Fprintf(w, "retired keys %d that nothing uses any more, destroyed within ten minutes if they can be\n", n)
+	if n := s.Keys.Deactivated; n > 0 {
+		fmt.Fprintf(w, "old keys     %d that nothing uses any more, destroyed within ten minutes if they can be\n", n)
 	}
 	if t := s.Transfers; t.Open > 0 {
 		fmt.Fprintf(w, "transfers    %d open, %d disputed, %d held; one took its last step at %s\n", t.Open, t.Disputed, t.Held, when(t.Oldest))
