@@ -23,11 +23,11 @@ func TestMemoryLimit(t *testing.T) {
 		for range 50 {
 			runtime.GC()
 			runtime.Gosched()
-			if now := debug.SetMemoryLimit(-1); now == was && now != 64<<20 {
+			now := debug.SetMemoryLimit(-1)
+			if now == was && now != 64<<20 {
 				break
-			} else {
-				was = now
 			}
+			was = now
 		}
 		return debug.SetMemoryLimit(-1)
 	}

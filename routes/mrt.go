@@ -60,7 +60,7 @@ func readMRT(in *bufio.Reader, at time.Time) (*Table, error) {
 	m := mrtReader{in: in, at: at}
 	for number := 1; ; number++ {
 		switch err := m.record(); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if m.peers == nil {
 				return nil, fault.New(fault.BadInput, "it has no table of routes (TABLE_DUMP_V2): take a RIB or bview file, not one of updates")
 			}

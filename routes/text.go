@@ -100,7 +100,7 @@ func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 func (r *textReader) text() error {
 	for {
 		line, err := r.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -63,13 +64,13 @@ func printEffect(w io.Writer, f *ca.Effect) {
 		fmt.Fprintln(w, "the largest losses:")
 		losses := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, loss := range f.Largest {
-			lost := fmt.Sprintf("%d VRPs", loss.VRPs)
+			lost := []string{fmt.Sprintf("%d VRPs", loss.VRPs)}
 			for i, k := range kinds.Table {
 				if n := loss.Objects[i]; n > 0 {
-					lost += fmt.Sprintf(", %d %s", n, k.Payloads)
+					lost = append(lost, fmt.Sprintf("%d %s", n, k.Payloads))
 				}
 			}
-			fmt.Fprintf(losses, "  %s\t%s\t%s\t%s\n", loss.Holder, loss.Name, lost, shortened(loss.Resources.String(), 70))
+			fmt.Fprintf(losses, "  %s\t%s\t%s\t%s\n", loss.Holder, loss.Name, strings.Join(lost, ", "), shortened(loss.Resources.String(), 70))
 		}
 		_ = losses.Flush()
 	}
