@@ -65,10 +65,11 @@ func firstOf(err error) error {
 	return err
 }
 
-// A run of 'serve --once' waits for the next look or call of a transfer that is due within soon, and for patience at most altogether. What is
-// due later is left to the next run.
+// A run of 'serve --once' waits for the next look or call of a transfer that is due within soon, or within sooner while no program is at work on
+// one, and for patience at most altogether. What is due later is left to the next run.
 const (
-	soon     = 5 * time.Second
+	soon     = 15 * time.Second // longer than until the source asks the other installation again
+	sooner   = 5 * time.Second
 	patience = 30 * time.Second
 )
 
@@ -90,6 +91,10 @@ func (d *Directory) carry(ctx context.Context, write func() error) error {
 			return err
 		}
 		status, err := d.Engine.Status()
+		within := sooner
+		if d.Mover.Underway() {
+			within = soon
+		}
 		switch {
 		case err != nil:
 			return err
@@ -97,7 +102,7 @@ func (d *Directory) carry(ctx context.Context, write func() error) error {
 			looked = false
 		case !looked && d.Mover.Rest():
 			looked = true
-		case wait <= min(soon, left):
+		case wait <= min(within, left):
 			left -= wait
 			select {
 			case <-ctx.Done():

@@ -95,7 +95,8 @@ type Offer struct {
 	Certificate []byte // the issuer's
 }
 
-// Federation speaks for one installation with CAs and servers elsewhere. It is safe for concurrent use.
+// Federation speaks for one installation with CAs and servers elsewhere. It is safe for concurrent use. It has many fields: seven are set from
+// outside before it starts, and the others are one for each protocol and direction.
 type Federation struct {
 	Peers *Peers
 

@@ -8,6 +8,9 @@
 // a child never has more than its parent was allocated; what was assigned is not delegated on; nobody holds special-purpose space. A
 // transfer is the one exception: from its acceptance to its finalisation both sides hold what moves.
 //
+// The package is large because the rules need each other: delegations, imports, policies and the state machine of transfers are checked
+// against the same unexported ledger, and a second package would need all of it exported.
+//
 // A Ledger has no lock of its own. All methods but Apply only read, and may run at the same time. The caller's lock keeps Apply apart from
 // them.
 package holdings

@@ -28,7 +28,8 @@ func (k TransferKind) SameHolder() bool { return k != Market }
 var TransferKinds = []TransferKind{Market, Merger, Takeover, Portability, Handoff}
 
 // Transfer is a move of resources from one holder to another: inside a registry, between registries, or to or from an
-// installation elsewhere. Its record is replaced by each decision about it; decisions and Steps are its history.
+// installation elsewhere. Its record is replaced by each decision about it; decisions and Steps are its history. It has many fields, as both
+// sides agree on many terms, and all steps of all kinds of transfers are in one record.
 type Transfer struct {
 	ID   uint64       `json:"id"`  // in this ledger, from 1
 	Ref  string       `json:"ref"` // the same on both sides of a transfer between two installations

@@ -28,7 +28,7 @@ type HandoffRequest struct {
 // DefaultBatch is how many holders begin at once where nobody says otherwise.
 const DefaultBatch = 100
 
-// HandoffPlan is what a handoff would do.
+// HandoffPlan is what a handoff would do. Its fields are the lines that an operator reads before starting it.
 type HandoffPlan struct {
 	Registry  string           `json:"registry"`
 	To        string           `json:"to"`

@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,6 +139,16 @@ func (m *Mover) Step(ctx context.Context) (time.Duration, error) {
 		next = earliest(next, now.Add(retryAfter))
 	}
 	return max(time.Until(next), 0), err
+}
+
+// Underway tells whether a transfer with another installation is accepted and not over. Its next steps are taken by the two programs; before that
+// they are people's.
+func (m *Mover) Underway() (yes bool) {
+	_ = m.engine.Read(func(l *holdings.Ledger, _ *roa.Book) error {
+		yes = slices.ContainsFunc(l.Unrest(), func(t *holdings.Transfer) bool { return !t.Local() && t.State == holdings.Accepted })
+		return nil
+	})
+	return yes
 }
 
 // look finds the step that one transfer is ready for. If there is none, it returns when to look again; zero if another event will tell.

@@ -11,7 +11,8 @@ import (
 )
 
 // Authority is the record of a CA: its key, its certificate, and its newest manifest. Its Products are other records. If the key is a
-// delegated CA's, there is only the certificate, which its issuer's manifest lists.
+// delegated CA's, there is only the certificate, which its issuer's manifest lists. It has many fields, since a plan goes by this one record
+// and reads no object.
 type Authority struct {
 	Name       Name                 // among the authorities
 	Holder     string               // the organisation, or AnchorHolder

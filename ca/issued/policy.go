@@ -12,7 +12,7 @@ import (
 )
 
 // Policy is what an operator decides about the certification authorities: how long things live, where they are
-// published, and how much may go at once.
+// published, and how much may go at once. Each field is a setting by itself.
 type Policy struct {
 	Algorithm object.Algorithm
 	Keys      keys.Driver // what long-lived keys are with

@@ -1,5 +1,6 @@
 // Command cadastre keeps a registry of Internet number resources and its certification authorities (RPKI). It is the daemon, the client of
 // the daemon's API, and a relying party. This package is the command line: it reads flags and files, asks the API, and prints.
+// It is large because each command has its flags, its help and its words; nothing is decided here.
 package main
 
 import (

@@ -75,7 +75,7 @@ func selfSigned(template *x509.Certificate, key *rsa.PrivateKey) []byte {
 	return must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
 }
 
-// draft is a message in parts; those that are TLVs are written as they stand.
+// draft is a message in parts, one field for each that a test changes; those that are TLVs are written as they stand.
 type draft struct {
 	outerType, version, digests, contentType, content []byte
 	certificates, crls                                [][]byte

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// move is a transfer, and what becomes of it.
+// move is a transfer, and what becomes of it: its terms, which chance decides, and how far it is.
 type move struct {
 	label, kind     string
 	from, to, under string
