@@ -7,6 +7,8 @@
 //
 // States and their order are those of draft-nro-sidrops-ta-constraints: between acceptance and finalisation both sides are certified
 // for the resources, and until finalisation the donor's side is not changed.
+//
+// The package is large: a transfer inside, one between two installations and a handoff share each step, its observation and its proof.
 package moves
 
 import (

@@ -243,7 +243,7 @@ func (b *batcher) update(u plan.Update, stock *stock[crypto.Signer]) error {
 		if !child.Created && !order.Resources.Contains(child.Next.Certified) {
 			c.Shed = true
 		}
-		child.Next.Names(order.Resources, b.Now, known)
+		child.Next.NoteCertified(order.Resources, b.Now, known)
 		if err := b.certify(c, child, b.host.Place(order.Name), b.policy.LifetimeOf(b.host.Kind(child.Next.Holder))); err != nil {
 			return err
 		}
@@ -270,7 +270,7 @@ func (b *batcher) release(c *Change, p issued.Product) {
 // adopt has an authority go by the certificate that a parent elsewhere issued.
 func (b *batcher) adopt(c *Change, got *Received) {
 	own := &c.Next.Authority
-	own.Names(got.Resources, b.Now, b.Now.Add(-b.policy.Soak))
+	own.NoteCertified(got.Resources, b.Now, b.Now.Add(-b.policy.Soak))
 	own.CertificateURI, own.CertSerial, own.CertExpires = got.URI, got.Serial, got.Expires
 	own.Issuer, own.Subject, own.Certificated = issued.Outside, got.Subject, b.Now
 	c.Certified = true

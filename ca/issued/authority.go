@@ -89,9 +89,9 @@ func (a *Authority) CertificateName() string { return a.KeyID.FileName() + ".cer
 // Awaits tells whether the authority has no certificate yet.
 func (a *Authority) Awaits() bool { return a.CertSerial == nil }
 
-// Names notes what the authority's certificate names from now on, and what it named before, which some readers may still hold. Growths until
+// NoteCertified notes what the authority's certificate names from now on, and what it named before, which some readers may still hold. Growths until
 // the time known are forgotten: all readers have seen them.
-func (a *Authority) Names(resources inr.Set, now, known time.Time) {
+func (a *Authority) NoteCertified(resources inr.Set, now, known time.Time) {
 	var grown []Growth
 	for _, g := range a.Grown {
 		if g.At.After(known) {

@@ -214,7 +214,7 @@ func (w *world) certify(own, child *issued.Records, order Certify) {
 		own.Shed = w.now
 	}
 	child.Issuer = own.Name
-	child.Names(order.Resources, w.now, w.now.Add(-w.policy.Soak))
+	child.NoteCertified(order.Resources, w.now, w.now.Add(-w.policy.Soak))
 	child.CertExpires = issued.Earlier(w.now.Add(w.policy.LifetimeOf(w.Kind(order.Name)).Life), own.CertExpires)
 	name := child.CertificateName()
 	own.Products[name] = issued.Product{Name: name, Says: order.Name, Expires: child.CertExpires}

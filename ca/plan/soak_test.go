@@ -16,7 +16,7 @@ func TestBeforeNarrows(t *testing.T) {
 	a := &issued.Authority{Certified: all}
 	for minute, resources := range []inr.Set{all.Union(gained), all.Union(gained).Minus(lost), all.Union(gained)} {
 		now := noon.Add(time.Duration(minute) * time.Minute)
-		a.Names(resources, now, now.Add(-soak))
+		a.NoteCertified(resources, now, now.Add(-soak))
 	}
 	if len(a.Grown) != 2 || a.Grown[0].Before.Overlaps(lost) || a.Grown[1].Before.Overlaps(lost) {
 		t.Errorf("it grew like this: %v", a.Grown)
@@ -48,7 +48,7 @@ func TestGrowthFromOutsideSoaks(t *testing.T) {
 	v.give("nic.br", "179.0.0.0/17")
 	is := v.issued[issued.Parse("lacnic")]
 	is.Issuer = issued.Outside
-	is.Names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
+	is.NoteCertified(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
 	waves, later := Make(abroad{v.world}, &v.policy, []string{"lacnic", "nic.br"}, v.now)
 	if len(waves) > 0 || !later["nic.br"].At.Equal(v.now.Add(v.policy.Soak)) {
 		t.Errorf("within the soak the plan is %v, and is to be made again at %s", outline(waves), later["nic.br"].At)
@@ -75,7 +75,7 @@ func TestGrowthThatIsNotSeenIsNotBuiltOn(t *testing.T) {
 	v.give("lacnic", "179.0.0.0/16")
 	v.give("nic.br", "179.0.0.0/17")
 	is, set := v.issued[issued.Parse("lacnic")], []string{"lacnic", "nic.br"}
-	is.Names(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
+	is.NoteCertified(v.Holding("lacnic"), v.now, v.now.Add(-v.policy.Soak))
 	v.now = v.now.Add(24 * time.Hour)
 	waves, later := Make(stuck{v.world, is.Issuer}, &v.policy, set, v.now)
 	for _, w := range waves {
@@ -88,7 +88,7 @@ func TestGrowthThatIsNotSeenIsNotBuiltOn(t *testing.T) {
 	if at := later["nic.br"].At; at.IsZero() || at.After(v.now.Add(time.Minute)) {
 		t.Errorf("it is planned again at %s", at)
 	}
-	is.Names(is.Certified, v.now, time.Time{})
+	is.NoteCertified(is.Certified, v.now, time.Time{})
 	if len(is.Grown) != 1 {
 		t.Errorf("a renewal forgot what nobody has: %v", is.Grown)
 	}
