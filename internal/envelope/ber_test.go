@@ -26,7 +26,7 @@ func (n node) der() []byte {
 	return tlv(n.tag, in...)
 }
 
-// ber writes the value as BER may: with lengths as long as one likes, without lengths, and octet strings in pieces.
+// ber writes the value as BER may: with lengths in more octets than needed, with indefinite lengths, and with octet strings in pieces.
 func (n node) ber(t *rapid.T) []byte {
 	if n.tag == tagOctets && rapid.Bool().Draw(t, "in pieces") {
 		pieces := node{tag: tagOctets | constructed}
@@ -125,7 +125,7 @@ func TestOpenBER(t *testing.T) {
 	opens(t, d, asBouncyCastle(d.write()))
 }
 
-// asBouncyCastle writes the outer layers of a message without lengths, and its content in pieces of 1000 octets.
+// asBouncyCastle writes the outer layers of a message with indefinite lengths, and its content in pieces of 1000 octets.
 func asBouncyCastle(der []byte) []byte {
 	outer, _ := only(der, 0x30)
 	kind, _ := element(&outer)

@@ -1,12 +1,12 @@
 // Package envelope makes and opens the CMS messages in which certification authorities, their parents and publication
-// servers write to each other (RFC 6492, section 3.1, which RFC 8181, section 2 uses too), and makes the identities of
-// the business PKI that sign them (RFC 8183, section 4).
+// servers write to each other (RFC 6492, section 3.1, which RFC 8181, section 2 uses too), and so do installations. It makes
+// the certificates of the identities of the business PKI that sign them (RFC 8183, section 4).
 //
 // What they sign is XML too where it is no message to a peer: the manifests of deposits (package escrow).
 //
 // A Signer is one of our identities. A Trust is a peer's: the one certificate that RFC 8183 handed over, which is all
 // that is trusted here, beside the clock. A message is whoever's until Trust.Open returned it; what Open returns was
-// signed by the holder of that identity. Whether it was signed before, is not asked here: replay is the business of
+// signed by the holder of that identity. Whether it came before is not asked here: replay is the business of
 // package peer, which knows when each peer was last heard.
 //
 // Messages are read as strictly as the RFC wants them, but for what software in use is known to send. Each such
@@ -40,9 +40,9 @@ type Message struct {
 	Signature   []byte    // over the signed attributes, among them the digest of Content and SigningTime
 }
 
-// Limits of what a message may carry beside its content. They are checked before anything in it is parsed.
+// Limits of what a message may carry beside its content. Each is checked before what it bounds is parsed.
 const (
-	maxCertificates = 4        // RFC 6492, section 3.1.1.4 allows CA certificates beside the signer's
+	maxCertificates = 4        // and CRLs; RFC 6492, section 3.1.1.4 allows CA certificates beside the signer's
 	maxCertificate  = 16 << 10 // octets
 	maxCRL          = 1 << 20  // octets
 	maxAttributes   = 16       // signed attributes

@@ -156,7 +156,7 @@ func TestNewSignerRefuses(t *testing.T) {
 	}
 }
 
-// serials are positive, below 2^127, and not the same twice.
+// TestSerials: serial numbers are positive, below 2^127, and not the same twice.
 func TestSerials(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {

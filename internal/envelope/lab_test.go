@@ -19,7 +19,7 @@ import (
 )
 
 // The lab builds messages from their parts, so that a test can break any one of them. It writes tags and lengths by hand,
-// and shares nothing with the Signer.
+// and shares no more with the Signer than constants and keyIdentifier.
 
 var labNow = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 

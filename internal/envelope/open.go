@@ -14,7 +14,7 @@ import (
 // is current; and that signer signed this content. The error is of kind fault.BadInput where there is no such message
 // at all, and fault.Secret where it is not proven to be the identity's.
 //
-// What can be refused without a signature is refused first, and a message of a stranger costs one check of a signature.
+// What can be refused without a signature is refused first, and a message of a stranger costs at most one check of a signature.
 func (t *Trust) Open(message []byte, now time.Time) (*Message, error) {
 	p, err := parse(message)
 	if err != nil {
@@ -27,7 +27,7 @@ func (t *Trust) Open(message []byte, now time.Time) (*Message, error) {
 // and current at the time at which the message says that it was signed. Errors are those of Open.
 //
 // So whoever gets hold of a signing key can at any later time make messages that seem to be of the two days of its certificate. Ours are in no
-// file, and a signer forgets them after a day.
+// file, and a signer replaces its key with the first message after a day.
 func (t *Trust) OpenKept(message []byte) (*Message, error) {
 	p, err := parse(message)
 	if err != nil {

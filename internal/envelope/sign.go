@@ -246,7 +246,7 @@ func (s *Signer) newCredentials(at time.Time) (*credentials, error) {
 	return &credentials{key, id, certificate, crl, begin, at.Add(signerUse)}, nil
 }
 
-// newSerial draws a serial number of 127 random bits, never zero.
+// newSerial draws a serial number of 127 bits, random but for the last, which is 1: it is never zero.
 func newSerial() *big.Int {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails since Go 1.24

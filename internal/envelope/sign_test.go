@@ -113,7 +113,7 @@ func TestSignFails(t *testing.T) {
 	}
 }
 
-// TestSignAtOnce: thousands of replies at once make one key.
+// TestSignAtOnce: messages that are signed at once make one key.
 func TestSignAtOnce(t *testing.T) {
 	signer, trust := newLabSigner()
 	var wait sync.WaitGroup

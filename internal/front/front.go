@@ -6,7 +6,8 @@
 //
 // Connections have a limit that leaves file descriptors for the rest of the program (Room). At the limit a newcomer is
 // let in all the same, in place of a connection of the network that has the most: of those, the one that has been
-// waited for longest. So a client is shut out only by as many other networks as there are connections.
+// waited for longest. Connections whose requests wait for us are not closed for a newcomer; where there are only such, the
+// newcomer is refused. So it takes clients from as many networks as there are connections to shut another out.
 package front
 
 import (
@@ -26,7 +27,7 @@ type Limits struct {
 }
 
 const (
-	// MostConnections is how many connections a server has at one time where its configuration does not say.
+	// MostConnections is how many connections a server has at most where its configuration does not say.
 	MostConnections = 2048
 
 	headerTime  = 10 * time.Second // for the TLS handshake, and for a request's header

@@ -407,7 +407,7 @@ func TestNetworkOf(t *testing.T) {
 	}
 }
 
-// TestRoom: files that are open leave less room, and there is some in any case.
+// TestRoom: open files are counted, and there is room in any case.
 func TestRoom(t *testing.T) {
 	if Room() < fewest || openFiles() < 3 {
 		t.Errorf("room for %d beside %d", Room(), openFiles())

@@ -9,7 +9,7 @@ import (
 )
 
 // NetworkOf is the network of a client as far as one tells clients apart: /24 of IPv4, /48 of IPv6. The address may have
-// a port. What is no IP address is a network of its own, the zero prefix.
+// a port. All that is no IP address is one network, the zero prefix.
 func NetworkOf(address string) netip.Prefix {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
@@ -126,7 +126,7 @@ func longestWaitedFor(longest *conn, of map[*conn]struct{}) *conn {
 	return longest
 }
 
-// add and remove count. mu is held.
+// add and remove keep count of a connection. mu is held.
 func (g *gate) add(c *conn) {
 	c.progress.Store(time.Since(started).Nanoseconds())
 	of := g.networks[c.network]

@@ -47,8 +47,9 @@ func (p Pace) deadline(begun time.Time, bytes int64) time.Time {
 	return stalled
 }
 
-// Paced has clients of a handler keep a pace. A handler that does not read its request's body answers at once all the
-// same; where the body is long, or has no business there, the connection ends with the answer.
+// Paced has clients of a handler keep a pace. Where a handler does not read its request's body, and that is
+// long or has no business there, the answer goes out at once and the connection ends with it. For a short body the answer waits,
+// skipTime at most, so that the connection can be kept.
 func Paced(handler http.Handler, pace Pace) http.Handler {
 	pace = pace.orDefault()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

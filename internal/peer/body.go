@@ -15,7 +15,7 @@ type body struct {
 	holding *shares.Holding
 }
 
-// firstRead is how much is read at first of a body, however long it says that it is: saying so costs nothing.
+// firstRead is how much memory a body gets at first, however long it says that it is: saying so costs nothing.
 const firstRead = 16 << 10
 
 // read reads a message, or answers why it could not.

@@ -40,7 +40,8 @@ type Client struct {
 	Who    shares.Principal // the peer, in Shares
 }
 
-// ErrRefused is in the error of a call that got an answer, and it is no reply: where our signature is not known, for one.
+// ErrRefused is in the error of a call that was answered with an HTTP status other than 200, as by a peer that does not know our
+// signature.
 var ErrRefused = errors.New("the message was refused")
 
 const (
@@ -173,7 +174,7 @@ func (c *Client) tooLong(most int64) error {
 	return fault.New(fault.BadInput, "the reply of %s at %s has more than %d octets", c.Name, c.URL, most)
 }
 
-// unreachable is the error of a call that came to nothing. Who gave it up keeps his own reason: errors.Is finds it.
+// unreachable is the error of a call that came to nothing. errors.Is finds the cause in it, such as why the caller gave it up.
 func (c *Client) unreachable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.New(fault.Unreachable, "%s at %s did not answer in time: %w", c.Name, c.URL, err)

@@ -125,7 +125,8 @@ func TestClientRefuses(t *testing.T) {
 	}
 }
 
-// TestSharesOfWhoIsAsked: who is asked has a share of requests, of processor time and of the memory for messages, as who asks has.
+// TestSharesOfWhoIsAsked: a peer that we ask has a share of requests, of processor time and of the memory for messages, as one that
+// asks us has.
 func TestSharesOfWhoIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, client := serve(t, newTestDoor(t).mux())

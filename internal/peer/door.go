@@ -19,14 +19,14 @@ import (
 // before the first call and not changed after; it is safe for concurrent use. The server in front of it keeps clients to a
 // pace (front.Paced).
 //
-// A call goes through these checks, the cheap ones first: method, length, handle, rate, body, signature, turn, replay.
-// What fails before Answer gets an HTTP status of 400 or more and one sentence; a message that was authentic gets a
-// signed reply wherever Answer has one.
+// A call goes through these checks, the cheap ones first: method, length, handle, rate, body, signature, turn, replay, share.
+// What fails before Answer gets an HTTP status of 400 or more and one sentence, but for an authentic message that comes
+// while another of its handle is answered (Serial): that gets what Busy says. A message that comes to Answer gets a signed reply wherever Answer has one.
 type Door struct {
 	ContentType string // "application/rpki-updown" (RFC 6492, section 3) or "application/rpki-publication" (RFC 8181, section 2)
-	MaxBody     int64  // octets of a message; longer ones are refused before they are read
+	MaxBody     int64  // octets of a message; one that says that it is longer is refused unread
 
-	// Find gives the registered peer of a handle. It is asked for every call, known or not, and so should be cheap.
+	// Find gives the registered peer of a handle. It is asked for calls of strangers too, and so should be cheap.
 	Find func(handle string) (*Caller, bool)
 	// Answer gives the XML of the reply, which the caller's Self signs. It has to note the stamp in the caller's Heard in the same
 	// transaction as all else that the message changes, and to give ErrAgain, and do nothing, where it is there already and the
@@ -42,7 +42,7 @@ type Door struct {
 	Serial bool
 	Busy   func(handle string, content []byte) []byte
 
-	Refused func(handle, why string) // for metrics; handle is "" where it is not registered; why is one of Reasons; may be nil
+	Refused func(handle, why string) // for metrics; handle is "" where it is not registered, or was not looked at yet; why is one of Reasons; may be nil
 	Trace   *Tracer                  // nil: none
 	Log     *slog.Logger             // nil: slog.Default
 
@@ -59,7 +59,7 @@ type Door struct {
 // Reasons are the words that Refused is called with.
 var Reasons = []string{"method", "length", "handle", "rate", "body", "busy", "message", "share", "signature", "replay", "answer"}
 
-// callsAtOnce is how many calls at each handle from one network are under way.
+// callsAtOnce is how many calls at each handle from one network may be under way at one time.
 const callsAtOnce = 4
 
 // Mount serves the door at base + handle, with or without a slash after it. The base ends in a slash.

@@ -150,7 +150,7 @@ func TestAgain(t *testing.T) {
 		for range 3 {
 			h.wantReply(h.send(list), "reply to <list/>")
 		}
-		// what is changed around the signature does not make another message
+		// the stamp of the message is that of the list that was answered
 		if !h.callers["theirs"].Again(StampOf(must(theirs().trust.Open(list, time.Now())))) {
 			t.Error("the list is not remembered")
 		}
@@ -258,7 +258,7 @@ func TestCannotSign(t *testing.T) {
 	}
 }
 
-// TestSerial: a second message of a handle is told to wait, by name, and only if it is authentic.
+// TestSerial: a second message of a handle gets what Busy says, and only if it is authentic.
 func TestSerial(t *testing.T) {
 	h := newTestDoor(t)
 	h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
@@ -305,11 +305,11 @@ func TestGoneMeanwhile(t *testing.T) {
 	h.wantRefusal(h.send(signedNow(theirs(), "<list/>")), 404, "handle")
 }
 
-// TestSlowBody: a body has a deadline, which is over with the body and does not end a long answer or a kept connection.
+// TestSlowBody: a body has a deadline. It ends with the body, and does not end a long answer or a kept connection.
 func TestSlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestDoor(t)
-		h.MaxBody = 32 << 20 // for which there is more time, but not for a message that is shorter
+		h.MaxBody = 32 << 20 // the time for a body does not depend on it
 		l, client := serve(t, h.mux())
 
 		begun := time.Now()

@@ -38,8 +38,8 @@ func newSomeone() *someone {
 	return &someone{must(envelope.NewSigner(key, certificate)), must(envelope.ParseTrust(certificate))}
 }
 
-// Making keys costs time: the tests share these. Time in a test's bubble begins in 2000, and so their keys are made
-// there once for each.
+// Making keys costs time: the tests share these identities. Time in a test's bubble begins in 2000, and so each makes
+// a one-time key anew when a test in a bubble follows one outside.
 var (
 	ours     = sync.OnceValue(newSomeone)
 	theirs   = sync.OnceValue(newSomeone)
@@ -57,7 +57,7 @@ type testDoor struct {
 	reasons  []string // of refusals
 }
 
-// newTestDoor has one registered peer, "theirs", and answers each message with itself.
+// newTestDoor has one registered peer, "theirs", and answers each message with "reply to " and its content.
 func newTestDoor(t *testing.T) *testDoor {
 	h := &testDoor{t: t, callers: map[string]*Caller{"theirs": {Handle: "theirs", Trust: theirs().trust, Self: ours().Signer}}}
 	h.Door = &Door{

@@ -10,12 +10,12 @@ import (
 	"cadastre/internal/shares"
 )
 
-// Rates of calls before anything is proven.
+// Rates where a Door has no others, and that of repeats.
 var (
-	usualRate      = shares.Rate{PerSecond: 20, Burst: 100}  // of a network at a handle
-	usualStrangers = shares.Rate{PerSecond: 100, Burst: 500} // at handles that are not registered, all together
-	usualChecks    = shares.Rate{PerSecond: 500, Burst: 1000}
-	usualRepeats   = shares.Rate{PerSecond: 1, Burst: 10} // of messages of a handle that came before
+	usualRate      = shares.Rate{PerSecond: 20, Burst: 100}   // of a network at a handle
+	usualStrangers = shares.Rate{PerSecond: 100, Burst: 500}  // at handles that are not registered, all together
+	usualChecks    = shares.Rate{PerSecond: 500, Burst: 1000} // of signatures, for networks that are not known
+	usualRepeats   = shares.Rate{PerSecond: 1, Burst: 10}     // of messages of a handle that came before
 )
 
 // orRate is a rate, or another where it is not set.
@@ -26,7 +26,7 @@ func orRate(r, usual shares.Rate) shares.Rate {
 	return r
 }
 
-// limits counts who calls how much. The zero value is ready.
+// limits counts who calls how much. Door.init makes it ready.
 type limits struct {
 	once   sync.Once
 	memory *shares.Pool     // where the door has none from outside

@@ -108,7 +108,7 @@ func (h *testDoor) wantNothingHeld() {
 }
 
 // TestUnfinished: bodies that do not come, at one handle, from one network or from ninety, keep nobody else from being answered:
-// not another handle, and not the one itself, be it known or new.
+// not another handle, and not the one itself, known or new, unless they come from its own network.
 func TestUnfinished(t *testing.T) {
 	for name, c := range map[string]struct {
 		from  func(i int) string
@@ -153,7 +153,7 @@ func TestUnfinished(t *testing.T) {
 	}
 }
 
-// TestKnown: what comes from where the peer's messages come from has its own part of the memory, and of the checks.
+// TestKnown: a network from which messages of the peer have come has a part of the memory of its own, and no limit of checks.
 func TestKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestDoor(t)

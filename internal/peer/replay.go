@@ -10,8 +10,8 @@ import (
 	"cadastre/internal/fault"
 )
 
-// Digest tells messages apart: the start of a SHA-256 of their signature. Nobody but the signer can make another message with
-// another digest, whatever is changed around what is signed.
+// Digest tells messages apart: the start of a SHA-256 of their signature. Whatever others change around what is
+// signed, the digest stays: only the signer can say the same with another one.
 type Digest [16]byte
 
 // MarshalText and UnmarshalText write and read hexadecimal digits.
@@ -59,7 +59,8 @@ func (h Heard) Again(s Stamp) bool {
 	return s.Signed.Equal(h.LastSigned) && slices.Contains(h.Seen, s.Digest)
 }
 
-// Check is an error of kind fault.Secret where a message must not be taken because of when it was signed.
+// Check is an error of kind fault.Secret where a message must not be taken because of when it was signed, and of kind fault.Busy
+// where too many were signed in that second.
 //
 // A time that has not come yet is refused too, although the RFC does not say so: it would be remembered, and the peer
 // could not be heard again until then.

@@ -45,7 +45,7 @@ func (t *Tracer) write(direction, contentType, handle string, content []byte) {
 	}
 }
 
-// protocol is the last word of a content type: "updown" or "publication".
+// protocol is the last word of a content type, such as "updown" or "publication".
 func protocol(contentType string) string {
 	return contentType[strings.LastIndexAny(contentType, "-/")+1:]
 }

@@ -113,8 +113,8 @@ func TestOursIsValid(t *testing.T) {
 	}
 }
 
-// TestVectors reads what rpki-rs, RIPE NCC and rpki.net made. The samples of the latter two are of version 3, and are
-// refused for it; called version 4, they are judged by what is in them.
+// TestVectors reads what rpki-rs and RIPE NCC made. The samples of RIPE NCC are of version 3, and are refused for it; called
+// version 4, they are judged by what is in them.
 func TestVectors(t *testing.T) {
 	const old = "this is version 4"
 	for name, says := range map[string]string{
@@ -170,7 +170,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestVectorsInOneFile takes the messages of rpki.net's samples apart, which are all of version 3.
+// TestVectorsInOneFile takes apart the messages of rpki.net's samples, which are all of version 3, and reads them as version 4.
 func TestVectorsInOneFile(t *testing.T) {
 	all := wiretest.Vector(t, "publication/samples/publication-protocol-samples.xml")
 	messages := bytes.SplitAfter(all, []byte("</msg>"))

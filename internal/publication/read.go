@@ -195,8 +195,7 @@ func readReply(r *wirexml.Reader, root *wirexml.Element) (*Reply, error) {
 //	  element failed_pdu { query_elt }?
 //	}
 //
-// Tolerated: Krill sends neither tag nor failed_pdu; texts are in lines of their own, white space around them is not
-// the text's.
+// Krill sends neither tag nor failed_pdu. Tolerated: white space around a text, which Krill writes in a line of its own.
 func readError(r *wirexml.Reader, element *wirexml.Element) (ReportError, error) {
 	report := ReportError{Tag: element.OptionalToken("tag", maxTag), Code: element.Token("error_code", maxTag)}
 	if !known(report.Code) {

@@ -64,7 +64,7 @@ func (s Share) plus(o Share) Share {
 	return Share{s.Fetched + o.Fetched, s.Unpacked + o.Unpacked, s.Objects + o.Objects, s.Repositories + o.Repositories, s.CAs + o.CAs, s.Time}
 }
 
-// half is half of what of a share others leave.
+// half is half of what is left of a limit when others have taken theirs.
 func (s Share) half(others Share) Share {
 	return Share{
 		(s.Fetched - others.Fetched) / 2, (s.Unpacked - others.Unpacked) / 2, (s.Objects - others.Objects) / 2,
@@ -122,7 +122,7 @@ func (a *accounts) charge(who account, what Share) error {
 	return nil
 }
 
-// deadline is until when an account may take its time over one repository.
+// deadline is when an account has to be done with one repository that it begins now.
 func (a *accounts) deadline(who account) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -151,7 +151,7 @@ func (a *accounts) release(octets int64) {
 	a.held -= octets
 }
 
-// cutShort notes that the run came to its end before all was read; cutBy is why, or "".
+// cutShort notes why the run ended before all was read; cutBy is why somebody got less than its share, or "".
 func (a *accounts) cutShort(why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,7 +13,7 @@ type Validators = validators
 // the server sends is hostile: it is at most so many octets, and what takes longer than some time, or stalls, is given up. Redirects are
 // followed within one origin alone. It is false, and consume not called, where the server says that nothing changed since the answer with the
 // validators in since. Roots is a PEM file of TLS authorities beside the system's, "" for none. A failure on the way is Unreachable; the error
-// of consume is returned as it is.
+// of consume is returned as it is. A URI that is none is Invalid, and roots that hold no certificate are BadInput.
 func Fetch(ctx context.Context, uri, roots string, since Validators, most int64, longest time.Duration, consume func(io.Reader) error) (bool, Validators, error) {
 	limits := byHand()
 	limits.Host.Fetched, limits.Host.Unpacked = most, most

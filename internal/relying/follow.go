@@ -23,19 +23,20 @@ type Step struct {
 	VRPs       int                `json:"vrps"`           // how many are valid now
 	Gained     []validate.VRP     `json:"gained,omitempty"`
 	Lost       []validate.VRP     `json:"lost,omitempty"`
-	Findings   []validate.Finding `json:"findings,omitempty"` // all that stand now, and those of fetching since the step before
+	Findings   []validate.Finding `json:"findings,omitempty"` // those of validation now, and those of fetching since the step before
 	Walk       term.Term          `json:"walk"`               // what validating took
 	Report     *Report            `json:"-"`                  // nil where nothing was validated because nothing moved
 }
 
 // Follow validates, and then asks every repository for news at the given interval until ctx ends. When a repository has
 // several new serials, it applies them one at a time and validates after each, so that each is called for every serial
-// that was published, also those that no other relying party happened to see. News of several repositories is replayed
-// in the order in which their servers made the deltas (Last-Modified). Where deltas do not lead to what is announced,
-// the step says so in Jump. The first step has all VRPs as gained.
+// that was published between two looks. News of several repositories is replayed in the order in which their servers made
+// the deltas (Last-Modified). Where deltas do not lead to what is announced, the snapshot is used, and the step says why
+// in Jump. The first step has all VRPs as gained.
 //
-// It reads over RRDP alone. A repository that cannot be fetched is a finding, and is asked again the next time. The
-// error is nil when ctx ended, and else what Verify would fail with.
+// It reads over RRDP alone. A repository that cannot be fetched is a finding. If there is a copy of it in the cache, it is
+// asked again after the interval; if there is none, when the next step validates. The error is nil when ctx ended,
+// BadInput where the options rule RRDP out, and else what Verify would fail with.
 func Follow(ctx context.Context, o Options, every time.Duration, each func(Step)) error {
 	if o.RsyncOnly || o.Offline {
 		return fault.New(fault.BadInput, "serials can be followed over RRDP alone: leave out rsync alone and offline")
@@ -123,13 +124,13 @@ type move struct {
 	delta   rrdpxml.Delta
 	changes []rrdpxml.Change
 	made    time.Time
-	last    bool // nothing that this news announced comes after it
+	last    bool // it is the last delta that the notification announced
 }
 
 // cycle asks all repositories for news and replays what there is.
 func (f *follower) cycle(ctx context.Context) error {
 	f.source.forgetFailures()
-	f.fetcher.accounts = newAccounts(f.options.Limits) // each look has its own
+	f.fetcher.accounts = newAccounts(f.options.Limits) // each look has accounts of its own
 	f.source.rsync.accounts = f.fetcher.accounts
 	if der, uri, err := f.source.trustAnchor(ctx, f.tal); err == nil && !bytes.Equal(der, f.anchor) {
 		f.anchor, f.uri = der, uri
@@ -200,7 +201,7 @@ func (f *follower) ask(ctx context.Context, v *visit) []move {
 	return moves
 }
 
-// apply makes one move. What it returns says why it was not a delta.
+// apply makes one move. It returns why that was not a delta, "" where it was one.
 func (f *follower) apply(ctx context.Context, m move) string {
 	r := m.visit.rrdp
 	if m.changes != nil {

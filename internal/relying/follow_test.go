@@ -91,7 +91,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowSeesHarm breaks one delta of three: what it does to VRPs shows at its serial alone.
+// TestFollowSeesHarm publishes one serial without a ROA that its manifest lists: what that does to VRPs shows at that serial alone.
 func TestFollowSeesHarm(t *testing.T) {
 	w := newWorld(t)
 	next := following(t, w.options())

@@ -375,7 +375,7 @@ func TestMemoryEnds(t *testing.T) {
 	w.verify(o)
 }
 
-// FuzzKept: a damaged memory has no object, or the one that was kept.
+// FuzzKept: whatever is in the file of a kept manifest, looking for an object in it does not panic.
 func FuzzKept(f *testing.F) {
 	k := kept{f.TempDir()}
 	points := moduleOf{"rsync://h/m/x.mft": []byte("manifest"), "rsync://h/m/a.roa": []byte("ROA")}
@@ -402,7 +402,7 @@ func (m moduleOf) Get(uri string) ([]byte, bool) {
 }
 
 // TestDeviations: a CA whose certificate has a caRepository without a slash at its end, below a trust anchor that those below name
-// by the second rsync URI of its TAL, is read, over RRDP and over rsync's places alike, with a warning for the first.
+// by the second rsync URI of its TAL, is read, with a warning for the missing slash.
 func TestDeviations(t *testing.T) {
 	w := newWorld(t)
 	w.slashless = true

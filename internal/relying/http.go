@@ -82,7 +82,7 @@ func sameOriginRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// sameOrigin tells whether two URIs have the same scheme, host and port (RFC 6454, section 4).
+// sameOrigin tells whether two URIs have the same scheme, host and port (RFC 6454, section 4), and neither names a user.
 func sameOrigin(a, b string) bool {
 	ua, errA := url.Parse(a)
 	ub, errB := url.Parse(b)
@@ -105,7 +105,7 @@ type validators struct {
 
 // get fetches uri for an account and gives its body, unpacked and at most max bytes, to consume. It is false, and consume not called,
 // where the server says that nothing changed since the answer with the validators in since. A failure on the way is
-// Unreachable; the error of consume is returned as it is.
+// Unreachable, and a URI that is none Invalid; the error of consume is returned as it is.
 func (f *fetcher) get(ctx context.Context, who account, uri string, since validators, max int64, consume func(io.Reader) error) (bool, validators, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

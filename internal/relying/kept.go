@@ -13,7 +13,7 @@ import (
 // or lack a file, or not be served at all: then these are what is valid, for as long as their manifest is.
 type kept struct{ dir string }
 
-// keptFor is after how long a pack that no run has used is removed. No manifest is good for as long.
+// keptFor is after how long a pack that no run has found to be current is removed. Few manifests are good for as long.
 const keptFor = 60 * 24 * time.Hour
 
 func (k *kept) path(manifest string) string { return filepath.Join(k.dir, Folder(manifest)) }
@@ -27,7 +27,7 @@ func (k *kept) previous(manifest string) validate.Point {
 	return keptPoint{path}
 }
 
-// keep makes objects the last good ones of a manifest, in one step. What cannot be kept is fetched again.
+// keep makes objects the last good ones of a manifest, in one step. Where they cannot be kept, the ones before stay.
 func (k *kept) keep(manifest string, uris []string, objects validate.Point) {
 	path := k.path(manifest)
 	der, ok := objects.Get(manifest)
@@ -36,7 +36,7 @@ func (k *kept) keep(manifest string, uris []string, objects validate.Point) {
 	}
 	if before, ok := (keptPoint{path}).Get(manifest); ok && bytes.Equal(before, der) {
 		now := time.Now()
-		_ = os.Chtimes(path, now, now) // it is in use
+		_ = os.Chtimes(path, now, now) // it is current
 		return
 	}
 	temporary := path + ".new"
@@ -57,7 +57,7 @@ func (k *kept) keep(manifest string, uris []string, objects validate.Point) {
 	}
 }
 
-// forget removes what no run has used for long.
+// forget removes the packs that no run has found to be current for keptFor.
 func (k *kept) forget(now time.Time) {
 	entries, _ := os.ReadDir(k.dir) // what cannot be read is not removed
 	for _, e := range entries {

@@ -3,7 +3,8 @@ package relying
 import "time"
 
 // Limits bound what a run can cost, whatever repositories do. A zero field means its default, which is for who runs
-// 'cadastre verify' by hand; ForDaemon is for what a daemon looks at by itself. All figures stand in this file.
+// 'cadastre verify' by hand; ForDaemon is for what a daemon looks at by itself. Process has no defaults: it counts only where a
+// process is started for reading (package sandbox).
 type Limits struct {
 	Object     int           // octets of one object; 8,000,000
 	Objects    int           // objects in one repository; 2,000,000
@@ -19,8 +20,8 @@ type Limits struct {
 	Disk       int64         // octets of the cache that are kept from run to run; 64 GiB
 
 	Host   Share // what one host, by name and port, may take
-	Branch Share // what all CAs below one that is the first to publish on another host than those above it may take
-	Run    Share // what all of them may take; a branch gets at most half of what the others leave
+	Branch Share // what one branch may take: the highest CA whose host is none of those of the CAs above it, and all CAs below
+	Run    Share // what all hosts and branches together may take; a branch gets at most half of what the others leave
 
 	Process Process
 }
@@ -35,14 +36,14 @@ type Share struct {
 	Time         time.Duration // from the first request
 }
 
-// Process bounds a process that reads repositories for a daemon (see the package sandbox). The rsync that it starts has the
-// same bounds, but for the size of files, which is that of one object.
+// Process bounds a process that reads repositories for a daemon (see the package sandbox). Zero is no bound, but for Answer
+// and Grace. The rsync that it starts has the same bounds, but for the size of files, which is that of one object.
 type Process struct {
 	Memory   int64         // octets of data (RLIMIT_DATA)
 	CPU      time.Duration // RLIMIT_CPU
 	Files    int           // that are open (RLIMIT_NOFILE)
 	FileSize int64         // octets of one file (RLIMIT_FSIZE)
-	Nice     int           // its priority: so much is added to its nice value (setpriority)
+	Nice     int           // its nice value (setpriority); 0: as it is
 	Answer   int64         // octets of what it hands back
 	Grace    time.Duration // after the time of the run, until it is killed
 }

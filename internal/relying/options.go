@@ -4,8 +4,9 @@
 //
 // It trusts the TAL, and the TLS authorities about which server it talks to. It trusts nothing that a repository sends: sizes and
 // times are bounded, every hash is checked, no reference may leave the origin of the notification (RFC 9674), and what
-// one repository publishes counts only for the CAs that name this repository. The cache has checksums. If they do not fit, it is
-// removed and fetched again; what is read from it is validated as if it had come from the network.
+// one repository publishes counts only for the CAs that name this repository. The cached objects of an RRDP
+// repository have checksums. If they do not fit, they are removed and fetched again. What is read from the cache is validated as
+// if it had come from the network.
 package relying
 
 import (
@@ -21,7 +22,7 @@ type Options struct {
 
 	TLSRoots  string // path of a PEM file with authorities to trust besides the system's; "" for none
 	RsyncOnly bool   // leave RRDP alone
-	NoRsync   bool   // leave rsync alone
+	NoRsync   bool   // leave rsync alone; so it is, too, where there is no rsync program
 	Offline   bool   // validate what is cached and use no network
 	Rsync     string // the rsync program; "" looks for "rsync"
 

@@ -12,12 +12,13 @@ import (
 
 // A pack is one file with all objects of a repository: a journal of what was published and withdrawn, which a delta
 // makes longer and a snapshot replaces. One file, read in one go, is what makes a start from the cache fast: opening
-// 24,500 files costs more than validating them with warm signatures does. In memory is only where each object is.
+// 24,500 files costs more than validating them when their signatures are remembered. In memory is only where each object is.
+// The objects of a kept manifest are a pack, too.
 //
 //	pack   = magic *record
 //	record = crc32c(4, of all that follows) length-of-uri(2) length-of-object(4) uri object
 //
-// Integers are big-endian. A record whose length of the object is withdrawn has none and withdraws.
+// Integers are big-endian. A record with 2^32-1 (withdrawn) as the length has no object: it says that the one at the URI is withdrawn.
 const (
 	packMagic  = "cadastre objects 1\n"
 	recordHead = 4 + 2 + 4

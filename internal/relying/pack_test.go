@@ -32,7 +32,7 @@ func bare(l Limits) *fetcher {
 
 func same(a, b map[string][]byte) bool { return maps.EqualFunc(a, b, bytes.Equal) }
 
-// TestRepositoryIsItsHistory plays random deltas and snapshots on a repository, with restarts between them, and
+// TestRepositoryIsItsHistory plays random deltas on a repository, with restarts and compaction between them, and
 // compares it with a map that has the same done to it. Compaction must not show.
 func TestRepositoryIsItsHistory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

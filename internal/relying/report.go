@@ -31,7 +31,7 @@ type Report struct {
 	Cut          string                     `json:"cut,omitempty"` // why not all was read that is there: a limit of the run
 	Authorities  []validate.AuthorityResult `json:"-"`
 
-	anchorKeys []ccr.KeyID // of the trust anchor, if its certificate is valid
+	anchorKeys []ccr.KeyID // of the trust anchor, if its certificate can be read
 }
 
 // MarshalJSON writes the fields as their tags say, and lists that are empty as such.

@@ -21,8 +21,9 @@ type repository struct {
 	who     account
 }
 
-// openRepository loads what is cached in dir of the repository. What is damaged is removed; the error, Corrupt, says
-// so and does not keep the repository from being used. NotFound where nothing is cached is no error.
+// openRepository loads what is cached in dir of the repository. Where nothing is cached
+// there is no error. What is damaged is removed, and the error, Corrupt, says so. With any error the repository can be
+// used, and is empty.
 func openRepository(dir, notify string, f *fetcher) (*repository, error) {
 	r := &repository{dir: dir, fetcher: f, limits: f.limits, who: account{host: hostOf(notify)}}
 	var err error

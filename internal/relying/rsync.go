@@ -95,8 +95,8 @@ func (r *rsyncer) file(ctx context.Context, who account, uri string) ([]byte, er
 
 // run runs rsync with the options that all calls share. A file of the same size and modification time is taken as
 // unchanged, as all relying parties do; RFC 9589 has repositories set the time so that this holds. Links and devices are not
-// copied: without --links and --devices rsync leaves them out. It gets nothing in its environment, and says of each file how
-// long it is before it is fetched: once that is more than its account has left, it is ended.
+// copied: without --links and --devices rsync leaves them out. rsync gets nothing in its environment. It prints the
+// length of each file before it fetches it: once that is more than the account has left, rsync is ended.
 func (r *rsyncer) run(ctx context.Context, who account, args ...string) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -116,7 +116,7 @@ func TestRsyncInstead(t *testing.T) {
 	finds(t, w.verify(o, "10.1.0.0/16"), "neither RRDP nor rsync works")
 }
 
-// TestAnchorOverRsync: the second URI of the locator is used when the first fails, or has another key.
+// TestAnchorOverRsync: the second URI of the locator is used when the first gives a certificate with another key.
 func TestAnchorOverRsync(t *testing.T) {
 	w, _ := rsyncWorld(t)
 	o := w.options()

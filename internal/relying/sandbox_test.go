@@ -99,7 +99,7 @@ func TestSandboxMemory(t *testing.T) {
 	}
 }
 
-// TestSandboxTime: what does not come to an end is ended, with all that it started.
+// TestSandboxTime: a process that does not come to an end is ended.
 func TestSandboxTime(t *testing.T) {
 	w := relying.NewWorld(t)
 	w.Override(func(_ http.ResponseWriter, r *http.Request) bool {

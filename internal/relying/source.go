@@ -32,13 +32,13 @@ const (
 	HowDeltas    = "deltas"
 	HowUnchanged = "unchanged" // the server said so, or announced nothing new
 	HowRsync     = "rsync"
-	HowCache     = "cache" // offline, or nothing else worked
+	HowCache     = "cache" // offline, or what was asked for could not be fetched
 	HowNothing   = "nothing"
 )
 
 // Repository is how one repository was fetched.
 type Repository struct {
-	URI     string    `json:"uri"` // of the notification; of the module where rsync was asked alone
+	URI     string    `json:"uri"` // of the notification, or of the module that was asked for over rsync
 	How     string    `json:"how"`
 	Session string    `json:"session,omitempty"`
 	Serial  uint64    `json:"serial,omitempty"`
@@ -79,7 +79,7 @@ func newSource(o Options, f *fetcher) *source {
 }
 
 // Point is the objects that a CA publishes: those of the RRDP repository that it names, else those of its rsync
-// module. It fails with Unreachable where there is neither, nor an older copy.
+// module, else an older copy. It fails where there is none of these, and with Invalid where a limit is reached.
 func (s *source) Point(ctx context.Context, at validate.Place) (validate.Point, error) {
 	notify, caRepository := at.Notify, at.Repository
 	host := hostOf(notify)
@@ -272,8 +272,8 @@ func (s *source) close() {
 	}
 }
 
-// finish removes from the cache what no run needs: of kept manifests those that are long past, and, where the cache is for one
-// trust anchor alone, the repositories and modules that this run did not ask for.
+// finish removes from the cache what no run needs: the kept manifests that were not current for long, and, where the cache is
+// for one trust anchor alone, the repositories and modules that this run did not ask for.
 func (s *source) finish() {
 	s.kept.forget(time.Now())
 	if !s.options.Only {

@@ -30,7 +30,7 @@ func readTAL(path string, suite validate.Suite) (*validate.TAL, error) {
 }
 
 // trustAnchor fetches the certificate that the TAL points to, from the first of its URIs that gives one with the TAL's
-// key (RFC 8630, section 3), and else takes the last that was fetched. It fails with Unreachable where there is none.
+// key (RFC 8630, section 3), and else takes the first that is in the cache. It fails with Unreachable where there is none.
 func (s *source) trustAnchor(ctx context.Context, tal *validate.TAL) ([]byte, string, error) {
 	var last error
 	for _, uri := range tal.URIs {

@@ -189,7 +189,7 @@ func (r *repository) loadSnapshot(ctx context.Context, n *news) error {
 // smallPack is the size in bytes from which on a pack is worth compacting.
 const smallPack = 64 << 10
 
-// compact rewrites a pack of which more than half is objects that are gone.
+// compact rewrites a pack when the objects that are still there are half of it or less.
 func (r *repository) compact() error {
 	if r.state.Size < smallPack || r.state.Live > r.state.Size/2 {
 		return nil

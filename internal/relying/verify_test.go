@@ -64,7 +64,7 @@ func TestLife(t *testing.T) {
 	step("offline", HowCache, "", w.verify(o, "10.1.0.0/16", "10.2.0.0/16"))
 }
 
-// TestSnapshotInstead has all the reasons for which deltas will not do: the VRPs are right all the same.
+// TestSnapshotInstead has reasons for which deltas will not do: the VRPs are right all the same.
 func TestSnapshotInstead(t *testing.T) {
 	for name, c := range map[string]struct {
 		change   func(w *world) // after the second serial was published, the first is cached
@@ -316,7 +316,7 @@ func TestDamagedCache(t *testing.T) {
 	}
 }
 
-// TestTornAppend: what stands behind the recorded size is what a broken run left, and is cut off.
+// TestTornAppend: what stands behind the recorded size is what a broken run left; it is not read, and the next delta overwrites it.
 func TestTornAppend(t *testing.T) {
 	w := newWorld(t)
 	w.verify(w.options(), "10.0.0.0/16")

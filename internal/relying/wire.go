@@ -11,7 +11,8 @@ import (
 	"cadastre/internal/validate"
 )
 
-// wire is a report on its way from the process that made it. What can be put together again is not in it.
+// wire is a report on its way from the process that made it. VRPs and VAPs are not in it: Unpack
+// puts them together from those of the authorities.
 type wire struct {
 	TAL          string
 	TrustAnchor  string

@@ -53,7 +53,7 @@ func SamePlace(a, b string) bool {
 	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
 }
 
-// usual is an rsync URI with its host in small letters and without the usual port.
+// usual is host and path of an rsync URI, with the host in small letters, without port 873 and without a dot at its end.
 func usual(uri string) string {
 	host, path, _ := strings.Cut(strings.TrimPrefix(uri, "rsync://"), "/")
 	return strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(host), ":873"), ".") + "/" + path

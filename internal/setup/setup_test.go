@@ -35,7 +35,7 @@ var (
 	}
 )
 
-// written is what all messages can.
+// written is what all messages can do.
 type written interface{ XML() []byte }
 
 // aMessage draws any message, with or without a tag.

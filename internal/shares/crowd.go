@@ -10,9 +10,10 @@ import (
 // slots is how many a Crowd has in each of its two tables.
 const slots = 4096
 
-// Crowd limits how often each of those call who have not proven who they are, and how many of their calls are under way.
-// Its memory does not grow with their number: each is counted in one slot of two tables, and refused only where both are
-// used up. To keep one other out, it takes callers enough to use up any slot of both.
+// Crowd limits how often each of many callers calls, before they have proven who they are, and how many of its calls are under
+// way. Its memory does not grow with their number: each caller is counted in one slot of each of two tables, and is refused only
+// where both slots are used up. The slots are drawn at random for each Crowd, so whoever wants to keep one other caller out has to
+// use up nearly all slots of both tables.
 type Crowd struct {
 	rate   Rate
 	atOnce int

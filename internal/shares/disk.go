@@ -65,7 +65,7 @@ func (d *Disk) look() (free, floor int64, err error) {
 // DiskStats is how a Disk stands.
 type DiskStats struct {
 	Free, Floor int64 // bytes
-	Refused     int64 // what guests wanted to write
+	Refused     int64 // how often guests could not write
 }
 
 // Stats reads how the disk stands; zero where that cannot be told.

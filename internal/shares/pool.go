@@ -12,10 +12,10 @@ import (
 var ErrDisplaced = fault.New(fault.Busy, "there is no room for this message beside those of others; send it again soon")
 
 // Pool is memory for what comes in, divided among those who send it. Who is not known yet, because nothing authentic has
-// come from its network for its handle, has a quarter of it, and one of them at least as much as it needs while there is no
-// other. Where there is no room for more, whoever has the most of a side gives way: of the networks the one that has the most, then of
-// its handles, then of its messages. So the largest is asked first, and a message that is smaller than its fair share
-// always finds room.
+// come from its network for its handle, is a stranger. Strangers have a quarter of it, and one message alone among them up to three
+// quarters. Those who are known have three quarters. Where there is no room for more, whoever has the most of a side gives way: of
+// the networks the one that has the most (among strangers), then of its handles, then of its messages. So the largest is asked
+// first. A message that has come whole does not give way: it is soon done with.
 type Pool struct {
 	size int64
 

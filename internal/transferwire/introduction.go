@@ -8,7 +8,7 @@ import (
 // Introduction is how an installation introduces itself to another that resources may move to or come from. People carry it.
 type Introduction struct {
 	Name        string   // what it calls itself
-	ServiceURI  string   // where it is sent messages: the caller's handle follows (see Handle); http or https
+	ServiceURI  string   // where it is sent messages: the caller's key identifier follows, in hexadecimal; http or https
 	Registries  []string // the handles of those that it keeps
 	TrustAnchor []byte   // the certificate of its identity, DER (RFC 8183)
 	TAL         string   // the trust anchor below which it publishes (RFC 8630)

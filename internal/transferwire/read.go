@@ -194,7 +194,7 @@ func readArrival(r *wirexml.Reader, e *wirexml.Element) (*Arrival, error) {
 	return a, err
 }
 
-// readCertificate is where a certificate is published, of which so many came before.
+// readCertificate reads where a certificate is published. So many came before it.
 func readCertificate(r *wirexml.Reader, e *wirexml.Element, before int) (string, error) {
 	uri := e.URI("uri", maxURI, "rsync://")
 	if before == MaxCertificates {
@@ -223,7 +223,7 @@ func octets(e *wirexml.Element, name string) []byte {
 // ordered is the elements that may be in another, in this order; each at most once but those of many.
 type ordered struct{ names, many []string }
 
-// each reads the children of an element, and its end. A function that is given one has to read it.
+// each reads the children of an element, and its end. It calls take for each child, and take has to read that to its end.
 func (o *ordered) each(r *wirexml.Reader, parent *wirexml.Element, take func(*wirexml.Element) error) error {
 	at := 0
 	for {

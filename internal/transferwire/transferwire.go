@@ -28,7 +28,7 @@ const (
 	ContentType = "application/cadastre-transfer"
 	// MaxMessage is how many octets a message may have.
 	MaxMessage = 4 << 20
-	// MaxCertificates is how many certificates a message names: of one organisation, or of a source.
+	// MaxCertificates is how many certificates a source's report may name, and each leg of a recipient's.
 	MaxCertificates = 64
 )
 
@@ -120,7 +120,7 @@ type Part struct {
 	Country   string
 }
 
-// Fits tells why a report is larger than a message may be: it fails with BadInput.
+// Fits fails with BadInput, and says why, where the report would not be read: where it has more than a message may have.
 func (s *Source) Fits() error {
 	_, err := Parse(s.XML())
 	return err

@@ -68,7 +68,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// before is a text as far as another begins in it.
+// before is the part of a text that stands before another.
 func before(text, at string) string {
 	head, _, _ := strings.Cut(text, at)
 	return head

@@ -111,8 +111,8 @@ func readCertificate(r *wirexml.Reader, element *wirexml.Element) (Issued, error
 	return issued, err
 }
 
-// readURLs takes cert_url: URIs with commas between them, of which one is by rsync; a comma in a URI is written %2C
-// (section 3.3.2). Whatever else they are by is not looked at.
+// readURLs takes cert_url: URIs with commas between them, of which at least one is by rsync; a comma in a URI is written %2C
+// (section 3.3.2). The schemes of the others are not looked at.
 func readURLs(element *wirexml.Element) []string {
 	text := element.Attr("cert_url", maxURL)
 	urls := strings.Split(text, ",")

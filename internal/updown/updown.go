@@ -2,9 +2,10 @@
 // authority, the client, asks the one above it for its certificates. Up-down is what its authors called it.
 //
 // Nothing that is read here is trusted: that a message is its sender's is what the CMS around it proves. Messages are
-// read strictly by the schema of RFC 6492, section 3.7, but for the tolerances that are named where they are; that
-// every authority has a name, and that a class is listed once, is wanted beyond it. Certificates and requests are
-// bytes here: what is in them is for others to read.
+// read strictly by the schema of RFC 6492, section 3.7, but for the tolerances that are named where they are. Beyond
+// the schema they have to fit the text of the RFC: an rsync URI among the URLs, times that say their zone, SHA-1 key
+// identifiers, one certificate in an issue_response. Names, certificates and requests must not be empty, and a class must not
+// be listed twice. Certificates and requests are bytes here: what is in them is for others to read.
 package updown
 
 import (
@@ -54,7 +55,7 @@ type ListResponse struct{ Classes []Class }
 // Class is one resource class: resources for which the server has one certificate itself.
 type Class struct {
 	Name             string
-	CertURLs         []string  // where the server's certificate is published; the first is an rsync URI
+	CertURLs         []string  // where the server's certificate is published; at least one is an rsync URI
 	Resources        inr.Set   // what the client is entitled to
 	NotAfter         time.Time // until when, as far as the server knows; in whole seconds
 	SuggestedSIAHead string    // where the client could publish; "" if the server does not say

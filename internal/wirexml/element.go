@@ -107,7 +107,7 @@ func token(value string) string {
 }
 
 // URI takes a URI of at most max bytes that must be there and begin with one of these schemes ("https://"), if any are
-// given. Beyond that it has only visible characters of US-ASCII; whether it makes sense is not looked at.
+// given. It has only visible characters of US-ASCII, and names no user (IsURI); whether it makes sense is not looked at.
 func (e *Element) URI(name string, max int, schemes ...string) string {
 	value := e.Attr(name, max)
 	if e.err == nil && !IsURI(value, schemes...) {

@@ -1,12 +1,13 @@
 // Package wirexml reads and writes the XML of the messages that certification authorities and publication servers send
-// each other: RFC 6492, RFC 8181 and RFC 8183. It knows no message, only what all of them have in common.
+// each other (RFC 6492, RFC 8181 and RFC 8183), and of those between installations. It knows no
+// message, only what all of them have in common.
 //
 // Nothing that is read here is trusted. A message lies in memory whole; whoever received it has bounded it. What is
 // bounded here is what reading it costs: one tag, its attributes, one text. There is no DTD, no entity but the five of
 // XML itself, no processing instruction, no element or attribute that the caller did not ask for. Elements cannot nest
 // deeper than the caller descends, because the first that it does not expect ends the reading.
 //
-// All errors are of kind fault.BadInput and name the line and the element.
+// All errors are of kind fault.BadInput. They name the line and the element where there is one to name.
 package wirexml
 
 import (
@@ -26,7 +27,8 @@ type Limits struct {
 	Text int // the text of one element, as it is written
 }
 
-// maxAttributes is how many attributes one tag may have; the messages have seven at most, and some name spaces.
+// maxAttributes is how many attributes one tag may have, name spaces included. The messages of RFCs have seven at most; a
+// source's report of a transfer has fourteen, and its name space.
 const maxAttributes = 16
 
 var errTooLong = errors.New("a tag or a text is longer than this message can need")
@@ -63,8 +65,8 @@ type Reader struct {
 	skipped, skippedLines int // what the decoder did not see, because raw took it
 }
 
-// NewReader reads message, which must not change as long as it is read. A byte order mark before it is legal in XML, and
-// what some editors make of a file; encoding/xml would not know it.
+// NewReader reads message, which must not change as long as it is read. A byte order mark at its
+// beginning is skipped: XML allows it, some editors write it, and encoding/xml does not know it.
 func NewReader(message []byte, lim Limits) *Reader {
 	src := &source{message: bytes.TrimPrefix(message, []byte("\ufeff"))}
 	dec := xml.NewDecoder(src)
@@ -124,8 +126,8 @@ func (r *Reader) next() (xml.Token, error) {
 	}
 }
 
-// Root reads the root element, which must be of one of these namespaces; so must be all elements in it, of the same
-// one. The namespace "" is that of a message that declares none.
+// Root reads the root element, which must be of one of these namespaces. All elements in it must be of the namespace of the
+// root. The namespace "" is that of a message that declares none.
 func (r *Reader) Root(namespaces ...string) (*Element, error) {
 	for {
 		token, err := r.next()

@@ -2,7 +2,7 @@ package wirexml
 
 import "testing"
 
-// TestIsURI: no user stands before a host, and a mark in the path is none.
+// TestIsURI: no user stands before a host; an "@" in the path or the query names none.
 func TestIsURI(t *testing.T) {
 	for text, fine := range map[string]bool{
 		"https://a.example/": true, "rsync://a.example/x@y/": true, "https://a.example?x=@": true, "a@b": true,

@@ -1,5 +1,6 @@
 // Package ccr encodes, decodes and compares the Canonical Cache Representation of what a relying party accepted
-// (draft-ietf-sidrops-rpki-ccr-11): which manifest of each CA, which subordinate keys, which ROA payloads.
+// (draft-ietf-sidrops-rpki-ccr-11): which manifest of each CA, which subordinate keys, which ROA
+// and ASPA payloads, and which trust anchors.
 //
 // Two relying parties that accept the same objects write the same bytes but for producedAt, so that equal hashes
 // settle the question, and Compare says where they differ when they do not. A CCR is not signed: it is evidence for a

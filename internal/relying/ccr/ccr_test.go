@@ -153,7 +153,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestRefused changes one thing about the bytes and repairs what depends on it.
+// TestRefused: bytes with one fault are refused.
 func TestRefused(t *testing.T) {
 	der := encode(t, sample())
 	for name, bad := range map[string][]byte{

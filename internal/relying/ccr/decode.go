@@ -13,14 +13,15 @@ import (
 	"cadastre/internal/fault"
 )
 
-// maxSize is the largest CCR that Decode takes, in bytes and after gzip: that of the whole Internet is about 15 MB.
+// maxSize is how many bytes a gzip file may unpack to: the CCR of the whole Internet has about 15 MB.
 const maxSize = 512 << 20
 
 // uriTag is uniformResourceIdentifier in a GeneralName (RFC 5280, section 4.2.1.6).
 const uriTag = asn1.Tag(6) | 0x80
 
 // Decode reads a CCR in DER, plain or gzip, and checks the hash of each state and all orders that the draft asks for,
-// so that what it returns encodes to the same states again. It fails with Invalid, and returns no Cache then.
+// so that what it returns encodes to the same states again, but for those that Encode does not write. It fails with Invalid, and
+// returns no Cache then.
 func Decode(data []byte) (*Cache, error) {
 	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
 		plain, err := gunzip(data)

@@ -13,8 +13,8 @@ import (
 // tag is the context-specific, constructed tag of an EXPLICIT field.
 func tag(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific().Constructed() }
 
-// Encode writes the cache in DER. The order of the given slices does not matter and duplicates are dropped. It fails
-// with Internal where something cannot be written, such as a manifest without a number.
+// Encode writes the cache in DER. The order of the given slices does not matter and duplicates are dropped. Each manifest
+// needs a Number. It fails with Internal where a time cannot be written, such as one after the year 9999.
 func (c *Cache) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -218,7 +218,8 @@ func keySequence(keys []KeyID) []byte {
 	})
 }
 
-// sequence is the DER of a SEQUENCE with this content. A failure to write shows up in Encode, which repeats it.
+// sequence is the DER of a SEQUENCE with this content. Only a time after the year 9999 cannot be written in it, and on that
+// Encode fails in mostRecentUpdate.
 func sequence(content cryptobyte.BuilderContinuation) []byte {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddASN1(asn1.SEQUENCE, content)

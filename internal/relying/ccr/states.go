@@ -57,8 +57,8 @@ func readManifest(in *cryptobyte.String) (Manifest, bool) {
 	return m, true
 }
 
-// readLocations takes the only location, or the first that is a signedObject: the draft allows several, all that are
-// read here write one.
+// readLocations takes the one location, which has to be a signedObject. The draft allows several; more than one are refused
+// here, and rpki-client writes one.
 func (m *Manifest) readLocations(in cryptobyte.String) bool {
 	for n := 0; !in.Empty(); n++ {
 		var description, name cryptobyte.String
@@ -125,8 +125,8 @@ func (c *Cache) readASPAs(in cryptobyte.String, _ *cryptobyte.String, _ Digest) 
 	return nil
 }
 
-// readFamily reads one ROAIPAddressFamily. That families and prefixes are in order, and none repeats, shows in the
-// order of the VRPs alone.
+// readFamily reads one ROAIPAddressFamily. The order of the VRPs shows that families and prefixes
+// are in order, and that no prefix repeats.
 func (c *Cache) readFamily(in *cryptobyte.String, asn uint32) bool {
 	var family, addresses cryptobyte.String
 	var afi [2]byte

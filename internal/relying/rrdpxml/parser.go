@@ -111,7 +111,7 @@ func (p *parser) root(name string) (Head, error) {
 }
 
 // child is the next child element of parent, nil at its end. Text between children may only be white space. With
-// parent "" it looks for the root, where the end of the file is an error.
+// inside false it looks for the root, of whatever namespace. The end of the file is an error.
 func (p *parser) child(parent string, inside bool) (*xml.StartElement, error) {
 	for {
 		token, err := p.next()
@@ -137,7 +137,7 @@ func (p *parser) child(parent string, inside bool) (*xml.StartElement, error) {
 	}
 }
 
-// text is the text of an element that has no children, and reads its end. The bytes are valid until the next call.
+// text is the text of an element that has no children, and reads its end. The bytes are the caller's.
 func (p *parser) text(element string) ([]byte, error) {
 	var all []byte
 	for {

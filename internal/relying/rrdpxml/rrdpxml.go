@@ -2,9 +2,10 @@
 // notification, the snapshot and the delta.
 //
 // Nothing that is read here is trusted. The readers stream: memory is bounded by one element, whatever the size of
-// the file. They refuse what the schema of RFC 8182, section 3.5.4 does not have (a DOCTYPE, an attribute or element
-// of another name, a byte outside US-ASCII), so that a file has one meaning only. Whether the bytes are the ones that
-// the notification announced is the caller's to check: it hashes what it gives to the reader.
+// the file, and of a notification by its list of deltas too (Limits.Objects). They refuse what the schema of RFC 8182,
+// section 3.5.4 does not have (a DOCTYPE, an attribute or element of another name, a byte outside US-ASCII), so that a
+// file has one meaning only. Whether the bytes are the ones that the notification announced is the caller's to check: it
+// hashes what it gives to the reader.
 package rrdpxml
 
 import (

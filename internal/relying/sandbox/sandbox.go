@@ -1,6 +1,7 @@
 // Package sandbox reads repositories in a process of its own. What repositories send is hostile, and whoever signs must not share
-// memory, files, time or secrets with what reads it: a process that signs starts its own program once more, with nothing in its
-// environment, bounds what that may use (relying.Limits), and takes nothing from it but one answer of bounded length.
+// memory, files, time or secrets with what reads it. A process that signs starts its own program once more, with nothing in its
+// environment. That process first bounds what it may use (relying.Limits). The one that signs takes one answer of bounded length
+// from it, and ends it when its time is over.
 //
 // Main has to be the first call of the program's main, and of TestMain where a test looks at repositories.
 package sandbox
@@ -29,7 +30,7 @@ import (
 // argument has the program read repositories.
 const argument = "read-repositories"
 
-// settings are the variables of the environment that are handed over, in the order and not in the environment: how to reach
+// settings are the variables of our environment that the process gets, in its order and not in its environment: how to reach
 // others, and whose TLS certificates to believe.
 var settings = [...]string{"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
@@ -40,7 +41,7 @@ type order struct {
 	Settings    map[string]string `json:",omitempty"`
 }
 
-// answer is what a process hands back: one of its fields.
+// answer is what a process hands back: a report, what a CA publishes, or the kind and text of an error.
 type answer struct {
 	Report    json.RawMessage     `json:",omitempty"` // of relying.Report.Pack
 	Published *validate.Published `json:",omitempty"`
@@ -51,7 +52,7 @@ type answer struct {
 // ready tells that Main was called: else the program started once more would do something else.
 var ready atomic.Bool
 
-// Main does what a process that reads repositories does, and ends it, where this is one; it returns where it is none.
+// Main returns at once, unless this process was started to read repositories: then it reads them, and ends the process.
 func Main() {
 	ready.Store(true)
 	if len(os.Args) == 2 && os.Args[1] == argument {
@@ -77,11 +78,11 @@ func Verify(ctx context.Context, options relying.Options) (*relying.Report, erro
 // Use is what the looks of this process at repositories have used so far.
 type Use struct {
 	Looks  int64
-	Failed int64         // that came to nothing: a limit of the process, or nobody could be reached
+	Failed int64         // whose process ended, or was ended, without an answer; an error is an answer
 	Cut    int64         // at which a limit left something out
 	Time   time.Duration // from start to end, all together
 	CPU    time.Duration // the same
-	Memory int64         // octets that the process had which had the most
+	Memory int64         // the most octets that any one process had
 }
 
 var used struct {
@@ -123,7 +124,7 @@ func Publication(ctx context.Context, options relying.Options, certificate []byt
 	return a.Published, nil
 }
 
-// run starts a process, waits for its answer for as long as its time is, and ends it with all that it started.
+// run starts a process, waits for its answer until its time is over, and then ends whatever it started and left behind.
 func run(ctx context.Context, o order) (*answer, error) {
 	if !ready.Load() {
 		return nil, fault.New(fault.Internal, "this program cannot read repositories: its main has to call sandbox.Main first")
@@ -159,7 +160,7 @@ func run(ctx context.Context, o order) (*answer, error) {
 	out := &bounded{most: bounds.Process.Answer, full: cancel}
 	command.Stdout = out
 	begun := time.Now()
-	in, err := command.StdinPipe() // stays open: its end is the end of the process, also where this one is killed
+	in, err := command.StdinPipe() // stays open: the process ends when it is closed, also where ours is killed
 	if err == nil {
 		err = command.Start()
 	}
@@ -190,8 +191,8 @@ func run(ctx context.Context, o order) (*answer, error) {
 	return &a, nil
 }
 
-// bounded keeps what is written to it up to a bound, and drops the rest; then it calls full. The buffer is no part of what others
-// see of it: they would fill that past the bound.
+// bounded keeps what is written to it up to a bound, drops the rest, and calls full when there is a rest. The buffer is not
+// embedded: io.Copy would fill it past the bound with its ReadFrom.
 type bounded struct {
 	kept bytes.Buffer
 	most int64

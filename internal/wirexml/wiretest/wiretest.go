@@ -107,8 +107,8 @@ func Content(t testing.TB, cms []byte) []byte {
 	return content
 }
 
-// octets gathers the first octet string in ber, and returns what follows after one element. It leaves bytes that are no
-// BER alone: samples are good.
+// octets gathers the first octet string in ber, and returns what follows after one element. It does not check
+// that the bytes are BER: samples are.
 func octets(ber []byte, content *[]byte) (rest []byte) {
 	if len(ber) < 2 {
 		return nil
