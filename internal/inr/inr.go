@@ -40,7 +40,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom16(bytes)
 }
 
-// fill sets all bits from one on.
+// fill sets all bits from the bit with the number from on.
 func fill(bytes []byte, from int) {
 	for i := from / 8; i < len(bytes); i++ {
 		bytes[i] |= 0xff >> (from % 8)
@@ -121,7 +121,7 @@ func room(v4, v6, as int) (s Set) {
 	return s
 }
 
-// canonical sorts and joins ranges that are nobody else's.
+// canonical sorts and joins the ranges of s in place, so nobody else may have its slices.
 func (s Set) canonical() Set {
 	slices.SortFunc(s.V4, byFirstIP)
 	slices.SortFunc(s.V6, byFirstIP)
@@ -228,7 +228,7 @@ func within[R, N any](a, b []R, ln line[R, N]) bool {
 	return true
 }
 
-// Union is what is in a or in b.
+// Union is what is in s or in b.
 func (s Set) Union(b Set) Set { return Sum(s, b) }
 
 // Intersect is what is in both.
@@ -263,7 +263,7 @@ func (s Set) Empty() bool { return len(s.V4)+len(s.V6)+len(s.AS) == 0 }
 // HasIP tells whether any address is in s.
 func (s Set) HasIP() bool { return len(s.V4)+len(s.V6) > 0 }
 
-// Equal tells whether a and b are the same resources.
+// Equal tells whether s and b are the same resources.
 func (s Set) Equal(b Set) bool {
 	return slices.Equal(s.V4, b.V4) && slices.Equal(s.V6, b.V6) && slices.Equal(s.AS, b.AS)
 }

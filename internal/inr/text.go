@@ -40,7 +40,7 @@ func (r ASRange) String() string {
 }
 
 // Parse reads prefixes, addresses, ranges of addresses ("196.10.0.0-196.10.0.9") and AS numbers ("AS37100",
-// "AS37100-AS37110"), split by commas or white space. It fails with BadInput and names the word that it cannot read.
+// "AS37100-AS37110"), split by commas, spaces, tabs or newlines. It fails with BadInput and names the word that it cannot read.
 func Parse(text string) (Set, error) {
 	var ips []IPRange
 	var as []ASRange

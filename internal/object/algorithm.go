@@ -1,8 +1,9 @@
-// Package object builds the signed objects of the RPKI: certificates, CRLs, manifests, ROAs and ASPAs, one file for each, and
-// decides every byte of them. What it builds has what the profile of the object asks for (RFC 6487, 6488, 7935, 9286, 9582, 9589, 9829 and
-// draft-ietf-sidrops-aspa-profile), and nothing more. It reads nothing.
+// Package object builds the signed objects of the RPKI: certificates, CRLs, manifests, ROAs and ASPAs, and certification requests and TALs
+// too, one file for each. It decides every byte of them. What it builds has what the profile of the object asks for (RFC 6487, 6488, 7935,
+// 8630, 9286, 9582, 9589, 9829 and draft-ietf-sidrops-aspa-profile), and nothing more. It reads no object.
 //
-// A mistake here would be published. So internal/validate, which checks each object before that, shares no code with this package.
+// A mistake here would be published. So internal/validate, which checks each object before that, shares no code with this package but the
+// sets of internal/inr.
 package object
 
 import (
@@ -34,8 +35,8 @@ type Algorithm interface {
 // RSA is what RFC 7935 prescribes: RSA with 2,048 bits and e = 65537, PKCS #1 v1.5 with SHA-256.
 var RSA Algorithm = rsa2048{}
 
-// P256 is ECDSA on P-256 with SHA-256. No standard allows it in the RPKI; rpki-client accepts it when asked to (-x),
-// and tests run the same program with it because its keys cost nothing.
+// P256 is ECDSA on P-256 with SHA-256. No standard allows it for CAs and signed objects; rpki-client accepts it when asked to
+// (-x), and tests run the same program with it because its keys cost nothing.
 var P256 Algorithm = p256{}
 
 type rsa2048 struct{}
@@ -65,7 +66,7 @@ var (
 	oidECDSAWithSHA256 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
 )
 
-// addSignatureAlgorithm writes the AlgorithmIdentifier of signatures in certificates and CRLs (RFC 7935, section 2).
+// addSignatureAlgorithm writes the AlgorithmIdentifier of signatures in certificates, CRLs and requests (RFC 7935, section 2).
 func addSignatureAlgorithm(b *cryptobyte.Builder, key crypto.PublicKey) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		if _, ok := key.(*ecdsa.PublicKey); ok {
@@ -95,7 +96,7 @@ func sign(key crypto.Signer, message []byte) ([]byte, error) {
 	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
 
-// signed is tbs, its algorithm and its signature in one SEQUENCE: a certificate or a CRL.
+// signed is tbs, its algorithm and its signature in one SEQUENCE: a certificate, a CRL or a request.
 func signed(tbs []byte, key crypto.Signer) ([]byte, error) {
 	signature, err := sign(key, tbs)
 	if err != nil {
@@ -140,7 +141,8 @@ func PublicKeyOf(key crypto.Signer) (PublicKey, error) {
 	return PublicKey{info, sha1.Sum(bits)}, nil //nolint:gosec // see above
 }
 
-// NewSerial draws a serial number of 127 random bits, never zero (RFC 6487, section 4.2).
+// NewSerial draws a serial number of at most 127 bits (RFC 6487, section 4.2). The last bit is 1, so that it is never zero; the
+// others are random.
 func NewSerial() *big.Int {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails since Go 1.24

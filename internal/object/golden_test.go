@@ -18,7 +18,7 @@ const goldenObjects = "../../testdata/objects"
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestGolden keeps every byte of every object, and has the validator accept all of them together. What may have changed
+// TestGolden keeps every byte of six objects of the tree, and has the validator accept the whole tree. What has changed
 // can be read with 'openssl asn1parse -inform DER -in ../../testdata/objects/…'; -update takes it.
 func TestGolden(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 6487)

@@ -17,7 +17,7 @@ import (
 	"cadastre/internal/validate"
 )
 
-// Two readers that share no code with the builders, nor with each other, must read what was meant.
+// Two readers must read what was meant. They share no code with the builders, nor with each other, but the sets of internal/inr.
 
 func drawPrefix(t *rapid.T) netip.Prefix {
 	var address netip.Addr

@@ -57,7 +57,7 @@ func addFamily(b *cryptobyte.Builder, family []byte, ranges []inr.IPRange, inher
 }
 
 // addAddressOrRange writes a prefix where the range is one, and else a range with the trailing zeros of its lower end
-// and the trailing ones of its upper end left out (RFC 3779, section 2.2.3.8).
+// and the trailing ones of its upper end left out (RFC 3779, sections 2.2.3.7 and 2.2.3.9).
 func addAddressOrRange(b *cryptobyte.Builder, r inr.IPRange) {
 	first, last := r.First.AsSlice(), r.Last.AsSlice()
 	if length, ok := prefixLength(first, last); ok {

@@ -23,7 +23,7 @@ type Certificate struct {
 }
 
 func (want Certificate) differs(der []byte) error {
-	// cfrpki prints on standard output what it cannot parse, so that the same parser is asked before
+	// cfrpki calls the same parser, and prints on standard output what that cannot parse: so it is called here first
 	if _, err := x509.ParseCertificate(der); err != nil {
 		return differ("it is no certificate: %w", err)
 	}

@@ -46,7 +46,7 @@ func Check(uri string, der []byte, want Meaning) (err error) {
 	return nil
 }
 
-// signedObject looks at the CMS around a ROA or manifest before the decoder for it is called: at what that does not
+// signedObject looks at the CMS around a ROA, an ASPA or a manifest before its content is decoded: at what cfrpki does not
 // check itself, and at what it would print or panic about.
 func signedObject(der []byte, contentType asn1.ObjectIdentifier) error {
 	if rest, err := asn1.Unmarshal(der, new(asn1.RawValue)); err != nil || len(rest) > 0 {

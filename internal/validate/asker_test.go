@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// The repositories of the world deviate from the RFCs in ways that every validator in use takes. Each is one here: a relying
-// party takes it with a warning, an issuer does not.
+// The repositories of the world deviate from the RFCs in ways that every validator in use takes. These tests have such
+// deviations: a relying party takes each with a warning, an issuer takes none.
 
 func utf8Name(cn string) []byte {
 	return seq(set(seq(oidTLV(oidCommonName), tlv(0x0C, []byte(cn)))))
@@ -39,7 +39,7 @@ func berROA(s *cmsSpec, content []byte, by *labKey) []byte {
 	return indefinite(0x30, oidTLV(oidSignedData), indefinite(0xA0, signed))
 }
 
-// deviations of ROAs and CA certificates, each with its rule.
+// deviations of CA certificates, CRLs, manifests and ROAs, each with its rule.
 var deviations = []struct {
 	name, rule string
 	certify    func(*certSpec) // of the CA's certificate
@@ -167,7 +167,7 @@ func elsewhere(t *testing.T, program string, i int) string {
 			t.Fatal(err)
 		}
 	}
-	open := func(path string, d fs.DirEntry, err error) error { // as root it works as another user
+	open := func(path string, d fs.DirEntry, err error) error { // started by root, rpki-client works as another user
 		if err == nil && d.IsDir() {
 			err = os.Chmod(path, 0o777)
 		}

@@ -86,7 +86,7 @@ func TestASPA(t *testing.T) {
 	}
 }
 
-// TestTreeHasASPAs: the ASPAs of one customer count together, of whichever CA.
+// TestTreeHasASPAs: the ASPAs of one customer count together.
 func TestTreeHasASPAs(t *testing.T) {
 	w := cheapWorld()
 	w.one.files["a.asa"] = w.one.aspa("a.asa", 64496, aspaContent(64496, 3, 5), nil)

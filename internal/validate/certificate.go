@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Kind is what a certificate is for. It follows from its extensions.
+// Kind is what a certificate is for. It follows from its extensions, and for a trust anchor from its names and key identifiers too.
 type Kind int
 
 // The kinds.
@@ -149,7 +149,7 @@ func (cert *Certificate) parseValidity(c *check, times cryptobyte.String) {
 	cert.NotBefore, cert.NotAfter = from, to
 }
 
-// serialNumber reads a serial number: positive and at most 20 octets.
+// serialNumber reads a serial number, from 1 to 2^159-1: at most 20 octets in DER.
 func serialNumber(c *check, s *cryptobyte.String, rule string) (Serial, bool) {
 	n, wrong := number(s)
 	switch {

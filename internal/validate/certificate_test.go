@@ -19,8 +19,8 @@ func rsaLab() (ta, ca *labCA) {
 	return ta, ca
 }
 
-// verdict tells whether findings are as wanted: "" for nothing at all, "~rule" for a warning, "rule" for an error that
-// leaves no object.
+// wantFinding fails the test unless the findings are as wanted: "" for nothing at all, "~rule" for a warning, "rule" for an
+// error that leaves no object.
 func wantFinding(t *testing.T, taken bool, found []Finding, want string) {
 	t.Helper()
 	rule, warning := strings.CutPrefix(want, "~")

@@ -158,7 +158,7 @@ func (v *change) remember(o *outcome, p *point, old *memory, keys [][sha256.Size
 	}
 	serials := make([]Serial, 1, 1+len(entries))
 	serials[0] = p.manifest.EE.Serial
-	kept := make(map[string]bool) // names of remembered children that stay
+	kept := make(map[string]bool) // URIs of remembered certificates that stay
 	for i, e := range entries {
 		uri := cert.Repository + p.manifest.Files[i].Name
 		if uri == p.crlURI {

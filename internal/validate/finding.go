@@ -2,16 +2,16 @@
 // trust anchor down, and says what is valid in it and what is wrong with the rest.
 //
 // It checks everything that Cadastre signs before that is published, so it does not use the code of the issuer: it parses bytes with
-// cryptobyte, and shares only the sets of internal/inr with the builders. It is stricter than any one relying party. What an RFC forbids is an
-// Error, and the object is not used. What an RFC allows, but relying parties are known to differ on, is a Warning. What an RFC forbids and
-// every validator in use accepts is an error or a warning, depending on who asks (see Asker).
+// cryptobyte, and shares only the sets of internal/inr with the builders. It is stricter than any one relying party. What validators in use
+// refuse is an Error, and the object is not used. What an RFC allows, but relying parties are known to differ on, is a Warning. What an RFC
+// forbids and every validator in use accepts is an Error or a Warning, depending on who asks (see Asker).
 //
-// Nothing that is read is trusted but the trust anchor locator (RFC 8630), the clock, and in a Gate what a caller has
-// accepted before. All bytes may come from an enemy: parsers return nothing on an error, never panic, and allocate no
-// more than a small multiple of what they are given.
+// These are trusted: the trust anchor locator (RFC 8630), the clock, what a Memo remembers, what a Gate has accepted before, the certificates
+// that a Gate is given by parents elsewhere, and the certificate that Publication is given. Nothing else that is read is. All bytes may come
+// from an enemy: parsers return nothing on an error, never panic, and allocate no more than a small multiple of what they are given.
 //
-// There are three ways to use it: ParseCertificate, ParseCRL, ParseManifest, ParseROA, ParseASPA and ParseTAL check one object alone; Tree
-// walks a whole repository; a Gate checks a change of a repository before it is published.
+// ParseCertificate, ParseCRL, ParseManifest, ParseROA, ParseASPA, ParseTAL and ParseRequest check one object alone. Publication reads the
+// manifest and the CRL of one CA. Tree walks a whole repository. A Gate checks a change of a repository before it is published.
 package validate
 
 import (
@@ -25,7 +25,7 @@ type Severity int
 
 // The severities.
 const (
-	Error   Severity = iota // the object is not used
+	Error   Severity = iota // the object is not used; if it is about what two objects or CAs share, they are
 	Warning                 // the object is used, but it is not what Cadastre publishes
 )
 
@@ -62,7 +62,7 @@ var (
 type Finding struct {
 	URI      string   `json:"uri"`      // the object's rsync URI; empty where one object was parsed alone
 	Severity Severity `json:"severity"` // error or warning
-	Rule     string   `json:"rule"`     // RFC and section, "6487-4.8.3"; or "profile-…" and "limit-…" for our own
+	Rule     string   `json:"rule"`     // RFC and section, "6487-4.8.3"; "aspa-…": section of the ASPA profile; "profile-…" and "limit-…": our own; "stopped"
 	Text     string   `json:"text"`     // one sentence
 }
 

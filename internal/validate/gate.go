@@ -24,7 +24,7 @@ type Gate struct {
 	ta    []byte
 	opt   Options
 	known map[string]*memory // by certificate URI
-	roots map[string]bool    // those of known that another registry issued
+	roots map[string]bool    // those of known that a parent elsewhere issued
 	live  *claims
 }
 
@@ -57,9 +57,9 @@ type hasher interface {
 	Hash(uri string) (sum [sha256.Size]byte, ok bool)
 }
 
-// borders is a Point that is part of a larger tree. Root returns the certificate, by its URI, that a parent elsewhere issued to a CA of ours:
-// it is checked like a trust anchor's, since we do not see what is above it. Foreign tells whether the CA of a certificate is a delegated CA:
-// its publication point is not checked.
+// borders is a Point that is part of a larger tree. Root returns the certificate, by its URI, that a parent elsewhere issued to a CA of ours.
+// We do not see what is above it, so only its form and its validity are checked, and what it lists is taken as held. Foreign tells whether the
+// CA of a certificate is a delegated CA: its publication point is not checked.
 type borders interface {
 	Root(uri string) (der []byte, ok bool)
 	Foreign(uri string) bool
@@ -145,8 +145,8 @@ func (v *change) plan(touched []string) {
 	}
 }
 
-// chain lists the certificate URIs from one up to the trust anchor, by what the certificates themselves say. It is nil if they do not lead
-// there: if such certificates are reachable, the check from above finds what is wrong.
+// chain lists the certificate URIs from one up to the trust anchor, or to a certificate that a parent elsewhere issued, by what the
+// certificates themselves say. It is nil if they do not lead there: if such certificates are reachable, the check from above finds what is wrong.
 func (v *change) chain(uri string) []string {
 	root := v.gate.tal.RsyncURI()
 	var chain []string
@@ -164,7 +164,7 @@ func (v *change) chain(uri string) []string {
 	return nil
 }
 
-// root is the CA of a certificate that another registry issued to us; nil where the certificate is none.
+// root is the CA of a certificate that a parent elsewhere issued to a CA of ours; nil where the certificate is none of these.
 func (v *change) root(uri string) *authority {
 	if ca, settled := v.authorities[uri]; settled && ca != nil && ca.depth == 0 {
 		return ca
@@ -190,7 +190,7 @@ func (v *change) root(uri string) *authority {
 	return v.authorities[uri]
 }
 
-// foreign tells whether the CA of a certificate is another's.
+// foreign tells whether the CA of a certificate is a delegated CA.
 func (v *change) foreign(uri string) bool {
 	b, ok := v.objects.(borders)
 	return ok && b.Foreign(uri)

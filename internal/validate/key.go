@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// PublicKey is a subject's key: RSA-2048 with exponent 65537 (RFC 7935, section 3), or P-256 where the suite takes it.
+// PublicKey is a subject's key: RSA-2048 with exponent 65537 (RFC 7935, section 3), or P-256 for a router or where the suite takes it.
 type PublicKey struct {
 	SPKI  []byte // DER of the SubjectPublicKeyInfo
 	id    [20]byte
@@ -95,14 +95,14 @@ func (k *PublicKey) signs(algorithm []byte) bool {
 	return string(algorithm) == algECDSAWithSHA256
 }
 
-// signed is the frame of certificates and CRLs: what is signed, with what, and the signature.
+// signed is the frame of certificates, CRLs and requests: what is signed, with what, and the signature.
 type signed struct {
 	tbs       []byte // DER of the inner SEQUENCE
 	algorithm []byte // DER of the outer AlgorithmIdentifier
 	signature []byte
 }
 
-// parseSigned reads SEQUENCE { tbs SEQUENCE, AlgorithmIdentifier, BIT STRING } (RFC 5280, sections 4.1 and 5.1).
+// parseSigned reads SEQUENCE { tbs SEQUENCE, AlgorithmIdentifier, BIT STRING } (RFC 5280, sections 4.1 and 5.1; RFC 2986, section 4.2).
 func parseSigned(c *check, der []byte, section string) (s signed, ok bool) {
 	if len(der) > maxObject {
 		return s, c.fail("limit-object-size", "the object has %d octets; relying parties read at most %d", len(der), maxObject)

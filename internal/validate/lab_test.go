@@ -217,7 +217,7 @@ type labCA struct {
 
 const host = "rsync://rpki.example/repo/"
 
-// labNow is when the lab's objects are made; they are good for a day, certificates for a year.
+// labNow is when the lab's objects are made. Manifests and CRLs are good for a day, ROAs for half a year, CA certificates for a year.
 var labNow = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 func newAnchor(key, eeKey *labKey, holds string) *labCA {

@@ -135,7 +135,7 @@ func (m *Manifest) parseFiles(c *check, s cryptobyte.String) bool {
 	return true
 }
 
-// checkEE checks the EE certificate against the manifest (RFC 9286, sections 4.2.1, 4.3 and 5.1).
+// checkEE checks the EE certificate against the manifest (RFC 9286, sections 4.2.1 and 5.1; RFC 6481, section 2.2).
 func (m *Manifest) checkEE(c *check) {
 	ee, r := m.EE, &m.EE.Resources
 	if !r.HasIP || !r.HasAS || !r.InheritAS || !r.Set.Empty() {

@@ -80,8 +80,8 @@ func printable(text []byte) bool {
 	return true
 }
 
-// rsyncURI tells whether a URI is one of an rsync daemon (RFC 5781) in the plain form that needs no interpretation:
-// host, module and path, no part that is empty, too long for a file system or begins with a dot, nothing to unescape.
+// rsyncURI tells whether a URI is one of an rsync daemon (RFC 5781) in a plain form: host, module and path; no part but the last is empty, and
+// none is too long for a file system or begins with a dot. Percent signs are allowed, and nothing is unescaped.
 func rsyncURI(uri string) bool { return plainURI(uri, "rsync://", 2) }
 
 // httpsURI tells the same of an HTTPS URI (RFC 8182, section 3.2).

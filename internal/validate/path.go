@@ -96,8 +96,8 @@ func (r *rules) current(c *check, cert *Certificate) bool {
 }
 
 // issued checks a certificate against the CA that is said to have issued it, all but the signature (RFC 6487, section
-// 7.2). It gives the resources that the certificate stands for. Whether it is revoked is asked of crl, which is nil
-// before the CRL is known.
+// 7.2). It gives the resources that the certificate stands for. Whether the certificate is revoked is looked up in crl; only
+// tests give none (nil).
 func (r *rules) issued(c *check, cert *Certificate, ca *authority, crlURI string, crl *CRL) inr.Set {
 	if !bytes.Equal(cert.Issuer, ca.cert.Subject) {
 		c.fail("6487-7.2", "the issuer of the %s is not the subject of the certificate above it", cert.Kind)

@@ -22,7 +22,7 @@ type Source interface {
 type Place struct {
 	Notify     string // its RRDP notification, or ""
 	Repository string // its rsync directory
-	Branch     string // certificate URI of the highest CA above it that left the hosts of those above; "" where none did
+	Branch     string // certificate URI of the first CA, from the top down to this one, on another host than the CA above it; "": there is none
 }
 
 // place is where a CA publishes.
@@ -45,7 +45,7 @@ type trusted func(sum [sha256.Size]byte) bool
 
 func noneTrusted([sha256.Size]byte) bool { return false }
 
-// open reads a CA's manifest, which c is about, and its CRL (RFC 9286, sections 6.2 to 6.4). It gives nil if they do not
+// open reads a CA's manifest, which c is about, and its CRL (RFC 9286, sections 6.2 to 6.5). It gives nil if they do not
 // validate.
 func (r *rules) open(c *check, ca *authority, objects Point, good trusted) *point {
 	der, ok := objects.Get(ca.cert.Manifest)
@@ -119,7 +119,7 @@ func (r *rules) openCRL(c *check, p *point, objects Point, good trusted) bool {
 	return !of.failed
 }
 
-// fetch gets a file that a manifest lists. Without it the whole publication point fails (RFC 9286, section 6.4 and 6.5).
+// fetch gets a file that a manifest lists. Without it the whole publication point fails (RFC 9286, sections 6.4 and 6.5).
 func fetch(c *check, objects Point, uri string, hash [sha256.Size]byte) ([]byte, bool) {
 	der, ok := objects.Get(uri)
 	if !ok {
@@ -183,7 +183,7 @@ func (r *rules) entry(p *point, f File, der []byte, known bool) listed {
 		c.warn("9323-1", "a signed checklist is in the repository; it is meant to be passed on by other ways")
 		out.ok = true
 	default:
-		out.ok = true // RFC 6488 leaves what no one knows alone; parsing the manifest has warned
+		out.ok = true // a file of a type that is not registered is not looked at; parsing the manifest has warned
 	}
 	out.ok = out.ok && !c.failed
 	out.findings = c.findings

@@ -43,7 +43,8 @@ func Publication(ctx context.Context, certificate []byte, src Source, opt Option
 	return out, c.findings
 }
 
-// Has tells whether a certificate is published at its URI and not revoked. One that was made anew there is another.
+// Has tells whether a certificate is published at its URI and is not revoked. It is true too where another certificate is published there: then
+// this one was made anew.
 func (p *Published) Has(uri string, cert *Certificate, der []byte) bool {
 	name, here := strings.CutPrefix(uri, p.Repository)
 	hash, listed := p.Files[name]

@@ -24,10 +24,10 @@ type Request struct {
 // which proves that the requester has the key. The request is nil if any finding is an error. Suites other than RSA must
 // be named.
 //
-// It is strict where a certificate that honours it would not be valid: exactly one plain URI for each place, since the
-// issuer has to certify them as they are or refuse (RFC 6487, section 6.3). A repository without a slash at its end is the
-// same directory as one with it, and is certified with it. The criticality of requested extensions is
-// nobody's rule, and the subject no more than a hint, so any will do.
+// It is strict where a certificate that honours it would not be valid: one plain URI for the repository and the manifest, and
+// at most one for the notification, since the issuer has to certify them as they are or refuse (RFC 6487, section 6.3). A
+// repository without a slash at its end is an error for an Issuer; a RelyingParty takes it with a warning, and gets it with
+// the slash. Requested extensions may be critical or not, and the subject, which is only a hint, may be any.
 func ParseRequest(der []byte, options ...Option) (*Request, []Finding) {
 	c := alone(options)
 	r := parseRequest(c, der)
@@ -140,7 +140,7 @@ func (r *Request) parseAttributes(c *check, s cryptobyte.String) bool {
 	return true
 }
 
-// parseSIA reads the places: each once, as one plain URI (RFC 6487, section 4.8.8.1, and RFC 8182, section 3.2).
+// parseSIA reads the places, each at most once, as a plain URI (RFC 6487, section 4.8.8.1, and RFC 8182, section 3.2).
 func (r *Request) parseSIA(c *check, der []byte) bool {
 	const rule = "6487-4.8.8.1"
 	wellFormed := accesses(der, func(method []byte, uri string) bool {

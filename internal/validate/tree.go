@@ -52,7 +52,7 @@ func (o Options) rules() rules {
 type Result struct {
 	VRPs        []VRP             // sorted, each once
 	VAPs        []VAP             // by customer, one for each
-	Findings    []Finding         // in the order of the tree
+	Findings    []Finding         // in the order of the tree; those about several CAs at the end
 	Authorities []AuthorityResult // those whose publication point is valid, in the order of the tree
 	Objects     int               // objects that are valid: certificates, CRLs, manifests and signed objects
 	Earliest    time.Time         // when the first of all notAfter and nextUpdate passes; zero if nothing is valid
@@ -124,8 +124,8 @@ type visited struct {
 }
 
 // Tree validates all that hangs below a trust anchor. ta is the bytes of its certificate. An object that is wrong is
-// reported and left out; a publication point that cannot be used as a whole (RFC 9286, section 6.6) is reported once, and
-// contributes nothing. If ctx ends, what was not reached is reported as such.
+// reported and left out. A publication point that cannot be used as a whole (RFC 9286, section 6.6) is reported; what
+// Options.Previous has of it is used instead, or nothing. If ctx ends, what was not reached is reported as such.
 func Tree(ctx context.Context, tal *TAL, ta []byte, src Source, opt Options) *Result {
 	w := &walk{rules: opt.rules(), ctx: ctx, source: src, previous: opt.Previous, keep: opt.Keep, told: told{most: opt.Findings}, pool: newPool(), visits: map[visited]int{}}
 	w.memo.turn()
@@ -213,7 +213,7 @@ func (w *walk) admit(ca *authority) bool {
 	return w.visits[v] <= maxVisits
 }
 
-// older tells whether a manifest is not newer than the previous one, and another (RFC 9286, section 4.2.1).
+// older tells whether a manifest is another than the previous one and not newer (RFC 9286, section 4.2.1).
 func (w *walk) older(c *check, p *point, before Point) bool {
 	der, ok := before.Get(p.ca.cert.Manifest)
 	if !ok || sha256.Sum256(der) == p.manifestSum {
@@ -243,7 +243,7 @@ func (p *point) uris() []string {
 	return uris
 }
 
-// told counts findings, so that what is found costs no more than so many.
+// told counts findings, so that no more than a given number of them are kept.
 type told struct {
 	most int // 0 for no bound
 	mu   sync.Mutex
@@ -273,7 +273,8 @@ func (t *told) some(findings []Finding) []Finding {
 // beyond is read twice.
 const maxLoaded = 4 << 20
 
-// load opens a publication point and gets every file that its manifest lists, in its order.
+// load opens a publication point and checks that every file that its manifest lists is there. It gives the bytes of these, in
+// the order of the manifest; nil for the CRL, and for what is beyond maxLoaded.
 func (w *walk) load(c *check, ca *authority, objects Point) (*point, [][]byte) {
 	p := w.open(c, ca, objects, noneTrusted)
 	if p == nil {

@@ -326,7 +326,7 @@ func TestSourceFails(t *testing.T) {
 	}
 }
 
-// TestCrossedCertificates: CAs that certify one another's keys many times over do not make the walk endless.
+// TestCrossedCertificates: the walk follows a key that the CA above certifies many times over only a few times.
 func TestCrossedCertificates(t *testing.T) {
 	keys := sharedKeys()
 	top := newAnchor(keys[1], keys[0], "10.0.0.0/8")

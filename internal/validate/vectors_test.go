@@ -49,7 +49,7 @@ var bbnExceptions = map[string]string{
 	"root/goodCertCRLDP2DistPt.cer": "RFC 6487, section 4.8.6 allows one DistributionPoint only; rpki-client refuses it too",
 }
 
-// bbnParents are the certificates that issued what is in a folder of the suite.
+// bbnParent is the CA that issued what is in the folder of a file of the suite.
 func bbnParent(t *testing.T, path string) *authority {
 	parent := "root.cer"
 	if folder := filepath.Base(filepath.Dir(path)); folder != "root" {
@@ -120,8 +120,7 @@ func TestBBN(t *testing.T) {
 	t.Logf("%d certificates and CRLs", seen)
 }
 
-// TestBBNManifests: the suite's good manifests that are left are taken, although they are of 2011: what is old in them is
-// a warning.
+// TestBBNManifests: the good manifests of the suite are taken, although they are of 2011: what is old in them is a warning.
 func TestBBNManifests(t *testing.T) {
 	read(t, bbn+"/root.cer")
 	files, err := filepath.Glob(filepath.FromSlash(bbn + "/root/*/good*.mft"))
