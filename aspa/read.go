@@ -95,7 +95,7 @@ func unknownName(what, name string) error {
 	return fault.New(fault.BadInput, "the %s %q is not known; use customer, providers and comment, and leave out what is none of these", what, name)
 }
 
-// header reads the names of columns; nil where the fields are none: no name has the digits of an AS number alone.
+// header reads the names of columns; nil where the fields are none. A digit tells them apart: no name has one, and every AS number does.
 func header(fields []string) (func([]string) (Row, error), error) {
 	if strings.ContainsAny(strings.Join(fields, ""), "0123456789") {
 		return nil, nil

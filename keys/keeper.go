@@ -24,7 +24,7 @@ type Keeper interface {
 	Make(ctx context.Context, algorithm object.Algorithm, n int) ([]Key, error)
 	// Find finds a key again. It fails with Corrupt where the keeper has no such key.
 	Find(ref Ref) (crypto.Signer, error)
-	// Destroy ends a key. Of one that is gone already it says nothing.
+	// Destroy ends a key. One that is gone already is no error.
 	Destroy(ref Ref) error
 	Health() Health
 }

@@ -42,7 +42,8 @@ func NewPool(ctx context.Context, algorithm object.Algorithm, size int) *Pool {
 	return p
 }
 
-// fill makes keys while the pool is not full. During a Hold it only makes keys that Take waits for, so that signing has the cores.
+// fill makes keys while the pool is not full. During a Hold it makes keys that Take waits for, and others only while none is ready, so that
+// signing has the cores.
 func (p *Pool) fill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +91,7 @@ func (p *Pool) Take(ctx context.Context, n int) ([]crypto.Signer, error) {
 	return taken, nil
 }
 
-// Hold pauses the filling of the pool until the returned function is called.
+// Hold pauses the filling of the pool until the returned function is called. Keys that Take waits for are made all the same.
 func (p *Pool) Hold() func() {
 	p.mu.Lock()
 	p.held++

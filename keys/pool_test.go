@@ -144,7 +144,7 @@ func TestPoolNeverTwiceForReal(t *testing.T) {
 	pool.Wait()
 }
 
-// TestPoolHold checks that while somebody signs nothing is made for stock, and that what is waited for is.
+// TestPoolHold checks that while somebody signs no more than a key for each core is made for stock, and that what is waited for is made.
 func TestPoolHold(t *testing.T) {
 	withPool(t, 100, func(t *testing.T, p *keys.Pool, s *slow) {
 		release := p.Hold()

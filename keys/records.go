@@ -25,8 +25,8 @@ func Get(r store.Reader, name string) (Ref, error) {
 	return Ref{name, bytes.Clone(in)}, err
 }
 
-// Deactivate notes, in the transaction that uses a stored key for the last time, that it is to be destroyed. Of a name without a key it says
-// nothing: the key is somebody else's.
+// Deactivate notes, in the transaction that uses a stored key for the last time, that it is to be destroyed. A name without a stored key is no
+// error: that key is somebody else's.
 func Deactivate(w store.Writer, name string) error {
 	in, err := w.Get(held, []byte(name))
 	if in == nil || err != nil {
@@ -43,7 +43,8 @@ func DeactivateRef(w store.Writer, ref Ref) error {
 	return w.Put(deactivated, []byte(ref.Name), ref.Held)
 }
 
-// Forget removes all stored Refs, and destroys nothing: it is for a copy of a store, whose original goes on to name the keys.
+// Forget removes the stored Refs of all keys that are not deactivated, and destroys nothing: it is for a copy of a store, whose original goes
+// on to name the keys.
 func Forget(w store.Writer) error { return store.DeleteAll(w, held, nil) }
 
 // Deactivated lists the keys that are to be destroyed.
@@ -80,7 +81,7 @@ func DestroyDeactivated(st store.Store, keeper Keeper) (destroyed int, err error
 		return nil
 	})
 	if failed != nil {
-		return 0, failed // they are destroyed once more, which says nothing
+		return 0, failed // they are destroyed again the next time, which is no error
 	}
 	return len(gone), err
 }

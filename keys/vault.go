@@ -26,8 +26,8 @@ type Cost struct {
 	Threads   uint8
 }
 
-// NewCost is that of a new vault, as RFC 9106, section 4 recommends for machines that have the memory: about a tenth of a
-// second, once at each start. Only tests that start programs by the hundred take less.
+// NewCost is that of a new vault: the second recommended option of RFC 9106, section 4, which is for where memory is scarce.
+// It takes about a tenth of a second, once at each start. Only tests that start programs by the hundred take less.
 var NewCost = Cost{Time: 3, MemoryKiB: 64 << 10, Threads: 4}
 
 // What a header may ask for at the most, so that a damaged one is an error and not an endless start.

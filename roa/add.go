@@ -11,7 +11,7 @@ import (
 	"cadastre/routes"
 )
 
-// Options for Add.
+// Options for Add and Change.
 type Options struct {
 	holdings.By        // who decides, why and when
 	File        string // where the rows are from, for errors; empty: typed
@@ -30,9 +30,11 @@ type Left struct {
 	NoOrigin bool // nobody can hold its AS number, so its prefix was not looked at
 }
 
-// Add resolves that these rows become intents. An intent that is there already, and came with a transfer, becomes the holder's own and
-// loses its end. Any other loses its end if the row is typed. It fails with NotFound (no such holder), NotHeld (nobody holds the prefix, or the named holder
-// does not; the error says who does) or BadInput (nobody can hold the origin AS), with the wrong lines.
+// Add resolves that these rows become intents. Where an intent is there already, the row can change its comment and its end: it gets those of
+// the row. Without a comment in the row it keeps its own. Without an end in the row it loses its end; but a row from a file leaves the end of
+// an intent that no transfer brought. An intent that changes is the holder's own from then on, even if a transfer brought it. Add fails with
+// NotFound (no such holder), NotHeld (nobody holds the prefix, or the named holder does not; the error says who does) or BadInput (nobody can
+// hold the origin AS), with the wrong lines.
 func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error) {
 	if opt.Holder != "" {
 		org, ok := l.Organisation(opt.Holder)

@@ -129,7 +129,7 @@ func (b *Book) NextEnd() time.Time {
 	return next
 }
 
-// End resolves that the intents end that have come to their date. It fails with Corrupt.
+// End resolves that the intents whose date has come end. It fails with Corrupt.
 func (b *Book) End(now time.Time) (*Outcome, error) {
 	objects, err := b.Objects.End(now)
 	return &Outcome{Removed: b.roas.End(now).Removed, Objects: objects}, err
@@ -217,7 +217,7 @@ func (o *Outcome) Write(w store.Writer) error {
 	return intents.WriteObjects(w, &o.Objects)
 }
 
-// Apply makes a change that was written in memory.
+// Apply makes a change in memory, once it was written.
 func (b *Book) Apply(o *Outcome) {
 	for _, in := range o.Removed {
 		if _, there := b.roas.Find(in); there {

@@ -38,7 +38,8 @@ func (b *Book) Change(l *holdings.Ledger, f *File, opt Options) (*Outcome, error
 	return out, nil
 }
 
-// named lists the intents that rows to be removed name: those of the named holder, or of any holder that has them.
+// named lists the intents that rows to be removed name: those of the named holder. If none is named, those of the holders of the prefix; and
+// if none of these has such an intent, those of any holder.
 func (b *Book) named(l *holdings.Ledger, f *File, opt Options) ([]Intent, error) {
 	both := map[VRP]bool{}
 	for _, row := range f.Add {

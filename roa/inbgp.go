@@ -15,7 +15,8 @@ import (
 // BGPState is how an intent stands to what is announced.
 type BGPState string
 
-// The states of an intent in BGP; the first that is so is told.
+// The states of an intent in BGP. An intent has one of them: if several are true of it, NotHeld comes first, then AS0Idle and Redundant, then AS0,
+// then Disallowing, Unseen, TooPermissive and Seen.
 const (
 	NotHeld       BGPState = "not held"           // nothing of its prefix is held
 	AS0           BGPState = "AS0"                // it disavows its prefix
@@ -36,7 +37,7 @@ type InBGP struct {
 	Instead    []VRP    `json:"instead,omitempty"` // narrower ones that would do, of one that is too permissive
 }
 
-// InBGP is how an intent stands to what is announced. With a table that is nil, only states that need none are told: the others are nil.
+// InBGP is how an intent stands to what is announced. Without a table (nil) only the states that need none are given; for all others it is nil.
 func (b *Book) InBGP(l *holdings.Ledger, in Intent, known *routes.Table) *InBGP {
 	vrps, parked := Authorised(in, l.Holding(in.Holder))
 	if parked {

@@ -33,8 +33,8 @@ func (v VRP) Covers(other payload.Payload) payload.Cover {
 }
 
 // Authorised lists the payloads that a holder's signed objects are to have while it has holding, of which leaving is about to leave. Payloads
-// that will be authorised without leaving are included in advance, where that is possible. They are sorted by kind, then in the order of the
-// kind, without duplicates.
+// that will be authorised without leaving are included in advance, where that is possible. ROAs are first, then the other kinds by name, each
+// in the order of its kind, without duplicates.
 func (b *Book) Authorised(holder string, holding, leaving inr.Set) []payload.Payload {
 	vrps := Unique(append(b.Ahead(holder, holding, leaving), b.VRPs(holder, holding)...))
 	return append(payload.List(vrps), intents.AllAuthorised(b.Objects.Of(holder), holding)...)

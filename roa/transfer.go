@@ -9,9 +9,9 @@ import (
 	"cadastre/internal/intents"
 )
 
-// Along lists what the donor's side had authorised for the resources of a leg, sorted as by Joined: the intents of the leg's donor and, with
-// the first leg, of organisations above the donor that lose the resources, too, and are no registries; otherwise routes that only their ROAs
-// cover would lose them. It is empty if the donor is elsewhere.
+// Along lists what the donor's side had authorised for the resources of a leg, sorted as by Joined: the intents of the leg's donor. With the
+// leg of the transfer's own donor these are also the intents of organisations above it that lose the resources too and are no registries;
+// otherwise routes that only their ROAs cover would lose them. It is empty if the donor is elsewhere.
 func (b *Book) Along(l *holdings.Ledger, t *holdings.Transfer, leg holdings.Leg) []holdings.Route {
 	if leg.From == "" {
 		return nil

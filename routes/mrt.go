@@ -55,7 +55,7 @@ type sighting struct {
 	peer          uint16
 }
 
-// readMRT reads a table from MRT. Its time is that of the records.
+// readMRT reads a table from MRT. Its time is that of the last table of peers.
 func readMRT(in *bufio.Reader, at time.Time) (*Table, error) {
 	m := mrtReader{in: in, at: at}
 	for number := 1; ; number++ {

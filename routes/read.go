@@ -27,7 +27,7 @@ var errTooLarge = errors.New("it is larger than the limit")
 //   - MRT with TABLE_DUMP_V2 (RFC 6396; RFC 8050 for several paths of a peer), as RouteViews and RIS write it;
 //   - a RIS whois dump: lines of origin, prefix and the number of peers, with tabs between them and comments that begin with %;
 //   - CSV: prefix,ASn[,peers] without a header, or with one that names the columns prefix, asn and peers in any order;
-//   - JSON: a list of objects with prefix, asn and visibility, as RIPE NCC's API writes it;
+//   - JSON: a list of objects with prefix, asn and visibility, or an object with such a list in "announcements", as RIPE NCC's API writes it;
 //   - the form that Table.Write writes.
 //
 // What has no single origin AS is left out and counted. At is the time of a table that names none. It fails with BadInput: a file is read as a

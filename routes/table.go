@@ -39,7 +39,7 @@ type entry struct {
 	bits   uint8
 }
 
-// before compares entries of one family.
+// compare orders entries of one family by address, length and AS number.
 func (e entry) compare(f entry) int {
 	return cmp.Or(cmp.Compare(e.hi, f.hi), cmp.Compare(e.lo, f.lo), cmp.Compare(e.bits, f.bits), cmp.Compare(e.origin, f.origin))
 }
@@ -206,7 +206,7 @@ type gatherer struct {
 	left int
 }
 
-// add adds an announcement, and is false where there are too many. One that is there already is one with the peers of both.
+// add adds an announcement, and is false where there are too many. One that is the same as the last is joined with it: the peers of both see it.
 func (g *gatherer) add(p netip.Prefix, origin uint32, peers int, since uint32) bool {
 	e := entryOf(p.Masked(), origin)
 	e.peers, e.since = uint16(min(max(peers, 0), math.MaxUint16)), since
@@ -302,8 +302,8 @@ func Merge(tables ...*Table) *Table {
 	return g.table(at)
 }
 
-// after is a table with the times since when announcements are seen of the one that it takes the place of, where those are earlier. What is
-// new, and says no time, is seen since the table's.
+// after sets since when the announcements of a table are seen, which takes the place of an old one: what the old one has too is seen since its
+// time there, if that is earlier. What says no time is seen since the table's. It changes the table and returns it.
 func (t *Table) after(old *Table) *Table {
 	now := seconds(t.Time)
 	for family, list := range t.of {

@@ -32,7 +32,7 @@ type Batch struct {
 //
 // It fails with BadInput on a URI that is no plain rsync URI and on an object that readers would not take, with NotFound
 // on the withdrawal of what is not there, and with Storage when the disk does; nothing has then changed, and Prepare may
-// be called again.
+// be called again. It fails with the cause where the repository is quarantined, and with Internal while another batch is open.
 func (r *Repository) Prepare(changes []Change, closeSerial bool) (*Batch, error) {
 	b, err := r.begin()
 	if err != nil {

@@ -99,8 +99,8 @@ func (b *Batch) move() error {
 	return b.appender.sync()
 }
 
-// write removes the records that go and rewrites those of what has moved, under the same keys. A record of what has left
-// names no entry any more that goes.
+// write removes the records that go and rewrites those of what has moved, under the same keys. A record of entries that have
+// left stays without those that go.
 func (c *compaction) write(w store.Writer, bucket store.Bucket) error {
 	var useless [][]byte
 	shorter := map[uint64]*left{}

@@ -124,7 +124,7 @@ func (s *sheet) gzip(of sum) *document {
 	return d
 }
 
-// readSize is what is read from a segment at once when a document is hashed.
+// readSize is what is read from a segment at once when a document is hashed or copied.
 const readSize = 256 << 10
 
 // sum reads the whole document.

@@ -27,7 +27,7 @@ type front struct {
 	files        map[string]*published // by name
 }
 
-// published is a snapshot or a delta that was announced once.
+// published is a snapshot or a delta that is announced now, or was before.
 type published struct {
 	name   string
 	kind   string // "snapshot" or "delta"

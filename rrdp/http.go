@@ -19,9 +19,9 @@ const (
 	cacheError        = "no-store"
 )
 
-// ServeHTTP answers GET and HEAD for the notification, for the files that it lists, and for those that it listed two hours ago or later,
-// with conditional and range requests, compressed if the client prefers that. The request's path is the whole one, as in
-// BaseURI. A query is refused with 400: no reader sends one, and each would be a copy of its own in a cache.
+// ServeHTTP answers GET and HEAD for the notification, for the files that it lists, and for each file that it lists no more until two hours
+// after the first notification without it. It takes conditional and range requests, and answers compressed if the client prefers that. The
+// request's path is the whole one, as in BaseURI. A query is refused with 400: no reader sends one, and each would be a copy of its own in a cache.
 func (r *Repository) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	name, ours := strings.CutPrefix(req.URL.Path, r.path)
 	switch {

@@ -115,7 +115,7 @@ func Quarantine(st store.Store, cfg Config, cause error) (*Repository, error) {
 // Damage is why a repository is quarantined, nil where it is not.
 func (r *Repository) Damage() error { return r.damage }
 
-// announced tells whether a file is still what was announced.
+// announced fails where a file is not what was announced any more.
 func (s *sheet) announced(want sum) error {
 	got, err := s.plain().sum()
 	if err == nil && got == want {

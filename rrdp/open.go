@@ -5,8 +5,8 @@ import (
 	"weak"
 )
 
-// opened is the documents that answers are read from. All answers of one file share its document: that of a large snapshot is itself some
-// megabytes, and a slow reader has it for minutes. It goes when the last of them has let go of it.
+// opened is the documents that answers are read from. All answers of one form of a file share its document: that of a large snapshot is
+// itself some megabytes, and a slow reader has it for minutes. It goes when the last answer has let go of it.
 type opened struct {
 	mu  sync.Mutex
 	all map[form]known
@@ -32,7 +32,7 @@ func (o *opened) size(f form) (int64, bool) {
 	return k.size, known
 }
 
-// get is the document of a form, which nil stands for where nobody reads it.
+// get is the document of a form; nil where nobody reads it.
 func (o *opened) get(f form) *document {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -64,13 +64,13 @@ const (
 	memory    = listed + unlisted
 )
 
-// Retention is how long the fragments of an object stay on the disk after it has been replaced or withdrawn: readers of
-// older serials still need them.
+// Retention is how long at least the fragments of an object stay on the disk after it has been replaced or withdrawn: readers
+// of older serials still need them.
 const Retention = memory
 
 const defaultSegmentSize = 64 << 20
 
-// recordsOf is the bucket of a repository's records, by its name: serial number of the record, big-endian -> record.
+// recordsOf is the bucket of a repository's records, by its name: number of the record, big-endian -> record.
 var recordsOf = store.DeclareFamily("rrdp/", "rrdp", store.Withheld("sessions and their secrets, a bucket for each repository: the successor begins its own"))
 
 // bucket is where a repository's records are in the store.
@@ -111,8 +111,8 @@ func Create(w store.Writer, cfg Config) error {
 }
 
 // Open reads the index of a repository that Create made, cuts off what was appended to its segments and never committed,
-// and checks that what it would serve is what was announced. It fails with NotFound when the store does not know the
-// repository, and with Corrupt when a segment is missing, short, or has other bytes.
+// and checks that the current snapshot and the deltas that are listed are what was announced. It fails with NotFound when the
+// store does not know the repository, and with Corrupt when a segment is missing, short, or has other bytes.
 func Open(st store.Store, cfg Config) (*Repository, error) {
 	r, err := load(st, cfg)
 	if err != nil {

@@ -39,7 +39,7 @@ type segment struct {
 	size int64
 }
 
-// claim makes sure that the segment is taken to reach as far as a fragment that is said to be in it.
+// claim raises the committed size of the segment to the end of a fragment that a record says is in it.
 func (s *segment) claim(p place) {
 	s.size = max(s.size, int64(p.text)+int64(p.textLen), int64(p.flate)+int64(p.flateLen))
 }

@@ -22,8 +22,8 @@ func newSession() *begun {
 }
 
 // NewSession makes a batch that begins a new session with the same objects at serial 1: for a repository whose history
-// is not to be trusted, as after a backup was restored (RFC 9697, section 6). Readers of the old session find its files
-// no more and fetch the snapshot of the new one.
+// is not to be trusted, as after a backup was restored (RFC 9697). A repository without objects closes no serial. Readers of
+// the old session find its files no more and fetch the snapshot of the new one.
 func (r *Repository) NewSession() (*Batch, error) {
 	b, err := r.begin()
 	if err != nil {

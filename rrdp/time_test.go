@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestPace publishes whenever it may for a day: at most one serial a second, no four hours with more than a notification
+// TestPace publishes 450 times, each as soon as it may: at most one serial a second, no four hours with more than a notification
 // lists, and Last-Modified rises.
 func TestPace(t *testing.T) {
 	dir := t.TempDir()
@@ -59,7 +59,7 @@ func TestClockBack(t *testing.T) {
 	get(t, r, cfg.BaseURI+notificationName)
 }
 
-// TestRetention follows the files of one serial a minute through a day, over restarts and compactions: a delta is listed
+// TestRetention follows the files of one serial every ten minutes through a day, over restarts and compactions: a delta is listed
 // for four hours, everything that was listed is served for two hours more and no longer, and what is served never
 // changes.
 func TestRetention(t *testing.T) {

@@ -58,7 +58,8 @@ const (
 )
 
 // Start starts the daemon with the modules of its configuration and waits until it answers. It fails with NotFound when there is no rsync
-// program, and with Busy when the port is taken; the caller may then go on without.
+// program, with Busy when the port is taken, and with Unreachable when the daemon does not answer; the caller may then go on without. It fails
+// with BadInput on an address that is none, and on a module that an rsyncd.conf cannot say.
 func Start(cfg DaemonConfig) (*Daemon, error) {
 	if cfg.Program == "" {
 		cfg.Program = "rsync"
@@ -192,7 +193,8 @@ func (d *Daemon) watch(ctx context.Context) {
 	}
 }
 
-// environment is all that the child and its connections, which run as nobody, find in theirs: our own may have passphrases.
+// environment is all that the child and its connections find in theirs. The connections may run as nobody, and our own environment may have
+// passphrases.
 func environment() []string {
 	env := []string{"LC_ALL=C"}
 	for _, name := range []string{"PATH", "TZ"} {

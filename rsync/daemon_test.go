@@ -247,7 +247,7 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// TestEnvironment: the child has nothing of our environment in its own, where passphrases may be.
+// TestEnvironment: the child has nothing of our environment, where passphrases may be, in its own but PATH and TZ.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("CADASTRE_PASSPHRASE", "that nobody may read")
 	d := startDaemon(t)
@@ -345,7 +345,7 @@ func TestStartRefused(t *testing.T) {
 	}
 }
 
-// TestAsNobody runs the tests with a daemon once more without the rights of root, and so without chroot.
+// TestAsNobody runs three of the tests with a daemon once more without the rights of root, and so without chroot.
 func TestAsNobody(t *testing.T) {
 	needRsync(t)
 	setpriv, err := exec.LookPath("setpriv")

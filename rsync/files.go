@@ -142,8 +142,8 @@ func (t *Tree) linkAll(ctx context.Context, from, to *tree) error {
 	return old.link(ctx, next)
 }
 
-// check compares the visible tree with the repository, once after each start. A tree that is not what it says, or of
-// which the repository does not know what it should be, is not built upon.
+// check compares the visible tree with the repository after a start, until a tree was found right or was written anew. A tree
+// that is not what it says, or of which the repository does not know what it should be, is not built upon.
 func (t *Tree) check(ctx context.Context, v rrdp.View) error {
 	old := t.state.Visible
 	if t.checked || old == nil {

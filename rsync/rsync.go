@@ -1,9 +1,9 @@
-// Package rsync keeps the objects of a repository as a tree of files and has Debian's rsync daemon serve it, for the
+// Package rsync keeps the objects of a repository as a tree of files and has the rsync program serve it as a daemon, for the
 // relying parties that cannot use RRDP (RFC 6481, section 3).
 //
 // A reader of the tree sees one published serial from the beginning of its transfer to the end. A tree that has been
-// visible is not touched for two hours after another has taken its place; to publish, the oldest of those that have had
-// their two hours is brought forward, or a new one is made of hard links. The daemon is given the real directory and not
+// visible is not touched for two hours after another has taken its place; to publish, the newest of those that have had
+// their two hours is brought forward, or a new one is made, of hard links where that is possible. The daemon is given the real directory and not
 // a link to it, because newer rsync programs follow links several times in a transfer.
 //
 // The repository is what is trusted. Trees are rebuilt from it whenever they are not what they should be, and a URI

@@ -37,8 +37,9 @@ type state struct {
 	Full    time.Time `json:"full"`    // when the bucket of switches is full again
 }
 
-// load finds the trees. The record says what they hold, the link which one is visible, and the directory which there are;
-// where they do not fit, a tree counts as unknown, and is left to readers that it may have until its time is over.
+// load finds the trees. The record says what they hold, the link says which one is visible, and the directory says which there
+// are. Where these do not agree, the content of a tree counts as unknown: it is not built upon, and stays for its readers until
+// its two hours are over.
 func (t *Tree) load() (state, error) {
 	var s state
 	data, err := t.root.ReadFile(stateName)

@@ -41,7 +41,7 @@ type Tree struct {
 	cfg  Config
 	root *os.Root
 
-	mu      sync.Mutex // guards what follows against Path and Due
+	mu      sync.Mutex // guards what follows against Path, Serial and Due
 	state   state
 	checked bool // the visible tree was found to be what it says, since the start
 }
@@ -210,7 +210,7 @@ func (t *Tree) show(next *tree) error {
 	return t.save()
 }
 
-// freeName is a name that no tree has had.
+// freeName is a name that no tree has.
 func (t *Tree) freeName(serial uint64) string {
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s%d-%d", treePrefix, serial, n)

@@ -135,7 +135,7 @@ func (b *Book[I]) NextEnd() time.Time {
 	return next
 }
 
-// End resolves that the intents end that have come to their date.
+// End resolves that the intents whose date has come end.
 func (b *Book[I]) End(now time.Time) Change[I] {
 	var c Change[I]
 	for _, in := range b.ending {
@@ -160,7 +160,7 @@ func (b *Book[I]) Bring(brought []I) Change[I] {
 type Taking[I Intent[I]] struct {
 	Change[I]
 	book  *Book[I]
-	fresh map[string]int // where in Added those are that were taken, by their keys
+	fresh map[string]int // by key, the place in Added of each intent that was taken
 }
 
 // Taking begins a change that takes nothing yet.

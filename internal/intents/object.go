@@ -49,7 +49,7 @@ type Payload interface {
 	Sort() []byte
 }
 
-// Object is an intent that authorises one payload while its holder has all that this rests on, and is parked else. Holder and the payload's
+// Object is an intent that authorises one payload while its holder has all that this rests on, and is parked otherwise. Holder and the payload's
 // key identify it. Intents for ROAs are no Objects, since they can authorise parts of what they say (package roa).
 type Object struct {
 	Terms
@@ -152,7 +152,7 @@ type Objects struct{ *Book[Object] }
 // ObjectChange is a change of Objects.
 type ObjectChange = Change[Object]
 
-// End resolves that the intents end that have come to their date. What they had displaced comes back.
+// End resolves that the intents whose date has come end. What they had displaced comes back.
 func (b Objects) End(now time.Time) (ObjectChange, error) {
 	var c ObjectChange
 	ended := b.Book.End(now)

@@ -79,8 +79,8 @@ func ReadFile[R any](name string, in io.ReadSeeker, form *Form[R]) (*File[R], er
 	return &r.file, nil
 }
 
-// unpacked is the text of what may be packed by gzip, as far as it may go, without a byte order mark and blanks before it, and whether it
-// is JSON. Where nothing is left of the limit it goes further.
+// unpacked is the text of what may be packed by gzip, without a byte order mark and blanks before it, and whether it is JSON. The text ends
+// one byte beyond maxText: where it was longer, nothing is left of limit (N is 0) when it was read.
 func unpacked(name string, in io.Reader) (text *bufio.Reader, limit *io.LimitedReader, isJSON bool, err error) {
 	packed := bufio.NewReader(in)
 	limit = &io.LimitedReader{R: packed, N: maxText + 1}
@@ -96,8 +96,8 @@ func unpacked(name string, in io.Reader) (text *bufio.Reader, limit *io.LimitedR
 	return text, limit, begins(text, "[{"), nil
 }
 
-// count refuses a file that has too many bytes or rows. Lines without a row, and braces that are no entry's, are more than there are
-// rows; a file that has as many of them as rows is refused too.
+// count refuses a file that has too many bytes or rows. It counts lines, or the opening braces of JSON. Lines without a row, and braces that
+// begin no row, are counted too; so it lets maxBeside more pass than there may be rows.
 func count(name string, in io.Reader) error {
 	text, limit, isJSON, err := unpacked(name, in)
 	if err != nil {
@@ -253,7 +253,7 @@ func unquote(text string) (field, rest string, closed bool) {
 	}
 }
 
-// values hands JSON to a decoder, which would collect one value without end, and stops where one is longer than maxValue.
+// values hands JSON to a decoder. The decoder would collect a value of any length; values fails where one is longer than maxValue.
 type values struct {
 	in      io.Reader
 	decoder *json.Decoder

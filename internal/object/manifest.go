@@ -19,7 +19,7 @@ type File struct {
 	Hash [sha256.Size]byte
 }
 
-// Place is what a one-time EE certificate says of where it and its issuer are.
+// Place is what a one-time EE certificate says of its issuer, and of where the objects around it are published.
 type Place struct {
 	Issuer     KeyIdentifier
 	IssuerName []byte // as in Certificate

@@ -18,7 +18,7 @@ import (
 // Format is the version of what is written in the store. A store of another one is not opened. 2 has checksums.
 const Format = 2
 
-// metaBucket is the store's own: format and revision.
+// metaBucket is the store's own: format, revision and tallies.
 var metaBucket = Declare("meta", "internal/store", Withheld("the store's own"))
 
 var (
@@ -42,7 +42,8 @@ type Options struct {
 }
 
 // Open opens the store in the file at path. It fails with Busy when another process has it open, NotFound when there
-// is none, Conflict when one is to be created and is there, Corrupt when it is damaged, and TooNew.
+// is none, Conflict when one is to be created and is there, Corrupt when it is damaged or of an older format, and TooNew when
+// it is of a newer one.
 func Open(path string, opt Options) (*Bolt, error) {
 	info, err := os.Stat(path)
 	switch {

@@ -174,7 +174,7 @@ func (t *boltTx) Delete(bucket Bucket, key []byte) (err error) {
 	return nil
 }
 
-// without is the tally of a bucket, from which what is there under a key is taken.
+// without is the tally of a bucket without the record that is there under a key, if there is one.
 func (t *boltTx) without(bucket Bucket, key []byte) (*tally, error) {
 	if bucket == metaBucket {
 		return &tally{}, nil

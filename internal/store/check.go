@@ -15,7 +15,7 @@ import (
 	"cadastre/internal/fault"
 )
 
-// lockTimeout is how long is waited for another process to let go of the store.
+// lockTimeout is how long to wait for another process to let go of the store.
 const lockTimeout = time.Second
 
 // Count is what a bucket has.
@@ -25,11 +25,11 @@ type Count struct {
 	Bytes   int64 // of keys and values
 }
 
-// Check reads all of the store in the file at path, and changes nothing: every page, every record with its checksum, and
-// whether records are missing or double. It tells what each bucket has, by name, and fails as Open does.
+// Check reads all of the store in the file at path, and changes nothing: every page that is in use, every record with its
+// checksum, and whether records are missing or double. It tells what each bucket has, by name, and fails as Open does.
 //
-// It reads the file by itself. bbolt panics on a damaged page, in part on a goroutine of its own where nobody can recover,
-// so no file is given to it to be written that was not found whole.
+// It reads the file by itself. bbolt panics on a damaged page, sometimes on a goroutine of its own where nobody can recover.
+// So only a file that Check has found whole is given to bbolt to be written.
 func Check(path string) ([]Count, error) {
 	db, err := openFile(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true}) // for its lock
 	if err != nil {
@@ -63,8 +63,8 @@ func Check(path string) ([]Count, error) {
 	return counts, nil
 }
 
-// checkFormat tells whether a store's format, as it is stored, is the one that this program reads. Its value has no checksum
-// in format 1, and so that later programs can tell, in no other format.
+// checkFormat fails unless a store's format, as it is stored, is the one that this program reads. The value of the format has
+// no checksum in any format, so that every program can read it.
 func checkFormat(path string, stored []byte) error {
 	if len(stored) != 8 {
 		return damaged(path, errors.New("it is no store of ours"))

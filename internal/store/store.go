@@ -1,12 +1,12 @@
 // Package store keeps the state: an ordered map of keys to values in named buckets, changed by whole transactions, each
 // with a revision one higher than the last. It knows nothing of what it keeps.
 //
-// It is trusted: who can change the store can have anything certified. It has no key in the clear.
+// It is trusted: who can change the store can have anything certified. It has no private key in the clear.
 package store
 
 import "iter"
 
-// Revision numbers the committed states of a store, from 1.
+// Revision numbers the committed states of a store, from 1. A new store is at 0.
 type Revision uint64
 
 // Any is the argument of Update for a change that fits every revision.

@@ -7,8 +7,8 @@ package validate
 // maxBER is how deep elements may be in one another; those of a signed object are ten deep.
 const maxBER = 24
 
-// derOf writes a BER value with definite, shortest lengths and whole octet strings. differs is false where it is that
-// already, and where it is neither: then it is returned as it came.
+// derOf writes a BER value with definite, shortest lengths and whole octet strings. differs is false where the value is
+// written so already, and where it cannot be read; it is then returned as it came.
 func derOf(ber []byte) (der []byte, differs bool) {
 	w := berReader{}
 	rest, ok := w.element(ber, 0, nil)
@@ -21,7 +21,7 @@ func derOf(ber []byte) (der []byte, differs bool) {
 	return out, true
 }
 
-// berReader walks BER. It looks whether it is DER, or writes it as such.
+// berReader walks BER. With write it writes the value as derOf says; without, it finds whether that differs.
 type berReader struct {
 	write, differs bool
 }

@@ -7,7 +7,7 @@
 // forbids and every validator in use accepts is an Error or a Warning, depending on who asks (see Asker).
 //
 // These are trusted: the trust anchor locator (RFC 8630), the clock, what a Memo remembers, what a Gate has accepted before, the certificates
-// that a Gate is given by parents elsewhere, and the certificate that Publication is given. Nothing else that is read is. All bytes may come
+// of parents elsewhere that a Gate is given, and the certificate that Publication is given. Nothing else that is read is. All bytes may come
 // from an enemy: parsers return nothing on an error, never panic, and allocate no more than a small multiple of what they are given.
 //
 // ParseCertificate, ParseCRL, ParseManifest, ParseROA, ParseASPA, ParseTAL and ParseRequest check one object alone. Publication reads the

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A file of one publication point that has the name of the directory of another cannot stand beside it in an rsync tree:
-// Routinator leaves the point out whose directory it is.
+// A file of one publication point may have the name of the directory of another. Both cannot be in one rsync tree: Routinator
+// leaves out the publication point whose directory it is.
 
 const ruleFolder = "6481-2"
 

@@ -250,7 +250,8 @@ type told struct {
 	n    int
 }
 
-// some is the findings that may still be told; in the place of the first that may not is one that says so.
+// some gives the findings that may still be told. In place of the first one beyond the limit it gives one that says that the rest is
+// not told.
 func (t *told) some(findings []Finding) []Finding {
 	if t.most == 0 || len(findings) == 0 {
 		return findings

@@ -140,7 +140,7 @@ func BenchmarkList(b *testing.B) {
 	b.ReportMetric(float64(size), "B/reply")
 }
 
-// BenchmarkListAnew is the same when something has changed since the last.
+// BenchmarkListAnew makes the reply to a list query over 10,000 objects of which something has changed, without signatures.
 func BenchmarkListAnew(b *testing.B) {
 	h := newTestServer(b, Limits{})
 	p := h.find(h.settle(b, 1, 10_000)[0].handle)

@@ -18,7 +18,7 @@ type group struct {
 	order  []*draft // in the order of their first message
 }
 
-// errCommit wraps what CommitObjects fails with.
+// errCommit is in the error of a commit where CommitObjects has failed.
 var errCommit = errors.New("nothing was changed")
 
 // commit brings a group through: everything is staged in the order in which it came, what remains is committed, shown, and

@@ -13,7 +13,7 @@ import (
 )
 
 // every is how often at most what has changed is looked at: a publisher that changes something ten times a second is
-// looked at once.
+// looked at once a second.
 const every = time.Second
 
 // Run looks at the manifests of publishers whenever something of theirs has changed or a manifest begins or ends, and
@@ -105,7 +105,7 @@ func firstError(findings []validate.Finding) string {
 	return "it is no manifest"
 }
 
-// compare holds what a manifest lists against what is there (RFC 9286, section 6.4): every file is to be there, in the
+// compare holds what a manifest lists against what is there (RFC 9286, sections 6.4 and 6.5): every file is to be there, in the
 // manifest's directory, with the hash that it says.
 func (t *tree) compare(dir string, files []validate.File) (p problems) {
 	for _, f := range files {

@@ -51,7 +51,8 @@ func (l Limits) check() error {
 const window = time.Hour
 
 // spend takes n changes out of the hour's allowance and returns the allowance's new state: the theoretical arrival time of
-// the generic cell rate algorithm, at which all of it would be there again. It is false when n is more than there is left.
+// the generic cell rate algorithm, at which all of it would be there again. It is false when n is more than there is left. An hour
+// that begins with the whole allowance has up to twice Changes: what was there, and what has come back since.
 func (l Limits) spend(full, now time.Time, n int) (time.Time, bool) {
 	if full.Before(now) {
 		full = now

@@ -10,8 +10,9 @@
 //
 // RFC 8181 leaves some things open. Here a query that names a URI twice is refused with consistency_problem, and so is
 // one that would make a URI both an object and a directory of objects, which no rsync tree can hold. A query that asks for
-// more than the limits allow is refused with other_error. A query is refused for all that is wrong with it, up to twenty
-// errors, in the order of its elements.
+// more than the limits allow is refused with other_error. A reply names up to twenty errors, in the order of the query's
+// elements. A query is checked in three steps: where its URIs are and how large its objects; what is published there; and
+// whether all of it fits together and into the limits. A step with errors is the last.
 package publisher
 
 import (
@@ -35,7 +36,7 @@ type Committer interface {
 // Server is the registered publishers and their objects. It is safe for concurrent use.
 type Server struct {
 	// Set before Run and the first query.
-	Log    *slog.Logger     // nil for none
+	Log    *slog.Logger     // Open sets one that discards everything
 	Suites []validate.Suite // of the manifests that are looked at; RSA when empty
 	Shares shares.All       // what publishers may use up
 
@@ -71,7 +72,7 @@ func Open(st store.Store, repositories map[string]*rrdp.Repository, base func(re
 	return s, nil
 }
 
-// Close refuses what comes from now on and waits for the commit that is under way.
+// Close refuses what comes from now on and waits until all that came before is committed.
 func (s *Server) Close() { s.queue.close() }
 
 // Find is a registered publisher as the door needs it. Handles are case-sensitive.

@@ -14,7 +14,7 @@ import (
 )
 
 // publisher is one that is registered. Only the goroutine that commits changes it, with mu held, but for what Inspect
-// finds and for the list.
+// finds.
 type publisher struct {
 	mu sync.RWMutex
 	record
@@ -48,8 +48,8 @@ func checkHandle(handle string) error {
 }
 
 // Add registers a publisher, who may publish when Add returns. It fails with BadInput when the handle, the certificate or
-// the limits are none, NotFound when the registry has no repository here, and Conflict when the handle is taken or there is
-// something below the base URI that it would have.
+// the limits are none, NotFound when the registry has no repository here, and Conflict when the handle is taken, when there is
+// something below the base URI that it would have, or when that is below another publisher's or above it.
 func (s *Server) Add(ctx context.Context, r Registration) (Info, error) {
 	p := newPublisher()
 	p.record = record{Handle: r.Handle, Registry: r.Registry, TrustAnchor: slices.Clone(r.TrustAnchor), Added: time.Now().Truncate(time.Second), Limits: r.Limits}

@@ -232,8 +232,7 @@ func FuzzBelow(f *testing.F) {
 	})
 }
 
-// TestSpend checks what the comment of the allowance says: no hour has more than twice the changes of one, and a publisher
-// that stays below the rate is never refused.
+// TestSpend: no hour has more than twice Limits.Changes, and whoever has the whole allowance can spend all of it at once.
 func TestSpend(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := Limits{Changes: rapid.IntRange(1, 1000).Draw(t, "changes")}
