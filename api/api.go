@@ -93,8 +93,8 @@ type router struct {
 	needs map[string]principal.Rights // by pattern
 }
 
-// handle serves one request type at one pattern, to those who have the rights that it needs. If fn returns an answer together with an error of kind Refused, the answer is part of the
-// problem.
+// handle serves one request type at one pattern, to those who have the rights that it needs. If fn returns an answer together with an error of
+// kind Refused, the answer is part of the problem.
 func handle[Request, Answer any](mux *router, needs principal.Rights, pattern string, fn func(context.Context, Request) (Answer, error)) {
 	mux.needs[pattern] = needs
 	mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {

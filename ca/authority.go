@@ -5,7 +5,8 @@ import (
 	"cadastre/internal/store"
 )
 
-// engineBucket keeps single values: installation, vault, anchor's certificate, clock.
+// engineBucket keeps single values: the installation's name, addresses and identity, the header of its keeper of keys, the anchor's
+// certificate, the brake's secret, the time and the step of the newest commit.
 var engineBucket = store.Declare("engine", "ca", store.Withheld("the keeper of keys and the identity's key; what of the rest a successor needs is in Settings"))
 
 // Policy is what an operator decides about the certification authorities.

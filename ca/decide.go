@@ -87,8 +87,8 @@ type Weigh func(holder string, vrps []roa.VRP, objects kinds.List) (why, code st
 
 // DecideWeighed takes a decision whose losses come later and are weighed now, as when a transfer begins. Resolve gets a function that
 // asks the brake: for VRPs of a holder, and payloads of other kinds, that will be lost it returns why the brake holds that, and the code that
-// lets it pass; both are empty where the brake does not hold it. Losses that pass without a code are remembered, so that many small decisions are held as one
-// large one is.
+// lets it pass; both are empty where the brake does not hold it. Losses that pass without a code are remembered, so that many small decisions
+// are held as one large one is.
 func (e *Engine) DecideWeighed(consent Consent, resolve func(*holdings.Ledger, *roa.Book, Weigh) (*holdings.Outcome, error)) (*Effect, error) {
 	var coming []loss
 	weigh := func(holder string, vrps []roa.VRP, objects kinds.List) (why, code string) {

@@ -245,7 +245,7 @@ func (h host) CloseMirror(mirror *rrdp.Repository, so func() bool) (closed bool,
 }
 
 // CommitObjects commits changes of registries' repositories in one transaction with what extra writes. They are published with the next
-// serial. It is for publishers (RFC 8181); for our own authorities Engine.commit does the same.
+// serial. It is for publishers (RFC 8181); for our own authorities package loop does the same.
 func (h host) CommitObjects(changes map[string][]rrdp.Change, extra func(store.Writer) error) error {
 	changes = maps.Clone(changes)
 	maps.DeleteFunc(changes, func(_ string, of []rrdp.Change) bool { return len(of) == 0 })

@@ -96,7 +96,8 @@ func (c *looksConfig) reading() relying.Limits {
 	return l
 }
 
-// fewestMemory is what one message of RFC 8181 may have, three quarters of which have to be there for those who are known.
+// fewestMemory is the least memory for messages, in MiB: networks that are known have three quarters of it, in which the longest message of
+// RFC 8181, of 64 MiB, has to fit.
 const fewestMemory = 88
 
 // fewestProcess is what the process takes, in MiB, before it has anything to do.

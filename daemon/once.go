@@ -65,8 +65,9 @@ func firstOf(err error) error {
 	return err
 }
 
-// A run of 'serve --once' waits for the next look or call of a transfer that is due within soon, or within sooner while no program is at work on
-// one, and for patience at most altogether. What is due later is left to the next run.
+// How long a run of 'serve --once' waits for the next look or call of a transfer. If it is due within soon the run waits for it; while no
+// transfer is one that the two programs carry on by themselves (moves.Mover.Underway), only if it is due within sooner. All these waits
+// together are no longer than patience. Looks and calls that are under way are waited for besides. What is due later is left to the next run.
 const (
 	soon     = 15 * time.Second // longer than until the source asks the other installation again
 	sooner   = 5 * time.Second

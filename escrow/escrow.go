@@ -1,9 +1,9 @@
 // Package escrow makes deposits: what a successor needs to go on if this registry fails. They are written into a folder, from which others
 // copy them. A successor uses this package to verify and read them, and to make a new installation.
 //
-// A deposit has a number and names the SHA-256 of the one before it; together they are a chain. A full deposit has all of
-// the kinds of records that are declared to be deposited (store.Kind) and what is published, an incremental one the
-// difference to the deposit before it. What is in it is encrypted to the successor (age, X25519). Its manifest is signed by the installation's identity and
+// A deposit has a number and names the SHA-256 of the one before it; together they are a chain. A full deposit has what is
+// published, and all records of the kinds that are declared to be deposited (store.Declare). An incremental one has the difference to the
+// deposit before it. What is in it is encrypted to the successor (age, X25519). Its manifest is signed by the installation's identity and
 // is not encrypted, so that anyone who has the identity's certificate can verify the chain without reading it. The model is
 // RFC 8909, whose words are used where they fit.
 //

@@ -20,8 +20,8 @@ import (
 )
 
 // A program that is built with the tag 'kept' takes its keys from a folder, in which earlier runs left theirs. Such keys
-// are no secret and have been used before: it is for proofs (test/moves) that would wait for RSA keys longer than for all
-// that they prove. No other build has this file.
+// are no secret and have been used before: it is for proofs and measurements (test/moves, test/benchworld) that would
+// wait for RSA keys longer than for all else that they do. No other build has this file.
 //
 // keptFolder names the folder, and keptTurn a file that belongs to one run: how far it has come. Within a run no key is
 // handed out twice, by whichever program of it.

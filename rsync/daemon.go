@@ -48,7 +48,8 @@ type Daemon struct {
 	modules map[string]module
 }
 
-// Waits of the watch, in order, the last again and again; and how long a child must have run to begin anew.
+// waits is how long the watch waits before it starts a child that ended again: one after the other, the last again and again. It begins anew
+// when a child has run for the time settled.
 var waits = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 15 * time.Second, time.Minute}
 
 const (

@@ -39,7 +39,7 @@ type Policy struct {
 
 	Silence time.Duration // a delegated CA with no valid manifest for so long has its certificates revoked
 
-	Brake       float64       // the share of VRPs, holders or addresses that may be taken away within BrakeWindow without a code
+	Brake       float64       // the share of VRPs, ASPAs, holders, addresses or AS numbers that may be taken away within BrakeWindow without a code
 	BrakeWindow time.Duration // for how long a loss is weighed together with later decisions
 }
 

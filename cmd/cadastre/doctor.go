@@ -16,8 +16,8 @@ func newDoctor(g *global) *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the data directory: store, log of decisions, keys, published files, high-water mark, disk",
 		Long: "Reads all records of the store with their checksums, replays the log of decisions, looks whether each authority has its key, holds\n" +
-			"what would be served against what was announced, and looks at the high-water mark and the free disk. It opens the directory as a start does, so no daemon may run,\n" +
-			"and damaged files of a repository that can be restored are restored. It signs nothing.\n\n" +
+			"what would be served against what was announced, and looks at the high-water mark and the free disk. It opens the directory as a start\n" +
+			"does, so no daemon may run, and damaged files of a repository that can be restored are restored. It signs nothing.\n\n" +
 			"Each problem says what to do. The exit status is that of the first.",
 		Example: "  cadastre doctor\n  cadastre doctor -o json",
 		Args:    cobra.NoArgs,

@@ -17,8 +17,8 @@ func registriesDistrust(g *global) *cobra.Command {
 		Use:   "distrust NAME",
 		Short: "Take no messages from another installation any more, and withdraw what came from it",
 		Long: "Takes nothing more from another installation, from this moment on, and withdraws what came from it: transfers with it that are under\n" +
-			"way are cancelled, and what it transferred to holders here is taken from whoever has it now, with the ROAs that came along. The brake\n" +
-			"may hold the withdrawal until the command is repeated with the code that it printed; nothing is taken meanwhile either. It can always\n" +
+			"way are cancelled, and what it transferred to holders here is taken from whoever has it now, with the ROAs and ASPAs that came along. The\n" +
+			"brake may hold the withdrawal until the command is repeated with the code that it printed; nothing is taken meanwhile either. It can always\n" +
 			"be done, whatever the other installation says. 'registries trust' accepts what it says again.",
 		Example: "  cadastre registries distrust ripe --dry-run\n  cadastre registries distrust ripe --reason 'it transfers what it does not hold'\n  cadastre registries distrust ripe --code 1a2b3c4d",
 		Args:    cobra.ExactArgs(1),

@@ -89,7 +89,7 @@ func roaChange(g *global, verb, short string) *cobra.Command {
 		},
 	}
 	addConsent(cmd, &q.Consent)
-	cmd.Flags().StringVar(&q.Holder, "holder", "", "whose intent it is; else the most specific holder's")
+	cmd.Flags().StringVar(&q.Holder, "holder", "", "whose intent it is; else, of one to add the most specific holder's, of one to remove that of any holder")
 	cmd.Flags().StringSliceVar(&announced, "announced", nil, announcedUsage)
 	if verb == "add" {
 		cmd.Flags().BoolVar(&q.AllowAS0, "allow-as0", false, "AS0 is meant: nobody may announce the prefix")

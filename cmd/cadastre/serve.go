@@ -26,7 +26,8 @@ func newServe(g *global) *cobra.Command {
 		Short: "Run the daemon: sign what is due, publish, and serve RRDP and rsync",
 		Long: "Runs the daemon. It keeps the RPKI as the ledger says, serves it over RRDP and rsync, and answers the other commands through a\n" +
 			"Unix socket in the data directory. With --once it signs what is due, publishes, has transfers take the steps that they are\n" +
-			"ready for, writes the RRDP and rsync trees to disk, and ends; it waits half a minute at most for what transfers look at.\n" +
+			"ready for, writes the RRDP and rsync trees to disk, and ends. For transfers it waits until the looks and calls that it began have ended,\n" +
+			"and half a minute at most for those that are due soon.\n" +
 			"CAs elsewhere that are below ours, or publish here, are answered beside RRDP (RFC 6492, RFC 8181), and so are other installations\n" +
 			"that resources move to and come from. SIGTERM and SIGINT end it; SIGHUP has it look at the files of its TLS certificate now; by itself\n" +
 			"it does so at a connection, ten seconds after the last time.",

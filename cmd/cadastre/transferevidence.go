@@ -23,8 +23,8 @@ func transferEvidence(g *global) *cobra.Command {
 		Use:   "evidence ID | --verify FILE --signer CERTIFICATE",
 		Short: "Print the signed evidence of a transfer, or verify it",
 		Long: "Prints, as JSON, what a transfer leaves as evidence, signed by the installation: its decisions, the messages between installations, the\n" +
-			"certificates, manifests, CRLs and ROAs of both sides at each step by URI and SHA-256, the timeline, and what relying parties saw. The same\n" +
-			"state makes the same evidence.\n\n" +
+			"certificates, manifests, CRLs, ROAs and ASPAs of both sides at each step by URI and SHA-256, the timeline, and what relying parties saw.\n" +
+			"The same state makes the same evidence.\n\n" +
 			"With --verify it proves who signed such a file, when, and that it agrees with itself; that needs no data directory. The signer is the\n" +
 			"identity certificate of the installation, as RFC 8183 files have it: DER, PEM or base64. The one in the file proves nothing by itself.\n" +
 			"Messages are in it as their authors signed them: with --peer, those of the other installation have to be signed under that identity. One\n" +

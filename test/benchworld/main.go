@@ -4,8 +4,8 @@
 //
 //	go run ./test/benchworld [-share 0.05] [-only import,build,ask]
 //
-// One-time keys are those of ../shared's proofs: made once, kept in the user's cache folder, and taken from there by a build of the program
-// with the tag 'kept'. A run that had to make some says so, and leaves out the figures of the building: repeat it.
+// RSA keys are those of test/moves: made once, kept in the user's cache folder, and taken from there by a build of the program with the tag
+// 'kept'. A run that had to make some says so, and leaves out the figures of the building: repeat it.
 package main
 
 import (

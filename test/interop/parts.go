@@ -7,30 +7,30 @@ import "context"
 
 // authority is a CA: it has a parent, publishes somewhere, and says what its resources may be used for.
 type authority interface {
-	// childRequest is its identity for a parent (RFC 8183 s5.2.1), publisherRequest for a publication server (s5.2.3).
+	// ChildRequest is its identity for a parent (RFC 8183, section 5.2.1), PublisherRequest for a publication server (section 5.2.3).
 	ChildRequest(ctx context.Context) ([]byte, error)
 	PublisherRequest(ctx context.Context) ([]byte, error)
-	// joins hangs it under the parent whose response is in the file, publishes moves it to the server.
+	// Joins hangs it under the parent whose response is in the file. Publishes moves it to the server.
 	Joins(ctx context.Context, parent, response string) error
 	Publishes(ctx context.Context, response string) error
-	// leaves revokes what it has from the parent and forgets it.
+	// Leaves revokes what it has from the parent and forgets it.
 	Leaves(ctx context.Context, parent string) error
-	// authorises adds VRPs, ends removes them: lines of prefix,maxlength,ASn.
+	// Authorises adds VRPs, Ends removes them: lines of prefix,maxlength,ASn.
 	Authorises(ctx context.Context, vrps ...string) error
 	Ends(ctx context.Context, vrps ...string) error
-	// attests says which providers an AS has, in place of what was said before: lines of AS1=>AS2,AS3; retracts ends that.
+	// Attests says which providers an AS has, in place of what was said before: lines of AS1=>AS2,AS3. Retracts ends that.
 	Attests(ctx context.Context, vaps ...string) error
 	Retracts(ctx context.Context, customer string) error
-	// asks has it ask its parents now rather than when it would by itself.
+	// Asks has it ask its parents now rather than when it would by itself.
 	Asks(ctx context.Context) error
-	// rolls begins a key roll, activates has the new key take over from the old (RFC 6489 s2).
+	// Rolls begins a key roll, Activates has the new key take over from the old (RFC 6489, section 2).
 	Rolls(ctx context.Context) error
 	Activates(ctx context.Context) error
 }
 
 // parent certifies CAs of others.
 type parent interface {
-	// adopts certifies a child for resources, and returns its parent_response.
+	// Adopts certifies a child for resources, and returns its parent_response. Grants gives it more of them, Takes takes some away.
 	Adopts(ctx context.Context, child, resources, request string) ([]byte, error)
 	Grants(ctx context.Context, child, resources string) error
 	Takes(ctx context.Context, child, resources string) error
@@ -38,7 +38,7 @@ type parent interface {
 
 // server publishes for others.
 type server interface {
-	// registers returns the repository_response.
+	// Registers makes a CA a publisher, and returns the repository_response.
 	Registers(ctx context.Context, publisher, request string) ([]byte, error)
 }
 

@@ -77,7 +77,7 @@ func keyRolls(ctx context.Context, s *scene) error {
 // roller is an authority that says which keys it has.
 type roller interface {
 	authority
-	// keys is the identifiers of its keys: those that sign, and those that are to.
+	// Keys is the identifiers of its keys: those that sign, and those that are to.
 	Keys(ctx context.Context) ([]string, error)
 }
 

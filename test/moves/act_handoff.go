@@ -261,7 +261,8 @@ func (s *scene) fromEscrow() []string {
 	return []string{"--escrow", folder, "--identity", identity, "--signer", signer}
 }
 
-// deposit has an installation make a full deposit and, when it has authorised one thing more, one of what has changed, for a successor whose key is made here.
+// deposit has an installation make a full deposit and, when it has authorised one thing more, one of what has changed, for a successor
+// whose key is made here.
 func (s *scene) deposit(ctx context.Context, h *installation, late vrp) error {
 	folder, identity, signer := s.escrow()
 	text, err := h.ask(ctx, "escrow", "keygen", identity)

@@ -141,7 +141,7 @@ type world struct {
 	statistics []string
 	intents    string
 
-	// aspas is the ASPAs of all holders that have an AS: "AS1=>AS2,AS3". They go along with what moves, and are there all the time.
+	// aspas is the ASPAs of all holders that have an AS and their CA here: "AS1=>AS2,AS3". They go along with what moves, and are there all the time.
 	aspas []string
 
 	moves  []*move

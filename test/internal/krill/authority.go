@@ -114,7 +114,7 @@ func (a *CA) Rolls(ctx context.Context) error { return a.run(ctx, "keyroll init"
 // Activates has the new key take over from the old (RFC 6489, section 2).
 func (a *CA) Activates(ctx context.Context) error { return a.run(ctx, "keyroll activate") }
 
-// Keys implements roller.
+// Keys is the identifiers of its keys. It is a roller of test/interop by it.
 func (a *CA) Keys(ctx context.Context) ([]string, error) {
 	var ca any
 	if err := a.k.ask(ctx, &ca, "show", "--ca", a.Name); err != nil {

@@ -176,23 +176,24 @@ func (k *Krill) ask(ctx context.Context, answer any, args ...string) error {
 	return nil
 }
 
-// Registers implements server.
+// Registers makes a CA a publisher at Krill's server, and returns the repository_response. The parts that this and the following play are
+// those of test/interop.
 func (k *Krill) Registers(ctx context.Context, publisher, request string) ([]byte, error) {
 	return k.c(ctx, "pubserver", "publishers", "add", "--publisher", publisher, "--request", request)
 }
 
-// Adopts implements parent, as its CA 'testbed' does.
+// Adopts makes a CA a child of the CA 'testbed', and returns the parent_response.
 func (k *Krill) Adopts(ctx context.Context, child, of, request string) ([]byte, error) {
 	k.entitled[child] = ParseResources(of)
 	return k.c(ctx, append([]string{"children", "add", "--ca", Testbed, "--child", child, "--request", request}, k.entitled[child].Flags()...)...)
 }
 
-// Grants implements parent. Krill is told the whole, not the difference.
+// Grants gives a child more resources. Krill is told the whole, not the difference.
 func (k *Krill) Grants(ctx context.Context, child, more string) error {
 	return k.entitle(ctx, child, k.entitled[child].With(ParseResources(more)))
 }
 
-// Takes implements parent.
+// Takes takes resources away from a child.
 func (k *Krill) Takes(ctx context.Context, child, less string) error {
 	return k.entitle(ctx, child, k.entitled[child].Without(ParseResources(less)))
 }
