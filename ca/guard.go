@@ -52,7 +52,8 @@ func (e *Engine) thaw() {
 // Frozen is why nothing is signed; nil where it is.
 func (e *Engine) Frozen() error { return e.frozen.err() }
 
-// clockTolerance is how far the clock may be set, all steps since the start added up, before the engine freezes.
+// clockTolerance is how far the clock may be set, all steps since the start added up, before the engine freezes; and how far it may be before
+// the last commit at a start.
 const clockTolerance = 5 * time.Minute
 
 // maxAbsence is how long after its last commit the engine trusts the clock at a start. After so long everything published is stale, so it
@@ -61,7 +62,7 @@ const maxAbsence = 60 * day
 
 const day = issued.Day
 
-// CheckClock freezes the engine if the clock is before the last commit, or more than maxAbsence after it.
+// CheckClock freezes the engine if the clock is more than clockTolerance before the last commit, or more than maxAbsence after it.
 func (e *Engine) CheckClock(now time.Time) {
 	if err := e.plausible(now); err != nil {
 		e.freeze(err)

@@ -83,7 +83,8 @@ func makeDirectory(dir string, c *Config, secrets Secrets, fill func(st store.St
 	return begin(d, keys, anchor)
 }
 
-// checkPrivate wants an empty directory that is there already to be ours, and nobody else's to read or write. Links are followed.
+// checkPrivate refuses a directory, there already and empty, that is another user's or that others may write into. Others lose the right to
+// read it. Links are followed.
 func checkPrivate(dir string) error {
 	info, err := os.Stat(dir)
 	switch {

@@ -57,7 +57,7 @@ func openStore(dir string) (*Config, *store.Bolt, error) {
 	return c, st, err
 }
 
-// rebuilt lists what is not copied into the new data directory: it is made anew, or comes from elsewhere.
+// rebuilt lists what is not copied into the new data directory with the rest: it is made anew, or prepareDirectory copies it by itself.
 var rebuilt = []string{"store.db", "cadastre.sock", "rrdp", "rsync", "rsyncd", "www", "tls"}
 
 // Readdress issues everything anew for the addresses of the configuration, in a new data directory beside the present one, and puts that in

@@ -148,7 +148,8 @@ func ranges(s inr.Set) []logRange {
 
 // ParseTransferLog reads a log of version 4.0, 4.1 or 5.0, in all the ways in which registries write them: octets padded with
 // zeros, ipv4nets for ip4nets, start for start_address, names of RIRs with or without a space, dates without a time. An
-// entry of several kinds that is over becomes one of each; one that was cancelled is left out. It fails with BadInput, naming the first entry that is wrong.
+// entry of several kinds that is over becomes one of each; one that was cancelled is left out. It fails with BadInput, naming the first entry
+// that is wrong.
 func ParseTransferLog(text []byte) (*TransferLog, error) {
 	var f logFile
 	if err := json.Unmarshal(text, &f); err != nil {
