@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -54,5 +55,48 @@ func TestNoTrees(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(d.Path, "rsync", name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("there is a folder for the trees of %s (%v)", name, err)
 		}
+	}
+}
+
+// TestTrouble: what goes wrong again and again is said once, another fault is said, and so is the same one after it went well
+// in between, or after so long that it may have been forgotten.
+func TestTrouble(t *testing.T) {
+	var tree trouble
+	full, gone := errors.New("no room on the disk"), errors.New("no such folder")
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	try := func(what string, err error, said bool) {
+		t.Helper()
+		if resume := tree.turn.Resume(); resume.After(now) {
+			if tree.begin(resume.Add(-time.Millisecond)) {
+				t.Errorf("%s: it is tried before its pause is over", what)
+			}
+			now = resume
+		}
+		if !tree.begin(now) {
+			t.Fatalf("%s: it is not tried", what)
+		}
+		if got := tree.failed(now, err); got != said {
+			t.Errorf("%s: it is said: %v", what, got)
+		}
+	}
+	try("the first failure", full, true)
+	try("the same again", full, false)
+	try("the same a third time", errors.New(full.Error()), false)
+	try("another", gone, true)
+	try("the other again", gone, false)
+	try("it is well", nil, false)
+	try("the same after it was well", gone, true)
+	said := 0
+	for range 20 {
+		now = tree.turn.Resume()
+		tree.begin(now)
+		if tree.failed(now, gone) {
+			if said++; tree.turn.Resume().Sub(now) < afterTrouble.Most {
+				t.Errorf("the same is said again %s before the next try", tree.turn.Resume().Sub(now))
+			}
+		}
+	}
+	if said == 0 {
+		t.Error("what fails on for an hour is never said again")
 	}
 }

@@ -320,7 +320,10 @@ func complaining(ctx context.Context, r *run, dir string) (string, error) {
 	}
 	said := lines(h.log()) - before
 	figures := fmt.Sprintf("%d lines in 8 s", said)
-	if said > 6 {
+	switch {
+	case said == 0:
+		err = errors.New("the log says nothing of a tree that cannot be published")
+	case said > 6:
 		err = errors.New(figures)
 	}
 	return figures, err
