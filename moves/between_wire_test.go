@@ -15,6 +15,7 @@ import (
 	"cadastre/internal/envelope"
 	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
+	"cadastre/internal/printable"
 	"cadastre/internal/transferwire"
 	"cadastre/moves"
 )
@@ -252,7 +253,7 @@ func TestWordsOfOneSecond(t *testing.T) {
 		p.approve(ref)
 		p.until(func() bool { return p.a.state(ref) == holdings.Accepted })
 		by := p.b.By()
-		by.Reason = "a court has it"
+		by.Reason = "a court\u202e has\u009b2J it\nresolved: \x1b[2Jno\a"
 		p.ok(p.b.mover.Dispute(by, p.b.at(ref).ID))
 		var south *moves.PeerStatus
 		p.until(func() bool {
@@ -261,6 +262,11 @@ func TestWordsOfOneSecond(t *testing.T) {
 			p.ok(err)
 			return p.a.at(ref).DisputedThere != "" && south.Answered.After(south.Called) // its newest word is an answer
 		})
+		shown, err := p.a.mover.Show(p.a.at(ref).ID)
+		p.ok(err)
+		if text, odd, found := printable.Odd(shown); found || !strings.Contains(shown.DisputedThere, `a court\u202e has\u009b2J it\nresolved: `) {
+			t.Fatalf("what the other side says is shown as %q, with %q in %q", shown.DisputedThere, odd, text)
+		}
 		signer, err := p.b.Engine().Federation.Signer("north")
 		p.ok(err)
 		before, err := signer.Sign((&transferwire.Recipient{Ref: ref, State: transferwire.Accepted}).XML(), south.Answered)

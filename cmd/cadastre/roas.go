@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -185,7 +186,9 @@ func roaExport(g *global) *cobra.Command {
 			for _, in := range list {
 				rows = append(rows, roa.Row{Prefix: in.Prefix, Origin: in.Origin, MaxLength: in.MaxLength, Comment: in.Comment})
 			}
-			return roa.Export(cmd.OutOrStdout(), form, rows)
+			var failed error
+			printErr := printText(cmd.OutOrStdout(), func(w io.Writer) { failed = roa.Export(w, form, rows) })
+			return errors.Join(failed, printErr)
 		},
 	}
 	cmd.Flags().StringVar(&q.Holder, "holder", "", "of one holder alone")

@@ -92,6 +92,11 @@ func (g *global) print(out io.Writer, answer any, text func(io.Writer)) error {
 	if g.output == "json" {
 		return writeJSON(out, answer)
 	}
+	return printText(out, text)
+}
+
+// printText prints what is text whatever the output is to be: all of it passes the sanitiser.
+func printText(out io.Writer, text func(io.Writer)) error {
 	var b bytes.Buffer
 	text(&b)
 	_, err := io.WriteString(out, printable.Text(b.String()))

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -46,9 +45,7 @@ func transferEvidence(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(signed)
+			return writeJSON(cmd.OutOrStdout(), signed)
 		},
 	}
 	cmd.Flags().StringVar(&verify, "verify", "", "file with evidence to verify")

@@ -83,14 +83,15 @@ func newVerify(g *global) *cobra.Command {
 }
 
 func (g *global) printReport(out io.Writer, report *relying.Report, vrps, aspas bool) error {
+	write := report.WriteText
 	if vrps && g.output == "text" {
-		return report.WriteVRPs(out)
+		write = report.WriteVRPs
 	}
 	if aspas && g.output == "text" {
-		return report.WriteVAPs(out)
+		write = report.WriteVAPs
 	}
 	var err error
-	printErr := g.print(out, report, func(w io.Writer) { err = report.WriteText(w) })
+	printErr := g.print(out, report, func(w io.Writer) { err = write(w) })
 	if printErr != nil {
 		return printErr
 	}
@@ -107,11 +108,17 @@ func (g *global) compareCCR(out io.Writer, report *relying.Report, path string) 
 		return err
 	}
 	if len(differences) == 0 {
-		fmt.Fprintf(out, "%s says the same: manifests, ROA and ASPA payloads and trust anchors have equal hashes\n", path)
-		return nil
+		return printText(out, func(w io.Writer) {
+			fmt.Fprintf(w, "%s says the same: manifests, ROA and ASPA payloads and trust anchors have equal hashes\n", path)
+		})
 	}
-	for _, d := range differences {
-		fmt.Fprintln(out, d)
+	err = printText(out, func(w io.Writer) {
+		for _, d := range differences {
+			fmt.Fprintln(w, d)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	return fault.New(fault.Invalid, "%s differs from what we found in %d places", path, len(differences))
 }

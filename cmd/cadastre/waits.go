@@ -95,7 +95,7 @@ func (g *global) tellWaits(ctx context.Context, out io.Writer) {
 				fresh = append(fresh, w)
 			}
 		}
-		printWaiting(out, fresh)
+		_ = printText(out, func(w io.Writer) { printWaiting(w, fresh) }) // nobody may read it any more
 	}
 }
 
