@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/store"
 )
@@ -15,7 +16,15 @@ import (
 func TestTampered(t *testing.T) {
 	t.Parallel()
 	inTestRegistry(t, forest, func(h *testRegistry) {
+		h.imports(extended(h, "afrinic", 1, "ZA|ipv4|41.128.0.0|65536|20050101|allocated|A1"))
 		peopled(h)
+		h.take("shop", "41.0.8.0/21")
+		h.decided(h.engine.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+			return l.SetPolicy(h.by(), holdings.DefaultPolicy("afrinic", holdings.Restricted))
+		})))
+		h.decided(h.engine.Decide(Consent{}, OfLedger(func(l *holdings.Ledger) (*holdings.Outcome, error) {
+			return l.Initiate(h.by(), holdings.Transfer{Kind: holdings.Takeover, From: "other", To: "isp", Resources: resources(h, "41.0.64.0/20")}, holdings.Organisation{})
+		})))
 		h.settle() // raises the high-water mark
 		named := func(name string) store.Bucket {
 			bucket, known := store.Named(name)
@@ -39,10 +48,13 @@ func TestTampered(t *testing.T) {
 			}
 			return last
 		}
-		for _, c := range []struct {
+		type tampering struct {
 			name, says string
 			change     func(w store.Writer) error
-		}{
+		}
+		audited := []string{"organisation", "delegation", "delegation-ended", "import", "transfer", "transfer-policy", "decision-intent"}
+		added := bytes.Repeat([]byte{1}, 8)
+		list := []tampering{
 			{"an intent is another", `of "intent" is not what a decision made it`, func(w store.Writer) error {
 				in := first(w, "intent")
 				return w.Put(named("intent"), in.Key, bytes.Replace(in.Value, []byte(`"origin":`), []byte(`"origin":1`), 1))
@@ -78,10 +90,25 @@ func TestTampered(t *testing.T) {
 				d := last(w, "decision")
 				return w.Put(named("decision"), d.Key, bytes.Replace(d.Value, []byte("tester"), []byte("nobody"), 1))
 			}},
-		} {
+		}
+		for _, bucket := range audited { // each kind of record, in each way
+			list = append(list,
+				tampering{"one is another: " + bucket, `"` + bucket + `" is not what a decision made it`, func(w store.Writer) error {
+					one := last(w, bucket)
+					return w.Put(named(bucket), one.Key, append(one.Value[:len(one.Value)-1], `,"note":1}`...))
+				}},
+				tampering{"one is missing: " + bucket, `"` + bucket + `" is missing, and no decision removed it`, func(w store.Writer) error {
+					return w.Delete(named(bucket), first(w, bucket).Key)
+				}},
+				tampering{"one is added: " + bucket, `"` + bucket + `" was added, and no decision says so`, func(w store.Writer) error {
+					return w.Put(named(bucket), added, first(w, bucket).Value)
+				}},
+			)
+		}
+		for _, c := range list {
 			was := map[string][]store.Record{}
 			must(h, h.store.View(func(r store.Reader) error {
-				for _, bucket := range []string{"intent", "delegation", "decision", "decision-written"} {
+				for _, bucket := range append(audited, "intent", "decision", "decision-written") {
 					for record, err := range r.Scan(named(bucket), nil) {
 						must(h, err)
 						was[bucket] = append(was[bucket], store.Record{Key: bytes.Clone(record.Key), Value: bytes.Clone(record.Value)})
@@ -99,7 +126,9 @@ func TestTampered(t *testing.T) {
 				h.Errorf("%s: a start says (%s) %v", c.name, fault.KindOf(err), err)
 			}
 			_, err = h.store.Update(store.Any, func(w store.Writer) error {
-				must(h, w.Delete(named("delegation"), bytes.Repeat([]byte{1}, 8)))
+				for _, bucket := range audited {
+					must(h, w.Delete(named(bucket), added))
+				}
 				for bucket, records := range was {
 					for _, record := range records {
 						must(h, w.Put(named(bucket), record.Key, record.Value))

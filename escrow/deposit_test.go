@@ -105,6 +105,31 @@ func TestFullAndIncrementals(t *testing.T) {
 	})
 }
 
+// TestLogInManifest: the manifest of each deposit, which is signed, has the hash of the newest decision, so that a ledger that
+// was changed since does not fit the deposits before.
+func TestLogInManifest(t *testing.T) {
+	h := newTestInstallation(t)
+	h.endow()
+	h.delegate("acacia", 1)
+	full := h.deposit(true)
+	h.delegate("baobab", 2)
+	incremental := h.deposit(false)
+	chain, err := Verify(h.folder, h.signer)
+	must(t, err)
+	for i, d := range []*Deposited{full, incremental} {
+		must(t, h.store.View(func(r store.Reader) error {
+			head, err := holdings.HeadAt(r, uint64(d.State.Decisions))
+			if read := chain.chain[i].State; err == nil && (read.Log.String() != head.SHA256 || read.Decisions != d.State.Decisions || d.State.Log != read.Log) {
+				t.Errorf("the %s deposit has %s in its manifest, and decision %d is %s", d.Kind, read.Log, head.Decision, head.SHA256)
+			}
+			return err
+		}))
+	}
+	if full.State.Log == incremental.State.Log || full.State.Decisions >= incremental.State.Decisions {
+		t.Errorf("after decisions %d and %d the manifests have %s and %s", full.State.Decisions, incremental.State.Decisions, full.State.Log, incremental.State.Log)
+	}
+}
+
 // TestState checks what a successor's programs get of it.
 func TestState(t *testing.T) {
 	h := newTestInstallation(t)
