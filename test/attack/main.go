@@ -7,7 +7,7 @@
 // twice as slow as when it was quiet, the daemon's memory grows by at most 100 MB, nothing that was acknowledged is lost, and
 // rpki-client sees exactly what was asked for. The others have an installation of their own.
 //
-//	go run ./test/attack -only hang-ups,flips
+//	go run ./test/attack -only claims,flips
 //	go run ./test/attack -list
 //
 // It forges messages with the project's packages, so that they are well formed where they should be. It does not ask these packages
@@ -32,7 +32,7 @@ func init() { runtime.LockOSThread() }
 func main() {
 	var o options
 	var list bool
-	flag.StringVar(&o.only, "only", "", "names of the attacks to play, such as hang-ups,flips; all where none are named")
+	flag.StringVar(&o.only, "only", "", "names of the attacks to play, such as claims,flips; all where none are named")
 	flag.BoolVar(&list, "list", false, "list the attacks")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder of a run without failures, too")
 	flag.StringVar(&o.program, "program", "", "the cadastre to attack; built from this tree where none is named")
