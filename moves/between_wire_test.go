@@ -16,6 +16,7 @@ import (
 	"cadastre/internal/envelopetest"
 	"cadastre/internal/fault"
 	"cadastre/internal/printable"
+	"cadastre/internal/shares"
 	"cadastre/internal/transferwire"
 	"cadastre/moves"
 )
@@ -170,6 +171,13 @@ func TestWhatARecipientRefuses(t *testing.T) {
 				t.Errorf("%s: %d %+v", name, status, answer)
 			}
 		}
+		// with less free on the disk than guests leave, what others say is refused, and by an operator's word taken again
+		room := p.b.Engine().Federation.Shares.Disk
+		p.b.Engine().Federation.Shares.Disk = shares.NewDisk(p.b.Dir(), 1<<62)
+		if answer, status := p.say(good()); status != http.StatusInsufficientStorage {
+			t.Errorf("on a full disk: %d %+v", status, answer)
+		}
+		p.b.Engine().Federation.Shares.Disk = room
 		if list, _ := p.b.mover.List(false); len(list) > 0 {
 			t.Fatalf("something is left: %+v", list)
 		}

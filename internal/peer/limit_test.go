@@ -210,6 +210,37 @@ func TestShare(t *testing.T) {
 	})
 }
 
+// TestShareOfCPU: processor time is a share like others. What a peer owes of it keeps that peer alone waiting, until it is made
+// up for; the opening of an authentic message counts, and that of a forged one is nobody's.
+func TestShareOfCPU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newTestDoor(t)
+		h.callers["other"] = &Caller{Handle: "other", Trust: theirs().trust, Self: ours().Signer}
+		h.Kind = shares.Child
+		h.Shares = shares.NewLedger(shares.Budgets{shares.Child: {shares.CPU: {PerSecond: 1, Burst: 1000}}})
+		h.wantReply(h.send(signedNow(theirs(), "<first/>")), "reply to <first/>")
+		h.Shares.Charge(shares.Principal{Kind: shares.Child, Name: "theirs"}, shares.CPU, 1100) // as for a long answer
+		w := h.send(signedNow(theirs(), "<too much/>"))
+		h.wantRefusal(w, 429, "share")
+		if w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "cpu") {
+			t.Errorf("the peer is told %q", w.Body)
+		}
+		h.wantReply(h.call(request("other", signedNow(theirs(), "<list/>"))), "reply to <list/>")
+		time.Sleep(10 * time.Minute)
+		h.wantReply(h.send(signedNow(theirs(), "<again/>")), "reply to <again/>")
+
+		// of a share that one opening uses up, whatever it takes
+		h.Shares = shares.NewLedger(shares.Budgets{shares.Child: {shares.CPU: {PerSecond: 1e-15, Burst: 1e-9}}})
+		for range 3 {
+			h.wantRefusal(h.send(signedNow(stranger(), "<list/>")), 401, "signature")
+		}
+		if owes := h.Shares.Owing(shares.Principal{Kind: shares.Child, Name: "theirs"}, shares.CPU); owes != nil {
+			t.Errorf("a peer pays for what others forge: %v", owes)
+		}
+		h.wantRefusal(h.send(signedNow(theirs(), "<opened/>")), 429, "share")
+	})
+}
+
 // TestMemoryStaysFlat has 10,000 strangers knock, each with a handle of his own, and 10,000 pretenders at a handle that
 // there is, each from an address of his own.
 func TestMemoryStaysFlat(t *testing.T) {
