@@ -4,7 +4,8 @@
 //
 // Most are played against one daemon, and its honest clients must not notice: a reader of RRDP, an operator
 // who adds ROAs, a delegated CA and a publisher. Each attack is then also judged by these: their slowest calls are at most
-// twice as slow as when it was quiet, the daemon's memory grows by at most 100 MB, nothing that was acknowledged is lost, and
+// twice as slow as when it was quiet, or by a little where the machine is busy (stage.go says how much, and why), the daemon's
+// memory grows by at most 100 MB, nothing that was acknowledged is lost, and
 // rpki-client sees exactly what was asked for. The others have an installation of their own.
 //
 //	go run ./test/attack -only claims,flips
