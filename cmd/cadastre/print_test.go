@@ -72,8 +72,8 @@ var printers = []string{
 	`^serve\.go:.*progress\.Show\(os\.Stderr, log\)`,
 	`^serve\.go:.*daemon\.Once\(.*os\.Stdout, log\)`,
 	`^session\.go:\s+fmt\.Fprint(f|ln)?\(os\.Stderr(, "(Passphrase of the %s: ", what|The same again: "))?\)`, // no words from outside
-	`^verify\.go:\s+out := cmd\.OutOrStdout\(\)`,                                                             // for g.print
-	`^demo\.go:\s+out := d\.cmd\.OutOrStdout\(\)`,                                                            // what the demonstration made itself
+	`^verify\.go:\s+out := cmd\.OutOrStdout\(\)`,                                                              // for g.print
+	`^demo\.go:\s+out := d\.cmd\.OutOrStdout\(\)`,                                                             // what the demonstration made itself
 }
 
 // TestAllIsPrintedByPrinters reads the source of the commands: each way to the terminal is one of the printers, so that a new
