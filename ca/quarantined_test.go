@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cadastre/ca/issued"
+	"cadastre/ca/loop"
 	"cadastre/holdings"
 	"cadastre/internal/fault"
 	"cadastre/internal/object"
@@ -165,7 +166,20 @@ func TestFullDisk(t *testing.T) {
 		if n := len(h.reader.VRPs()); n != 5 && n != 6 {
 			h.Errorf("with a full disk the VRPs are %v", h.reader.VRPs())
 		}
+		stop := h.run()
+		synctest.Wait()
+		failing := slices.DeleteFunc(h.engine.Waits(), func(w Wait) bool { return w.Kind != Failing })
+		if len(failing) != 1 || failing[0].On != Operator || failing[0].Since.IsZero() || !strings.Contains(failing[0].Error, "no space left") {
+			h.Errorf("with a full disk it waits for %+v", h.engine.Waits())
+		}
+		kindOf(h, h.engine.WaitOut(context.Background()), fault.Storage, "no space left")
 		must(h, os.Remove(full))
+		time.Sleep(2 * loop.RetryAfter)
+		must(h, h.engine.WaitIdle(context.Background()))
+		if list := h.engine.Waits(); len(list) > 0 {
+			h.Errorf("with room it still waits for %+v", list)
+		}
+		stop()
 		h.settle()
 		h.reopen()
 		h.settle()
