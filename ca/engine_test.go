@@ -206,8 +206,8 @@ func TestHeldEndWaitsForItsCode(t *testing.T) {
 	})
 }
 
-// TestHeldEndHoldsUpNoOther: ends by date are decided one by one where the brake holds all together. What it holds is listed with its
-// reason and its code, which ends that alone.
+// TestHeldEndHoldsUpNoOther: ends by date are decided one by one where the brake holds all together, and the end of a bridge, which is an
+// intent's, comes at its own time. What the brake holds is listed with its reason and its code, which ends that alone.
 func TestHeldEndHoldsUpNoOther(t *testing.T) {
 	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
@@ -220,10 +220,18 @@ func TestHeldEndHoldsUpNoOther(t *testing.T) {
 			h.decided(h.engine.Delegate(h.by(), holdings.Delegation{To: to, Resources: resources(h, what), Status: holdings.Allocated, Ground: "a lease", Until: until}, Consent{}))
 			h.intend(route)
 		}
+		bridge, err := roa.ParseRow("41.0.64.0/24", "AS37009")
+		must(h, err)
+		bridge.Until = until.Add(30 * time.Minute) // between two tries of what is held
+		h.decided(h.engine.AddIntents([]roa.Row{bridge}, roa.Options{Holder: "other", By: h.by()}, Consent{}))
 		stop := h.run()
 		defer stop()
 		h.reader.Pause(true) // what ends by itself it takes for lost
-		time.Sleep(37 * time.Hour)
+		time.Sleep(time.Until(bridge.Until.Add(time.Minute)))
+		h.reader.Read("beside what is held")
+		if got := h.reader.VRPs(); slices.Contains(got, "41.0.64.0/24,24,AS37009") || !slices.Contains(got, "41.0.64.0/18,18,AS37002") {
+			h.Error("after the end of the bridge the VRPs are", got)
+		}
 		must(h, h.engine.WaitIdle(context.Background()))
 		if got := h.engine.ledger.Holding("isp/small"); !got.Empty() {
 			h.Error("the small one is there still:", got)
@@ -243,6 +251,7 @@ func TestHeldEndHoldsUpNoOther(t *testing.T) {
 		if list = held(); len(list) > 0 {
 			h.Errorf("it lists still %+v", list)
 		}
+		h.reader.Read("the end")
 		h.complete()
 	})
 }
