@@ -42,6 +42,7 @@ func berROA(s *cmsSpec, content []byte, by *labKey) []byte {
 // deviations of CA certificates, CRLs, manifests and ROAs, each with its rule.
 var deviations = []struct {
 	name, rule string
+	anchor     func(*certSpec) // of the trust anchor's certificate
 	certify    func(*certSpec) // of the CA's certificate
 	roa        func(*roaParts)
 	crl        func(*crlSpec)
@@ -51,6 +52,9 @@ var deviations = []struct {
 		ee.from, ee.to = utcTLV(labNow.Add(-time.Hour)), utcTLV(labNow.AddDate(0, 0, 7))
 	}},
 	{name: "a certificate's algorithm without NULL", rule: "7935-2", certify: func(s *certSpec) {
+		s.inner, s.outer = withoutNull(algSHA256WithRSA), withoutNull(algSHA256WithRSA)
+	}},
+	{name: "a trust anchor's algorithm without NULL", rule: "7935-2", anchor: func(s *certSpec) {
 		s.inner, s.outer = withoutNull(algSHA256WithRSA), withoutNull(algSHA256WithRSA)
 	}},
 	{name: "a CRL's algorithm without NULL", rule: "7935-2", crl: func(s *crlSpec) {
@@ -65,8 +69,15 @@ var deviations = []struct {
 	{name: "rpkiNotify in an EE certificate", rule: "6487-4.8.8.2", roa: func(p *roaParts) {
 		p.ee.ext(oidSIA).value = access(oidRPKINotify, "https://rpki.example/n.xml", oidSignedObject, host+"ca/a.roa")
 	}},
+	{name: "rpkiNotify in a manifest's EE certificate", rule: "6487-4.8.8.2", manifest: func(ee *certSpec, _ *cmsSpec) {
+		ee.ext(oidSIA).value = access(oidRPKINotify, "https://rpki.example/n.xml", oidSignedObject, host+"ca/manifest.mft")
+	}},
 	{name: "an empty list of revoked certificates", rule: "5280-5.1.2.6", crl: func(s *crlSpec) { s.revoked = seq() }},
 	{name: "a subject as UTF8String", rule: "6487-4.5", roa: func(p *roaParts) { p.ee.subject = utf8Name("a") }},
+	{name: "a CA's subject, and the issuer of all that is below it, as UTF8String", rule: "6487-4.5", certify: func(s *certSpec) { s.subject = utf8Name("ca") },
+		roa:      func(p *roaParts) { p.ee.issuer = utf8Name("ca") },
+		crl:      func(s *crlSpec) { s.issuer = utf8Name("ca") },
+		manifest: func(ee *certSpec, _ *cmsSpec) { ee.issuer = utf8Name("ca") }},
 	{name: "a subject's attributes out of order", rule: "6487-4.5", roa: func(p *roaParts) {
 		p.ee.subject = seq(set(attribute(oidSerialNumber, "a"), attribute(oidCommonName, "a")))
 	}},
@@ -108,7 +119,11 @@ func deviant(i int) (r repo, ta *labCA) {
 		ca.files["a.roa"] = ber
 	}
 	ca.crl, ca.manifest = d.crl, d.manifest
-	r = repo{ta.uri: ta.spec().sign(ta.key)}
+	own := ta.spec()
+	if d.anchor != nil {
+		d.anchor(own)
+	}
+	r = repo{ta.uri: own.sign(ta.key)}
 	r.publish(ta, ca)
 	return r, ta
 }
