@@ -46,6 +46,7 @@ func TestMetrics(t *testing.T) {
 		"cadastre_first_expiry_seconds", "cadastre_anchor_needed_seconds", "cadastre_repository_age_seconds", "cadastre_repository_serial", "cadastre_repository_objects",
 		"cadastre_vrps", "cadastre_key_pool_ready", "cadastre_keys_usable", "cadastre_keys_deactivated", "cadastre_publication_duration_seconds", "cadastre_batch_duration_seconds",
 		"cadastre_plans_refused_total", "cadastre_gate_findings_total", "cadastre_frozen", "cadastre_tls_expiry_seconds",
+		"cadastre_organisations_waiting", "cadastre_import_lines_disputed", "cadastre_waits",
 		"cadastre_children", "cadastre_parents_failing", "cadastre_remote_repositories_failing", "cadastre_publishers_with_problems", "cadastre_messages_refused_total",
 		"cadastre_escrow_last_deposit_timestamp_seconds", "cadastre_escrow_failures_total",
 		"cadastre_transfers", "cadastre_transfers_open", "cadastre_transfers_disputed", "cadastre_transfers_held", "cadastre_transfers_oldest_waiting_seconds",
