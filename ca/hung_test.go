@@ -2,6 +2,7 @@ package ca
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,7 @@ func TestHungPeersDelayNothing(t *testing.T) {
 		if !f.prints("41.0.1.0/24,24,AS37000") || !f.prints("102.0.1.0/24,24,AS37001") {
 			t.Error("ROAs were not issued")
 		}
+		f.below.waitsOn(Server, "server isp")
 		f.above.give("isp", "41.1.0.0/16")
 		must(t, f.below.engine.Federation.RefreshParents(t.Context(), "other", "above"))
 		if got := holdingOf(f.below, "other").String(); got != "41.0.0.0/15" {
@@ -74,5 +76,26 @@ func TestAskedWhileAsked(t *testing.T) {
 		if got := holdingOf(f.below, "other").String(); got != "41.0.0.0/15" {
 			t.Errorf("it holds %s", got)
 		}
+	})
+}
+
+// TestParentThatTakesItsTime: while a parent has not certified a key it is in the list of waits, and not after that.
+func TestParentThatTakesItsTime(t *testing.T) {
+	federate(t, func(t *testing.T, f *federated) {
+		var asked, ready atomic.Bool
+		f.answers(func(_ string, body updown.Body) updown.Body {
+			if _, is := body.(*updown.Issue); !is || ready.Load() {
+				return nil
+			}
+			asked.Store(true)
+			return &updown.Error{Status: updown.StatusScheduled}
+		})
+		f.introduce("other")
+		f.until("the parent is asked", asked.Load)
+		f.below.waitsOn(Elsewhere, "parent other")
+		ready.Store(true)
+		f.until("the parent certifies", func() bool { return holdingOf(f.below, "other").String() == "41.0.0.0/16" })
+		must(t, f.below.engine.WaitIdle(t.Context()))
+		f.below.waitsOn(Elsewhere)
 	})
 }

@@ -12,9 +12,11 @@ import (
 func TestCommittedIsNotPublished(t *testing.T) {
 	inTestRegistry(t, forest, func(h *testRegistry) {
 		peopled(h)
+		h.waitsOn(Ourselves)
+		h.intend("41.0.64.0/24,AS37009")
+		h.waitsOn(Ourselves, "work")
 		stop := h.run()
 		defer stop()
-		h.intend("41.0.64.0/24,AS37009")
 		must(h, h.engine.WaitIdle(context.Background()))
 		before := h.reader.VRPs()
 		h.intend("41.0.65.0/24,AS37009") // within the second that a serial stands at least

@@ -189,6 +189,21 @@ func (h *testRegistry) by() holdings.By {
 	return holdings.By{Who: principal.Principal{Name: "tester"}, Reason: "a test", Time: time.Now()}
 }
 
+// waitsOn checks the list of waits that end through somebody: kind, whose, and resources where a wait has them, as in
+// "child isp 41.0.0.0/16".
+func (h *testRegistry) waitsOn(who Party, want ...string) {
+	h.Helper()
+	var got []string
+	for _, w := range h.engine.Waits() {
+		if w.On == who {
+			got = append(got, strings.TrimSpace(strings.TrimSuffix(fmt.Sprintf("%s %s %s", w.Kind, w.Of, w.Resources), " none")))
+		}
+	}
+	if !slices.Equal(got, want) {
+		h.Errorf("on %s it waits for %q, not %q", who, got, want)
+	}
+}
+
 // settle has the engine do all that is due, and checks that what is published is what is wanted.
 func (h *testRegistry) settle() {
 	h.Helper()

@@ -156,6 +156,7 @@ func TestDelegated(t *testing.T) {
 			if is, _ := h.engine.issued.Read(issued.Parse("isp")); is != nil {
 				t.Error("the organisation still has an authority here, with nothing that needs one")
 			}
+			h.waitsOn(Elsewhere, "child isp 41.0.0.0/16, AS37000")
 			class := d.list()
 			if class == nil || class.Name != federation.TreeClass || class.Resources.String() != "41.0.0.0/16, AS37000" || len(class.Certificates) > 0 {
 				t.Fatalf("the list says %+v", class)
@@ -165,7 +166,10 @@ func TestDelegated(t *testing.T) {
 				t.Fatalf("it was issued %+v", issued)
 			}
 
+			h.waitsOn(Elsewhere)
+
 			h.give("isp", "41.1.0.0/16")
+			h.waitsOn(Elsewhere, "child isp 41.1.0.0/16")
 			if got := d.list(); got.Resources.String() != "41.0.0.0/15, AS37000" || d.certified(got) != "41.0.0.0/16, AS37000" {
 				t.Errorf("after growth the list says %s and %s", got.Resources, d.certified(got))
 			}
@@ -181,7 +185,9 @@ func TestDelegated(t *testing.T) {
 			if got := d.list(); got.Resources.String() != "41.0.0.0/16, AS37000" || d.certified(got) != "41.0.0.0/15, AS37000" {
 				t.Errorf("within its notice the list says %s and %s", got.Resources, d.certified(got))
 			}
+			h.waitsOn(Elsewhere, "notice isp 41.1.0.0/16")
 			time.Sleep(h.policy.Notice + time.Minute)
+			h.waitsOn(Elsewhere)
 			if got := d.certified(d.list()); got != "41.0.0.0/16, AS37000" {
 				t.Errorf("after its notice it has %s", got)
 			}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"cadastre/ca"
 )
 
 // TestTreesTakeTurns has several publish at once, as the demonstration does beside the daemon's own round: a tree takes
@@ -21,12 +23,27 @@ func TestTreesTakeTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer trees.close()
+	d.Engine.Beyond = trees
+	behind := func() (of []string) {
+		for _, w := range d.Engine.Waits() {
+			if w.Kind == ca.TreeBehind && w.On == ca.Ourselves {
+				of = append(of, w.Of)
+			}
+		}
+		return of
+	}
+	if of := behind(); len(of) == 0 {
+		t.Error("no tree is behind before the first is made")
+	}
 	var publishers errgroup.Group
 	for range 4 {
 		publishers.Go(func() error { return trees.publishAll(t.Context()) })
 	}
 	if err := publishers.Wait(); err != nil {
 		t.Error(err)
+	}
+	if of := behind(); len(of) > 0 {
+		t.Errorf("the trees of %v are behind", of)
 	}
 	for name, repository := range d.Engine.Repositories() {
 		session, serial, _ := repository.Published()
@@ -50,6 +67,10 @@ func TestNoTrees(t *testing.T) {
 	}
 	if list := trees.Waits(); len(list) > 0 {
 		t.Errorf("%v is waited for", list)
+	}
+	// and nobody signs: the directory is open, and its keys are not
+	if list := d.Engine.Waits(); len(list) != 1 || list[0].Kind != ca.NoDaemon || list[0].On != ca.Operator {
+		t.Errorf("without a daemon it waits for %+v", list)
 	}
 	for name := range d.Engine.Repositories() {
 		if _, err := os.Stat(filepath.Join(d.Path, "rsync", name)); !errors.Is(err, fs.ErrNotExist) {
