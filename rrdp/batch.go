@@ -196,7 +196,7 @@ func (b *Batch) Apply() {
 		}
 	}
 	if b.closes {
-		r.front.Store(newFront(r.cfg, r.index))
+		r.show()
 	}
 	r.mu.Unlock()
 	if b.compaction != nil {

@@ -18,7 +18,8 @@ import (
 type front struct {
 	session      string
 	serial       uint64
-	at           time.Time
+	at           time.Time // when its serial was closed
+	shown        time.Time // a whole second after it was first served: the notification's Last-Modified
 	objects      int
 	snapshot     *published
 	notification []byte
@@ -40,6 +41,30 @@ type published struct {
 func (p *published) servedAt(now time.Time) bool { return p.until.IsZero() || now.Before(p.until) }
 
 const notificationName = "notification.xml"
+
+// show replaces what is served. A reader may ask "If-Modified-Since" with the time of its own last call, as FORT does, not with the
+// Last-Modified that it was given. So Last-Modified is later than every call that was answered with the notification before. The time
+// at which the serial was closed is not: writing and syncing come between. A reader that called meanwhile would be told "not modified"
+// until the serial after.
+func (r *Repository) show() {
+	f := newFront(r.cfg, r.index)
+	if f != nil {
+		f.shown = time.Now().Truncate(time.Second).Add(2 * time.Second) // the second that has begun may end before the next line
+		if before := r.front.Load(); before != nil && !f.shown.After(before.shown) {
+			f.shown = before.shown.Add(time.Second) // the clock was put back
+		}
+	}
+	r.front.Store(f)
+}
+
+// modified is the notification's Last-Modified; zero, for none, while that time is to come (RFC 9110, section 8.8.2.1). Until then each
+// call is answered in full.
+func (f *front) modified(now time.Time) time.Time {
+	if now.Before(f.shown) {
+		return time.Time{}
+	}
+	return f.shown
+}
 
 // newFront computes what is served from the index; nil before the first serial. How long a file is served follows from
 // the times of the serials alone, and so is the same after a restart.

@@ -54,7 +54,7 @@ func (r *Repository) serve(w http.ResponseWriter, req *http.Request, name string
 		if packed {
 			body = f.packed
 		}
-		reply(w, req, answer{body: bytes.NewReader(body), size: int64(len(body)), tag: f.tag, packed: packed, at: f.at, cache: cacheNotification})
+		reply(w, req, answer{body: bytes.NewReader(body), size: int64(len(body)), tag: f.tag, packed: packed, at: f.modified(time.Now()), cache: cacheNotification})
 		return
 	}
 	file := f.files[name]

@@ -31,7 +31,8 @@ func TestHTTP(t *testing.T) {
 	notification := cfg.BaseURI + notificationName
 	n := parse(t, get(t, r, notification))
 	snapshot, delta := n.Snapshot.URI, n.Deltas[0].URI
-	_, _, at := r.Published()
+	at := time.Now().Add(-time.Hour).Truncate(time.Second)
+	r.front.Load().shown = at // it has been served for an hour
 	modified, before := at.UTC().Format(http.TimeFormat), at.Add(-time.Second).UTC().Format(http.TimeFormat)
 	tag := ask(r, "GET", notification).Header.Get("ETag")
 	packedTag := ask(r, "GET", notification, "Accept-Encoding", "gzip").Header.Get("ETag")
@@ -237,6 +238,9 @@ func TestStatic(t *testing.T) {
 				t.Errorf("%s.gz is not what is served (%v)", path, err)
 			}
 			info, _ := os.Stat(path)
+			if filepath.Base(path) == notificationName {
+				continue // a web server has the time of the file, and the service that at which it was first served
+			}
 			if got := info.ModTime().UTC().Format(http.TimeFormat); got != resp.Header.Get("Last-Modified") {
 				t.Errorf("%s has the time %s", path, got)
 			}

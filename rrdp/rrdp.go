@@ -140,7 +140,7 @@ func load(st store.Store, cfg Config) (*Repository, error) {
 	if err := r.segments.open(); err != nil {
 		return nil, err
 	}
-	r.front.Store(newFront(r.cfg, r.index))
+	r.show()
 	return r, nil
 }
 

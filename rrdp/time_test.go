@@ -121,3 +121,55 @@ func TestRetention(t *testing.T) {
 		}
 	})
 }
+
+// TestReaderWithItsOwnClock: a reader that asks with the time of its own last call, not with our Last-Modified, gets each serial, also one
+// that was closed before that call and served after it.
+func TestReaderWithItsOwnClock(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r, st, cfg := newRepositoryIn(t, dir, true)
+		publish(t, r, st, true, Change{URI: uri("a.roa"), Object: []byte("0")})
+		notification := cfg.BaseURI + notificationName
+		called, had := "", uint64(0)
+		call := func() (status int) {
+			headers := []string{}
+			if called != "" {
+				headers = append(headers, "If-Modified-Since", called)
+			}
+			now := time.Now().UTC()
+			resp := ask(r, "GET", notification, headers...)
+			if last, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil && last.After(now) {
+				t.Errorf("at %v Last-Modified is %v", now, last)
+			}
+			called = now.Format(http.TimeFormat)
+			if resp.StatusCode == http.StatusOK {
+				_, had, _ = r.Published()
+			}
+			return resp.StatusCode
+		}
+		call()
+		for i := range 40 {
+			time.Sleep(1700 * time.Millisecond)
+			b, err := r.Prepare([]Change{{URI: uri("a.roa"), Object: fmt.Append(nil, i)}}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(i) * 100 * time.Millisecond) // the commit takes its time
+			call()
+			commit(t, st, b)
+			time.Sleep(time.Duration(i%7) * 300 * time.Millisecond)
+			call()
+			if _, now, _ := r.Published(); had != now {
+				t.Fatalf("the reader has serial %d, and %d is served", had, now)
+			}
+			if i%10 == 0 {
+				r = reopen(t, st, cfg)
+			}
+		}
+		time.Sleep(3 * time.Second)
+		call()
+		if status := call(); status != http.StatusNotModified {
+			t.Errorf("nothing has changed, and the answer is %d", status)
+		}
+	})
+}
