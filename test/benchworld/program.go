@@ -58,8 +58,11 @@ func ownCPU() time.Duration {
 // cut writes the share of the world: files of the holders that are in it, and of what is announced the lines that they hold.
 func (r *run) cut() error {
 	paths, err := filepath.Glob(filepath.Join(r.world, "delegated-*-extended-world.gz"))
-	if err != nil || len(paths) == 0 {
-		return fmt.Errorf("the world is not in %s (%v)", r.world, err)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return fmt.Errorf("the world is not in %s", r.world)
 	}
 	var registries []delegated.Registry
 	for _, path := range paths {
