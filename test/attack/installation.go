@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,17 +136,8 @@ func (h *installation) serve(ctx context.Context) (err error) {
 	if h.daemon, err = process.StartLogged(h.log(), h.env, words[0], words[1:]...); err != nil {
 		return err
 	}
-	err = process.Until(ctx, time.Minute, func() error {
-		if err := h.daemon.Ended(); err != nil {
-			return err
-		}
-		// a command would work on the data directory itself as long as the daemon does not have it
-		c, err := net.Dial("unix", filepath.Join(h.data(), "cadastre.sock"))
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
+	// a command would work on the data directory itself as long as the daemon does not have it
+	err = h.daemon.Answers(ctx, time.Minute, filepath.Join(h.data(), "cadastre.sock"))
 	if err != nil {
 		return fmt.Errorf("the daemon does not serve: %w; it says: %s", err, h.lastWords())
 	}
@@ -184,14 +173,7 @@ func (h *installation) tell(ctx context.Context, args ...string) error {
 
 // askJSON runs a command and reads its answer as JSON.
 func (h *installation) askJSON(ctx context.Context, answer any, args ...string) error {
-	text, err := h.ask(ctx, append(args, "-o", "json")...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("cadastre %s: its JSON cannot be read: %w", strings.Join(args, " "), err)
-	}
-	return nil
+	return process.JSON(ctx, nil, answer, h.program, append(args, "-o", "json", "--data", h.data())...)
 }
 
 // settle waits until every decision so far is published.

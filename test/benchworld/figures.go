@@ -200,11 +200,7 @@ func (r *run) ask(ctx context.Context) error {
 		return err
 	}
 	defer daemon.Stop()
-	answers := func() error {
-		_, err := os.Stat(filepath.Join(r.data, "cadastre.sock"))
-		return err
-	}
-	if err := process.Until(ctx, 10*time.Minute, answers); err != nil {
+	if err := daemon.Answers(ctx, 10*time.Minute, filepath.Join(r.data, "cadastre.sock")); err != nil {
 		return err
 	}
 	if _, err := r.cadastre(ctx, "status"); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -124,14 +123,7 @@ func (h *installation) ask(ctx context.Context, args ...string) ([]byte, error) 
 
 // askJSON runs a command and reads its answer as JSON.
 func (h *installation) askJSON(ctx context.Context, answer any, args ...string) error {
-	text, err := h.ask(ctx, append(args, "-o", "json")...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("cadastre %s: its JSON cannot be read: %w", strings.Join(args, " "), err)
-	}
-	return nil
+	return process.JSON(ctx, nil, answer, h.program, append(args, "-o", "json", "--data", h.data())...)
 }
 
 // run is ask where nothing that is printed matters.

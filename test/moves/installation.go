@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,17 +87,8 @@ func (h *installation) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	err = process.Until(ctx, 2*time.Minute, func() error {
-		if err := h.daemon.Ended(); err != nil {
-			return err
-		}
-		// a command would work on the data directory itself as long as the daemon does not have it
-		c, err := net.Dial("unix", filepath.Join(h.data(), "cadastre.sock"))
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
+	// a command would work on the data directory itself as long as the daemon does not have it
+	err = h.daemon.Answers(ctx, 2*time.Minute, filepath.Join(h.data(), "cadastre.sock"))
 	if err != nil {
 		return fmt.Errorf("%s does not serve: %w; see %s", h.name, err, h.path("serve.log"))
 	}
@@ -125,14 +114,7 @@ func (h *installation) ask(ctx context.Context, args ...string) ([]byte, error) 
 
 // askJSON runs a command and reads its answer as JSON.
 func (h *installation) askJSON(ctx context.Context, answer any, args ...string) error {
-	text, err := h.ask(ctx, append(args, "-o", "json")...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("cadastre %s: its JSON cannot be read: %w", strings.Join(args, " "), err)
-	}
-	return nil
+	return process.JSON(ctx, h.environment, answer, h.program, append(args, "-o", "json", "--data", h.data())...)
 }
 
 // run is ask where nothing that is printed matters.
