@@ -77,22 +77,13 @@ func (d *Directory) serveSocket(ctx context.Context, group *errgroup.Group, room
 // serveOperators serves who may open the socket until ctx ends, and then lets requests that are under way finish. What
 // strangers reach is served by package front.
 func serveOperators(ctx context.Context, group *errgroup.Group, listener net.Listener, server *http.Server) {
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
+	runServer(ctx, group, func() error { return server.Serve(listener) }, func(end context.Context) {
 		if err := server.Shutdown(end); err != nil {
 			_ = server.Close()
 		}
-		return nil
 	})
 }
+
 func listenFault(key, address string, err error) error {
 	if fault.KindOf(err) == fault.Busy {
 		return fault.New(fault.Busy, "the address %s is taken by another program: stop that one, or change %s in config.toml", address, key)
@@ -115,8 +106,13 @@ func reloadAt(ctx context.Context, hangups <-chan os.Signal, pair *keyPair, log 
 
 // runFront serves until ctx ends, and then lets requests that are under way finish.
 func runFront(ctx context.Context, group *errgroup.Group, server *front.Server, listener net.Listener, config *tls.Config) {
+	runServer(ctx, group, func() error { return server.Serve(listener, config) }, server.Shutdown)
+}
+
+// runServer serves until ctx ends, and then has the server shut down. Requests that are under way have five seconds to finish.
+func runServer(ctx context.Context, group *errgroup.Group, serve func() error, shutdown func(context.Context)) {
 	group.Go(func() error {
-		if err := server.Serve(listener, config); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -125,7 +121,7 @@ func runFront(ctx context.Context, group *errgroup.Group, server *front.Server, 
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		server.Shutdown(end)
+		shutdown(end)
 		return nil
 	})
 }

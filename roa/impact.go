@@ -123,9 +123,5 @@ func (b *Book) impact(l *holdings.Ledger, a routes.Announcement, gained, lost *T
 // ValidityOf is the state of an announcement by what is authorised now, and the VRPs that cover it.
 func (b *Book) ValidityOf(l *holdings.Ledger, a routes.Announcement) (Validity, []VRP) {
 	covering := b.Covering(l, a.Prefix)
-	var t Table
-	for _, v := range covering {
-		t.Add(v)
-	}
-	return t.Validity(a), Unique(covering)
+	return validity(a, covering), Unique(covering)
 }

@@ -68,10 +68,13 @@ func (t *Table) Covering(p netip.Prefix) []VRP {
 	return found
 }
 
-// Validity is the state of an announcement (RFC 6811, section 2). AS 0 matches no announcement (RFC 7607).
-func (t *Table) Validity(a routes.Announcement) Validity {
+// Validity is the state of an announcement.
+func (t *Table) Validity(a routes.Announcement) Validity { return validity(a, t.Covering(a.Prefix)) }
+
+// validity is the state of an announcement by the VRPs that cover it (RFC 6811, section 2). AS 0 matches no announcement (RFC 7607).
+func validity(a routes.Announcement, covering []VRP) Validity {
 	state := NotFound
-	for _, v := range t.Covering(a.Prefix) {
+	for _, v := range covering {
 		switch {
 		case v.ASN != a.Origin || v.ASN == 0:
 			if state == NotFound {

@@ -19,20 +19,8 @@ var ASPA = Kind{
 	Decode: decode[aspa.VAP],
 	Parse:  func(text string) (payload.Payload, error) { return aspa.ParseVAP(text) },
 	Sign:   signASPA,
-	Found: func(v *validate.Verdict, uri string) []string {
-		says := make([]payload.Payload, len(v.VAPs[uri]))
-		for i, vap := range v.VAPs[uri] {
-			says[i] = aspa.VAP(vap)
-		}
-		return payload.Texts(says)
-	},
-	Shown: func(a *validate.AuthorityResult) []payload.Payload {
-		says := make([]payload.Payload, len(a.VAPs))
-		for i, vap := range a.VAPs {
-			says[i] = aspa.VAP(vap)
-		}
-		return says
-	},
+	Found:  func(v *validate.Verdict, uri string) []string { return payload.Texts(payloads(v.VAPs[uri], vapOf)) },
+	Shown:  func(a *validate.AuthorityResult) []payload.Payload { return payloads(a.VAPs, vapOf) },
 	Rests: func(der []byte, options ...validate.Option) inr.Set {
 		if a, _ := validate.ParseASPA(der, options...); a != nil {
 			return inr.OfAS(a.Customer, a.Customer)
@@ -41,6 +29,8 @@ var ASPA = Kind{
 	},
 	Lines: mergedASPAs,
 }
+
+func vapOf(v validate.VAP) aspa.VAP { return aspa.VAP(v) }
 
 // mergedASPAs has one line for each customer AS, ascending.
 func mergedASPAs(says []string) ([]string, error) {

@@ -86,6 +86,15 @@ func Parse(name payload.Kind, text string) (payload.Payload, error) {
 	return k.Parse(text)
 }
 
+// payloads is what a validator found, each as a payload of the type P.
+func payloads[P payload.Payload, V any](found []V, of func(V) P) []payload.Payload {
+	says := make([]payload.Payload, len(found))
+	for i, v := range found {
+		says[i] = of(v)
+	}
+	return says
+}
+
 // decode reads a payload of the type P from JSON.
 func decode[P payload.Payload](object []byte) (payload.Payload, error) {
 	var p P

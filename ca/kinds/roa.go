@@ -3,7 +3,6 @@ package kinds
 import (
 	"encoding/asn1"
 	"math/big"
-	"slices"
 
 	"cadastre/internal/fault"
 	"cadastre/internal/inr"
@@ -20,21 +19,8 @@ var ROA = Kind{
 	Decode: decode[roa.VRP],
 	Parse:  func(text string) (payload.Payload, error) { return roa.ParseVRP(text) },
 	Sign:   signROA,
-	Found: func(v *validate.Verdict, uri string) []string {
-		says := make([]string, len(v.VRPs[uri]))
-		for i, vrp := range v.VRPs[uri] {
-			says[i] = roa.VRP(vrp).String()
-		}
-		slices.Sort(says)
-		return slices.Compact(says)
-	},
-	Shown: func(a *validate.AuthorityResult) []payload.Payload {
-		says := make([]payload.Payload, len(a.VRPs))
-		for i, vrp := range a.VRPs {
-			says[i] = roa.VRP(vrp)
-		}
-		return says
-	},
+	Found:  func(v *validate.Verdict, uri string) []string { return payload.Texts(payloads(v.VRPs[uri], vrpOf)) },
+	Shown:  func(a *validate.AuthorityResult) []payload.Payload { return payloads(a.VRPs, vrpOf) },
 	Rests: func(der []byte, options ...validate.Option) inr.Set {
 		r, _ := validate.ParseROA(der, options...)
 		if r == nil {
@@ -48,6 +34,8 @@ var ROA = Kind{
 	},
 	Lines: func(says []string) ([]string, error) { return says, nil },
 }
+
+func vrpOf(v validate.VRP) roa.VRP { return roa.VRP(v) }
 
 func signROA(p payload.Payload, o Order) ([]byte, *big.Int, error) {
 	vrp, ok := p.(roa.VRP)
