@@ -69,6 +69,14 @@ func (d *onDevice) named() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+// newOnDevice founds a registry whose keys are on a device.
+func newOnDevice(t *testing.T, host string) *onDevice {
+	t.Helper()
+	policy, device := registrytest.Policy(host), &keystest.Device{}
+	policy.Keys = device
+	return &onDevice{registrytest.New(t, registrytest.Registries, policy), device}
+}
+
 // same checks that the device has the keys that records name, and no others: what is used was made there, and what is used no more
 // has been destroyed.
 func (d *onDevice) same(when string) {
@@ -92,10 +100,7 @@ func (d *onDevice) during(length time.Duration) {
 // through the one interface.
 func TestRegistryOnADevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		policy := registrytest.Policy("device.example")
-		device := &keystest.Device{}
-		policy.Keys = device
-		d := &onDevice{registrytest.New(t, registrytest.Registries, policy), device}
+		d := newOnDevice(t, "device.example")
 		defer d.Close()
 		d.same("founded")
 
@@ -212,10 +217,7 @@ func holdsNoKey(t *testing.T, d *onDevice) {
 // else goes on, and a key roll mends it.
 func TestLostKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		policy := registrytest.Policy("lost.example")
-		device := &keystest.Device{}
-		policy.Keys = device
-		d := &onDevice{registrytest.New(t, registrytest.Registries, policy), device}
+		d := newOnDevice(t, "lost.example")
 		defer d.Close()
 		d.Give("afrinic", "41.0.0.0/8 AS37000-AS37999")
 		d.Enrol("lir", "afrinic", holdings.LIR)
@@ -224,7 +226,7 @@ func TestLostKey(t *testing.T) {
 		d.Settle()
 		list, err := d.Engine().Keys("lir")
 		d.OK(err)
-		d.OK(device.Destroy(keys.Ref{Name: list[0].SKI}))
+		d.OK(d.device.Destroy(keys.Ref{Name: list[0].SKI}))
 		d.Intend("41.0.0.0/16,AS37001")
 		d.Give("shop", "41.1.0.0/16")
 		if err := d.Engine().Settle(context.Background()); fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), list[0].SKI) {

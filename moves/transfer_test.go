@@ -119,6 +119,16 @@ func (s *scene) state(id uint64) holdings.TransferState {
 
 func (s *scene) has(vrp string) bool { return slices.Contains(s.VRPs(), vrp) }
 
+// bridgeEnds waits until what a bridge of 48 hours brought is gone, and checks that this was when the bridge ended.
+func (s *scene) bridgeEnds(id uint64, brought string) {
+	s.Helper()
+	s.until(func() bool { return !s.has(brought) })
+	l, _ := s.Ledger()
+	if late := time.Since(l.Transfer(id).When(holdings.StepFinalised).Add(48 * time.Hour)); late < 0 || late > time.Hour {
+		s.Fatal("the bridge ended", late, "after its time")
+	}
+}
+
 // TestMoveInsideARegistry: part of a block goes to another holder of the same registry, with a route of its own.
 func TestMoveInsideARegistry(t *testing.T) {
 	inScene(t, func(s *scene) {
@@ -222,11 +232,7 @@ func TestBridge(t *testing.T) {
 		if !s.has("41.0.16.0/20,20,AS36002") || !s.has("41.0.16.0/20,20,AS36099") {
 			t.Fatal(s.VRPs())
 		}
-		s.until(func() bool { return !s.has("41.0.16.0/20,20,AS36002") })
-		l, _ := s.Ledger()
-		if late := time.Since(l.Transfer(id).When(holdings.StepFinalised).Add(48 * time.Hour)); late < 0 || late > time.Hour {
-			t.Fatal("the bridge ended", late, "after its time")
-		}
+		s.bridgeEnds(id, "41.0.16.0/20,20,AS36002")
 		s.rest()
 	})
 }
