@@ -39,6 +39,7 @@ type organisation struct {
 	serial  int
 	ignored map[routes.Announcement]bool
 	told    []holdings.Told
+	said    map[roa.VRP]string // comments
 }
 
 var _ member.Service = (*Registry)(nil)
@@ -51,7 +52,7 @@ func New(holds map[string]string) *Registry {
 		if err != nil {
 			panic(err)
 		}
-		r.orgs[handle] = &organisation{holding: holding, ignored: map[routes.Announcement]bool{}}
+		r.orgs[handle] = &organisation{holding: holding, ignored: map[routes.Announcement]bool{}, said: map[roa.VRP]string{}}
 	}
 	return r
 }
@@ -117,7 +118,7 @@ func (r *Registry) Intents(ctx context.Context, handle string) (*member.Intents,
 				bgp.Disallows++
 			}
 		}
-		in := roa.Intent{Holder: handle, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN}
+		in := roa.Intent{Holder: handle, Prefix: v.Prefix, MaxLength: v.MaxLength, Origin: v.ASN, Comment: o.said[v]}
 		out.ROAs = append(out.ROAs, member.ROA{Intent: in, Status: roa.Status{State: roa.Live, BGP: bgp}})
 	}
 	return out, nil
@@ -165,6 +166,9 @@ func (r *Registry) Change(ctx context.Context, handle string, c *member.Change) 
 		return effect, nil
 	}
 	o.roas, o.aspas = roas, aspas
+	for _, row := range c.Add {
+		o.said[row.VRP()] = row.Comment
+	}
 	o.serial++
 	o.told = append([]holdings.Told{{Decision: holdings.Decision{ID: uint64(o.serial), Actor: principal.Of(ctx).String(), Reason: c.Reason, Time: time.Unix(int64(o.serial), 0)}}}, o.told...)
 	return effect, nil
