@@ -15,7 +15,7 @@ import (
 
 // rooms are in the order of the flow: a package imports those before its own room, and none after. What is in internal
 // is plumbing, and knows no room.
-var rooms = []string{"internal", "holdings", "aspa", "routes", "roa", "keys", "rrdp", "rsync", "ca/kinds", "ca/issued", "ca/plan", "ca/agenda", "ca/repositories", "ca/issue", "ca/loop", "federation", "ca", "escrow", "moves", "api", "api/arin", "api/ripe", "daemon", "cmd"}
+var rooms = []string{"internal", "holdings", "aspa", "routes", "roa", "keys", "rrdp", "rsync", "ca/kinds", "ca/issued", "ca/plan", "ca/agenda", "ca/repositories", "ca/issue", "ca/loop", "federation", "ca", "escrow", "moves", "api", "api/arin", "api/krill", "api/ripe", "daemon", "cmd"}
 
 // harnesses are packages that are there for tests alone, each with the last room that it may import. Tests of that room and of those
 // after it may import it.
