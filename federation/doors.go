@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 
@@ -50,13 +51,26 @@ func (f *Federation) Doors(trace *peer.Tracer, refused func(handle, why string))
 func (f *Federation) findChild(handle string) (*peer.Caller, bool) {
 	c := f.Peers.ChildByHandle(handle)
 	if c == nil {
+		f.childTrust.Delete(handle)
 		return nil, false
 	}
-	trust, err := envelope.ParseTrust(c.TrustAnchor)
+	trust, err := f.trustOf(handle, c.TrustAnchor)
 	if err != nil {
 		return nil, false
 	}
 	return &peer.Caller{Handle: handle, Trust: trust, Heard: c.Heard, Self: f.signers(PeerName("child", c.Holder))[0]}, true
+}
+
+// trustOf reads a child's identity when it is another than before. Most calls are of the same.
+func (f *Federation) trustOf(handle string, identity []byte) (*envelope.Trust, error) {
+	if known, is := f.childTrust.Load(handle); is && bytes.Equal(known.(*envelope.Trust).Certificate(), identity) {
+		return known.(*envelope.Trust), nil
+	}
+	trust, err := envelope.ParseTrust(identity)
+	if err == nil {
+		f.childTrust.Store(handle, trust)
+	}
+	return trust, err
 }
 
 func (f *Federation) findPublisher(handle string) (*peer.Caller, bool) {

@@ -110,6 +110,7 @@ type Federation struct {
 	failures   failures
 	appetite   appetite
 	askers     askers
+	childTrust sync.Map   // handle of a delegated CA -> *envelope.Trust, its identity as it was last read
 	ask        due.Signal // parents are to be asked
 	send       due.Signal // something is staged for a remote repository
 	sending    due.Pulse  // beats after each call on a remote repository

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // RFC 5280, section 4.2.1.2 derives key identifiers so
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"math/big"
+	"sync/atomic"
 	"time"
 
 	"cadastre/internal/fault"
@@ -55,6 +57,22 @@ func keyIdentifier(key *rsa.PublicKey) []byte {
 type Trust struct {
 	certificate *x509.Certificate
 	key         *rsa.PublicKey
+
+	// hashes of the signer's certificate and of the CRL that were last seen to be signed by the identity: a peer's next message has the same
+	signer, crl atomic.Pointer[[sha256.Size]byte]
+}
+
+// signed says whether the identity signed something, of which der is the whole. What it was last asked and affirmed it remembers.
+func (t *Trust) signed(last *atomic.Pointer[[sha256.Size]byte], der []byte, a x509.SignatureAlgorithm, content, signature []byte) bool {
+	sum := sha256.Sum256(der)
+	if before := last.Load(); before != nil && *before == sum {
+		return true
+	}
+	if t.certificate.CheckSignature(a, content, signature) != nil {
+		return false
+	}
+	last.Store(&sum)
+	return true
 }
 
 // ParseTrust reads the certificate of a peer's identity: what stands in a *_bpki_ta element, decoded. The error is of
@@ -80,7 +98,7 @@ func ParseTrust(certificate []byte) (*Trust, error) {
 	case bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil:
 		return refuse("names itself as its issuer, but did not sign itself")
 	}
-	return &Trust{c, key}, nil
+	return &Trust{certificate: c, key: key}, nil
 }
 
 // Certificate is the identity's certificate, DER.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"cadastre/internal/fault"
+
 	"pgregory.net/rapid"
 )
 
@@ -171,12 +173,57 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen is three checks of RSA signatures and little else.
+// BenchmarkOpen is three checks of RSA signatures and little else for the first message of a signer's key, and one for the next.
 func BenchmarkOpen(b *testing.B) {
 	signer, trust := newLabSigner()
 	der := must(signer.Sign(bytes.Repeat([]byte("<x/>"), 1000), labNow))
-	for b.Loop() {
-		must(trust.Open(der, labNow))
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			must((&Trust{certificate: trust.certificate, key: trust.key}).Open(der, labNow))
+		}
+	})
+	b.Run("next", func(b *testing.B) {
+		for b.Loop() {
+			must(trust.Open(der, labNow))
+		}
+	})
+	der[len(der)-1] ^= 1
+	b.Run("bad signature", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := trust.Open(der, labNow); err == nil {
+				b.Fatal("opened")
+			}
+		}
+	})
+}
+
+// TestRemembersOnlyWhatWasProven: what an identity was seen to have signed is taken again, and nothing else is, before it and after it.
+func TestRemembersOnlyWhatWasProven(t *testing.T) {
+	signer, trust := newLabSigner()
+	good := must(signer.Sign([]byte("<message/>"), labNow))
+	ours := must(parse(good))
+	flipped := func(part []byte) []byte { // the last octet of a signed structure is of its signature
+		at := bytes.Index(good, part)
+		if at < 0 {
+			t.Fatal("the part is not in the message")
+		}
+		bad := bytes.Clone(good)
+		bad[at+len(part)-1] ^= 1
+		return bad
+	}
+	leaf, _, err := ours.signerCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // before anything was proven, and after
+		for name, part := range map[string][]byte{"certificate": leaf.Raw, "CRL": ours.crls[0]} {
+			if _, err := trust.Open(flipped(part), labNow); fault.KindOf(err) != fault.Secret {
+				t.Errorf("a message whose %s the identity did not sign gives %v", name, err)
+			}
+		}
+		if _, err := trust.Open(good, labNow); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

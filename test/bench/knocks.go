@@ -96,7 +96,8 @@ func (b *bench) knocks(ctx context.Context, d *daemon, c *crowd) error {
 	if err != nil {
 		return err
 	}
-	broken := bytes.Replace(signed, []byte("<list"), []byte("<lost"), 1) // of the peer's own, but for what it signed
+	broken := bytes.Clone(signed) // of the peer's own, but for the last octet, which is of the signature
+	broken[len(broken)-1] ^= 1
 	if err := b.refusals(ctx, d, []refusal{
 		{"an unknown handle", func(int) knock { return knock{http.MethodPost, base + "rfc6492/nobody", forged} }, 100 * time.Microsecond},
 		{"a bad signature", func(i int) knock { return knock{http.MethodPost, c.members[i%crowdSize].uri, broken} }, 200 * time.Microsecond},
