@@ -8,7 +8,7 @@
 # make attack  the proof that nobody takes more than their share, or says what is not theirs to say: some minutes; ATTACK='-only flips'
 #              plays one attack
 # make bench   what is measured against what it is bound by: half an hour, needs ../shared
-# make bench-world  the same at the size of the whole Internet, from one-time keys that are made once (a night) and kept; needs ../shared.
+# make bench-world  the same at the size of the whole Internet; needs ../shared.
 #              BENCH_WORLD='-share 0.05' builds a twentieth of it
 # make lint    golangci-lint by .golangci.yml
 #

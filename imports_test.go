@@ -24,6 +24,7 @@ var harnesses = map[string]string{
 	"cadastre/internal/storetest":    "internal",
 	"cadastre/internal/treetest":     "internal",
 	"cadastre/internal/keystest":     "keys",
+	"cadastre/internal/pairedkeys":   "internal",
 	"cadastre/internal/relyingtest":  "rrdp",
 	"cadastre/internal/registrytest": "ca",
 	"cadastre/api/membertest":        "api",

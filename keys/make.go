@@ -1,4 +1,4 @@
-//go:build !kept
+//go:build !paired
 
 package keys
 

@@ -4,8 +4,8 @@
 //
 //	go run ./test/benchworld [-share 0.05] [-only import,build,ask]
 //
-// RSA keys are those of test/moves: made once, kept in the user's cache folder, and taken from there by a build of the program with the tag
-// 'kept'. A run that had to make some says so, and leaves out the figures of the building: repeat it.
+// RSA keys are made of primes that other keys have, too (package internal/pairedkeys), by a build of the program with the tag 'paired'. The primes are
+// there before the building begins, and what the keys take is measured and left out of its figure.
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"cadastre/internal/pairedkeys"
 	"cadastre/test/internal/process"
 )
 
@@ -28,8 +29,8 @@ import (
 type run struct {
 	world, work, program string
 	share                float64
-	keys                 []string // environment of a program that takes kept keys
-	kept                 string   // file of the kept keys
+	keys                 []string // environment of a program that makes its keys of the primes of a file
+	pairs                string   // that file
 	data                 string   // data directory
 	files                []string // the registries' files
 	rows                 string   // the announcements' file
@@ -88,18 +89,10 @@ func (r *run) play(ctx context.Context, only []string, keep bool) (err error) {
 
 // prepare builds the program, cuts the share out of the world's files, and makes the data directory.
 func (r *run) prepare(ctx context.Context) error {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return err
-	}
-	folder := filepath.Join(cache, "cadastre-moves")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	r.kept = filepath.Join(folder, "rsa-2048.der")
-	r.keys = []string{"CADASTRE_KEPT_KEYS=" + folder, "CADASTRE_KEPT_TURN=" + filepath.Join(r.work, "keys-turn")}
+	r.pairs = filepath.Join(r.work, "paired-keys")
+	r.keys = []string{pairedkeys.Variable + "=" + r.pairs}
 	r.program, r.data = filepath.Join(r.work, "cadastre"), filepath.Join(r.work, "data")
-	if _, err := r.command(ctx, "go", "build", "-tags", "kept", "-o", r.program, "./cmd/cadastre"); err != nil {
+	if _, err := r.command(ctx, "go", "build", "-tags", "paired", "-o", r.program, "./cmd/cadastre"); err != nil {
 		return err
 	}
 	if err := r.cut(); err != nil {

@@ -7,8 +7,8 @@
 //
 //	go run ./test/moves -only moves
 //
-// The daemons' RSA keys are made once and kept in the user's cache folder, which a build of the program with the tag 'kept'
-// takes them from; -new-keys has them made anew.
+// The daemons' RSA keys are made of primes that other keys have, too (package internal/pairedkeys), by a build of the program with the tag
+// 'paired'; with -new-primes each has its own, which takes many times as long.
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano())%1e6, "repeats a run that printed this seed, as far as chance decides")
 	flag.DurationVar(&o.every, "every", 2*time.Second, "how long a reader waits from one run to the next")
 	flag.DurationVar(&o.soak, "soak", 0, "of transfers and between repositories; where it is 0, four times what the slowest reader takes")
-	flag.BoolVar(&o.newKeys, "new-keys", false, "have all keys made anew")
+	flag.BoolVar(&o.newPrimes, "new-primes", false, "have all keys made of primes of their own")
 	flag.BoolVar(&o.withKrill, "krill", true, "have one holder's CA in Krill")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder of a run without failures, too")
 	flag.Parse()

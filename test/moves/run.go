@@ -26,7 +26,7 @@ type options struct {
 	seed      uint64
 	every     time.Duration
 	soak      time.Duration
-	newKeys   bool
+	newPrimes bool
 	withKrill bool
 	keep      bool
 }
@@ -43,8 +43,7 @@ type run struct {
 	chance  *rand.Rand
 
 	cadastre string   // our program
-	keptKeys string   // the folder of kept keys; empty where they are made anew
-	keys     []string // environment of a program that takes kept keys
+	keys     []string // environment of a program that makes its keys of primes that others have, too; empty where each has its own
 	tls      *localtls.Authority
 
 	installations []*installation
@@ -128,17 +127,9 @@ func (r *run) prepare(ctx context.Context) (err error) {
 	}
 	r.cadastre = filepath.Join(r.dir, "cadastre")
 	build := []string{"build", "-o", r.cadastre}
-	if !r.newKeys {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return err
-		}
-		folder := filepath.Join(cache, "cadastre-moves")
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return err
-		}
-		r.keptKeys = folder
-		build = append(build, "-tags", "kept")
+	if !r.newPrimes {
+		r.keys = []string{"CADASTRE_PAIRED_KEYS=" + filepath.Join(r.dir, "paired-keys")}
+		build = append(build, "-tags", "paired")
 	}
 	_, err = process.Soon(ctx, nil, "go", append(build, "./cmd/cadastre")...)
 	return err
@@ -167,12 +158,9 @@ func (r *run) dress(programs []string) error {
 	return os.WriteFile(filepath.Join(r.rpHome, newest), []byte(script), 0o755) // it is a program
 }
 
-// begin makes the folder of an act. Its installations begin again with the first of the kept keys.
+// begin makes the folder of an act.
 func (r *run) begin(a act) error {
 	r.playing = a.name
-	if r.keptKeys != "" {
-		r.keys = []string{"CADASTRE_KEPT_KEYS=" + r.keptKeys, "CADASTRE_KEPT_TURN=" + r.path("keys-turn")}
-	}
 	fmt.Printf("\n%s: %s\n", a.name, a.title)
 	return os.Mkdir(r.path(), 0o755) // read by programs that are not root
 }

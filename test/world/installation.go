@@ -34,13 +34,17 @@ type installation struct {
 	peak    uint64 // memory of any daemon so far, in bytes
 }
 
-// buildInstallation builds the program. What it is run on comes with init.
+// buildInstallation builds the program, with the tag that has it make its keys of primes that other keys have, too (package internal/pairedkeys): the
+// search for primes is most of the work otherwise, and says nothing here. What the program is run on comes with init.
 func buildInstallation(ctx context.Context, s settings, dir string) (*installation, error) {
 	h := &installation{program: filepath.Join(dir, "cadastre"), dir: dir, data: filepath.Join(dir, "data")}
 	if s.algorithm != rsa {
 		h.suite = []string{"--p256"}
 	}
-	if _, err := process.Output(ctx, nil, "go", "build", "-o", h.program, "./cmd/cadastre"); err != nil {
+	if err := os.Setenv("CADASTRE_PAIRED_KEYS", filepath.Join(dir, "paired-keys")); err != nil { // of all programs that are started from here
+		return nil, err
+	}
+	if _, err := process.Output(ctx, nil, "go", "build", "-tags", "paired", "-o", h.program, "./cmd/cadastre"); err != nil {
 		return nil, err
 	}
 	for _, port := range []*int{&h.https, &h.rsync} {
