@@ -3,8 +3,10 @@ package moves_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,18 +18,20 @@ import (
 )
 
 // TestKilledBetweenInstallations ends one of the two before or after a transaction of a transfer: each in its turn with
-// CADASTRE_SLOW=1, else some of them. It starts again, and the end is the same.
+// CADASTRE_SLOW=1, every third with 0.3, else some of them. It starts again, and the end is the same.
 func TestKilledBetweenInstallations(t *testing.T) {
 	t.Parallel()
 	stride := 29
-	if os.Getenv("CADASTRE_SLOW") != "" {
-		stride = 1
+	if share, err := strconv.ParseFloat(os.Getenv("CADASTRE_SLOW"), 64); err == nil {
+		stride = max(1, int(1/share))
 	}
+	first := 1 + rand.IntN(min(stride, 12))
+	t.Logf("every %d. transaction, from the %d. on", stride, first)
 	for _, side := range []string{"source", "recipient"} {
 		for _, where := range []string{"before", "after"} {
 			n, done := 0, false
 			for ; !done && !t.Failed(); n++ {
-				inPair(t, func(p *pair) { done = p.killedAt(side, where, n*stride+1) })
+				inPair(t, func(p *pair) { done = p.killedAt(side, where, n*stride+first) })
 			}
 			if t.Logf("the %s's side was killed %s %d transactions", side, where, n); (n-1)*stride < 24 && !t.Failed() {
 				t.Errorf("there were only %d transactions", (n-1)*stride)
