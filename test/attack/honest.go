@@ -21,6 +21,7 @@ type authority struct {
 	publisher *publisher
 
 	key      crypto.Signer
+	oneTime  crypto.Signer // of the next manifest
 	id       object.KeyIdentifier
 	issued   string // where its certificate is
 	roa      []byte
@@ -101,10 +102,11 @@ func (a *authority) publishes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	oneTime, err := object.RSA.Generate()
-	if err != nil {
+	if err := a.prepares(); err != nil {
 		return err
 	}
+	oneTime := a.oneTime
+	a.oneTime = nil
 	place.Object = a.manifest
 	files := []object.File{put(a.crl, crl), put(a.roaIs, a.roa)}
 	if files[0].Name > files[1].Name {
@@ -123,6 +125,14 @@ func (a *authority) publishes(ctx context.Context) error {
 		a.has[pdu.URI] = sha256.Sum256(pdu.Object)
 	}
 	return nil
+}
+
+// prepares makes the key of the next manifest. That takes longer than all else that publishing does, and is no work of the daemon's.
+func (a *authority) prepares() (err error) {
+	if a.oneTime == nil {
+		a.oneTime, err = object.RSA.Generate()
+	}
+	return err
 }
 
 // hasLost is an error where the server does not list exactly what it took.

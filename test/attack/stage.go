@@ -216,12 +216,19 @@ func (s *stage) work(ctx context.Context) {
 	})
 	every(1100*time.Millisecond, timed(lists, func() error { return s.authority.hasKey(ctx) }))
 	turn := 0
-	every(1100*time.Millisecond, timed(queries, func() error {
-		if turn++; turn%8 == 0 {
+	query := timed(queries, func() error {
+		if turn%8 == 0 {
 			return s.authority.publishes(ctx)
 		}
 		return s.authority.hasLost(ctx)
-	}))
+	})
+	every(1100*time.Millisecond, func() {
+		turn++
+		if err := s.authority.prepares(); err != nil {
+			s.finds("the publisher: %v", err)
+		}
+		query()
+	})
 	if s.validator != nil {
 		every(10*time.Second, func() {
 			if err := s.glance(ctx); err != nil && ctx.Err() == nil {
