@@ -1,6 +1,7 @@
 package arin_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -150,7 +151,7 @@ func FuzzTransactions(f *testing.F) {
 	f.Add(add("one", "192.0.2.0", "24") + asp)
 	f.Fuzz(func(t *testing.T, inner string) {
 		c := newClient(t)
-		r := httptest.NewRequest("POST", "/rest/rpki/ORG-A", strings.NewReader(`<rpkiTransaction xmlns="http://www.arin.net/regrws/rpki/v1">`+inner+`</rpkiTransaction>`))
+		r := httptest.NewRequest(http.MethodPost, "/rest/rpki/ORG-A", strings.NewReader(`<rpkiTransaction xmlns="http://www.arin.net/regrws/rpki/v1">`+inner+`</rpkiTransaction>`))
 		r.Header.Set("Authorization", key)
 		r.Header.Set("Content-Type", app)
 		w := httptest.NewRecorder()

@@ -53,8 +53,7 @@ type wantedASPA struct {
 func (d dialect) transact(r *http.Request, org string) (any, error) {
 	var t transaction
 	if err := xml.NewDecoder(r.Body).Decode(&t); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return nil, fails(http.StatusRequestEntityTooLarge, "E_BAD_REQUEST", "the request is longer than %d octets", longest)
 		}
 		return nil, fails(http.StatusBadRequest, "E_SCHEMA_VALIDATION", "the payload is no rpkiTransaction: %v", err)

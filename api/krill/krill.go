@@ -101,8 +101,7 @@ func (d dialect) answer(w http.ResponseWriter, r *http.Request, answer func(*htt
 }
 
 func problemOf(err error) *problem {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, is := errors.AsType[*problem](err); is {
 		return p
 	}
 	status, label := http.StatusBadRequest, "general-error"

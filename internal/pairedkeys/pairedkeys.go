@@ -41,7 +41,7 @@ func NextOf(name string) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // what was written to it is only of this run
 	p, q, err := nextPair(f)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't take two primes from %s: %w", name, err)
@@ -55,7 +55,7 @@ func Prepare(name string, keys int) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // what was written to it is only of this run
 	_, last := pairAt(uint64(keys))
 	_, err = primeAt(f, last)
 	return err
@@ -68,7 +68,7 @@ func open(name string) (*os.File, error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return f, nil
