@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -29,9 +30,11 @@ var (
 // Bolt is a Store in one bbolt file, for one process at a time.
 type Bolt struct {
 	db       *bbolt.DB
+	file     *os.File // that bbolt has open
 	path     string
 	writing  sync.Mutex // held through Update
 	revision atomic.Uint64
+	stuck    atomic.Bool // a damaged page left bbolt's locks taken: whatever asks for them would wait for ever
 }
 
 // Options for Open.
@@ -61,7 +64,12 @@ func Open(path string, opt Options) (*Bolt, error) {
 			return nil, err
 		}
 	}
-	db, err := openFile(path, &bbolt.Options{
+	b := &Bolt{path: path}
+	b.db, err = openFile(path, &bbolt.Options{
+		OpenFile: func(name string, flag int, mode os.FileMode) (file *os.File, err error) {
+			b.file, err = os.OpenFile(name, flag, mode)
+			return b.file, err
+		},
 		Timeout:         lockTimeout,
 		FreelistType:    bbolt.FreelistMapType,
 		NoFreelistSync:  true,
@@ -73,14 +81,13 @@ func Open(path string, opt Options) (*Bolt, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bolt{db: db, path: path}
 	if opt.Create {
 		err = b.create()
 	} else {
 		err = b.read()
 	}
 	if err != nil {
-		_ = db.Close()
+		_ = b.Close()
 		return nil, err
 	}
 	return b, nil
@@ -137,10 +144,24 @@ func (b *Bolt) read() error {
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
+// transact runs a transaction, if bbolt still has its locks.
+func (b *Bolt) transact(t *boltTx, transaction func() error) error {
+	if b.stuck.Load() {
+		return damaged(b.path, errStuck)
+	}
+	err := t.guarded(transaction)
+	if t.stuck() {
+		b.stuck.Store(true)
+	}
+	return err
+}
+
+var errStuck = errors.New("an earlier read or write met a damaged page")
+
 // View implements Store.
 func (b *Bolt) View(fn func(Reader) error) error {
 	t := &boltTx{path: b.path}
-	return t.guarded(func() error {
+	return b.transact(t, func() error {
 		return b.db.View(func(tx *bbolt.Tx) error {
 			t.tx = tx
 			revision, err := t.Get(metaBucket, revisionKey)
@@ -166,7 +187,7 @@ func (b *Bolt) Update(expect Revision, fn func(Writer) error) (Revision, error) 
 	}
 	next := current + 1
 	t := &boltTx{path: b.path, at: next}
-	err := t.guarded(func() error {
+	err := b.transact(t, func() error {
 		return b.db.Update(func(tx *bbolt.Tx) error {
 			t.tx = tx
 			if err := t.call(func() error { return fn(t) }); err != nil {
@@ -200,5 +221,10 @@ func (b *Bolt) Size() int64 {
 	return info.Size()
 }
 
-// Close implements Store.
-func (b *Bolt) Close() error { return b.db.Close() }
+// Close implements Store. Of a store that is stuck it lets go of the file, with its lock; its memory map stays until the process ends.
+func (b *Bolt) Close() error {
+	if b.stuck.Load() {
+		return errors.Join(damaged(b.path, errStuck), syscall.Flock(int(b.file.Fd()), syscall.LOCK_UN), b.file.Close()) // its map would keep the lock
+	}
+	return b.db.Close()
+}

@@ -299,6 +299,34 @@ func all(t *testing.T, path string) string {
 	return text.String()
 }
 
+// TestStuck damages an open store so that bbolt panics while it has its locks. Whoever comes later is told, and none waits for ever.
+func TestStuck(t *testing.T) {
+	reading := func(st store.Store) error { return st.View(func(store.Reader) error { return nil }) }
+	writing := func(st store.Store) error { _, err := st.Update(store.Any, put("bucket 1", "a", "b")); return err }
+	for name, first := range map[string]func(store.Store) error{"reading": reading, "writing": writing} {
+		t.Run(name, func(t *testing.T) {
+			path := written(t)
+			st, err := store.Open(path, store.Options{NoSync: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteAt(make([]byte, 2*os.Getpagesize()), 0); err != nil { // the two pages that say where all else is
+				t.Fatal(err)
+			}
+			_ = f.Close()
+			for what, err := range []error{first(st), reading(st), writing(st), st.Close()} { // in this order
+				if fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), path) {
+					t.Errorf("call %d: (%s) %v", what, fault.KindOf(err), err)
+				}
+			}
+		})
+	}
+}
+
 // TestFlippedUnderneath flips bits of a store while it is open. What is read is what was written, or an error that says what
 // is damaged; it never panics.
 func TestFlippedUnderneath(t *testing.T) {

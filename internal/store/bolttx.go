@@ -22,6 +22,8 @@ type boltTx struct {
 	inside bool  // the function that the transaction was opened for is running
 	failed error // the first read or write that failed
 
+	panicked bool // bbolt did, on a damaged page
+
 	tallies map[string]*tally  // of the buckets that were changed
 	pending map[string]pending // by name of their bucket, writes that bbolt does not have yet
 }
@@ -36,6 +38,7 @@ func (t *boltTx) guarded(transact func() error) (err error) {
 		switch {
 		case p == nil:
 		case !t.inside || isMemoryFault(p):
+			t.panicked = true
 			err = damaged(t.path, fmt.Errorf("%v", p))
 		default:
 			panic(p)
@@ -43,6 +46,9 @@ func (t *boltTx) guarded(transact func() error) (err error) {
 	}()
 	return transact()
 }
+
+// stuck tells whether bbolt panicked before it had let go of its locks: while it began the transaction, or while it took it back.
+func (t *boltTx) stuck() bool { return t.panicked && (t.tx == nil || t.tx.DB() != nil) }
 
 func isMemoryFault(p any) bool {
 	_, hasAddress := p.(interface {
