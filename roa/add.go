@@ -93,7 +93,7 @@ func (b *Book) Add(l *holdings.Ledger, rows []Row, opt Options) (*Outcome, error
 
 // place finds the holder of the intent that a row becomes.
 func place(l *holdings.Ledger, row Row, opt Options) (string, error) {
-	if err := row.check(); err != nil {
+	if err := row.Check(); err != nil {
 		return "", err
 	}
 	if err := CheckOrigin(row, opt.AllowAS0); err != nil {

@@ -58,7 +58,7 @@ func ParseRow(fields ...string) (Row, error) {
 		}
 		row.MaxLength = n
 	}
-	return row, row.check()
+	return row, row.Check()
 }
 
 func parsePrefix(text string) (netip.Prefix, error) {
@@ -69,9 +69,9 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// check says what is wrong with a row by itself, its origin apart.
-func (r Row) check() error {
-	if !r.Prefix.IsValid() {
+// Check says what is wrong with a row by itself, its origin apart (CheckOrigin). The error is of kind fault.BadInput.
+func (r Row) Check() error {
+	if !r.Prefix.IsValid() || r.Prefix.Addr().Is4In6() {
 		return fault.New(fault.BadInput, "it names no prefix")
 	}
 	if r.Prefix != r.Prefix.Masked() {

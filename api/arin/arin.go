@@ -114,7 +114,7 @@ func problemOf(err error) *problem {
 		status, code = http.StatusForbidden, "E_AUTHENTICATION"
 	case kind == fault.BadInput, kind == fault.Conflict, kind == fault.NotHeld, kind == fault.Refused:
 	default:
-		return &problem{status: http.StatusServiceUnavailable, Code: "E_OUTAGE", Message: "the registry can't answer now; its operators are told"}
+		return &problem{status: http.StatusServiceUnavailable, Code: "E_OUTAGE", Message: member.Unavailable}
 	}
 	return &problem{status: status, Code: code, Message: err.Error()}
 }

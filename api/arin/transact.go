@@ -123,29 +123,26 @@ func (w *wanted) add(change *member.Change, there map[roa.VRP]bool, names map[or
 	s := spec{asn: w.ASN, name: w.Name}
 	for _, res := range w.Resources {
 		addr, err := unpadded(res.Start)
-		if err != nil {
+		if err != nil || addr.Zone() != "" {
 			return invalid("%q is no address", res.Start)
 		}
 		p := netip.PrefixFrom(addr, res.Length)
-		v := roa.VRP{Prefix: p, MaxLength: res.Length, ASN: w.ASN}
+		row := roa.Row{Prefix: p, MaxLength: res.Length, Origin: w.ASN, Comment: w.Name}
 		if res.MaxLength != nil {
-			v.MaxLength = *res.MaxLength
+			row.MaxLength = *res.MaxLength
+		}
+		if err := row.Check(); err != nil {
+			return invalid("%s/%d: %v", res.Start, res.Length, err)
 		}
 		pair := roa.VRP{Prefix: p, ASN: w.ASN}
-		switch {
-		case !p.IsValid() || p != p.Masked() || addr.Is4In6() || addr.Zone() != "":
-			return invalid("%s/%d is no prefix", res.Start, res.Length)
-		case v.MaxLength < p.Bits() || v.MaxLength > addr.BitLen():
-			return invalid("the maxLength %d of %s must be from %d to %d", v.MaxLength, p, p.Bits(), addr.BitLen())
-		case there[pair]:
+		if there[pair] {
 			return invalid("there is a ROA of AS%d for %s already", w.ASN, p)
 		}
 		there[pair] = true
-		row := roa.Row{Prefix: p, MaxLength: v.MaxLength, Origin: w.ASN, Comment: w.Name}
 		if err := roa.CheckOrigin(row, true); err != nil {
 			return err
 		}
-		s.vrps, change.Add = append(s.vrps, v), append(change.Add, row)
+		s.vrps, change.Add = append(s.vrps, row.VRP()), append(change.Add, row)
 	}
 	s.vrps = roa.Unique(s.vrps)
 	w.Handle, w.Renewed = s.handle(), true

@@ -114,7 +114,7 @@ func problemOf(err error) *problem {
 		status, label = http.StatusNotFound, "ca-unknown"
 	case fault.BadInput, fault.Conflict, fault.NotHeld, fault.Refused:
 	default:
-		return &problem{status: http.StatusServiceUnavailable, Label: label, Msg: "the registry can't answer now; its operators are told", Args: map[string]string{}}
+		return &problem{status: http.StatusServiceUnavailable, Label: label, Msg: member.Unavailable, Args: map[string]string{}}
 	}
 	return &problem{status: status, Label: label, Msg: printable.Line(err.Error()), Args: map[string]string{}}
 }

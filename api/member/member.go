@@ -86,5 +86,8 @@ type Announced struct {
 	Why  string    // why there are none, where that is so
 }
 
+// Unavailable is what a dialect says of an error that is not the caller's: what went wrong is nobody's business outside.
+const Unavailable = "the registry can't answer now; try again later"
+
 // CodeHeader is the header of a request that has the code which lets a change pass that the brake holds.
 const CodeHeader = "Cadastre-Code"

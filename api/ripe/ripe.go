@@ -108,7 +108,7 @@ func statusOf(err error) (status int, text string) {
 	case fault.BadInput, fault.Conflict, fault.Refused:
 		return http.StatusBadRequest, err.Error()
 	case fault.Internal, fault.Corrupt, fault.TooNew:
-		return http.StatusServiceUnavailable, "the registry can't answer now; its operators are told"
+		return http.StatusServiceUnavailable, member.Unavailable
 	default:
 		return kind.HTTP(), err.Error()
 	}
@@ -180,15 +180,11 @@ func wireOf(v roa.VRP) wireROA {
 }
 
 func (r wireROA) vrp() (roa.VRP, error) {
-	switch {
-	case !r.Prefix.IsValid() || r.Prefix != r.Prefix.Masked() || r.Prefix.Addr().Is4In6():
-		return roa.VRP{}, bad("%s is no prefix: write it without bits after its length", r.Prefix)
-	case r.MaxLength == nil:
+	if r.MaxLength == nil {
 		return roa.VRP{}, bad("the ROA for %s has no maximalLength", r.Prefix)
-	case int(*r.MaxLength) < r.Prefix.Bits() || int(*r.MaxLength) > r.Prefix.Addr().BitLen():
-		return roa.VRP{}, bad("the maximalLength %d of %s must be from %d to %d", *r.MaxLength, r.Prefix, r.Prefix.Bits(), r.Prefix.Addr().BitLen())
 	}
-	return roa.VRP{Prefix: r.Prefix, MaxLength: int(*r.MaxLength), ASN: uint32(r.ASN)}, nil
+	row := roa.Row{Prefix: r.Prefix, MaxLength: int(*r.MaxLength), Origin: uint32(r.ASN)}
+	return row.VRP(), row.Check()
 }
 
 func vrps(list []wireROA) ([]roa.VRP, error) {
