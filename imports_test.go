@@ -25,6 +25,7 @@ var harnesses = map[string]string{
 	"cadastre/internal/treetest":     "internal",
 	"cadastre/internal/keystest":     "keys",
 	"cadastre/internal/pairedkeys":   "internal",
+	"cadastre/internal/slowtest":     "internal",
 	"cadastre/internal/relyingtest":  "rrdp",
 	"cadastre/internal/registrytest": "ca",
 	"cadastre/api/membertest":        "api",

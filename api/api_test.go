@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -25,6 +24,7 @@ import (
 	"cadastre/internal/inr"
 	"cadastre/internal/object"
 	"cadastre/internal/principal"
+	"cadastre/internal/slowtest"
 	"cadastre/internal/store"
 	"cadastre/moves"
 	"cadastre/rrdp/publisher"
@@ -268,7 +268,7 @@ func TestOversized(t *testing.T) {
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "too large") || body.given > 0 {
 		t.Errorf("after %d bytes: %d %s", body.given, w.Code, w.Body)
 	}
-	if os.Getenv("CADASTRE_SLOW") == "" {
+	if _, slow := slowtest.Share(t); !slow {
 		t.Skip("a quarter of a gigabyte is read only with CADASTRE_SLOW=1")
 	}
 	w, p := post(t, h, http.MethodPost, "/status", body)

@@ -3,12 +3,12 @@ package ca
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cadastre/internal/slowtest"
 )
 
 // years is how a run of TestAYear is: how many holders, each with a ROA, for how long, and under which policy.
@@ -30,7 +30,7 @@ func TestAYear(t *testing.T) {
 		p.ManifestLife, p.ManifestSlack, p.Jitter, p.Grid = 12*day, 2*day, 2*day, time.Hour
 	}
 	runs := map[string]years{"as it is": {20, 40, nil}, "400 days": {30, 400, longer}}
-	if share, err := strconv.ParseFloat(os.Getenv("CADASTRE_SLOW"), 64); err == nil {
+	if share, slow := slowtest.Share(t); slow {
 		holders := int(1000 * share)
 		runs = map[string]years{"as it is, many": {holders, 40, nil}, "400 days of many": {holders, 400, longer}}
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +12,7 @@ import (
 
 	"cadastre/ca"
 	"cadastre/holdings"
+	"cadastre/internal/slowtest"
 	"cadastre/moves"
 )
 
@@ -22,7 +21,7 @@ import (
 func TestKilledBetweenInstallations(t *testing.T) {
 	t.Parallel()
 	stride := 29
-	if share, err := strconv.ParseFloat(os.Getenv("CADASTRE_SLOW"), 64); err == nil {
+	if share, slow := slowtest.Share(t); slow {
 		stride = max(1, int(1/share))
 	}
 	first := 1 + rand.IntN(min(stride, 12))
